@@ -1,0 +1,32 @@
+"""Generate any modality from text with one flow-based diffusion transformer.
+
+Public names are loaded when they are first used (PEP 562), so that `import lumina_core` costs
+nothing and a plugin's entry module may import from here.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "FramewiseAutoencoder": "autoencoder",
+    "Grid": "sequence",
+    "LuminaError": "errors",
+    "ModalitySpec": "modality",
+    "PatchTokenizer": "tokenizer",
+    "atomic_write": "files",
+    "generate": "run",
+    "hookimpl": "hookspecs",
+}
+
+__all__ = ["__version__", *_HOME]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lumina_core' has no attribute {name!r}")
+    return getattr(import_module(f"lumina_core.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,184 @@
+"""Tells overrides, options and the prompt apart in the words of a command line.
+
+An argument is an override only if it looks like `key=value` and its first key exists; anything
+else is the prompt, so that a prompt needs no quoting beyond the shell's. A single word that looks
+like an override with a misspelt key is refused instead of being painted.
+"""
+
+import re
+from typing import NamedTuple
+
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.keys import (
+    PROMPT_KEYS,
+    closest,
+    command_keys,
+    group_choices,
+    group_defaults,
+    suggestion,
+)
+
+ARCHITECTURE_KEYS = ("backbone", "text_encoder")
+"""Known to commands that use a checkpoint only in order to be refused: it fixes them."""
+
+CHECKPOINT_COMMANDS = ("run", "infer", "evaluate")
+
+_OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[\w./@]+)=")
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=\S*)?")
+_HELP = ("-h", "--help", "help")
+
+
+class Arguments(NamedTuple):
+    """The words after the command, sorted out."""
+
+    overrides: list[str]
+    """`key=value` each; a bare prompt is among them as `prompt=...`, letter by letter."""
+
+    wants_help: bool
+
+
+class Overrides(NamedTuple):
+    """The overrides of a command by what they address, values still as written."""
+
+    modalities: list[str]
+    choices: dict[str, str]
+    """Group to the name chosen in it."""
+    options: dict[str, str]
+    """Key below `modality` to value."""
+    values: dict[str, str]
+    """Dotted key of the core to value."""
+
+
+def parse(words: list[str], names: list[str]) -> Arguments:
+    """Sort the words after a command.
+
+    Args:
+        words: as the shell gave them.
+        names: every valid key of the command, dotted; `prompt` among them if it takes one.
+
+    Raises:
+        LuminaError: two prompts, a prompt where none is taken, a misspelt key, an unknown option.
+    """
+    before, after = _split_at_dashes(words)
+    if any(word in _HELP[:2] for word in before) or words[:1] == [_HELP[2]]:
+        return Arguments([], wants_help=True)
+    overrides = []
+    for word in before:
+        if not is_override(word, names):
+            _refuse_slips(word, names)
+            word = f"prompt={word}"
+        overrides.append(word)
+    overrides += [f"prompt={word}" for word in after]
+    _check_prompts(overrides, names)
+    return Arguments(overrides, wants_help=False)
+
+
+def is_override(word: str, names: list[str]) -> bool:
+    """Whether a word is `key=value` with a first key that exists."""
+    match = _OVERRIDE.match(word)
+    return match is not None and _first(match["key"]) in {_first(name) for name in names}
+
+
+def split_override(override: str) -> tuple[str, str]:
+    """Key and value of an override; a leading + is dropped, it changes nothing.
+
+    Raises:
+        LuminaError: it is not of the form key=value, or removes a key with ~.
+    """
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise LuminaError(f"{override!r} is no override. Write key=value.")
+    if key.startswith("~"):
+        raise LuminaError(f"{override!r} would remove a key; every key needs a value. Drop the ~.")
+    return key.lstrip("+"), value
+
+
+def sort_overrides(overrides: list[str], command: str) -> Overrides:
+    """Sort the overrides of a command; the last one of a key wins.
+
+    Raises:
+        LuminaError: an unknown key or choice, a whole block, or what a checkpoint fixes.
+    """
+    words = Overrides([], {}, {}, {})
+    names = [key.name for key in command_keys(command)]
+    blocks = {name.rpartition(".")[0] for name in names} - {""}
+    groups = group_defaults(command)
+    for override in overrides:
+        key, value = split_override(override)
+        if key.partition(".")[0] in ARCHITECTURE_KEYS and command in CHECKPOINT_COMMANDS:
+            raise LuminaError(
+                f"{key} belongs to the architecture, which the checkpoint fixes. "
+                f"It is set in training: python -m lumina_core train {key}={value}"
+            )
+        if key == "modality":
+            words.modalities[:] = [name.strip() for name in value.strip("[]").split(",")]
+        elif key.startswith("modality."):
+            words.options[key.removeprefix("modality.")] = value
+        elif key in groups:
+            words.choices[key] = _checked_choice(key, value)
+        elif key in blocks:
+            members = ", ".join(name for name in names if name.startswith(f"{key}."))
+            raise LuminaError(f"{key!r} is a block of keys. Set one of them: {members}")
+        elif key in names:
+            words.values[key] = value
+        else:
+            raise LuminaError(f"unknown key {key!r}.{suggestion(key, names)}")
+    return words
+
+
+def _checked_choice(group: str, choice: str) -> str:
+    choices = group_choices(group)
+    if choice not in choices:
+        raise LuminaError(
+            f"{group}={choice} is unknown; choose one of {', '.join(choices)}."
+            + nearest(choice, choices)
+        )
+    return choice
+
+
+def _split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def _refuse_slips(word: str, names: list[str]) -> None:
+    if _OPTION.fullmatch(word):
+        raise LuminaError(
+            f"unknown option {word!r}. Settings are written key=value; a prompt that starts with "
+            "a dash stands after --."
+        )
+    match = _OVERRIDE.match(word)
+    if match is None:
+        return
+    meant = closest(match["key"], names)
+    is_one_word = len(word.split()) == 1
+    is_marked = word[0] in "+~"  # nobody starts a prompt like this
+    if (meant and (is_one_word or meant in PROMPT_KEYS)) or (is_one_word and is_marked):
+        hint = f" Did you mean {meant!r}?" if meant else ""
+        raise LuminaError(
+            f"unknown key {match['key']!r} in {_shortened(word)!r}.{hint} "
+            "A prompt like this stands after --."
+        )
+
+
+def _check_prompts(overrides: list[str], names: list[str]) -> None:
+    pairs = [split_override(override) for override in overrides]
+    prompts = [value for key, value in pairs if key == "prompt"]
+    if prompts and "prompt" not in names:
+        raise LuminaError(
+            f"unexpected argument {_shortened(prompts[0])!r}. This command takes settings only, "
+            "written key=value."
+        )
+    if len(prompts) > 1:
+        quoted = " and ".join(repr(_shortened(prompt)) for prompt in prompts)
+        raise LuminaError(f"two prompts: {quoted}. Put quotes around the whole prompt.")
+
+
+def _first(key: str) -> str:
+    return re.split(r"[./@]", key, maxsplit=1)[0]
+
+
+def _shortened(text: str, length: int = 40) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."

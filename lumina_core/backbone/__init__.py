@@ -1,0 +1,1 @@
+"""The Flag-DiT backbone: tokens, time and text in, velocity out."""

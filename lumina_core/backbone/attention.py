@@ -1,0 +1,164 @@
+"""Attention over packed sequences: each sample attends to itself (or to its own text) only.
+
+Three backends, chosen by name. `sdpa` always works: one unmasked call per group of samples with
+equal lengths, which on a CPU is the fastest form measured. `varlen` is torch's own kernel and
+`xformers` its block-diagonal one; both want a GPU. A backend that is asked for and absent fails
+loudly. No backend pads, none builds a dense mask.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from itertools import accumulate
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from lumina_core.errors import LuminaError, nearest
+
+BACKENDS = ("auto", "sdpa", "varlen", "xformers")
+HALF_TYPES = (torch.float16, torch.bfloat16)
+
+
+def attend(
+    q: Float[Tensor, "query head channel"],
+    k: Float[Tensor, "key kv_head channel"],
+    v: Float[Tensor, "key kv_head channel"],
+    *,
+    query_lengths: Sequence[int],
+    key_lengths: Sequence[int],
+    backend: str,
+) -> Float[Tensor, "query head channel"]:
+    """softmax(q k^T / sqrt(channel)) v within each sample.
+
+    Args:
+        q: queries of all samples, end to end.
+        k: keys, end to end; fewer heads than q share each key head among consecutive query heads.
+        v: values like k.
+        query_lengths: queries of each sample.
+        key_lengths: keys of each sample.
+        backend: one of BACKENDS; `auto` takes `varlen` for half precision on a GPU, else `sdpa`.
+
+    Raises:
+        LuminaError: the backend is unknown, or cannot run here.
+    """
+    name = resolve_backend(backend, q.device.type, q.dtype)
+    groups = q.shape[1] // k.shape[1]
+    if groups > 1:
+        k, v = (repeat(x, "l k c -> l (k g) c", g=groups) for x in (k, v))
+    return _ATTENDERS[name](q, k, v, tuple(query_lengths), tuple(key_lengths))
+
+
+def resolve_backend(name: str, device: str, dtype: torch.dtype) -> str:
+    """The backend that `name` means for tensors of this device and dtype.
+
+    Raises:
+        LuminaError: the backend is unknown, or cannot run here.
+    """
+    if name not in BACKENDS:
+        raise LuminaError(
+            f"backbone.attention={name!r} is unknown; use one of {', '.join(BACKENDS)}."
+            + nearest(name, BACKENDS)
+        )
+    is_fast = device == "cuda" and dtype in HALF_TYPES
+    if name == "auto":
+        return "varlen" if is_fast and _has_varlen() else "sdpa"
+    if name == "varlen" and not (is_fast and _has_varlen()):
+        raise LuminaError(
+            f"backbone.attention=varlen needs a CUDA device and bfloat16 or float16, "
+            f"got {device} and {dtype}; use backbone.attention=sdpa"
+        )
+    if name == "xformers" and (device != "cuda" or find_spec("xformers") is None):
+        raise LuminaError(
+            "backbone.attention=xformers needs the xformers package and a CUDA device; "
+            "install lumina-core[xformers] or use backbone.attention=sdpa"
+        )
+    return name
+
+
+def _has_varlen() -> bool:
+    return find_spec("torch.nn.attention.varlen") is not None
+
+
+@lru_cache(maxsize=64)
+def _equal_groups(
+    query_lengths: tuple[int, ...], key_lengths: tuple[int, ...], device: torch.device
+) -> tuple[tuple[int, int, int, Int[Tensor, "query"], Int[Tensor, "key"]], ...]:
+    """Samples of equal lengths: (count, query length, key length, their queries, their keys)."""
+    members: dict[tuple[int, int], list[int]] = {}
+    for number, lengths in enumerate(zip(query_lengths, key_lengths, strict=True)):
+        members.setdefault(lengths, []).append(number)
+    query_starts = list(accumulate(query_lengths, initial=0))
+    key_starts = list(accumulate(key_lengths, initial=0))
+
+    def rows(numbers: list[int], starts: list[int], length: int) -> Int[Tensor, "row"]:
+        first = torch.tensor([starts[number] for number in numbers])
+        return (first[:, None] + torch.arange(length)).flatten().to(device)
+
+    return tuple(
+        (len(n), q, k, rows(n, query_starts, q), rows(n, key_starts, k))
+        for (q, k), n in members.items()
+    )
+
+
+def _attend_sdpa(
+    q: Tensor, k: Tensor, v: Tensor, query_lengths: tuple[int, ...], key_lengths: tuple[int, ...]
+) -> Tensor:
+    groups = _equal_groups(query_lengths, key_lengths, q.device)
+    if len(groups) == 1:
+        return _dense(q, k, v, groups[0][0])
+    parts = [
+        _dense(q.index_select(0, rows), k.index_select(0, keys), v.index_select(0, keys), count)
+        for count, _, _, rows, keys in groups
+    ]
+    order = torch.cat([rows for _, _, _, rows, _ in groups])
+    return torch.empty_like(q).index_copy(0, order, torch.cat(parts))
+
+
+def _dense(q: Tensor, k: Tensor, v: Tensor, count: int) -> Tensor:
+    q, k, v = (rearrange(x, "(b l) h c -> b h l c", b=count) for x in (q, k, v))
+    return rearrange(scaled_dot_product_attention(q, k, v), "b h l c -> (b l) h c")
+
+
+@lru_cache(maxsize=64)
+def _offsets(lengths: tuple[int, ...], device: torch.device) -> Int[Tensor, "offset"]:
+    ends = list(accumulate(lengths, initial=0))
+    return torch.tensor(ends, dtype=torch.int32, device=device)
+
+
+def _attend_varlen(
+    q: Tensor, k: Tensor, v: Tensor, query_lengths: tuple[int, ...], key_lengths: tuple[int, ...]
+) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    return varlen_attn(
+        q,
+        k,
+        v,
+        _offsets(query_lengths, q.device),
+        _offsets(key_lengths, q.device),
+        max(query_lengths),
+        max(key_lengths),
+    )
+
+
+@lru_cache(maxsize=64)
+def _block_diagonal(query_lengths: tuple[int, ...], key_lengths: tuple[int, ...]) -> object:
+    from xformers.ops.fmha import BlockDiagonalMask
+
+    return BlockDiagonalMask.from_seqlens(list(query_lengths), list(key_lengths))
+
+
+def _attend_xformers(
+    q: Tensor, k: Tensor, v: Tensor, query_lengths: tuple[int, ...], key_lengths: tuple[int, ...]
+) -> Tensor:
+    from xformers.ops import memory_efficient_attention
+
+    mask = _block_diagonal(query_lengths, key_lengths)
+    return memory_efficient_attention(q[None], k[None], v[None], attn_bias=mask)[0]
+
+
+_ATTENDERS = {"sdpa": _attend_sdpa, "varlen": _attend_varlen, "xformers": _attend_xformers}

@@ -1,0 +1,254 @@
+"""The command line: `main(argv)` returns an exit code. The only module that prints.
+
+0 is good, 2 the user's mistake (one line), 1 ours (with a traceback), 130 interrupted. Everything
+heavy is imported inside the command that needs it.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lumina_core import __version__, help, host, reports
+from lumina_core.arguments import ARCHITECTURE_KEYS, CHECKPOINT_COMMANDS, is_override, parse
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.keys import command_keys, modality_keys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; None takes those of this process.
+
+    Returns:
+        The exit code.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except LuminaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError as error:
+        return 0 if _is_reader_gone() else _report_fault(error)
+    except Exception as error:
+        return _report_fault(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(help.main_help())
+        return 0 if words else 2
+    command, rest = words[0], words[1:]
+    if command in ("-V", "--version"):
+        command = "version"
+    if command not in _COMMANDS:
+        raise LuminaError(_unknown_command(words))
+    return _COMMANDS[command](rest)
+
+
+def _unknown_command(words: list[str]) -> str:
+    command = words[0]
+    text = f"unknown command {command!r}."
+    if is_override(command, _names("run")):
+        return f"{text} Did you mean: run {' '.join(words)} ?"
+    if hint := nearest(command, list(_COMMANDS)):
+        return text + hint
+    if " " in command:
+        return f'{text} Did you mean: infer "{command}" ?'
+    return f"{text} Commands: {', '.join(_COMMANDS)}"
+
+
+def _run(words: list[str], command: str = "run") -> int:
+    overrides = _overrides(command, words)
+    if overrides is None:
+        return 0
+    if command == "infer" and not _names_modality(overrides):
+        overrides.insert(0, f"modality={_usual_modality()}")
+    from lumina_core.config import compose_run
+
+    config = compose_run(overrides)
+    from lumina_core.run import run_command  # brings torch: only once the request is right
+
+    return run_command(config)
+
+
+def _infer(words: list[str]) -> int:
+    return _run(words, "infer")
+
+
+def _train(words: list[str]) -> int:
+    overrides = _overrides("train", words)
+    if overrides is None:
+        return 0
+    from lumina_core.config import compose_train
+
+    config = compose_train(overrides)
+    from lumina_core.train import train_command
+
+    return train_command(config)
+
+
+def _train_vae(words: list[str]) -> int:
+    overrides = _overrides("train-vae", words)
+    if overrides is None:
+        return 0
+    from lumina_core.config import compose_train_vae
+
+    config = compose_train_vae(overrides)
+    from lumina_core.train_vae import train_vae_command
+
+    return train_vae_command(config)
+
+
+def _evaluate(words: list[str]) -> int:
+    overrides = _overrides("evaluate", words)
+    if overrides is None:
+        return 0
+    from lumina_core.config import compose_evaluate
+
+    config = compose_evaluate(overrides)
+    from lumina_core.evaluate import evaluate_command
+
+    return evaluate_command(config)
+
+
+def _overrides(command: str, words: list[str]) -> list[str] | None:
+    """The overrides among the words, or None after help was printed."""
+    arguments = parse(words, _names(command))
+    if arguments.wants_help:
+        print(help.command_help(command))
+        return None
+    return arguments.overrides
+
+
+def _names(command: str) -> list[str]:
+    """Every key that a command knows, those of the installed modalities included."""
+    names = [key.name for key in command_keys(command)] + ["modality"]
+    for modality in host.installed():
+        try:
+            names += [key.name for key in modality_keys(help.modality_yaml(modality))]
+        except LuminaError:
+            continue  # a plugin that ships no YAML is reported when it is used
+    return names + list(ARCHITECTURE_KEYS) * (command in CHECKPOINT_COMMANDS)
+
+
+def _names_modality(overrides: list[str]) -> bool:
+    return any(word.lstrip("+").startswith(("modality=", "repeat=")) for word in overrides)
+
+
+def _usual_modality() -> str:
+    installed = host.installed()
+    return installed[0] if len(installed) == 1 else "image"
+
+
+def _plugins(words: list[str]) -> int:
+    if _wants_help("plugins", words, ("--json", "--check")):
+        return 0
+    is_check = "--check" in words
+    plugins = reports.check_plugins() if is_check else host.discover()
+    if "--json" in words:
+        print(json.dumps(reports.plugin_records(plugins), indent=2, ensure_ascii=False))
+    else:
+        print(reports.plugin_table(plugins))
+    return int(is_check and reports.has_faults(plugins))
+
+
+def _doctor(words: list[str]) -> int:
+    names = [word for word in words if not word.startswith("-")]
+    if _wants_help("doctor", [word for word in words if word not in names], ()):
+        return 0
+    if len(names) > 1:
+        raise LuminaError(f"doctor looks at one modality, got {len(names)}: {', '.join(names)}")
+    plugins = reports.check_plugins()
+    if names:
+        print(reports.diagnosis(names[0], plugins))
+        plugins = [plugin for plugin in plugins if plugin.name == names[0]]
+    else:
+        print(reports.environment(plugins))
+    return int(reports.has_faults(plugins))
+
+
+def _info(words: list[str]) -> int:
+    paths = [Path(word) for word in words if not word.startswith("--") and word != "-h"]
+    if _wants_help("info", [word for word in words if Path(word) not in paths], ("--json",)):
+        return 0
+    if len(paths) != 1:
+        raise LuminaError(f"info takes one file or one checkpoint folder, got {len(paths)}.")
+    found = _contents(paths[0])
+    if "--json" in words:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(reports.as_lines(found)))
+    return 0
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise LuminaError(f"{path} does not exist.")
+    if path.is_dir():
+        from lumina_core.layers import read_manifest
+
+        return reports.checkpoint_summary(read_manifest(path))
+    from lumina_core.run import read_request
+
+    return dict(read_request(path))
+
+
+def _version(words: list[str]) -> int:
+    if not _wants_help("version", words, ()):
+        print(f"lumina-core {__version__}")
+    return 0
+
+
+def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> bool:
+    """Whether help was asked for, and now printed; refuses every word that is no option."""
+    if any(word in ("-h", "--help") for word in words):
+        print(help.command_help(command))
+        return True
+    for word in words:
+        if word not in options:
+            allowed = f"it takes {' and '.join(options)}" if options else "it takes none"
+            hint = nearest(word, options)
+            raise LuminaError(f"unknown option {word!r} of {command}; {allowed}.{hint}")
+    return False
+
+
+def _report_fault(error: BaseException) -> int:
+    traceback.print_exception(error)
+    text = " ".join(str(error).split())
+    print(f"internal error: {type(error).__name__}: {text}", file=sys.stderr)
+    return 1
+
+
+def _is_reader_gone() -> bool:
+    """Whether it is our own standard output that broke, as in `lumina plugins | head -1`."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": _run,
+    "infer": _infer,
+    "train": _train,
+    "train-vae": _train_vae,
+    "evaluate": _evaluate,
+    "plugins": _plugins,
+    "doctor": _doctor,
+    "info": _info,
+    "version": _version,
+}

@@ -1,0 +1,296 @@
+"""One typed, checked record per command: what its code takes instead of a dictionary.
+
+Composition itself is in layers.py; here its plain values become records. Every value stands in the
+YAML, none is a default here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lumina_core import host
+from lumina_core.arguments import Overrides, sort_overrides
+from lumina_core.errors import LuminaError
+from lumina_core.layers import merge_layers, recommended_sampling
+from lumina_core.records import build
+
+if TYPE_CHECKING:
+    from lumina_core.backbone.flag_dit import FlagDiTConfig
+    from lumina_core.backbone.rope import RopeScaling
+    from lumina_core.data.synthetic import SyntheticConfig
+    from lumina_core.flow.guidance import GuidanceConfig
+    from lumina_core.flow.objective import TimeConfig
+    from lumina_core.flow.solver import SolverConfig
+    from lumina_core.optimizer import OptimizerConfig
+    from lumina_core.sampling import Sampling
+    from lumina_core.text import TextEncoderConfig
+
+_HOMES = {
+    "FlagDiTConfig": "lumina_core.backbone.flag_dit",
+    "RopeScaling": "lumina_core.backbone.rope",
+    "SyntheticConfig": "lumina_core.data.synthetic",
+    "GuidanceConfig": "lumina_core.flow.guidance",
+    "TimeConfig": "lumina_core.flow.objective",
+    "SolverConfig": "lumina_core.flow.solver",
+    "OptimizerConfig": "lumina_core.optimizer",
+    "TextEncoderConfig": "lumina_core.text",
+}
+"""Records beside their readers, imported once a composition is right: some of them bring torch."""
+
+NUM_SEEDS = 2**63  # torch generators take a seed below this
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A request: everything that decides what `run` makes."""
+
+    modality: str
+    options: Any
+    """The plugin's own dataclass."""
+    prompt: str
+    negative_prompt: str
+    seed: int
+    num_samples: int
+    out: str | None
+    overwrite: bool
+    checkpoint: str | None
+    """A folder; the modality's demo checkpoint if none was named; None if it ships none."""
+    repeat: str | None
+    """The file whose request this is."""
+    json: bool
+    device: str
+    dtype: str
+    solver: SolverConfig
+    guidance: GuidanceConfig
+    rope_scaling: RopeScaling
+    proportional_attention: int | None
+    """Positions of the sequences trained on; None: attention is not scaled."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise LuminaError(
+                "the prompt is empty. Write what to show, in quotes: "
+                f'python -m lumina_core run +modality={self.modality} "..."'
+            )
+        for text in (self.prompt, self.negative_prompt):
+            _check_unicode(text)
+        _check_at_least(self, 1, "num_samples", "proportional_attention")
+        _check_seed(self.seed, self.num_samples)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What `evaluate` measures, and how it samples."""
+
+    modality: str
+    options: Any
+    checkpoint: str | None
+    """As in RunConfig."""
+    num_prompts: int
+    splits: tuple[str, ...] | None
+    """None: every split of the world."""
+    seed: int
+    out: str | None
+    json: bool
+    device: str
+    dtype: str
+    token_budget: int
+    solver: SolverConfig
+    guidance: GuidanceConfig
+    rope_scaling: RopeScaling
+    proportional_attention: int | None
+
+    def __post_init__(self) -> None:
+        _check_at_least(self, 1, "num_prompts", "token_budget", "proportional_attention")
+        _check_seed(self.seed, self.num_prompts)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What `train` trains, on what and for how long."""
+
+    modality: str
+    options: Any
+    out: str
+    overwrite: bool
+    resume: bool
+    max_steps: int
+    token_budget: int
+    seed: int
+    device: str
+    dtype: str
+    num_threads: int | None
+    backbone: FlagDiTConfig
+    """Without token_dims: these follow from the modality."""
+    text_encoder: TextEncoderConfig
+    optimizer: OptimizerConfig
+    time: TimeConfig
+    caption_dropout: float
+    data: SyntheticConfig
+    log_every: int
+    sample_every: int
+    save_every: int
+    num_sample_prompts: int
+
+    def __post_init__(self) -> None:
+        _check_at_least(self, 1, "max_steps", "token_budget", "num_threads", "log_every")
+        _check_at_least(self, 0, "sample_every", "save_every", "num_sample_prompts")
+        _check_seed(self.seed)
+        if not 0 <= self.caption_dropout <= 1:
+            raise LuminaError(f"caption_dropout is {self.caption_dropout}; set a share in [0, 1].")
+        if self.resume and self.overwrite:
+            raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
+
+
+@dataclass(frozen=True)
+class TrainVAEConfig:
+    """How the small autoencoder of a modality is trained on its world."""
+
+    modality: str
+    options: Any
+    out: str
+    overwrite: bool
+    max_steps: int
+    batch_size: int
+    seed: int
+    num_threads: int | None
+    learning_rate: float
+    latent_channels: int
+    block_channels: tuple[int, ...]
+    """Width at each resolution; each after the first halves the size."""
+    layers_per_block: int
+    log_every: int
+
+    def __post_init__(self) -> None:
+        _check_at_least(self, 1, "max_steps", "batch_size", "num_threads", "log_every")
+        _check_at_least(self, 1, "latent_channels", "layers_per_block")
+        _check_seed(self.seed)
+        if not self.block_channels or min(self.block_channels) < 1:
+            raise LuminaError(
+                f"block_channels is {list(self.block_channels)}; give one width of 1 or more per "
+                "resolution, such as [32,64]."
+            )
+        if not self.learning_rate > 0:
+            raise LuminaError(f"learning_rate is {self.learning_rate}; set a number above 0.")
+
+
+def compose_run(overrides: list[str]) -> RunConfig:
+    """The request of `run`.
+
+    Args:
+        overrides: `key=value` each, among them `modality=NAME` and `prompt=...`; the prompt and
+            paths are taken letter by letter. With `repeat=FILE` that file gives the rest.
+
+    Raises:
+        LuminaError: an unknown, refused or wrong key or value, or an unusable modality.
+    """
+    words = sort_overrides(overrides, "run")
+    request = _repeated_request(words)
+    name = _one_modality(words, request.get("modality"))
+    values, options = merge_layers("run", name, words, request)
+    if values["prompt"] is None:
+        raise LuminaError(
+            "no prompt. Write what to show, in quotes: "
+            f'python -m lumina_core run +modality={name} "..."'
+        )
+    return _build(RunConfig, name, values, options)
+
+
+def compose_evaluate(overrides: list[str]) -> EvaluateConfig:
+    """What `evaluate` is asked for; see `compose_run`."""
+    words = sort_overrides(overrides, "evaluate")
+    name = _one_modality(words)
+    return _build(EvaluateConfig, name, *merge_layers("evaluate", name, words))
+
+
+def compose_train(overrides: list[str]) -> TrainConfig:
+    """What `train` is asked for; see `compose_run`."""
+    words = sort_overrides(overrides, "train")
+    name = _one_modality(words)
+    values, options = merge_layers("train", name, words)
+    values["out"] = values["out"] or f"outputs/{name}-checkpoint"
+    values["backbone"]["token_dims"] = {}
+    return _build(TrainConfig, name, values, options)
+
+
+def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
+    """What `train-vae` is asked for; see `compose_run`."""
+    words = sort_overrides(overrides, "train-vae")
+    name = _one_modality(words)
+    values, options = merge_layers("train-vae", name, words)
+    values["out"] = values["out"] or f"outputs/{name}-vae"
+    return _build(TrainVAEConfig, name, values, options)
+
+
+def compose_sampling(name: str) -> Sampling:
+    """How a modality's samples are made where neither a checkpoint nor a user says otherwise."""
+    from lumina_core.sampling import Sampling
+
+    values = recommended_sampling(name)
+    return build(Sampling, {field.name: values[field.name] for field in fields(Sampling)})
+
+
+def _one_modality(words: Overrides, repeated: str | None = None) -> str:
+    names = words.modalities or ([repeated] if repeated else [])
+    if not names:
+        present = ", ".join(host.installed())
+        if not present:
+            host.find("image")  # says that nothing is installed, and how to install it
+        raise LuminaError(f"no modality chosen. Add +modality=NAME; installed: {present}")
+    for name in names:
+        host.find(name)
+    if len(names) > 1:
+        raise LuminaError(
+            f"+modality=[{','.join(names)}] names {len(names)} modalities; this version works on "
+            f"one at a time. Choose one: +modality={names[0]}"
+        )
+    if repeated not in (None, names[0]):
+        raise LuminaError(
+            f"+modality={names[0]} cannot repeat a file of modality {repeated!r}. Leave it out."
+        )
+    return names[0]
+
+
+def _repeated_request(words: Overrides) -> dict[str, Any]:
+    path = words.values.get("repeat")
+    if path is None:
+        return {}
+    from lumina_core.run import read_request  # run.py imports this module
+
+    return dict(read_request(Path(path)))
+
+
+def _build(record: type[T], name: str, values: dict[str, Any], options: dict[str, Any]) -> T:
+    """The record of a command; the options are built first, for they say the most."""
+    built: Any = build(host.options_class(name), options, "modality.")
+    wanted = " ".join(str(field.type) for field in fields(record))  # type: ignore[arg-type]
+    namespace = {
+        type_name: getattr(import_module(module), type_name)
+        for type_name, module in _HOMES.items()
+        if type_name in wanted
+    }
+    return build(record, values | {"modality": name, "options": built}, namespace=namespace)
+
+
+def _check_at_least(record: Any, least: int, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        if value is not None and value < least:
+            raise LuminaError(f"{name} is {value}; set a whole number of at least {least}.")
+
+
+def _check_seed(seed: int, count: int = 1) -> None:
+    if not 0 <= seed <= NUM_SEEDS - count:
+        raise LuminaError(f"seed is {seed}; set a whole number from 0 to {NUM_SEEDS - count}.")
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise LuminaError("the prompt is no valid UTF-8. Set the terminal to UTF-8.") from error

@@ -1,0 +1,53 @@
+"""Several previews side by side in one PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import shorten
+
+import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor
+
+from lumina_core.files import atomic_write
+
+GAP = 6  # pixels between pictures
+LABEL_HEIGHT = 12  # pixels under a picture: one line of the built-in font
+CHARACTER_WIDTH = 6  # pixels, of the built-in font
+MIN_SIDE = 128  # smaller previews are enlarged by a whole factor, so that labels fit
+BACKGROUND = (32, 32, 32)
+FOREGROUND = (230, 230, 230)
+
+
+def save_contact_sheet(
+    path: Path,
+    previews: Sequence[UInt8[Tensor, "3 height width"]],
+    labels: Sequence[str],
+    *,
+    columns: int | None = None,
+) -> None:
+    """Write previews of any sizes with a label each, row by row.
+
+    Args:
+        path: the PNG to write, atomically.
+        previews: RGB pictures.
+        labels: one per picture, cut to its width.
+        columns: pictures per row; None: about as many as rows.
+    """
+    from PIL import Image, ImageDraw
+
+    images = [Image.fromarray(np.ascontiguousarray(p.permute(1, 2, 0).numpy())) for p in previews]
+    factor = max(1, MIN_SIDE // max(max(image.size) for image in images))
+    images = [image.resize((image.width * factor, image.height * factor), 0) for image in images]
+    columns = columns or max(1, round(len(images) ** 0.5))
+    rows = -(-len(images) // columns)
+    width = max(image.width for image in images) + GAP
+    height = max(image.height for image in images) + LABEL_HEIGHT + GAP
+    sheet = Image.new("RGB", (columns * width + GAP, rows * height + GAP), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        left, top = GAP + number % columns * width, GAP + number // columns * height
+        sheet.paste(image, (left, top))
+        text = shorten(label, max(width // CHARACTER_WIDTH, 4), placeholder="…")
+        draw.text((left, top + image.height), text, FOREGROUND)
+    with atomic_write(path) as file:
+        sheet.save(file, format="PNG")

@@ -1,0 +1,18 @@
+"""The one exception for a user's mistake. The command line shows its text as one line and exits with 2."""
+
+
+class LuminaError(Exception):
+    """A mistake of the user: says what we got, what is allowed and what to do, in one line."""
+
+
+def nearest(name: str, names: "list[str] | tuple[str, ...]") -> str:
+    """The part of a message that names the nearest valid name, or the empty string.
+
+    Args:
+        name: what the user wrote.
+        names: every valid name.
+    """
+    from difflib import get_close_matches  # costs 5 ms, needed only when something is wrong
+
+    matches = get_close_matches(name, names, n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

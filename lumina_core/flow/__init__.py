@@ -1,0 +1,1 @@
+"""Flow matching as functions: the path, the loss, guidance and the solvers."""

@@ -1,0 +1,194 @@
+"""Ordinary differential equation solvers from noise (t = 0) to data (t = 1).
+
+A solver is a function of two neighbouring times; a sample is a plain loop over them. No scheduler
+object and no noise: the path is deterministic. Gradients are the caller's choice (`no_grad`).
+
+Departures from the released sampler: `num_steps` counts intervals, where it counted grid points,
+so its N is our N - 1; the state keeps its dtype (float32), where it was integrated in bfloat16;
+no trajectory is kept. `rk4` is the 3/8 rule, which torchdiffeq, and so the released models, call
+rk4. The fixed-step solvers are our own: torchdiffeq gives no word between steps.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.flow.path import shift_time
+
+Velocity = Callable[[float, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class SolverConfig:
+    """Which solver, and how finely it steps; `solver` in the YAML."""
+
+    name: str
+    """euler, midpoint, heun, rk4 (fixed steps) or dopri5 (chooses its own)."""
+    num_steps: int
+    """Intervals between t = 0 and t = 1, at least 1. Not used by dopri5."""
+    shift: float
+    """Above 1 spends more steps near noise, 1 spaces them evenly. Not used by dopri5."""
+    atol: float
+    """Absolute error per step, in units of the latent, above 0. Used by dopri5 only."""
+    rtol: float
+    """Error per step relative to the state, above 0. Used by dopri5 only."""
+
+    def __post_init__(self) -> None:
+        if self.name not in SOLVERS:
+            raise LuminaError(
+                f"solver.name is {self.name!r}; "
+                f"choose one of {', '.join(SOLVERS)}.{nearest(self.name, SOLVERS)}"
+            )
+        if self.num_steps < 1:
+            raise LuminaError(
+                f"solver.num_steps is {self.num_steps}; set the number of intervals, 1 or more."
+            )
+        for key in ("shift", "atol", "rtol"):
+            if not 0 < getattr(self, key) < math.inf:
+                raise LuminaError(
+                    f"solver.{key} is {getattr(self, key)}; set a finite number above 0."
+                )
+
+
+def time_grid(num_steps: int, shift: float, start: float = 0.0) -> list[float]:
+    """Give the num_steps + 1 times between which a fixed-step solver steps, computed in float64.
+
+    t_i = shift_time(u_i, shift), u_i evenly spaced from the time that the shift sends to `start`
+    up to 1. The first is exactly `start`, the last exactly 1.
+
+    Args:
+        num_steps: number of intervals, at least 1.
+        shift: above 1 spends more steps near noise, 1 spaces them evenly; above 0.
+        start: first time, in [0, 1).
+
+    Raises:
+        ValueError: start is outside [0, 1).
+    """
+    if not 0 <= start < 1:
+        raise ValueError(f"start is {start}; a path to t = 1 begins in [0, 1)")
+    first = shift_time(start, 1 / shift)
+    evenly = (first + (1 - first) * step / num_steps for step in range(1, num_steps))
+    return [start, *(shift_time(u, shift) for u in evenly), 1.0]
+
+
+def integrate(
+    velocity: Velocity,
+    x_0: Float[Tensor, "element"],
+    config: SolverConfig,
+    *,
+    on_step: Callable[[int, int], None] | None = None,
+    start: float = 0.0,
+) -> Float[Tensor, "element"]:
+    """Follow dx/dt = velocity(t, x) from x_0 at `start` to t = 1.
+
+    dopri5 does not use num_steps and shift, and does not call on_step. Its step size follows the
+    error over the whole state: give it one sample at a time, or samples depend on one another.
+
+    Args:
+        velocity: (t, x) -> dx/dt in the dtype of x; t in [start, 1]. What it raises comes through.
+        x_0: noise, or the state at `start`; not modified.
+        config: solver, steps and tolerances.
+        on_step: called as (step, total) after each fixed step, step from 1 to total; it may raise
+            to cancel.
+        start: first time, in [0, 1).
+
+    Returns:
+        The state at t = 1.
+
+    Raises:
+        ValueError: start is outside [0, 1).
+    """
+    times = time_grid(config.num_steps, config.shift, start)  # refuses a bad start for dopri5 too
+    if config.name == "dopri5":
+        return _integrate_dopri5(velocity, x_0, config, start)
+    take_step, _ = _FIXED[config.name]
+    x = x_0
+    for step, (t, t_next) in enumerate(pairwise(times), start=1):
+        x = take_step(velocity, x, t, t_next)
+        if on_step is not None:
+            on_step(step, config.num_steps)
+    return x
+
+
+def evaluations_per_step(name: str) -> int:
+    """Give how often a fixed-step solver evaluates the velocity in one step.
+
+    Args:
+        name: euler, midpoint, heun or rk4.
+
+    Raises:
+        ValueError: the solver has no fixed steps; count the calls of `velocity` instead.
+    """
+    if name not in _FIXED:
+        raise ValueError(f"{name!r} has no fixed steps; those have: {', '.join(_FIXED)}")
+    return _FIXED[name][1]
+
+
+def _euler_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
+    """Give x + h k1."""
+    return x + (t_next - t) * velocity(t, x)
+
+
+def _midpoint_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
+    """Give x + h k2, k2 at the middle that half an Euler step reaches."""
+    h = t_next - t
+    middle = x + h / 2 * velocity(t, x)
+    return x + h * velocity(t + h / 2, middle)
+
+
+def _heun_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
+    """Give x + h (k1 + k2) / 2, k2 at the end that an Euler step reaches."""
+    h = t_next - t
+    k1 = velocity(t, x)
+    k2 = velocity(t_next, x + h * k1)
+    return x + h / 2 * (k1 + k2)
+
+
+def _rk4_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
+    """Give x + h (k1 + 3 k2 + 3 k3 + k4) / 8: Kutta's 3/8 rule, torchdiffeq's rk4_alt_step_func."""
+    h = t_next - t
+    third = h / 3  # the rule evaluates at thirds of the step
+    k1 = velocity(t, x)
+    k2 = velocity(t + third, x + third * k1)
+    k3 = velocity(t + 2 * third, x + h * k2 - third * k1)
+    k4 = velocity(t_next, x + h * (k1 - k2 + k3))
+    return x + h / 8 * (k1 + 3 * (k2 + k3) + k4)  # weights of the rule
+
+
+_FIXED: dict[str, tuple[Callable[[Velocity, Tensor, float, float], Tensor], int]] = {
+    "euler": (_euler_step, 1),
+    "midpoint": (_midpoint_step, 2),
+    "heun": (_heun_step, 2),
+    "rk4": (_rk4_step, 4),
+}
+SOLVERS = (*_FIXED, "dopri5")
+
+
+def _integrate_dopri5(
+    velocity: Velocity, x_0: Tensor, config: SolverConfig, start: float
+) -> Tensor:
+    from torchdiffeq import odeint  # needed by this solver only
+
+    def velocity_within_path(t: Tensor, x: Tensor) -> Tensor:
+        # The first trial, which only guesses a step size, can lie beyond t = 1.
+        return velocity(min(t.item(), 1.0), x)
+
+    ends = torch.tensor([start, 1.0], dtype=torch.float64, device=x_0.device)
+    # Without step_t the last step runs past t = 1, where the network was never trained, and the
+    # result is interpolated back.
+    trajectory = odeint(
+        velocity_within_path,
+        x_0,
+        ends,
+        rtol=config.rtol,
+        atol=config.atol,
+        method="dopri5",
+        options={"step_t": ends[1:]},
+    )
+    return trajectory[-1]

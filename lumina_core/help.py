@@ -1,0 +1,112 @@
+"""The texts of --help. The lines about keys come from the comments in the YAML files."""
+
+from pathlib import Path
+
+from lumina_core import host
+from lumina_core.errors import LuminaError
+from lumina_core.keys import (
+    RECOMMENDATION_BLOCKS,
+    Key,
+    command_keys,
+    group_choices,
+    group_defaults,
+    modality_keys,
+)
+
+PROGRAM = "python -m lumina_core"
+USAGES = {
+    "run": '+modality=NAME "PROMPT" [KEY=VALUE ...]',
+    "infer": '"PROMPT" [KEY=VALUE ...]',
+    "train": "+modality=NAME [KEY=VALUE ...]",
+    "train-vae": "+modality=NAME [KEY=VALUE ...]",
+    "evaluate": "+modality=NAME [KEY=VALUE ...]",
+    "plugins": "[--json] [--check]",
+    "doctor": "[NAME]",
+    "info": "FILE [--json]",
+    "version": "",
+}
+SUMMARIES = {
+    "run": "make something from a prompt",
+    "infer": "run with the only installed modality, or image",
+    "train": "train a checkpoint",
+    "train-vae": "train the small autoencoder of a modality",
+    "evaluate": "measure how often a checkpoint shows what the prompt asked for",
+    "plugins": "list the installed modalities; --check imports each one",
+    "doctor": "versions and what is wrong; with a name, one modality in detail",
+    "info": "the request inside a file that we made, or what a checkpoint folder holds",
+    "version": "the version of lumina-core",
+}
+_WIDTH = 34  # of the column of keys
+
+
+def main_help() -> str:
+    """What `--help` without a command prints."""
+    lines = [f"usage: {PROGRAM} COMMAND ...", "", "commands:"]
+    lines += [f"  {name:<12}{summary}" for name, summary in SUMMARIES.items()]
+    lines += ["", f"{PROGRAM} COMMAND --help tells more."]
+    return "\n".join(lines)
+
+
+def command_help(command: str) -> str:
+    """What `COMMAND --help` prints; imports no plugin."""
+    lines = [f"usage: {PROGRAM} {command} {USAGES[command]}".rstrip(), "", SUMMARIES[command]]
+    if "KEY=VALUE" in USAGES[command]:
+        lines += ["", "keys:", *_core_lines(command)]
+        for plugin in host.discover():
+            lines += ["", *_modality_lines(plugin, command)]
+        lines += ["", "An argument that is no KEY=VALUE is the prompt; -- ends the settings."]
+    return "\n".join(lines)
+
+
+def modality_yaml(name: str) -> Path:
+    """The file with a modality's options and recommended values.
+
+    Raises:
+        LuminaError: the modality cannot be used, or its package ships no such file.
+    """
+    path = host.conf_folder(name) / "modality" / f"{name}.yaml"
+    if not path.is_file():
+        raise LuminaError(
+            f"Modality {name!r} ships no conf/modality/{name}.yaml. Its wheel lacks package data: "
+            "reinstall it."
+        )
+    return path
+
+
+def _core_lines(command: str) -> list[str]:
+    groups = group_defaults(command)
+    keys = [key for key in command_keys(command) if key.default and "." not in key.name]
+    lines = [_line(key) for key in keys]
+    blocks: dict[str, list[Key]] = {group: [] for group in groups}
+    for key in command_keys(command):
+        block, dot, _ = key.name.partition(".")
+        if dot:
+            blocks.setdefault(block, []).append(key)
+    for block, members in blocks.items():
+        if block in groups:
+            choices = ", ".join(group_choices(block))
+            lines.append(_line(Key(block, groups[block], f"a set of values: {choices}")))
+        lines += [_line(key) for key in members]
+    return lines
+
+
+def _modality_lines(plugin: host.Plugin, command: str) -> list[str]:
+    title = f"modality {plugin.name} ({plugin.package} {plugin.version}): "
+    if plugin.error is not None:
+        return [f"{title}{plugin.status}, {plugin.error}"]
+    try:
+        keys = modality_keys(modality_yaml(plugin.name))
+    except LuminaError as error:
+        return [f"{title}{error}"]
+    block = "training" if command.startswith("train") else "sampling"
+    options = [key for key in keys if key.name.partition(".")[0] not in RECOMMENDATION_BLOCKS]
+    advised = [key for key in keys if key.name.startswith(f"{block}.") and key.default]
+    lines = [title + plugin.summary, *(_line(key) for key in options if key.default)]
+    if advised:
+        values = (f"{key.name.removeprefix(f'{block}.')}={key.default}" for key in advised)
+        lines.append("  values it sets instead: " + " ".join(values))
+    return lines
+
+
+def _line(key: Key) -> str:
+    return f"  {f'{key.name}={key.default}':<{_WIDTH}}  {key.meaning}".rstrip()

@@ -1,0 +1,129 @@
+"""The keys of a command with their defaults and meanings, read from the text of the YAML files.
+
+The comment beside a key in conf/ is its only documentation: help, messages and the argument rules
+come from here. Reads the few forms of YAML that conf/ uses, so that help needs no YAML library;
+values are never taken from here, only shown.
+"""
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+CONFIG_NAMES = {
+    "run": "run",
+    "infer": "run",
+    "train": "train",
+    "train-vae": "train_vae",
+    "evaluate": "evaluate",
+}
+"""Which file in conf/ holds the keys of a command."""
+
+PROMPT_KEYS = ("prompt", "negative_prompt")
+RAW_KEYS = (*PROMPT_KEYS, "out", "checkpoint", "repeat", "text_encoder.path")
+"""Their values are taken letter by letter, so that no prompt or path needs quoting."""
+
+RECOMMENDATION_BLOCKS = ("sampling", "training")
+"""Blocks of a modality's YAML that recommend values for the core; the rest are its options."""
+
+_LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: +(?P<value>[^#]+?))?(?: *# *(?P<note>.*))?")
+_CHOICE = re.compile(r" +- (?P<group>\w+): *(?P<choice>[\w-]+)")
+
+
+class Key(NamedTuple):
+    """One key of a YAML file."""
+
+    name: str
+    """Dotted, from the top of the configuration."""
+
+    default: str
+    """As written; empty for a block of further keys."""
+
+    meaning: str
+    """The comment beside it."""
+
+
+def conf_root() -> Path:
+    """The core's configuration folder: inside the package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def read_keys(path: Path, prefix: str = "") -> list[Key]:
+    """Every key of a YAML file in its order, without its defaults list.
+
+    Args:
+        path: the file.
+        prefix: stands before each name, with its dot.
+    """
+    keys: list[Key] = []
+    parents: list[tuple[int, str]] = []  # indent and name of the blocks we are in
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = _LINE.fullmatch(line.rstrip())
+        if match is None:
+            continue
+        indent = len(match["indent"])
+        parents = [parent for parent in parents if parent[0] < indent]
+        name = ".".join([*(parent[1] for parent in parents), match["name"]])
+        if name != "defaults":
+            keys.append(Key(prefix + name, match["value"] or "", match["note"] or ""))
+        parents.append((indent, match["name"]))
+    return keys
+
+
+def group_defaults(command: str) -> dict[str, str]:
+    """The groups of a command, each with the choice taken when none is named."""
+    text = _primary(command).read_text(encoding="utf-8")
+    return {match["group"]: match["choice"] for match in _CHOICE.finditer(text)}
+
+
+def group_choices(group: str) -> list[str]:
+    """What can be chosen in a group."""
+    return sorted(path.stem for path in (conf_root() / group).glob("*.yaml"))
+
+
+def command_keys(command: str) -> list[Key]:
+    """Every key of the core that a command reads, with the defaults of its default groups."""
+    own = {key.name: key for key in read_keys(_primary(command))}
+    for group, choice in group_defaults(command).items():
+        chosen = read_keys(conf_root() / group / f"{choice}.yaml", f"{group}.")
+        own |= {key.name: key for key in [Key(group, "", ""), *chosen]}
+    return sorted(own.values(), key=lambda key: "." in key.name)  # plain keys first
+
+
+def modality_keys(path: Path) -> list[Key]:
+    """The keys of a modality's YAML as one writes them: its options below `modality`."""
+    return [
+        key if key.name.partition(".")[0] in RECOMMENDATION_BLOCKS else key._replace(name=full)
+        for key in read_keys(path)
+        if (full := f"modality.{key.name}")
+    ]
+
+
+def closest(name: str, names: list[str]) -> str | None:
+    """The key that was probably meant: one with this last part, else the most similar.
+
+    Args:
+        name: what the user wrote.
+        names: every valid dotted key.
+    """
+    for full in names:
+        if full.rpartition(".")[2] == name.rpartition(".")[2] and full != name:
+            return full
+    similar = get_close_matches(name, names, n=1)
+    if similar:
+        return similar[0]
+    by_last = {full.rpartition(".")[2]: full for full in reversed(names)}
+    similar = get_close_matches(name.rpartition(".")[2], by_last, n=1)
+    return by_last[similar[0]] if similar else None
+
+
+def suggestion(name: str, names: list[str]) -> str:
+    """The end of a message about an unknown key, or the empty string."""
+    meant = closest(name, names)
+    return f" Did you mean {meant!r}?" if meant else ""
+
+
+def _primary(command: str) -> Path:
+    return conf_root() / f"{CONFIG_NAMES[command]}.yaml"

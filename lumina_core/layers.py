@@ -1,0 +1,224 @@
+"""Merges the layers of a configuration: the only file that knows Hydra and OmegaConf.
+
+Hydra is used for two things: composing the core's YAML with its groups, and the grammar of values.
+Layers are merged as plain dictionaries, later ones win: core YAML < the modality's YAML < the
+checkpoint's recommendation < a request that is repeated < a group chosen by name < a value. A
+group file holds only what choosing it decides, so a recommended `solver.shift` survives
+`solver=midpoint`.
+
+Prompts and paths never meet Hydra's grammar nor OmegaConf: they are taken letter by letter.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from lumina_core import host
+from lumina_core.arguments import Overrides
+from lumina_core.errors import LuminaError
+from lumina_core.help import modality_yaml
+from lumina_core.keys import (
+    CONFIG_NAMES,
+    RAW_KEYS,
+    RECOMMENDATION_BLOCKS,
+    conf_root,
+    suggestion,
+)
+
+MANIFEST = "lumina.json"
+
+_REPEATED = (
+    *("prompt", "negative_prompt", "seed", "dtype"),
+    *("solver", "guidance", "rope_scaling", "proportional_attention"),
+)
+_LOCK = threading.Lock()  # Hydra keeps its state in process-wide singletons
+
+
+def merge_layers(
+    command: str, name: str, words: Overrides, request: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The core's values and the modality's options, all layers merged, not yet typed.
+
+    Args:
+        command: whose YAML and which recommendations.
+        name: the modality.
+        words: the overrides, which win.
+        request: of a file that is made again.
+
+    Raises:
+        LuminaError: an unknown or refused key, an unreadable value or file.
+    """
+    options = _read_yaml(modality_yaml(name))
+    advice = {block: options.pop(block, None) or {} for block in RECOMMENDATION_BLOCKS}
+    values = _compose(CONFIG_NAMES[command])
+    source = f"conf/modality/{name}.yaml"
+    if command in ("run", "evaluate"):
+        values = _overlay(values, advice["sampling"], f"{source}, sampling")
+        values, options = _with_checkpoint(values, options, name, words)
+    elif command == "train":
+        values = _overlay(values, advice["training"], f"{source}, training")
+    if request:
+        values = _overlay(values, {key: request[key] for key in _REPEATED if key in request})
+        options |= request.get("options", {})
+    for group, choice in words.choices.items():
+        values = _overlay(values, {group: _read_yaml(conf_root() / group / f"{choice}.yaml")})
+    for key, text in words.values.items():
+        value = text if key in RAW_KEYS else _parse(key, text)
+        values = _overlay(values, _nested(key, value))
+    return values, _with_options(name, options, words, command)
+
+
+def recommended_sampling(name: str) -> dict[str, Any]:
+    """The core's values for `run` with the modality's recommendation."""
+    advice = _read_yaml(modality_yaml(name)).get("sampling") or {}
+    return _overlay(_compose(CONFIG_NAMES["run"]), advice, f"conf/modality/{name}.yaml, sampling")
+
+
+def _with_checkpoint(
+    values: dict[str, Any], options: dict[str, Any], name: str, words: Overrides
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Add the checkpoint's recommendation, and take from it what it fixes."""
+    folder = words.values.get("checkpoint") or host.demo_folder(name)
+    if folder is None:
+        return values, options
+    manifest = read_manifest(Path(folder).expanduser())
+    if name not in manifest["modalities"]:
+        known = ", ".join(manifest["modalities"])
+        raise LuminaError(f"the checkpoint {folder} was trained on {known}, not on {name}.")
+    stored = manifest["modalities"][name].get("options", {})
+    fixed = {key: stored[key] for key in _architecture(name) if key in stored}
+    values = _overlay(values, manifest.get("sampling", {}), f"{folder}/{MANIFEST}, sampling")
+    return values | {"checkpoint": str(Path(folder).expanduser())}, options | fixed
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The lumina.json of a checkpoint folder.
+
+    Raises:
+        LuminaError: there is none, or it is damaged.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LuminaError(
+            f"{folder} is no checkpoint: {path} cannot be read ({error.strerror}). "
+            "Name a folder that `train` wrote: checkpoint=FOLDER"
+        ) from error
+    except ValueError as error:
+        raise LuminaError(
+            f"{path} is no valid JSON ({error}). The checkpoint is damaged."
+        ) from error
+    if not (isinstance(manifest, dict) and isinstance(manifest.get("modalities"), dict)):
+        raise LuminaError(f"{path} lists no modalities. The checkpoint is damaged.")
+    return manifest
+
+
+def _with_options(
+    name: str, options: dict[str, Any], words: Overrides, command: str
+) -> dict[str, Any]:
+    fixed = _architecture(name) if command in ("run", "evaluate") else set()
+    hints = get_type_hints(host.options_class(name))
+    for written, text in words.options.items():
+        key = written.removeprefix(f"{name}.")  # with one modality this says the same
+        if key.partition(".")[0] in fixed:
+            raise LuminaError(
+                f"modality.{key} belongs to the architecture, which the checkpoint fixes. It is "
+                f"set in training: python -m lumina_core train +modality={name} "
+                f"modality.{key}={text}"
+            )
+        is_text = hints.get(key) is str or (str in get_args(hints.get(key)) and text != "null")
+        value = text if is_text else _parse(f"modality.{key}", text)
+        options = _merged(options, _nested(key, value))
+    return options
+
+
+def _architecture(name: str) -> set[str]:
+    options = fields(host.options_class(name))
+    return {field.name for field in options if field.metadata.get("architecture")}
+
+
+def _overlay(
+    values: dict[str, Any], layer: Mapping[str, Any], source: str | None = None, prefix: str = ""
+) -> dict[str, Any]:
+    """Values with a layer on top; a key of the layer that is not there is refused."""
+    merged = dict(values)
+    for key, value in layer.items():
+        if key not in values:
+            names = [prefix + name for name in values]
+            where = f" in {source}" if source else ""
+            raise LuminaError(
+                f"unknown key {prefix + key!r}{where}.{suggestion(prefix + key, names)}"
+            )
+        if isinstance(value, Mapping) and isinstance(values[key], Mapping):
+            value = _overlay(values[key], value, source, f"{prefix}{key}.")
+        merged[key] = value
+    return merged
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            value = _merged(merged[key], value)
+        merged[key] = value
+    return merged
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _compose(config_name: str) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    with _LOCK:
+        outer = GlobalHydra.instance().hydra  # a program that itself runs on Hydra may call us
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(str(conf_root().resolve()), version_base="1.3"):
+                composed = OmegaConf.to_container(compose(config_name), resolve=True)
+        finally:
+            GlobalHydra.instance().hydra = outer
+    assert isinstance(composed, dict)
+    return {str(key): value for key, value in composed.items()}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    try:
+        values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception as error:  # a parser's, a resolver's or the file system's: all mean the file
+        reason = " ".join(str(error).split())
+        raise LuminaError(f"{path} cannot be read: {reason}") from error
+    if not isinstance(values, dict):
+        raise LuminaError(f"{path} holds a list; keys with values are wanted.")
+    return {str(key): value for key, value in values.items()}
+
+
+def _parse(key: str, value: str) -> Any:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        with _LOCK:
+            parsed = OverridesParser.create().parse_override(f"key={value}")
+    except HydraException as error:
+        raise LuminaError(
+            f"the value in {key}={value} cannot be read. Put a text with special characters in "
+            f"quotes of its own: \"{key}='...'\""
+        ) from error
+    if parsed.is_sweep_override():
+        raise LuminaError(
+            f"{key}={value} asks for several values. A list is written {key}=[...]; "
+            "sweeps are not supported."
+        )
+    return parsed.value()

@@ -1,0 +1,181 @@
+"""The contract between the core and a modality plugin: what a plugin states and what it must offer.
+
+The core knows tokens, time and velocity; a plugin knows media and latents. This module holds only
+the agreement. It imports nothing heavy, because a plugin's entry module imports it when plugins
+are listed; tensor annotations are therefore strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import Float
+    from numpy import ndarray
+    from torch import Generator, Tensor
+
+    from lumina_core.sequence import Grid
+
+PLUGIN_API = (1, 0)
+"""Version of this contract: a plugin needs the same major and at most this minor number."""
+
+Media: TypeAlias = Any
+"""One picture, clip or sound, in the form a plugin's parts agree on. The core never opens it."""
+
+
+@dataclass(frozen=True)
+class ModalitySpec:
+    """What a plugin's hook returns. The two paths are imported only when they are used."""
+
+    summary: str
+    """One line for people: what goes in and what comes out."""
+
+    options: str
+    """"module:attribute" of the frozen dataclass of the options; importable without torch.
+
+    A field with `metadata={"architecture": True}` is fixed by a checkpoint.
+    """
+
+    modality: str
+    """"module:attribute" of the class called as `Modality(options, vae_folder)`."""
+
+    api: tuple[int, int]
+    """The PLUGIN_API the plugin was written for, as a literal: never the core's own constant."""
+
+
+class Tokenizer(Protocol):
+    """Latent to 1-D token sequence and back, exactly, at every legal size."""
+
+    token_dim: int
+    """Number of values in one token."""
+
+    def grid(self, latent_shape: tuple[int, int, int, int]) -> Grid:
+        """The arrangement of the tokens, known before anything is allocated.
+
+        Args:
+            latent_shape: channels, frames, height, width of the latent.
+
+        Raises:
+            LuminaError: for an illegal size, naming the nearest legal one.
+        """
+        ...
+
+    def tokenize(
+        self, latent: Float[Tensor, "channels frames height width"]
+    ) -> Float[Tensor, "patch token_dim"]:
+        """The tokens of one latent: frame by frame, row by row."""
+        ...
+
+    def detokenize(
+        self, tokens: Float[Tensor, "patch token_dim"], grid: Grid
+    ) -> Float[Tensor, "channels frames height width"]:
+        """The inverse of `tokenize`."""
+        ...
+
+
+class VAE(Protocol):
+    """Media to latent and back. Loads its weights when first used, and is deterministic."""
+
+    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """Channels, frames, height, width of the latent of a medium of this shape.
+
+        Raises:
+            LuminaError: for a spatial size that does not fit, naming the nearest legal one.
+        """
+        ...
+
+    def encode(self, media: Media) -> Float[Tensor, "channels frames height width"]:
+        """The float32 latent: zero mean and unit variance per channel."""
+        ...
+
+    def decode(self, latent: Float[Tensor, "channels frames height width"]) -> Media:
+        """The media of one latent; undoes the scale and shift of `encode`."""
+        ...
+
+    def to(self, device: str) -> VAE:
+        """Use this device from now on; returns itself."""
+        ...
+
+
+class Decoder(Protocol):
+    """Media to a file that ordinary players open, and back."""
+
+    suffix: str
+    """Suffix of a file whose name the user did not choose, with its dot."""
+
+    def write(self, media: Media, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Write the file atomically, with `metadata` as JSON inside it."""
+        ...
+
+    def read(self, path: Path) -> Media:
+        """The media of a file.
+
+        Raises:
+            LuminaError: for a file that is broken or of another kind.
+        """
+        ...
+
+    def read_metadata(self, path: Path) -> dict[str, Any]:
+        """The metadata that `write` put inside the file; empty when there is none."""
+        ...
+
+    def preview(self, media: Media) -> ndarray:
+        """An RGB picture (height, width, 3), uint8, that shows the media at a glance."""
+        ...
+
+
+class World(Protocol):
+    """A small synthetic world: it can draw any caption of its grammar, and judge a file."""
+
+    version: int
+    """Rises whenever the same caption and seed would be drawn differently."""
+
+    tasks: tuple[str, ...]
+    """Names of the kinds of caption, each measured by itself."""
+
+    splits: tuple[str, ...]
+    """Names of the sets of captions; the first is the one that is trained on."""
+
+    def caption(self, split: str, generator: Generator, task: str | None = None) -> str:
+        """A random caption of a split, of one task when it is given."""
+        ...
+
+    def task_of(self, caption: str) -> str:
+        """The task to which a caption belongs."""
+        ...
+
+    def variants(self, split: str) -> Sequence[Mapping[str, Any]]:
+        """The options that a split changes (sizes, durations), one mapping per variant."""
+        ...
+
+    def draw(self, caption: str, options: Any, generator: Generator) -> Media:
+        """Media that shows the caption, with the size or duration that the options say."""
+        ...
+
+    def judge(self, media: Media, caption: str) -> dict[str, bool]:
+        """For each attribute the caption asks for, whether the media shows it.
+
+        Shares no code with `draw`, and sees the media as read back from the file.
+        """
+        ...
+
+
+class Modality(Protocol):
+    """The parts of a modality; its class is called as `Modality(options, vae_folder)`."""
+
+    options: Any
+    """The plugin's own dataclass."""
+
+    media_shape: tuple[int, ...]
+    """Shape of the media that these options describe."""
+
+    tokenizer: Tokenizer
+    vae: VAE
+    decoder: Decoder
+
+    world: World | None
+    """None for a modality without a synthetic world; it cannot be evaluated by an oracle."""

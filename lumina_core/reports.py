@@ -1,0 +1,110 @@
+"""The texts of `plugins`, `doctor` and `info`: what is installed, wrong, or in a file."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lumina_core import __version__, help, host
+from lumina_core.errors import LuminaError
+
+OUT_FOLDER = "outputs"
+FAULTS = ("broken", "incompatible", "duplicate")
+FIELDS = ("name", "package", "version", "status", "summary", "error")
+_PACKAGES = (
+    *("torch", "numpy", "einops", "pluggy", "hydra-core", "omegaconf", "safetensors"),
+    *("transformers", "tokenizers", "diffusers", "torchdiffeq", "pillow", "av", "soundfile"),
+)
+
+
+def check_plugins() -> list[host.Plugin]:
+    """Every plugin, after an attempt to import it with its options and to find its YAML."""
+    faults = {}
+    for name in host.installed():
+        try:
+            host.options_class(name)
+            help.modality_yaml(name)
+        except LuminaError as error:
+            faults[name] = str(error)
+    return [
+        dataclasses.replace(plugin, status="broken", error=faults[plugin.name])
+        if plugin.error is None and plugin.name in faults
+        else plugin
+        for plugin in host.discover()
+    ]
+
+
+def has_faults(plugins: list[host.Plugin]) -> bool:
+    """Whether one of them is installed but cannot work; a blocked one is no fault."""
+    return any(plugin.status in FAULTS for plugin in plugins)
+
+
+def plugin_table(plugins: list[host.Plugin]) -> str:
+    """One line per plugin."""
+    if not plugins:
+        return "No modality is installed. Install one: pip install lumina-image"
+    return "\n".join(
+        f"{p.name:<12}{p.package:<20}{p.version:<10}{p.status:<14}{p.error or p.summary}".rstrip()
+        for p in plugins
+    )
+
+
+def plugin_records(plugins: list[host.Plugin]) -> list[dict[str, str | None]]:
+    """The same for machines."""
+    return [{field: getattr(plugin, field) for field in FIELDS} for plugin in plugins]
+
+
+def environment(plugins: list[host.Plugin]) -> str:
+    """Versions from package metadata, the output folder, and the plugins."""
+    versions = [f"lumina-core {__version__}", f"python {sys.version.split()[0]} {sys.executable}"]
+    versions += [f"{package} {_version(package)}" for package in _PACKAGES]
+    return "\n".join([*versions, _folder_state(Path(OUT_FOLDER)), "", plugin_table(plugins)])
+
+
+def diagnosis(name: str, plugins: list[host.Plugin]) -> str:
+    """Everything known about one modality, the traceback of its import included.
+
+    Raises:
+        LuminaError: it is not installed.
+    """
+    named = [plugin for plugin in plugins if plugin.name == name]
+    if not named:
+        host.find(name)  # says what is missing and how to install it
+    lines = []
+    for plugin in named:
+        lines += [f"{plugin.title} is {plugin.status}. {plugin.summary}".rstrip()]
+        lines += [f"  entry point: {plugin.value}"]
+        lines += [
+            f"  {line}" for line in (plugin.error, *(plugin.trace or "").splitlines()) if line
+        ]
+    return "\n".join(lines)
+
+
+def checkpoint_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint's manifest without the hashes of its files."""
+    return {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
+
+
+def as_lines(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """`key: value` lines, nested keys dotted."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from as_lines(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}: {value}"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "is not installed"
+
+
+def _folder_state(folder: Path) -> str:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    is_writable = existing.is_dir() and os.access(existing, os.W_OK)
+    return f"{folder}/ {'can' if is_writable else 'CANNOT'} be written in {Path.cwd()}"

@@ -1,0 +1,74 @@
+"""Device, dtype, random numbers and progress: the one place that decides them."""
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import torch
+
+from lumina_core.errors import LuminaError, nearest
+
+Item = TypeVar("Item")
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SEED_BITS = 63  # what torch.Generator.manual_seed takes
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means.
+
+    Raises:
+        LuminaError: it is unknown or not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise LuminaError(f"device={name!r} is unknown; use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise LuminaError(
+            f"device={name} is not there: this machine has {torch.cuda.device_count()} "
+            f"CUDA devices; use device=cpu"
+        )
+    return device
+
+
+def resolve_dtype(name: str) -> torch.dtype:
+    """The dtype in which the backbone computes.
+
+    Raises:
+        LuminaError: the name is unknown.
+    """
+    if name not in DTYPES:
+        valid = tuple(DTYPES)
+        raise LuminaError(
+            f"dtype={name!r} is unknown; use one of {', '.join(valid)}." + nearest(name, valid)
+        )
+    return DTYPES[name]
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A CPU generator that depends on these numbers alone: a seed, or a seed and a step, say."""
+    seed = numbers[0] if len(numbers) == 1 else derived_seed(*numbers)
+    return torch.Generator().manual_seed(seed)
+
+
+def derived_seed(*numbers: int) -> int:
+    """A seed hashed from several numbers, so that neighbouring numbers share nothing."""
+    digest = hashlib.sha256(repr(numbers).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)
+
+
+def progress(items: Iterable[Item], text: str) -> Iterator[Item]:
+    """The items, with a progress bar on stderr where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, description=text, console=Console(stderr=True), transient=True)

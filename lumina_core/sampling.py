@@ -1,0 +1,203 @@
+"""From prompts to media in memory: noise -> guided velocity -> solver -> latent -> media.
+
+Pure functions of explicit requests: nothing is written onto a module, so threads may share a model.
+On a CPU each sample is a batch of its own: matrix kernels round differently for different numbers
+of rows, and a sample must not depend on its batch mates to the bit.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lumina_core.backbone.flag_dit import Context
+from lumina_core.backbone.rope import RopeScaling
+from lumina_core.checkpoint import Model
+from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
+from lumina_core.flow.solver import SolverConfig, integrate
+from lumina_core.modality import Media
+from lumina_core.runtime import seeded
+from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
+from lumina_core.tokenizer import channel_mask
+
+ADAPTIVE_SOLVERS = ("dopri5",)  # their steps depend on the error of the whole batch
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample to make."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    options: Any
+    """Of the modality: what size the medium has."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How samples are made."""
+
+    solver: SolverConfig
+    guidance: GuidanceConfig
+    rope_scaling: RopeScaling
+    proportional_attention: int | None
+    """Base length in positions; None: off."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One medium, and what it cost."""
+
+    media: Media
+    network_evaluations: int
+    """Backbone evaluations of this sample; a guided step counts 2."""
+
+
+@torch.inference_mode()
+def sample(
+    model: Model,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    *,
+    on_step: Callable[[int, int], None] | None = None,
+) -> list[Sampled]:
+    """Make one medium per request.
+
+    Args:
+        model: the checkpoint.
+        requests: what to make; any mix of sizes.
+        sampling: solver, guidance and scaling, the same for all.
+        on_step: called as on_step(step, total) after each step of each batch; may raise to cancel.
+
+    Returns:
+        Media in the order of the requests. Sample by sample the same, whatever else is asked.
+    """
+    is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE_SOLVERS
+    batches = [[request] for request in requests] if is_alone else [list(requests)]
+    return [item for batch in batches for item in _sample_batch(model, batch, sampling, on_step)]
+
+
+def _sample_batch(
+    model: Model,
+    requests: list[Request],
+    sampling: Sampling,
+    on_step: Callable[[int, int], None] | None,
+) -> list[Sampled]:
+    noise = [noise_tokens(model, request) for request in requests]
+    velocity = GuidedVelocity(model, requests, noise, sampling)
+    state = integrate(velocity, velocity.batch.state, sampling.solver, on_step=on_step)
+    tokens = unpack(velocity.batch.with_state(state))
+    latents = [
+        model.modality.tokenizer.detokenize(item, one.grid)
+        for item, one in zip(tokens, noise, strict=True)
+    ]
+    return [
+        Sampled(model.modality.vae.decode(latent), velocity.num_evaluations) for latent in latents
+    ]
+
+
+def noise_tokens(model: Model, request: Request) -> TokenSample:
+    """The noise of a request, which depends on its seed and size alone."""
+    tokenizer = model.modality.tokenizer
+    shape = latent_shape(model, request.options)
+    noise = torch.randn(shape, generator=seeded(request.seed))
+    tokens = tokenizer.tokenize(noise).to(model.device)
+    return TokenSample(model.name, tokenizer.grid(shape), tokens)
+
+
+def latent_shape(model: Model, options: Any) -> tuple[int, int, int, int]:
+    """Shape of the latent of a medium with these options.
+
+    Raises:
+        LuminaError: the modality has no medium of that size.
+    """
+    return model.modality.vae.latent_shape(model.modality.media_shape(options))
+
+
+class GuidedVelocity:
+    """v(t, x) of one batch; holds what is computed once, and counts evaluations."""
+
+    def __init__(
+        self,
+        model: Model,
+        requests: Sequence[Request],
+        samples: Sequence[TokenSample],
+        sampling: Sampling,
+    ) -> None:
+        self._backbone = model.backbone
+        self._guidance = sampling.guidance
+        self.num_evaluations = 0
+
+        def prepared(items: list[TokenSample], texts: list[str]) -> tuple[TokenBatch, Context]:
+            batch = pack(items, separators=model.backbone.config.separators)
+            features, lengths = model.text_encoder.encode(texts)
+            context = model.backbone.prepare(
+                batch,
+                features,
+                lengths,
+                scaling=sampling.rope_scaling,
+                proportional_base=sampling.proportional_attention,
+            )
+            return batch, context
+
+        prompts = [request.prompt for request in requests]
+        self.batch, self._context = prepared(list(samples), prompts)
+        if sampling.guidance.scale != 1:
+            pairs = [text for r in requests for text in (r.prompt, r.negative_prompt)]
+            twice = [item for item in samples for _ in range(2)]
+            self._double, self._double_context = prepared(twice, pairs)
+            self._first, self._second, self._both = _pair_indices(self.batch)
+            self._mask = _guided_elements(model, samples, requests, sampling.guidance)
+
+    def __call__(self, t: float, x: Float[Tensor, "element"]) -> Float[Tensor, "element"]:
+        """The guided velocity where guidance acts, the conditional one elsewhere."""
+        if not is_guided_at(t, self._guidance):
+            self.num_evaluations += 1
+            return self._evaluate(self.batch.with_state(x), t, self._context)
+        self.num_evaluations += 2
+        both = self._evaluate(self._double.with_state(x[self._both]), t, self._double_context)
+        return guided(both[self._first], both[self._second], self._guidance.scale, channel_mask=self._mask)
+
+    def _evaluate(self, batch: TokenBatch, t: float, context: Context) -> Float[Tensor, "element"]:
+        time = torch.full((batch.num_segments,), t, device=batch.state.device)
+        return self._backbone(batch, time, context)
+
+
+def _pair_indices(
+    batch: TokenBatch,
+) -> tuple[Int[Tensor, "element"], Int[Tensor, "element"], Int[Tensor, "twice"]]:
+    """Elements of the first and second copies in a batch of pairs, and where each comes from."""
+    counts = batch.element_counts.tolist()
+    own = torch.arange(sum(counts), device=batch.state.device).split(counts)
+    both = torch.cat([part for part in own for _ in range(2)])
+    copies = torch.arange(2 * sum(counts), device=batch.state.device)
+    parts = copies.split([count for count in counts for _ in range(2)])
+    return torch.cat(parts[::2]), torch.cat(parts[1::2]), both
+
+
+def _guided_elements(
+    model: Model,
+    samples: Sequence[TokenSample],
+    requests: Sequence[Request],
+    guidance: GuidanceConfig,
+) -> Tensor | None:
+    """Which elements belong to the guided channels; None: all."""
+    if guidance.channels is None:
+        return None
+    masks = [
+        channel_mask(model.modality.tokenizer, latent_shape(model, r.options), guidance.channels)
+        for r in requests
+    ]
+    return torch.cat([mask.flatten() for mask in masks]).to(samples[0].tokens.device)
+
+
+def media_sha256(media: Tensor) -> str:
+    """Hash of a medium before any container: its type, shape and bytes."""
+    array = media.detach().cpu().contiguous()
+    header = f"{str(array.dtype).removeprefix('torch.')} {tuple(array.shape)}\n"
+    return hashlib.sha256(header.encode() + array.numpy().tobytes()).hexdigest()

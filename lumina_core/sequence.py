@@ -1,0 +1,282 @@
+"""One 1-D sequence for any grid of patches, and batches of such sequences laid end to end.
+
+A sample is its patches row by row, a learned [nextline] after each row and a learned [nextframe]
+between frames. `pack` lays samples of any sizes and of several modalities end to end with offsets,
+never padded; `unpack` is its exact inverse. Nothing here knows a learned weight: separators are
+positions, the backbone fills them in.
+
+Departure from the released models, which know [nextline] only and pad ragged batches: frames get a
+separator of their own, and there is no padding token.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import accumulate, groupby
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The patches of one sample along its three axes."""
+
+    frames: int
+    rows: int
+    columns: int
+    step: tuple[float, float, float]
+    """Distance between neighbours on each axis, in the plugin's units; axial positions follow."""
+
+    def __post_init__(self) -> None:
+        if min(self.frames, self.rows, self.columns) < 1:
+            raise ValueError(f"a grid has at least one patch on each axis, got {self}")
+
+    @property
+    def num_patches(self) -> int:
+        """Positions that carry content."""
+        return self.frames * self.rows * self.columns
+
+    def num_positions(self, separators: bool) -> int:
+        """Length of the sequence, known before anything is allocated."""
+        if not separators:
+            return self.num_patches
+        return self.num_patches + self.frames * self.rows + self.frames - 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything stands in the sequence of one grid."""
+
+    source: Int[Tensor, "position"]
+    """Number of the patch that stands here, or NEXTLINE or NEXTFRAME."""
+    owner: Int[Tensor, "position"]
+    """Number of the patch here or, for a separator, of the last patch before it."""
+    coordinates: Float[Tensor, "position 3"]
+    """Frame, row and column in the grid's units, the middle of the grid at zero.
+
+    [nextline] stands one column behind its row, [nextframe] one row and one column behind its frame.
+    """
+
+
+NEXTLINE = -1
+NEXTFRAME = -2
+
+
+@lru_cache(maxsize=256)  # sizes repeat from batch to batch
+def layout(grid: Grid, separators: bool) -> Layout:
+    """Lay out one grid: patches row by row, [nextline] after each row, [nextframe] between frames.
+
+    Args:
+        grid: patches along each axis.
+        separators: whether [nextline] and [nextframe] are inserted.
+
+    Returns:
+        The layout; do not write into its tensors, they are shared.
+    """
+    frames, rows, columns = grid.frames, grid.rows, grid.columns
+    patches = torch.arange(grid.num_patches).reshape(frames, rows, columns)
+    source, index = (
+        patches,
+        torch.stack(
+            torch.meshgrid(*(torch.arange(n) for n in (frames, rows, columns)), indexing="ij"),
+            dim=-1,
+        ),
+    )
+    source, index = source.reshape(frames, -1), index.reshape(frames, -1, 3)
+    if separators:
+        source, index = _insert_separators(patches, frames, rows, columns)
+    source, index = source.flatten()[: grid.num_positions(separators)], index.reshape(-1, 3)
+    index = index[: len(source)]
+    count = torch.tensor([frames, rows, columns])
+    coordinates = (index + 0.5 - count / 2) * torch.tensor(grid.step)
+    owner = torch.cummax(source, dim=0).values  # patches are numbered in the order they stand
+    return Layout(source, owner, coordinates.float())
+
+
+def _insert_separators(
+    patches: Int[Tensor, "frame row column"], frames: int, rows: int, columns: int
+) -> tuple[Int[Tensor, "frame position"], Int[Tensor, "frame position 3"]]:
+    """Each frame's rows with [nextline], then [nextframe] (the caller drops the last one)."""
+    lines = torch.cat([patches, torch.full((frames, rows, 1), NEXTLINE)], dim=2).flatten(1)
+    source = torch.cat([lines, torch.full((frames, 1), NEXTFRAME)], dim=1)
+    axes = (torch.arange(frames), torch.arange(rows), torch.arange(columns + 1))
+    index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(frames, -1, 3)
+    last = torch.stack(
+        [torch.arange(frames), torch.full((frames,), rows), torch.full((frames,), columns)], dim=-1
+    )
+    return source, torch.cat([index, last[:, None]], dim=1)
+
+
+@dataclass(frozen=True)
+class TokenSample:
+    """The tokens of one sample, on their way into or out of a batch."""
+
+    modality: str
+    grid: Grid
+    tokens: Float[Tensor, "patch token_dim"]
+    segments: Int[Tensor, "patch"] | None = None
+    """Segment of each patch, numbered from 0 within the sample; None: one segment.
+
+    A segment is the set of tokens that share a time and a conditioning vector.
+    """
+
+
+@dataclass(frozen=True)
+class Span:
+    """The neighbouring samples of one modality in a batch."""
+
+    modality: str
+    token_dim: int
+    num_patches: int
+
+    @property
+    def num_elements(self) -> int:
+        """Elements of the flat state that belong to the span."""
+        return self.num_patches * self.token_dim
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Samples laid end to end. Built once by `pack`; only the state changes, by `with_state`."""
+
+    state: Float[Tensor, "element"]
+    """All tokens as one flat vector."""
+    spans: tuple[Span, ...]
+    grids: tuple[Grid, ...]
+    lengths: tuple[int, ...]
+    """Positions of each sample, separators included."""
+    source: Int[Tensor, "position"]
+    """Number of the patch in the batch, or num_patches for [nextline], num_patches + 1 for [nextframe]."""
+    content_index: Int[Tensor, "patch"]
+    """Position of each patch."""
+    coordinates: Float[Tensor, "position 3"]
+    sequence_index: Int[Tensor, "position"]
+    """Position within the sample, counted from 0."""
+    segment_index: Int[Tensor, "position"]
+    segment_sample: Int[Tensor, "segment"]
+    """The sample to which each segment belongs."""
+
+    @property
+    def num_samples(self) -> int:
+        """Samples in the batch."""
+        return len(self.lengths)
+
+    @property
+    def num_segments(self) -> int:
+        """Segments in the batch."""
+        return len(self.segment_sample)
+
+    @cached_property
+    def element_counts(self) -> Int[Tensor, "sample"]:
+        """Elements of the flat state that belong to each sample."""
+        dims = [span.token_dim for span in self.spans for _ in range(span.num_patches)]
+        ends = list(accumulate((grid.num_patches for grid in self.grids), initial=0))
+        counts = [dims[start] * (end - start) for start, end in zip(ends, ends[1:], strict=False)]
+        return torch.tensor(counts, device=self.state.device)
+
+    def with_state(self, state: Float[Tensor, "element"]) -> "TokenBatch":
+        """The same batch holding another state of the same shape."""
+        if state.shape != self.state.shape:
+            raise ValueError(f"state has {tuple(state.shape)}, expected {tuple(self.state.shape)}")
+        return replace(self, state=state)
+
+    def to(self, device: torch.device) -> "TokenBatch":
+        """The same batch on another device."""
+        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        tensors.pop("element_counts", None)
+        return replace(self, **tensors)
+
+
+def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
+    """Lay samples end to end.
+
+    Args:
+        samples: at least one; samples of one modality stand beside each other.
+        separators: whether [nextline] and [nextframe] stand in the sequence.
+
+    Returns:
+        The batch, on the device of the tokens.
+
+    Raises:
+        ValueError: no samples, tokens that do not fit their grid, or modalities not grouped.
+    """
+    spans = _spans(samples)
+    layouts = [layout(sample.grid, separators) for sample in samples]
+    lengths = tuple(len(item.source) for item in layouts)
+    starts = list(accumulate((s.grid.num_patches for s in samples), initial=0))
+    num_patches = starts[-1]
+    source, segment_index, segment_sample = [], [], []
+    for number, (sample, item, start) in enumerate(zip(samples, layouts, starts, strict=False)):
+        separator = num_patches + NEXTLINE - item.source  # NEXTLINE -> +0, NEXTFRAME -> +1
+        source.append(torch.where(item.source >= 0, item.source + start, separator))
+        segments, count = _local_segments(sample)
+        segment_index.append(segments[item.owner] + len(segment_sample))
+        segment_sample += [number] * count
+    positions = torch.cat(source)
+    batch = TokenBatch(
+        state=torch.cat([sample.tokens.flatten() for sample in samples]),
+        spans=spans,
+        grids=tuple(sample.grid for sample in samples),
+        lengths=lengths,
+        source=positions,
+        content_index=torch.nonzero(positions < num_patches).flatten(),
+        coordinates=torch.cat([item.coordinates for item in layouts]),
+        sequence_index=torch.cat([torch.arange(length) for length in lengths]),
+        segment_index=torch.cat(segment_index),
+        segment_sample=torch.tensor(segment_sample),
+    )
+    return batch.to(samples[0].tokens.device)
+
+
+def _spans(samples: Sequence[TokenSample]) -> tuple[Span, ...]:
+    if not samples:
+        raise ValueError("a batch holds at least one sample")
+    spans = []
+    for modality, group in groupby(samples, key=lambda sample: sample.modality):
+        members = list(group)
+        token_dim = members[0].tokens.shape[-1]
+        for member in members:
+            if member.tokens.shape != (member.grid.num_patches, token_dim):
+                raise ValueError(
+                    f"tokens of {modality!r} are {tuple(member.tokens.shape)}, "
+                    f"expected {(member.grid.num_patches, token_dim)}"
+                )
+        spans.append(Span(modality, token_dim, sum(m.grid.num_patches for m in members)))
+    names = [span.modality for span in spans]
+    if len(set(names)) != len(names):
+        raise ValueError(f"samples of one modality must stand together, got {names}")
+    return tuple(spans)
+
+
+def _local_segments(sample: TokenSample) -> tuple[Int[Tensor, "patch"], int]:
+    if sample.segments is None:
+        return torch.zeros(sample.grid.num_patches, dtype=torch.long), 1
+    segments = sample.segments.cpu()
+    if segments.shape != (sample.grid.num_patches,):
+        raise ValueError(f"segments are {tuple(segments.shape)}, one per patch is expected")
+    return segments, int(segments.max()) + 1
+
+
+def unpack(batch: TokenBatch) -> list[Float[Tensor, "patch token_dim"]]:
+    """The tokens of each sample, in the order in which they were packed."""
+    tokens = []
+    grids = iter(batch.grids)
+    for span, part in zip(batch.spans, split_spans(batch), strict=True):
+        left = span.num_patches
+        counts = []
+        while left:
+            counts.append(next(grids).num_patches)
+            left -= counts[-1]
+        tokens += part.split(counts)
+    return tokens
+
+
+def split_spans(batch: TokenBatch) -> list[Float[Tensor, "patch token_dim"]]:
+    """The state as one matrix of tokens per span."""
+    parts = batch.state.split([span.num_elements for span in batch.spans])
+    return [
+        part.view(span.num_patches, span.token_dim)
+        for span, part in zip(batch.spans, parts, strict=True)
+    ]

@@ -1,0 +1,301 @@
+"""Train a backbone (and a text encoder) by flow matching.
+
+sample -> pool of latents -> packed batch -> caption features -> t, noise, x_t -> velocity -> loss ->
+step, moving average. Everything random follows from the seed and the step, so a resumed run needs
+no stored generator and repeats the uninterrupted one to the bit on a CPU.
+"""
+
+import copy
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lumina_core import checkpoint, host
+from lumina_core.backbone.flag_dit import FlagDiT
+from lumina_core.checkpoint import Model
+from lumina_core.contact_sheet import save_contact_sheet
+from lumina_core.data.synthetic import TRAINED, CaptionedSample, SyntheticPool
+from lumina_core.errors import LuminaError
+from lumina_core.flow.objective import TimeConfig, sample_time, velocity_loss
+from lumina_core.flow.path import interpolate, velocity
+from lumina_core.modality import Modality
+from lumina_core.optimizer import build_optimizer, update_average
+from lumina_core.runtime import derived_seed, resolve_device, seeded
+from lumina_core.sampling import Request, Sampling, sample
+from lumina_core.sequence import pack
+from lumina_core.text import (
+    MAX_COSINE,
+    TextEncoder,
+    create_tiny,
+    load_text_encoder,
+    one_word_cosine,
+)
+from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
+
+if TYPE_CHECKING:
+    from lumina_core.config import TrainConfig
+
+NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stands in one
+NUM_PROBE_CAPTIONS = 32  # for the check that words are told apart
+INTERRUPTED = 130  # exit code
+STEP_STREAM, POOL_STREAM = 0, 1  # two streams of random numbers from one seed
+CHECKPOINTS, SAMPLES, METRICS = "checkpoints", "samples", "metrics.jsonl"  # what a run writes
+OUTPUTS = (CHECKPOINTS, SAMPLES)
+
+
+@dataclass
+class Run:
+    """What changes while a run goes on."""
+
+    model: Model
+    networks: nn.ModuleDict
+    average: nn.ModuleDict
+    optimizer: torch.optim.Optimizer
+    step: int
+
+
+def training_loss(
+    model: Model,
+    samples: Sequence[CaptionedSample],
+    time_config: TimeConfig,
+    caption_dropout: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "sample"]:
+    """Mean squared error of the velocity, one number per sample.
+
+    Args:
+        model: networks to train.
+        samples: clean tokens and captions.
+        time_config: how t is drawn.
+        caption_dropout: share of captions replaced by the empty one, for guidance.
+        generator: for t, noise and dropout; nothing else is random.
+    """
+    device = model.device
+    keep = torch.rand(len(samples), generator=generator) >= caption_dropout
+    texts = [s.caption if kept else "" for s, kept in zip(samples, keep.tolist(), strict=True)]
+    batch = pack([s.tokens for s in samples], separators=model.backbone.config.separators)
+    t = sample_time(len(samples), time_config, generator)
+    x_0 = torch.randn(batch.state.shape, generator=generator)
+    t_element = t.repeat_interleave(batch.element_counts)
+    noisy = batch.with_state(interpolate(x_0, batch.state, t_element)).to(device)
+    features, lengths = model.text_encoder(texts)
+    context = model.backbone.prepare(noisy, features, lengths)
+    predicted = model.backbone(noisy, t.to(device), context)
+    target = velocity(x_0, batch.state).to(device)
+    return velocity_loss(predicted, target, noisy.element_counts)
+
+
+def training_step(run: Run, config: "TrainConfig", pool: SyntheticPool) -> dict[str, float]:
+    """One update of weights and average; advances `run.step` and returns what it measured."""
+    started = time.perf_counter()
+    generator = seeded(config.seed, STEP_STREAM, run.step)
+    pool.advance(run.step)
+    samples = pool.batch(generator, config.token_budget, config.backbone.separators)
+    losses = training_loss(
+        run.model, samples, config.time, config.caption_dropout, generator
+    )
+    loss = losses.mean()
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(run.networks.parameters(), config.optimizer.clip_norm)
+    rate = config.optimizer.rate_at(run.step, config.max_steps)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    update_average(run.average, run.networks, run.step, config.optimizer.ema_decay)
+    run.step += 1
+    seconds = time.perf_counter() - started
+    positions = sum(s.tokens.grid.num_positions(config.backbone.separators) for s in samples)
+    return {
+        "step": run.step,
+        "loss": loss.item(),
+        "gradient_norm": norm.item(),
+        "learning_rate": rate,
+        "tokens_per_second": positions / seconds,
+        "seconds": seconds,
+    }
+
+
+def start(config: "TrainConfig") -> Run:
+    """Fresh networks, or those of the newest checkpoint where `resume` says so."""
+    device = resolve_device(config.device)
+    modality = _modality(config)
+    if modality.world is None:
+        raise LuminaError(f"modality {config.modality!r} has no synthetic world to train on")
+    modality.vae.to(device)
+    encoder = _text_encoder(config, modality).to(device)
+    encoder.requires_grad_(config.text_encoder.trainable)
+    shape = replace(
+        config.backbone,
+        token_dims={config.modality: modality.tokenizer.token_dim},
+        text_dim=encoder.text_dim,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        backbone = FlagDiT(shape).to(device)
+    model = Model(config.modality, modality, backbone, encoder, "")
+    networks = nn.ModuleDict({"backbone": backbone, "text_encoder": encoder})
+    average = copy.deepcopy(networks).requires_grad_(False).eval()
+    optimizer = build_optimizer(networks.parameters(), config.optimizer)
+    run = Run(model, networks, average, optimizer, 0)
+    if config.resume:
+        folder = newest_checkpoint(Path(config.out))
+        path = folder / checkpoint.TRAINING
+        manifest = checkpoint.read_manifest(folder)
+        checkpoint.verify(folder, manifest)
+        checkpoint.restore_training_state(path, networks, average, optimizer)
+        run.step = manifest["training"]["step"]
+    return run
+
+
+def newest_checkpoint(out: Path) -> Path:
+    """The newest finished checkpoint of a training folder.
+
+    Raises:
+        LuminaError: there is none.
+    """
+    found = sorted((out / CHECKPOINTS).glob(f"step-*/{checkpoint.MANIFEST}"))
+    if not found:
+        raise LuminaError(f"out={out} holds no checkpoint to resume from; train without resume=true")
+    return found[-1].parent
+
+
+def _modality(config: "TrainConfig") -> Modality:
+    name = config.modality
+    folder = Path(config.options.vae)
+    if config.options.vae == "demo":
+        demo = host.demo_folder(name)
+        if demo is None:
+            raise LuminaError(f"modality {name!r} ships no demo autoencoder; give modality.vae=FOLDER")
+        folder = demo / checkpoint.VAE / name
+    return host.modality_class(name)(config.options, folder)
+
+
+def _text_encoder(config: "TrainConfig", modality: Modality) -> TextEncoder:
+    settings = config.text_encoder
+    if settings.path is not None:
+        return load_text_encoder(Path(settings.path), settings.max_tokens)
+    generator = seeded(config.seed)
+    captions = [modality.world.caption(TRAINED, generator) for _ in range(NUM_VOCABULARY_CAPTIONS)]
+    with tempfile.TemporaryDirectory() as folder:
+        create_tiny(Path(folder), captions, settings, config.seed)
+        return load_text_encoder(Path(folder), settings.max_tokens)
+
+
+def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
+    """Write `out/checkpoints/step-N` with the averaged weights and the training state."""
+    folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
+    if folder.exists():
+        return folder
+    checkpoint.save(
+        folder,
+        averaged(run),
+        summary={"step": run.step, "seed": config.seed, "optimizer": asdict(config.optimizer)},
+        sampling={},
+        dtype=torch.float32,
+        training_state=checkpoint.training_state(run.networks, run.average, run.optimizer),
+    )
+    return folder
+
+
+def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
+    """Train until `max_steps` or until a signal asks to stop; the state is saved either way.
+
+    Returns:
+        The newest checkpoint.
+    """
+    out = Path(config.out)
+    pool = SyntheticPool(
+        config.modality, run.model.modality, config.data, derived_seed(config.seed, POOL_STREAM)
+    )
+    log = MetricsLog(out / METRICS, run.step)
+    pool.advance(run.step)
+    with stop_on_signal() as is_stopped, TrainingBar(config.max_steps, run.step) as bar:
+        while run.step < config.max_steps and not is_stopped():
+            metrics = training_step(run, config, pool)
+            bar.show(metrics)
+            if run.step % config.log_every == 0 or run.step == config.max_steps:
+                log.write(metrics)
+            if config.save_every and run.step % config.save_every == 0:
+                save_checkpoint(run, config)
+            if config.sample_every and run.step % config.sample_every == 0:
+                save_samples(run, config, sampling, out / SAMPLES / f"step-{run.step:07d}.png")
+    return save_checkpoint(run, config)
+
+
+def averaged(run: Run) -> Model:
+    """The model with its averaged weights, for samples and checkpoints."""
+    return replace(
+        run.model,
+        backbone=run.average["backbone"],
+        text_encoder=run.average["text_encoder"],
+    )
+
+
+def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path) -> None:
+    """Generate from fixed prompts and seeds, with the function that `run` uses."""
+    model = averaged(run)
+    world = model.modality.world
+    generator = seeded(config.seed)
+    variants = world.variants(TRAINED)
+    requests = [
+        Request(
+            world.caption(TRAINED, generator),
+            "",
+            config.seed + number,
+            replace(config.options, **variants[number % len(variants)]),
+        )
+        for number in range(config.num_sample_prompts)
+    ]
+    previews = [
+        model.modality.decoder.preview(item.media) for item in sample(model, requests, sampling)
+    ]
+    save_contact_sheet(path, previews, [request.prompt for request in requests])
+
+
+def warn_if_words_look_alike(run: Run, config: "TrainConfig") -> None:
+    """Warn on stderr when the text features hardly tell one word from another."""
+    generator = seeded(config.seed)
+    world = run.model.modality.world
+    captions = [world.caption(TRAINED, generator) for _ in range(NUM_PROBE_CAPTIONS)]
+    cosine = one_word_cosine(run.model.text_encoder, captions)
+    if cosine > MAX_COSINE:
+        print(
+            f"warning: captions that differ in one word have text features with cosine "
+            f"{cosine:.3f}; the backbone can hardly tell them apart. Train the text encoder "
+            f"(text_encoder.trainable=true) or choose another one.",
+            file=sys.stderr,
+        )
+
+
+def train_command(config: "TrainConfig") -> int:
+    """Run `train` and print the newest checkpoint as JSON."""
+    from lumina_core.config import compose_sampling
+
+    out = Path(config.out)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    if out.exists() and any(out.iterdir()) and not config.resume:
+        if not config.overwrite:
+            raise LuminaError(
+                f"out={out} exists already; continue it with resume=true, replace it with "
+                "overwrite=true, or choose another folder"
+            )
+        for name in OUTPUTS:
+            shutil.rmtree(out / name, ignore_errors=True)
+        (out / METRICS).unlink(missing_ok=True)
+    run = start(config)
+    warn_if_words_look_alike(run, config)
+    folder = train(config, run, compose_sampling(config.modality))
+    print(json.dumps({"checkpoint": str(folder), "step": run.step}))
+    return 0 if run.step >= config.max_steps else INTERRUPTED

@@ -1,0 +1,165 @@
+"""Train a small autoencoder on the pictures of a modality's synthetic world.
+
+It makes an ordinary diffusers AutoencoderKL folder whose config holds the latent statistics, for
+`modality.vae=FOLDER`. It is not a recipe for photographs: pixels are matched, nothing perceptual.
+
+Loss: 4 MSE + 0.5 L1 + 0.001 mean(z^2), with noise on z, so that a diffusion error in the latent
+costs little; the KL term of the family was not needed.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lumina_core import host
+from lumina_core.data.synthetic import draw_variant
+from lumina_core.errors import LuminaError
+from lumina_core.files import atomic_folder
+from lumina_core.modality import Modality
+from lumina_core.runtime import progress, seeded
+
+LATENT_NOISE = 0.1  # standard deviation added to z in training, about a tenth of its own
+NUM_STATISTICS = 512  # samples over which the latent statistics are measured
+GROUP_CHANNELS = 8  # channels per group of the group norms
+DECAY_SHARE = 0.3  # the learning rate falls to zero over this last share of the steps
+
+
+@dataclass(frozen=True)
+class AutoencoderShape:
+    """Architecture of the autoencoder."""
+
+    latent_channels: int
+    block_channels: tuple[int, ...]
+    """Channels of each resolution, the finest first; one halving between two of them."""
+    layers_per_block: int
+
+
+def build_autoencoder(shape: AutoencoderShape, seed: int) -> nn.Module:
+    """A fresh diffusers AutoencoderKL without attention, so that it works alike at any size."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    levels = len(shape.block_channels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * levels,
+            up_block_types=("UpDecoderBlock2D",) * levels,
+            block_out_channels=shape.block_channels,
+            layers_per_block=shape.layers_per_block,
+            latent_channels=shape.latent_channels,
+            norm_num_groups=shape.block_channels[0] // GROUP_CHANNELS,
+            mid_block_add_attention=False,
+            use_quant_conv=False,
+            use_post_quant_conv=False,
+        ).to(memory_format=torch.channels_last)  # 1.2 times faster on a CPU
+
+
+def autoencoder_loss(
+    model: nn.Module, pixels: Float[Tensor, "b c h w"], generator: torch.Generator
+) -> Float[Tensor, ""]:
+    """4 MSE + 0.5 L1 + 0.001 mean(z^2) of one batch."""
+    z = model.encode(pixels).latent_dist.mode()
+    noise = torch.randn(z.shape, generator=generator)
+    error = model.decode(z + LATENT_NOISE * noise).sample - pixels
+    return 4 * error.square().mean() + 0.5 * error.abs().mean() + 1e-3 * z.square().mean()
+
+
+def train_autoencoder(
+    modality: Modality,
+    shape: AutoencoderShape,
+    out: Path,
+    *,
+    max_steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+) -> dict[str, float]:
+    """Train on drawn media and save a diffusers folder.
+
+    Args:
+        modality: gives the world and the pixels of a medium.
+        shape: architecture.
+        out: folder to make.
+        max_steps: optimizer steps.
+        batch_size: media per step, all of one size.
+        learning_rate: peak, reached at once.
+        seed: of weights, media and noise.
+
+    Returns:
+        The last training loss and the PSNR in dB on fresh media.
+    """
+    model = build_autoencoder(shape, seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
+    loss = torch.zeros(())
+    for step in progress(range(max_steps), "autoencoder"):
+        generator = seeded(seed, step)
+        pixels = _draw(modality, batch_size, generator)
+        optimizer.param_groups[0]["lr"] = learning_rate * min(
+            1.0, (max_steps - step) / (DECAY_SHARE * max_steps)
+        )
+        loss = autoencoder_loss(model, pixels, generator)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval().requires_grad_(False)
+    psnr = _set_statistics(model, modality, seeded(seed, max_steps))
+    with atomic_folder(out) as folder:
+        model.save_pretrained(folder)
+    return {"loss": loss.item(), "psnr": psnr}
+
+
+def _draw(modality: Modality, count: int, generator: torch.Generator) -> Tensor:
+    options = draw_variant(modality, generator)
+    world = modality.world
+    media = [
+        world.draw(world.caption("trained", generator), options, generator) for _ in range(count)
+    ]
+    return torch.cat([modality.vae.pixels(item) for item in media])
+
+
+def _set_statistics(model: nn.Module, modality: Modality, generator: torch.Generator) -> float:
+    """Write mean and std of each latent channel into the model's config; return the PSNR."""
+    latents, errors = [], []
+    for _ in range(NUM_STATISTICS):
+        pixels = _draw(modality, 1, generator)
+        z = model.encode(pixels).latent_dist.mode()
+        error = functional.mse_loss(model.decode(z).sample.clamp(-1, 1), pixels)
+        latents.append(rearrange(z, "b c h w -> c (b h w)"))
+        errors.append(10 * torch.log10(4 / error))  # the range of a pixel is 2
+    values = torch.cat(latents, dim=1)
+    model.register_to_config(
+        latents_mean=values.mean(dim=1).tolist(), latents_std=values.std(dim=1).tolist()
+    )
+    return float(torch.stack(errors).mean())
+
+
+def train_vae_command(config: "TrainVAEConfig") -> int:  # noqa: F821
+    """Run `train-vae` and print what it measured as JSON."""
+    out = Path(config.out)
+    if out.exists():
+        raise LuminaError(f"out={out} exists already; choose another folder")
+    modality = host.modality_class(config.modality)(config.options, out)
+    if modality.world is None:
+        raise LuminaError(f"modality {config.modality!r} has no synthetic world to train on")
+    torch.set_num_threads(config.num_threads or torch.get_num_threads())
+    shape = AutoencoderShape(
+        config.latent_channels, tuple(config.block_channels), config.layers_per_block
+    )
+    result = train_autoencoder(
+        modality,
+        shape,
+        out,
+        max_steps=config.max_steps,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        seed=config.seed,
+    )
+    print(json.dumps({"out": str(out), **result}))
+    return 0

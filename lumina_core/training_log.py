@@ -1,0 +1,91 @@
+"""What a training run tells while it goes on: a progress bar, JSON lines, and when to stop."""
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lumina_core.errors import LuminaError
+from lumina_core.files import atomic_write
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class MetricsLog:
+    """One JSON object per line; lines after the step at which a run starts again are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        with atomic_write(path) as file:
+            file.write("".join(f"{line}\n" for line in kept).encode())
+
+    def write(self, metrics: Mapping[str, Any]) -> None:
+        """Append one line."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(metrics) + "\n")
+        except OSError as error:
+            raise LuminaError(f"{self._path} cannot be written: {error.strerror}") from error
+
+
+class TrainingBar:
+    """Loss, tokens per second and remaining time on stderr, where stderr is a terminal."""
+
+    def __init__(self, max_steps: int, step: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.0f} tokens/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task(
+            "", total=max_steps, completed=step, loss=float("nan"), rate=0.0
+        )
+
+    def __enter__(self) -> "TrainingBar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, metrics: Mapping[str, float]) -> None:
+        """Show the figures of one step."""
+        self._progress.update(
+            self._task,
+            completed=metrics["step"],
+            loss=metrics["loss"],
+            rate=metrics["tokens_per_second"],
+        )
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGINT and SIGTERM only set a flag, which the yielded function reads.
+
+    Python lets only the main thread set handlers; in another one nothing changes.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, note) for number in SIGNALS} if is_main else {}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Images for Lumina: the modality plugin and its small synthetic world."""

@@ -1,0 +1,257 @@
+"""The captions of the synthetic image world: a scene as words, and back.
+
+The only file that the renderer and the oracle share. It holds words, no pixels: neither a colour's
+RGB value nor a shape's outline stands here. The tasks are GenEval's (one object, two objects,
+counting, colours, position, colour attribution); the wordings are our own, and each parses back to
+exactly the scene it was made from.
+"""
+
+import re
+from dataclasses import dataclass
+
+import torch
+
+from lumina_core import LuminaError
+
+COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "grey")
+SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "snowman")
+SIZES = ("small", "large")
+BACKGROUNDS = ("black", "navy", "brown", "teal")
+NUMBERS = ("one", "two", "three", "four")
+RELATIONS = {
+    "left": ("to the left of", "left of", "on the left of"),
+    "right": ("to the right of", "right of", "on the right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+}
+TASKS = ("one_object", "two_objects", "counting", "colours", "position", "colour_attribution")
+
+# Combinations that stand in no training caption. Every shape is held out once, in seven of the
+# eight colours; white is left whole, since a white snowman is the first thing people ask for.
+HELD_OUT_PAIRS = frozenset(
+    {
+        ("purple", "circle"),
+        ("orange", "square"),
+        ("red", "triangle"),
+        ("blue", "star"),
+        ("green", "ring"),
+        ("yellow", "cross"),
+        ("grey", "snowman"),
+    }
+)
+HELD_OUT_TRIPLES = frozenset(
+    {
+        ("star", "left", "ring"),
+        ("triangle", "left", "circle"),
+        ("cross", "left", "snowman"),
+        ("square", "above", "circle"),
+        ("ring", "above", "cross"),
+        ("snowman", "above", "star"),
+    }
+)
+# One object and two objects name no colour, so no caption of theirs can be held out.
+HELD_OUT_TASKS = ("counting", "colours", "position", "colour_attribution")
+
+# Shares of the captions that say it; the rest leaves it to the renderer. Colours are named often,
+# because a word that stands in half of the captions was learned several times more slowly.
+COLOUR_NAMED, SIZE_NAMED, BACKGROUND_NAMED = 0.8, 0.4, 0.25
+
+_OPENINGS = ("", "a picture of ", "an image of ", "there is ")
+_PLURAL_OPENINGS = ("", "a picture of ", "an image of ", "there are ")
+_CONJUNCTIONS = ("and", "together with")
+_SETTINGS = ("on", "against")  # ... "a navy background"
+_MIRRORED = {"right": "left", "below": "above"}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One kind of object that a caption names. None means that the caption does not say."""
+
+    colour: str | None
+    shape: str
+    size: str | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a caption says, and no more."""
+
+    task: str
+    things: tuple[Thing, ...]
+    """In the order of the caption. Counting has one, however often it is to be drawn."""
+    relation: str | None
+    """Where the first thing is as seen from the second; None unless the task is position."""
+    count: int
+    """How many objects the picture shows in all."""
+    background: str | None
+
+
+def parse(caption: str) -> Scene:
+    """Read a caption, whatever its case, spaces and final full stop.
+
+    Raises:
+        LuminaError: the caption is no caption of this world.
+    """
+    words = " ".join(caption.lower().split()).removesuffix(".").rstrip()
+    match = _CAPTION.fullmatch(words)
+    if match is None or not _agrees_in_number(match):
+        raise LuminaError(
+            f"{caption!r} is no caption of the image world, which knows the colours "
+            f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)} and counts up to "
+            f"{NUMBERS[-1]}; write, say, 'a red circle to the left of a blue square'."
+        )
+    found = match.groupdict()
+    if found["number"]:
+        thing = Thing(found["counted_colour"], _SINGULAR[found["counted"]])
+        count = NUMBERS.index(found["number"]) + 1
+        return Scene("counting", (thing,), None, count, found["background"])
+    if found["shape"]:
+        task = "colours" if found["colour"] else "one_object"
+        thing = Thing(found["colour"], found["shape"], found["size"])
+        return Scene(task, (thing,), None, 1, found["background"])
+    things = (
+        Thing(found["colour_1"], found["shape_1"]),
+        Thing(found["colour_2"], found["shape_2"]),
+    )
+    relation = _RELATION_OF.get(found["link"])
+    is_coloured = any(thing.colour for thing in things)
+    task = "position" if relation else "colour_attribution" if is_coloured else "two_objects"
+    return Scene(task, things, relation, len(things), found["background"])
+
+
+def caption_of(scene: Scene, generator: torch.Generator) -> str:
+    """Word a scene, in lower case and without a final full stop."""
+    openings = _OPENINGS
+    if scene.task == "counting":
+        (thing,) = scene.things
+        noun = thing.shape if scene.count == 1 else _PLURAL[thing.shape]
+        words = _join(NUMBERS[scene.count - 1], thing.colour, noun)
+        openings = _OPENINGS if scene.count == 1 else _PLURAL_OPENINGS
+    elif len(scene.things) == 1:
+        words = _named(scene.things[0])
+    else:
+        links = RELATIONS[scene.relation] if scene.relation else _CONJUNCTIONS
+        first, second = scene.things
+        words = _join(_named(first), pick(links, generator), _named(second))
+    words = pick(openings, generator) + words
+    if scene.background:
+        words = _join(words, pick(_SETTINGS, generator), "a", scene.background, "background")
+    return words
+
+
+def sample_scene(generator: torch.Generator, split: str, task: str) -> Scene:
+    """Draw a scene of a task: only held-out combinations, or only trained ones.
+
+    Args:
+        generator: where the randomness comes from.
+        split: "held_out" draws scenes with a held-out combination, every other name scenes without.
+        task: one of TASKS; of HELD_OUT_TASKS in the held-out split.
+
+    Raises:
+        LuminaError: the task is unknown, or cannot name a held-out combination.
+    """
+    is_wanted_held_out = split == "held_out"
+    allowed = HELD_OUT_TASKS if is_wanted_held_out else TASKS
+    if task not in allowed:
+        raise LuminaError(
+            f"The task {task!r} has no captions in the split {split!r}; "
+            f"choose one of {', '.join(allowed)}."
+        )
+    while True:  # between one scene in ten and nine in ten are of the wanted kind
+        scene = _sample_any(generator, task)
+        if is_held_out(scene) == is_wanted_held_out:
+            return scene
+
+
+def is_held_out(scene: Scene) -> bool:
+    """Whether the scene names a combination that stands in no training caption."""
+    if any((thing.colour, thing.shape) in HELD_OUT_PAIRS for thing in scene.things):
+        return True
+    return scene.relation is not None and triple_of(scene) in HELD_OUT_TRIPLES
+
+
+def triple_of(scene: Scene) -> tuple[str, str, str]:
+    """The shapes and relation of a position scene, with right read as left and below as above."""
+    first, second = (thing.shape for thing in scene.things)
+    if scene.relation in _MIRRORED:
+        return second, _MIRRORED[scene.relation], first
+    return first, scene.relation, second
+
+
+def pick(options, generator: torch.Generator):
+    """One of the options, each as likely as the others."""
+    return options[int(torch.randint(len(options), (), generator=generator))]
+
+
+def _sample_any(generator: torch.Generator, task: str) -> Scene:
+    background = pick(BACKGROUNDS, generator) if _chance(BACKGROUND_NAMED, generator) else None
+    if task in ("one_object", "colours"):
+        size = pick(SIZES, generator) if _chance(SIZE_NAMED, generator) else None
+        colour = pick(COLOURS, generator) if task == "colours" else None
+        return Scene(task, (Thing(colour, pick(SHAPES, generator), size),), None, 1, background)
+    if task == "counting":
+        colour = pick(COLOURS, generator) if _chance(COLOUR_NAMED, generator) else None
+        count = int(torch.randint(1, len(NUMBERS) + 1, (), generator=generator))
+        return Scene(task, (Thing(colour, pick(SHAPES, generator)),), None, count, background)
+    shapes = _pick_two(SHAPES, generator)  # two different ones, or the caption could not tell them
+    colours = (None, None)
+    if task == "colour_attribution":
+        colours = _pick_two(COLOURS, generator)
+    elif task == "position" and _chance(COLOUR_NAMED, generator):
+        colours = (pick(COLOURS, generator), pick(COLOURS, generator))
+    relation = pick(tuple(RELATIONS), generator) if task == "position" else None
+    things = tuple(Thing(colour, shape) for colour, shape in zip(colours, shapes, strict=True))
+    return Scene(task, things, relation, len(things), background)
+
+
+def _pick_two(options: tuple[str, ...], generator: torch.Generator) -> tuple[str, str]:
+    first, second = torch.randperm(len(options), generator=generator)[:2].tolist()
+    return options[first], options[second]
+
+
+def _chance(probability: float, generator: torch.Generator) -> bool:
+    return bool(torch.rand((), generator=generator) < probability)
+
+
+def _join(*words: str | None) -> str:
+    return " ".join(word for word in words if word)
+
+
+def _named(thing: Thing) -> str:
+    words = _join(thing.size, thing.colour, thing.shape)
+    return ("an " if words[0] in "aeiou" else "a ") + words
+
+
+def _agrees_in_number(match: re.Match[str]) -> bool:
+    """Refuses 'one circles', 'two circle' and 'there is two circles'."""
+    number, counted = match["number"], match["counted"]
+    if number is None:
+        return match["opening"] != "there are "
+    if number == NUMBERS[0]:
+        return counted in SHAPES and match["opening"] != "there are "
+    return counted not in SHAPES and match["opening"] != "there is "
+
+
+_PLURAL = {shape: shape + "s" for shape in SHAPES} | {"cross": "crosses", "snowman": "snowmen"}
+_SINGULAR = {plural: shape for shape, plural in _PLURAL.items()} | {
+    shape: shape for shape in SHAPES
+}
+_RELATION_OF = {words: name for name, wordings in RELATIONS.items() for words in wordings}
+
+
+def _one_of(words, name: str | None = None) -> str:
+    return f"({f'?P<{name}>' if name else '?:'}{'|'.join(words)})"
+
+
+_CAPTION = re.compile(
+    _one_of(("there are ", *_OPENINGS[1:]), "opening")
+    + "?(?:"
+    + f"{_one_of(NUMBERS, 'number')} (?:{_one_of(COLOURS, 'counted_colour')} )?"
+    + _one_of(_SINGULAR, "counted")
+    + f"|an? (?:{_one_of(SIZES, 'size')} )?(?:{_one_of(COLOURS, 'colour')} )?"
+    + _one_of(SHAPES, "shape")
+    + f"|an? (?:{_one_of(COLOURS, 'colour_1')} )?{_one_of(SHAPES, 'shape_1')} "
+    + _one_of((*_CONJUNCTIONS, *_RELATION_OF), "link")
+    + f" an? (?:{_one_of(COLOURS, 'colour_2')} )?{_one_of(SHAPES, 'shape_2')}"
+    + f")(?: {_one_of(_SETTINGS)} a {_one_of(BACKGROUNDS, 'background')} background)?"
+)

@@ -1,0 +1,105 @@
+"""Pictures: the parts that the image modality registers.
+
+A picture is a uint8 tensor (3, height, width). It has one frame; its positions are normalised by
+its size, so that every picture spans the same interval on both axes.
+"""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from lumina_core import FramewiseAutoencoder, LuminaError, PatchTokenizer
+from torch import Tensor
+
+from lumina_image.options import ImageOptions
+from lumina_image.png import PNGDecoder
+from lumina_image.world import ImageWorld
+
+NUM_CHANNELS = 3
+EXTENT = 8.0  # a picture spans [-4, 4] on each axis: about one unit per token at the trained sizes
+MAX_LEVEL = 255
+
+Picture = UInt8[Tensor, "3 height width"]
+
+
+def normalised_step(frames: int, rows: int, columns: int) -> tuple[float, float, float]:
+    """Distance between neighbouring patches: every picture spans EXTENT on both axes."""
+    return 0.0, EXTENT / rows, EXTENT / columns
+
+
+class ImageVAE:
+    """Picture <-> latent (channels, 1, height / stride, width / stride)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.autoencoder = FramewiseAutoencoder(folder)
+
+    @property
+    def folder(self) -> Path:
+        """Where the weights are; a checkpoint takes a copy."""
+        return self.autoencoder.folder
+
+    def to(self, device: torch.device) -> "ImageVAE":
+        """Use this device from now on."""
+        self.autoencoder.to(device)
+        return self
+
+    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the latent of a picture.
+
+        Raises:
+            LuminaError: a side is not a multiple of the stride; names the nearest legal sizes.
+        """
+        _, height, width = media_shape
+        stride = self.autoencoder.stride
+        check_multiple(height, width, stride)
+        return self.autoencoder.channels, 1, height // stride, width // stride
+
+    def pixels(self, media: Picture) -> Float[Tensor, "1 3 height width"]:
+        """The picture as the autoencoder sees it: one frame in [-1, 1]."""
+        return media[None].float() / MAX_LEVEL * 2 - 1
+
+    def encode(self, media: Picture) -> Float[Tensor, "channel 1 row column"]:
+        """The latent of a picture."""
+        return self.autoencoder.encode(self.pixels(media))
+
+    def decode(self, latent: Float[Tensor, "channel 1 row column"]) -> Picture:
+        """The picture of a latent, rounded to whole grey levels."""
+        levels = (self.autoencoder.decode(latent)[0] + 1) / 2 * MAX_LEVEL
+        return levels.round().clamp(0, MAX_LEVEL).to(torch.uint8).cpu()
+
+
+class ImageModality:
+    """The image modality: its options and its parts."""
+
+    def __init__(self, options: ImageOptions, vae_folder: Path) -> None:
+        self.options = options
+        self.vae = ImageVAE(vae_folder)
+        self.decoder = PNGDecoder()
+        self.world = ImageWorld()
+
+    @property
+    def tokenizer(self) -> PatchTokenizer:
+        """Square patches of one frame."""
+        patch = self.options.patch_size
+        return PatchTokenizer(self.vae.autoencoder.channels, (1, patch, patch), normalised_step)
+
+    def media_shape(self, options: ImageOptions) -> tuple[int, ...]:
+        """Shape of the picture that `options` ask for.
+
+        Raises:
+            LuminaError: a side is no multiple of stride x patch; names the nearest legal sizes.
+        """
+        unit = self.vae.autoencoder.stride * self.options.patch_size
+        check_multiple(options.height, options.width, unit)
+        return NUM_CHANNELS, options.height, options.width
+
+
+def check_multiple(height: int, width: int, unit: int) -> None:
+    """Refuse a side that is no multiple of `unit` pixels, naming the nearest legal ones."""
+    for key, size in (("height", height), ("width", width)):
+        if size % unit:
+            below = size // unit * unit
+            legal = f"{below} or {below + unit}" if below else f"{unit}"
+            raise LuminaError(
+                f"modality.{key}={size} is not a multiple of {unit} pixels; use {legal}"
+            )

@@ -1,0 +1,14 @@
+"""The entry point: names the image modality and where its parts are."""
+
+from lumina_core import ModalitySpec, hookimpl
+
+
+@hookimpl
+def lumina_modality() -> ModalitySpec:
+    """The image modality."""
+    return ModalitySpec(
+        summary="Text to image (PNG)",
+        api=(1, 0),
+        options="lumina_image.options:ImageOptions",
+        modality="lumina_image.image:ImageModality",
+    )
