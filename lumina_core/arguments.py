@@ -25,7 +25,7 @@ CHECKPOINT_COMMANDS = ("run", "infer", "evaluate")
 
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[\w./@]+)=")
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*(=\S*)?")
-_HELP = ("-h", "--help", "help")
+_HELP = ("-h", "--help")
 
 
 class Arguments(NamedTuple):
@@ -60,7 +60,7 @@ def parse(words: list[str], names: list[str]) -> Arguments:
         LuminaError: two prompts, a prompt where none is taken, a misspelt key, an unknown option.
     """
     before, after = _split_at_dashes(words)
-    if any(word in _HELP[:2] for word in before) or words[:1] == [_HELP[2]]:
+    if any(word in _HELP for word in before):
         return Arguments([], wants_help=True)
     overrides = []
     for word in before:

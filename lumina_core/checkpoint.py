@@ -149,6 +149,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def manifest_sha256(folder: Path) -> str:
+    """Hash of the manifest, and through it of the whole checkpoint."""
+    return _sha256(folder / MANIFEST)
+
+
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Compare every file with its hash.
 
@@ -209,7 +214,7 @@ def load(
     modality = host.modality_class(name)(options, folder / VAE / name)
     modality.vae.to(device)
     return Model(
-        name, modality, backbone, encoder.to(device).requires_grad_(False), _sha256(folder / MANIFEST)
+        name, modality, backbone, encoder.to(device).requires_grad_(False), manifest_sha256(folder)
     )
 
 

@@ -4,8 +4,10 @@
 heavy is imported inside the command that needs it.
 """
 
+import io
 import json
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -233,12 +235,16 @@ def _report_fault(error: BaseException) -> int:
 def _is_reader_gone() -> bool:
     """Whether it is our own standard output that broke, as in `lumina plugins | head -1`."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more at exit, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        stdout = sys.stdout.fileno()
+    except io.UnsupportedOperation:  # a program that calls main() may collect what we print
+        return False
+    poll = select.poll()
+    poll.register(stdout, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    # Python flushes once more at exit, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+    return True
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {

@@ -6,6 +6,7 @@ YAML, none is a default here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lumina_core import host
 from lumina_core.arguments import Overrides, sort_overrides
 from lumina_core.errors import LuminaError
-from lumina_core.layers import merge_layers, recommended_sampling
+from lumina_core.keys import RAW_KEYS
+from lumina_core.layers import merge_layers, modality_options, recommended_sampling
 from lumina_core.records import build
 
 if TYPE_CHECKING:
@@ -194,10 +196,7 @@ def compose_run(overrides: list[str]) -> RunConfig:
     name = _one_modality(words, request.get("modality"))
     values, options = merge_layers("run", name, words, request)
     if values["prompt"] is None:
-        raise LuminaError(
-            "no prompt. Write what to show, in quotes: "
-            f'python -m lumina_core run +modality={name} "..."'
-        )
+        raise LuminaError(_lack_of_prompt(name, words))
     return _build(RunConfig, name, values, options)
 
 
@@ -235,6 +234,11 @@ def compose_sampling(name: str) -> Sampling:
     return build(Sampling, {field.name: values[field.name] for field in fields(Sampling)})
 
 
+def compose_options(name: str, stored: Mapping[str, Any] | None = None) -> Any:
+    """A modality's options as its YAML has them, with those that a checkpoint fixes."""
+    return build(host.options_class(name), modality_options(name) | dict(stored or {}), "modality.")
+
+
 def _one_modality(words: Overrides, repeated: str | None = None) -> str:
     names = words.modalities or ([repeated] if repeated else [])
     if not names:
@@ -254,6 +258,19 @@ def _one_modality(words: Overrides, repeated: str | None = None) -> str:
             f"+modality={names[0]} cannot repeat a file of modality {repeated!r}. Leave it out."
         )
     return names[0]
+
+
+def _lack_of_prompt(name: str, words: Overrides) -> str:
+    for key, text in words.values.items():
+        if " " in text and key not in RAW_KEYS:
+            return (
+                f"no prompt: '{key}={text}' was read as the setting {key}. "
+                "Put -- before a prompt like this."
+            )
+    return (
+        "no prompt. Write what to show, in quotes: "
+        f'python -m lumina_core run +modality={name} "..."'
+    )
 
 
 def _repeated_request(words: Overrides) -> dict[str, Any]:

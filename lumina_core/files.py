@@ -65,3 +65,16 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name, in one step; both lie on one file system.
+
+    Raises:
+        FileExistsError: the name is taken and `overwrite` is false.
+    """
+    if overwrite:
+        temporary.replace(path)
+        return
+    os.link(temporary, path)  # unlike a rename, it never replaces
+    temporary.unlink()

@@ -136,6 +136,13 @@ def load(name: str, entry_points: list[metadata.EntryPoint] | None = None) -> Mo
         return _SPECS[key]
 
 
+def forget() -> None:
+    """Forget what was loaded and what failed, as when packages were installed meanwhile."""
+    with _LOCK:
+        _SPECS.clear()
+        _FAILURES.clear()
+
+
 def options_class(name: str) -> type:
     """The dataclass of a modality's options.
 

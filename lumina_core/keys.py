@@ -26,6 +26,7 @@ RAW_KEYS = (*PROMPT_KEYS, "out", "checkpoint", "repeat", "text_encoder.path")
 RECOMMENDATION_BLOCKS = ("sampling", "training")
 """Blocks of a modality's YAML that recommend values for the core; the rest are its options."""
 
+_LIKENESS = 0.6  # difflib's own bound for a close match
 _LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: +(?P<value>[^#]+?))?(?: *# *(?P<note>.*))?")
 _CHOICE = re.compile(r" +- (?P<group>\w+): *(?P<choice>[\w-]+)")
 
@@ -108,14 +109,13 @@ def closest(name: str, names: list[str]) -> str | None:
         name: what the user wrote.
         names: every valid dotted key.
     """
-    for full in names:
-        if full.rpartition(".")[2] == name.rpartition(".")[2] and full != name:
-            return full
-    similar = get_close_matches(name, names, n=1)
+    last = name.rpartition(".")[2]
+    alike = [full for full in names if full.rpartition(".")[2] == last and full != name]
+    similar = get_close_matches(name, alike or names, n=1, cutoff=0.0 if alike else _LIKENESS)
     if similar:
         return similar[0]
     by_last = {full.rpartition(".")[2]: full for full in reversed(names)}
-    similar = get_close_matches(name.rpartition(".")[2], by_last, n=1)
+    similar = get_close_matches(last, by_last, n=1)
     return by_last[similar[0]] if similar else None
 
 

@@ -71,6 +71,12 @@ def merge_layers(
     return values, _with_options(name, options, words, command)
 
 
+def modality_options(name: str) -> dict[str, Any]:
+    """A modality's own options, as its YAML has them."""
+    values = _read_yaml(modality_yaml(name))
+    return {key: value for key, value in values.items() if key not in RECOMMENDATION_BLOCKS}
+
+
 def recommended_sampling(name: str) -> dict[str, Any]:
     """The core's values for `run` with the modality's recommendation."""
     advice = _read_yaml(modality_yaml(name)).get("sampling") or {}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jaxtyping import Float
-    from numpy import ndarray
+    import torch
+    from jaxtyping import Float, UInt8
     from torch import Generator, Tensor
 
     from lumina_core.sequence import Grid
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 PLUGIN_API = (1, 0)
 """Version of this contract: a plugin needs the same major and at most this minor number."""
 
-Media: TypeAlias = Any
-"""One picture, clip or sound, in the form a plugin's parts agree on. The core never opens it."""
+Media: TypeAlias = "Tensor"
+"""One picture, clip or sound as one tensor, in the precision that its file keeps (pixels as uint8).
+
+The core hashes it and hands it on; what its axes mean is the plugin's business.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,13 @@ class Tokenizer(Protocol):
 class VAE(Protocol):
     """Media to latent and back. Loads its weights when first used, and is deterministic."""
 
+    folder: Path
+    """Where its weights are, in the layout that diffusers loads; a checkpoint takes a copy."""
+
+    def pixels(self, media: Media) -> Float[Tensor, "frames channels height width"]:
+        """Media as the network sees it, in [-1, 1]; what `train-vae` learns to reproduce."""
+        ...
+
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Channels, frames, height, width of the latent of a medium of this shape.
 
@@ -96,7 +106,7 @@ class VAE(Protocol):
         """The media of one latent; undoes the scale and shift of `encode`."""
         ...
 
-    def to(self, device: str) -> VAE:
+    def to(self, device: torch.device) -> VAE:
         """Use this device from now on; returns itself."""
         ...
 
@@ -104,8 +114,8 @@ class VAE(Protocol):
 class Decoder(Protocol):
     """Media to a file that ordinary players open, and back."""
 
-    suffix: str
-    """Suffix of a file whose name the user did not choose, with its dot."""
+    suffixes: tuple[str, ...]
+    """Suffixes it writes and reads, with their dots; the first where the user names no file."""
 
     def write(self, media: Media, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write the file atomically, with `metadata` as JSON inside it."""
@@ -119,26 +129,27 @@ class Decoder(Protocol):
         """
         ...
 
-    def read_metadata(self, path: Path) -> dict[str, Any]:
-        """The metadata that `write` put inside the file; empty when there is none."""
+    def read_metadata(self, path: Path) -> dict[str, Any] | None:
+        """The metadata that `write` put inside the file; None when there is none."""
         ...
 
-    def preview(self, media: Media) -> ndarray:
-        """An RGB picture (height, width, 3), uint8, that shows the media at a glance."""
+    def preview(self, media: Media) -> UInt8[Tensor, "3 height width"]:
+        """An RGB picture that shows the media at a glance."""
         ...
 
 
 class World(Protocol):
     """A small synthetic world: it can draw any caption of its grammar, and judge a file."""
 
-    version: int
+    version: str
     """Rises whenever the same caption and seed would be drawn differently."""
-
-    tasks: tuple[str, ...]
-    """Names of the kinds of caption, each measured by itself."""
 
     splits: tuple[str, ...]
     """Names of the sets of captions; the first is the one that is trained on."""
+
+    def tasks(self, split: str) -> tuple[str, ...]:
+        """The kinds of caption that a split has, each measured by itself."""
+        ...
 
     def caption(self, split: str, generator: Generator, task: str | None = None) -> str:
         """A random caption of a split, of one task when it is given."""
@@ -168,10 +179,7 @@ class Modality(Protocol):
     """The parts of a modality; its class is called as `Modality(options, vae_folder)`."""
 
     options: Any
-    """The plugin's own dataclass."""
-
-    media_shape: tuple[int, ...]
-    """Shape of the media that these options describe."""
+    """The plugin's own dataclass; its architecture fields decide the parts."""
 
     tokenizer: Tokenizer
     vae: VAE
@@ -179,3 +187,11 @@ class Modality(Protocol):
 
     world: World | None
     """None for a modality without a synthetic world; it cannot be evaluated by an oracle."""
+
+    def media_shape(self, options: Any) -> tuple[int, ...]:
+        """Shape of the media that `options` ask for.
+
+        Raises:
+            LuminaError: for a size that no latent fits; names the nearest legal ones.
+        """
+        ...

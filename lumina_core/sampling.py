@@ -58,6 +58,13 @@ class Sampled:
     """Backbone evaluations of this sample; a guided step counts 2."""
 
 
+def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[list[Request]]:
+    """Requests that are computed together: on a CPU, and by an adaptive solver, each alone."""
+    if model.device.type == "cpu" or sampling.solver.name in ADAPTIVE_SOLVERS:
+        return [[request] for request in requests]
+    return [list(requests)]
+
+
 @torch.inference_mode()
 def sample(
     model: Model,
@@ -77,9 +84,11 @@ def sample(
     Returns:
         Media in the order of the requests. Sample by sample the same, whatever else is asked.
     """
-    is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE_SOLVERS
-    batches = [[request] for request in requests] if is_alone else [list(requests)]
-    return [item for batch in batches for item in _sample_batch(model, batch, sampling, on_step)]
+    return [
+        item
+        for batch in batches(model, requests, sampling)
+        for item in _sample_batch(model, batch, sampling, on_step)
+    ]
 
 
 def _sample_batch(

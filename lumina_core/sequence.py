@@ -10,13 +10,15 @@ separator of their own, and there is no padding token.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from itertools import accumulate, groupby
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 @dataclass(frozen=True)
@@ -76,37 +78,23 @@ def layout(grid: Grid, separators: bool) -> Layout:
         The layout; do not write into its tensors, they are shared.
     """
     frames, rows, columns = grid.frames, grid.rows, grid.columns
-    patches = torch.arange(grid.num_patches).reshape(frames, rows, columns)
-    source, index = (
-        patches,
-        torch.stack(
-            torch.meshgrid(*(torch.arange(n) for n in (frames, rows, columns)), indexing="ij"),
-            dim=-1,
-        ),
-    )
-    source, index = source.reshape(frames, -1), index.reshape(frames, -1, 3)
+    source = torch.arange(grid.num_patches).reshape(frames, rows, columns)
     if separators:
-        source, index = _insert_separators(patches, frames, rows, columns)
-    source, index = source.flatten()[: grid.num_positions(separators)], index.reshape(-1, 3)
-    index = index[: len(source)]
+        source = pad(source, (0, 1), value=NEXTLINE)
+    axes = (torch.arange(size) for size in source.shape)
+    index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    source = rearrange(source, "f h w -> f (h w)")
+    index = rearrange(index, "f h w axis -> f (h w) axis")
+    if separators:
+        corners = torch.tensor([[[frame, rows, columns]] for frame in range(frames)])
+        source = pad(source, (0, 1), value=NEXTFRAME)
+        index = torch.cat([index, corners], dim=1)
+    length = grid.num_positions(separators)  # drops the [nextframe] after the last frame
+    source, index = source.flatten()[:length], index.flatten(0, 1)[:length]
     count = torch.tensor([frames, rows, columns])
     coordinates = (index + 0.5 - count / 2) * torch.tensor(grid.step)
     owner = torch.cummax(source, dim=0).values  # patches are numbered in the order they stand
     return Layout(source, owner, coordinates.float())
-
-
-def _insert_separators(
-    patches: Int[Tensor, "frame row column"], frames: int, rows: int, columns: int
-) -> tuple[Int[Tensor, "frame position"], Int[Tensor, "frame position 3"]]:
-    """Each frame's rows with [nextline], then [nextframe] (the caller drops the last one)."""
-    lines = torch.cat([patches, torch.full((frames, rows, 1), NEXTLINE)], dim=2).flatten(1)
-    source = torch.cat([lines, torch.full((frames, 1), NEXTFRAME)], dim=1)
-    axes = (torch.arange(frames), torch.arange(rows), torch.arange(columns + 1))
-    index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(frames, -1, 3)
-    last = torch.stack(
-        [torch.arange(frames), torch.full((frames,), rows), torch.full((frames,), columns)], dim=-1
-    )
-    return source, torch.cat([index, last[:, None]], dim=1)
 
 
 @dataclass(frozen=True)
@@ -129,6 +117,7 @@ class Span:
 
     modality: str
     token_dim: int
+    num_samples: int
     num_patches: int
 
     @property
@@ -171,10 +160,7 @@ class TokenBatch:
     @cached_property
     def element_counts(self) -> Int[Tensor, "sample"]:
         """Elements of the flat state that belong to each sample."""
-        dims = [span.token_dim for span in self.spans for _ in range(span.num_patches)]
-        ends = list(accumulate((grid.num_patches for grid in self.grids), initial=0))
-        counts = [dims[start] * (end - start) for start, end in zip(ends, ends[1:], strict=False)]
-        return torch.tensor(counts, device=self.state.device)
+        return torch.tensor(_elements_of_each(self), device=self.state.device)
 
     def with_state(self, state: Float[Tensor, "element"]) -> "TokenBatch":
         """The same batch holding another state of the same shape."""
@@ -184,9 +170,14 @@ class TokenBatch:
 
     def to(self, device: torch.device) -> "TokenBatch":
         """The same batch on another device."""
-        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        tensors.pop("element_counts", None)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **tensors)
+
+
+def _elements_of_each(batch: TokenBatch) -> list[int]:
+    dims = [span.token_dim for span in batch.spans for _ in range(span.num_samples)]
+    return [grid.num_patches * dim for grid, dim in zip(batch.grids, dims, strict=True)]
 
 
 def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
@@ -243,7 +234,8 @@ def _spans(samples: Sequence[TokenSample]) -> tuple[Span, ...]:
                     f"tokens of {modality!r} are {tuple(member.tokens.shape)}, "
                     f"expected {(member.grid.num_patches, token_dim)}"
                 )
-        spans.append(Span(modality, token_dim, sum(m.grid.num_patches for m in members)))
+        num_patches = sum(member.grid.num_patches for member in members)
+        spans.append(Span(modality, token_dim, len(members), num_patches))
     names = [span.modality for span in spans]
     if len(set(names)) != len(names):
         raise ValueError(f"samples of one modality must stand together, got {names}")
@@ -259,24 +251,19 @@ def _local_segments(sample: TokenSample) -> tuple[Int[Tensor, "patch"], int]:
     return segments, int(segments.max()) + 1
 
 
-def unpack(batch: TokenBatch) -> list[Float[Tensor, "patch token_dim"]]:
+def unpack(batch: TokenBatch) -> list[Float[Tensor, "_patch _token_dim"]]:
     """The tokens of each sample, in the order in which they were packed."""
-    tokens = []
-    grids = iter(batch.grids)
-    for span, part in zip(batch.spans, split_spans(batch), strict=True):
-        left = span.num_patches
-        counts = []
-        while left:
-            counts.append(next(grids).num_patches)
-            left -= counts[-1]
-        tokens += part.split(counts)
-    return tokens
+    parts = batch.state.split(_elements_of_each(batch))
+    return [
+        rearrange(part, "(n p) -> n p", n=grid.num_patches)
+        for grid, part in zip(batch.grids, parts, strict=True)
+    ]
 
 
-def split_spans(batch: TokenBatch) -> list[Float[Tensor, "patch token_dim"]]:
+def split_spans(batch: TokenBatch) -> list[Float[Tensor, "_patch _token_dim"]]:
     """The state as one matrix of tokens per span."""
     parts = batch.state.split([span.num_elements for span in batch.spans])
     return [
-        part.view(span.num_patches, span.token_dim)
+        rearrange(part, "(n p) -> n p", n=span.num_patches)
         for span, part in zip(batch.spans, parts, strict=True)
     ]

@@ -20,7 +20,7 @@ Picture = UInt8[Tensor, "3 height width"]
 class PNGDecoder:
     """Picture <-> PNG file."""
 
-    suffix = ".png"
+    suffixes = (".png",)
 
     def write(self, media: Picture, path: Path, metadata: dict[str, Any]) -> None:
         """Write a PNG atomically, the metadata inside.
@@ -28,7 +28,7 @@ class PNGDecoder:
         Raises:
             LuminaError: the suffix is not .png.
         """
-        if path.suffix.lower() != self.suffix:
+        if path.suffix.lower() not in self.suffixes:
             raise LuminaError(f"out={path} ends in {path.suffix!r}; pictures are written as .png")
         info = PngInfo()
         info.add_itxt(KEY, json.dumps(metadata, ensure_ascii=False))

@@ -90,8 +90,11 @@ class ImageWorld:
     """Captions, the pictures they describe, and the verdict on what claims to be one."""
 
     version = "1"
-    tasks = grammar.TASKS
     splits = tuple(_SIZES)
+
+    def tasks(self, split: str) -> tuple[str, ...]:
+        """The tasks of a split; where no colour is named, none can be held out."""
+        return grammar.HELD_OUT_TASKS if split == "held_out" else grammar.TASKS
 
     def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
         """Draw a caption.
@@ -99,14 +102,14 @@ class ImageWorld:
         Args:
             split: one of `splits`; only "held_out" names combinations that training never shows.
             generator: where the randomness comes from.
-            task: one of `tasks`; None draws it by TASK_WEIGHTS.
+            task: one of `tasks(split)`; None draws it by TASK_WEIGHTS.
 
         Raises:
             LuminaError: the split is unknown, or the task has no captions in it.
         """
         _check_split(split)
         if task is None:
-            tasks = grammar.HELD_OUT_TASKS if split == "held_out" else grammar.TASKS
+            tasks = self.tasks(split)
             weights = torch.tensor([TASK_WEIGHTS[name] for name in tasks])
             task = tasks[int(torch.multinomial(weights, 1, generator=generator))]
         return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)

@@ -1,0 +1,373 @@
+"""Generate: a request becomes media, media become files with the request inside.
+
+argv -> modality checked -> config composed and typed -> text encoded -> latent shape and grid ->
+noise -> packed -> guided velocity, time grid, solver -> unpacked -> vae.decode -> decoder.write.
+The command line and `lumina_core.generate` are the same path.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lumina_core import __version__, checkpoint, host
+from lumina_core.checkpoint import Model
+from lumina_core.errors import LuminaError
+from lumina_core.files import publish
+from lumina_core.modality import Decoder
+from lumina_core.runtime import resolve_device, resolve_dtype
+from lumina_core.sampling import Request, Sampling, batches, media_sha256, sample
+
+if TYPE_CHECKING:
+    from lumina_core.config import RunConfig
+
+OUTPUTS = Path("outputs")
+MAX_SHOWN_WORDS = 8  # of those that the checkpoint has never seen
+MAX_NUMBER = 100_000  # of files with default names in one folder
+_LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One medium and everything that is needed to make it again."""
+
+    media: Tensor
+    request: dict[str, Any]
+    media_sha256: str
+    network_evaluations: int
+    decoder: Decoder
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write a file with the request inside, whole or not at all.
+
+        Raises:
+            LuminaError: the file exists, its suffix is not one of the modality's, or it cannot be
+                written.
+        """
+        path = Path(path)
+        check_target(path, self.decoder, overwrite=overwrite)
+        _write(self, path, overwrite=overwrite)
+        return path
+
+
+def generate(
+    prompt: str,
+    *,
+    modality: str,
+    seed: int = 0,
+    num_samples: int = 1,
+    negative_prompt: str = "",
+    settings: Mapping[str, Any] | None = None,
+) -> list[Generated]:
+    """Generate media in memory.
+
+    Args:
+        prompt: what to show.
+        modality: name of an installed modality.
+        seed: of the first sample; sample i has seed + i.
+        num_samples: how many.
+        negative_prompt: what guidance moves away from.
+        settings: public keys of `run` and their values, such as {"modality.height": 96,
+            "solver.num_steps": 20, "checkpoint": "folder"}.
+
+    Returns:
+        One item per sample; `.media` is a tensor, `.save(path)` writes a file.
+
+    Raises:
+        LuminaError: whatever `run` would refuse.
+    """
+    from lumina_core.config import compose_run
+
+    overrides = [f"{key}={_as_text(value)}" for key, value in (settings or {}).items()]
+    own = {"seed": seed, "num_samples": num_samples}
+    overrides += [f"modality={modality}", *(f"{key}={value}" for key, value in own.items())]
+    overrides += [f"prompt={prompt}", f"negative_prompt={negative_prompt}"]
+    return list(generate_each(compose_run(overrides)))
+
+
+def _as_text(value: Any) -> str:
+    """A value in the grammar of overrides; JSON is what both have in common."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def generate_each(
+    config: "RunConfig", on_step: Callable[[int, int], None] | None = None
+) -> Iterator[Generated]:
+    """The samples of a request, each as soon as it is ready.
+
+    Args:
+        config: the request.
+        on_step: called as on_step(step, total) after each step; may raise to cancel.
+    """
+    model = load_model(config)
+    sampling = Sampling(
+        config.solver, config.guidance, config.rope_scaling, config.proportional_attention
+    )
+    requests = [
+        Request(config.prompt, config.negative_prompt, config.seed + number, config.options)
+        for number in range(config.num_samples)
+    ]
+    for batch in batches(model, requests, sampling):
+        for request, item in zip(
+            batch, sample(model, batch, sampling, on_step=on_step), strict=True
+        ):
+            yield Generated(
+                item.media,
+                describe(config, model, request.seed),
+                media_sha256(item.media),
+                item.network_evaluations,
+                model.modality.decoder,
+            )
+
+
+def load_model(config: "RunConfig") -> Model:
+    """The checkpoint of a request; one that was read before is kept.
+
+    Raises:
+        LuminaError: there is none, or it is damaged.
+    """
+    if config.checkpoint is None:
+        raise LuminaError(
+            f"modality {config.modality!r} ships no demo checkpoint; give checkpoint=FOLDER"
+        )
+    folder = Path(config.checkpoint)
+    manifest = checkpoint.read_manifest(folder)
+    checkpoint.verify(folder, manifest)
+    with _LOAD_LOCK:
+        sha256 = checkpoint.manifest_sha256(folder)
+        return _load(folder, sha256, config.modality, config.device, config.dtype)
+
+
+@lru_cache(maxsize=2)
+def _load(folder: Path, sha256: str, name: str, device: str, dtype: str) -> Model:
+    from lumina_core.config import compose_options
+
+    stored = checkpoint.read_manifest(folder)["modalities"].get(name, {}).get("options", {})
+    options = compose_options(name, stored)
+    return checkpoint.load(
+        folder, name, options, device=resolve_device(device), dtype=resolve_dtype(dtype)
+    )
+
+
+def describe(config: "RunConfig", model: Model, seed: int) -> dict[str, Any]:
+    """The request of one sample as it stands inside its file: no date, no path."""
+    options = {
+        field.name: getattr(config.options, field.name)
+        for field in fields(config.options)
+        if not field.metadata.get("architecture")
+    }
+    return {
+        "modality": config.modality,
+        "prompt": config.prompt,
+        "negative_prompt": config.negative_prompt,
+        "seed": seed,
+        "options": options,
+        "solver": asdict(config.solver),
+        "guidance": asdict(config.guidance),
+        "rope_scaling": asdict(config.rope_scaling),
+        "proportional_attention": config.proportional_attention,
+        "dtype": config.dtype,
+        "checkpoint_sha256": model.checkpoint_sha256,
+        "versions": {
+            "lumina-core": __version__,
+            "torch": metadata.version("torch"),
+            host.find(config.modality).package: host.find(config.modality).version,
+        },
+    }
+
+
+def read_request(path: Path) -> dict[str, Any]:
+    """The request inside a file that any installed modality wrote.
+
+    Raises:
+        LuminaError: no such file, no modality reads it, or it carries no request.
+    """
+    from lumina_core.config import compose_options
+
+    if not path.is_file():
+        raise LuminaError(f"{path} is no file")
+    for name in host.installed():
+        try:
+            decoder = host.modality_class(name)(compose_options(name), Path()).decoder
+        except LuminaError:
+            continue  # a broken plugin does not keep the others from reading
+        if path.suffix.lower() in decoder.suffixes:
+            request = decoder.read_metadata(path)
+            if request is not None:
+                return request
+    raise LuminaError(
+        f"{path} carries no request of an installed modality ({', '.join(host.installed())})"
+    )
+
+
+def check_target(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
+    """Refuse what could not be written, before anything is computed.
+
+    Raises:
+        LuminaError: wrong suffix, an existing file, or a path that goes through a file.
+    """
+    if path.suffix.lower() not in decoder.suffixes:
+        raise LuminaError(
+            f"out={path} ends in {path.suffix!r}; use {' or '.join(decoder.suffixes)}, or a folder"
+        )
+    if path.exists() and not overwrite:
+        raise LuminaError(f"out={path} exists already; use overwrite=true or another name")
+    _check_folder(path.parent, path)
+
+
+def _check_folder(folder: Path, path: Path) -> None:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir():
+        raise LuminaError(f"out={path} lies below {existing}, which is a file; choose a folder")
+
+
+def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
+    """Where each sample goes; None: the next default name in the folder.
+
+    A path with a suffix is a file (with several samples, its stem and the seed), any other a folder.
+    """
+    count = config.num_samples
+    out = OUTPUTS if config.out is None else Path(config.out).expanduser()
+    if config.out is None or not out.suffix or out.is_dir():
+        _check_folder(out, out)
+        return [None] * count
+    names = [out]
+    if count > 1:
+        names = [out.with_stem(f"{out.stem}-s{config.seed + i}") for i in range(count)]
+    for path in names:
+        check_target(path, decoder, overwrite=config.overwrite)
+    return list(names)
+
+
+def _write(item: Generated, path: Path, *, overwrite: bool) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lumina-") as folder:
+            temporary = Path(folder) / path.name
+            item.decoder.write(item.media, temporary, item.request)
+            publish(temporary, path, overwrite=overwrite)
+    except FileExistsError as error:
+        raise LuminaError(f"{path} exists already; use overwrite=true") from error
+    except OSError as error:
+        raise LuminaError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _write_numbered(item: Generated, folder: Path) -> Path:
+    """Write under the next free default name; two runs at once never share one."""
+    request = item.request
+    for number in range(1, MAX_NUMBER):
+        name = f"{request['modality']}-{number:04d}-s{request['seed']}{item.decoder.suffixes[0]}"
+        if any(folder.glob(f"{request['modality']}-{number:04d}-*")):
+            continue
+        try:
+            return item.save(folder / name)
+        except LuminaError:
+            if not (folder / name).exists():
+                raise
+    raise LuminaError(f"{folder} is full; choose another folder with out=")
+
+
+def run_command(config: "RunConfig") -> int:
+    """Run `run`: generate, write, and print the paths or JSON."""
+    started = time.perf_counter()
+    model = load_model(config)
+    decoder = model.modality.decoder
+    model.modality.media_shape(config.options)  # refuses a size before anything else is done
+    paths = targets(config, decoder)
+    for note in _notes(config, model):
+        print(note, file=sys.stderr)
+    folder = OUTPUTS if config.out is None else Path(config.out).expanduser()
+    files, evaluations, previews = [], 0, []
+    with _step_bar(config) as on_step:
+        for path, item in zip(paths, generate_each(config, on_step), strict=True):
+            if path is None:
+                path = _write_numbered(item, folder)
+            else:
+                item.save(path, overwrite=config.overwrite)
+            evaluations += item.network_evaluations
+            previews.append(decoder.preview(item.media))
+            files.append(_file_record(path, item))
+            if not config.json:
+                print(path, flush=True)
+    if len(files) > 1:
+        sheet = _save_sheet([Path(file["path"]) for file in files], previews, config)
+        print(f"contact sheet: {sheet}", file=sys.stderr)
+    if config.json:
+        seconds = round(time.perf_counter() - started, 3)
+        result = {"files": files, "network_evaluations": evaluations, "seconds": seconds}
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _file_record(path: Path, item: Generated) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "media_sha256": item.media_sha256,
+        "modality": item.request["modality"],
+        "prompt": item.request["prompt"],
+        "seed": item.request["seed"],
+    }
+
+
+def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
+    """What the user should know about the request, one line each."""
+    for text in (config.prompt, config.negative_prompt):
+        unknown = model.text_encoder.unknown_words(text)
+        if unknown:
+            shown = ", ".join(repr(word) for word in unknown[:MAX_SHOWN_WORDS])
+            more = f" and {len(unknown) - MAX_SHOWN_WORDS} more" * (len(unknown) > MAX_SHOWN_WORDS)
+            yield f"note: the checkpoint has never seen {shown}{more}"
+        cut = model.text_encoder.num_cut_tokens(text)
+        if cut:
+            yield (
+                f"note: the text is {cut} tokens longer than the checkpoint's "
+                f"{model.text_encoder.max_tokens}; its end is ignored"
+            )
+    if config.repeat is not None:
+        made_with = read_request(Path(config.repeat)).get("checkpoint_sha256")
+        if made_with != model.checkpoint_sha256:
+            yield (
+                f"note: {config.repeat} was made with another checkpoint "
+                f"({str(made_with)[:12]}); the result will differ. Give checkpoint=FOLDER"
+            )
+
+
+@contextmanager
+def _step_bar(config: "RunConfig") -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar over all steps of all samples, where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("generating", total=None)
+
+        def on_step(step: int, total: int) -> None:
+            bar.update(task, advance=1, total=total * config.num_samples)
+
+        yield on_step
+
+
+def _save_sheet(paths: list[Path], previews: list[Tensor], config: "RunConfig") -> Path:
+    """A contact sheet beside several samples."""
+    from lumina_core.contact_sheet import save_contact_sheet
+
+    sheet = paths[0].with_name(f"{paths[0].stem}-sheet.png")
+    labels = [f"seed {config.seed + number}" for number in range(len(paths))]
+    save_contact_sheet(sheet, previews, labels)
+    return sheet

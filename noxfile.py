@@ -1,0 +1,86 @@
+"""How the project is tested, checked and built. `nox -R` reuses the environments."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PLUGINS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("plugins/*/setup.cfg"))
+PROMPT = "a red circle to the left of a blue square"
+CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
+
+nox.options.sessions = ["tests", "lint", "types", "wheel"]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests with shape checking on."""
+    plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
+    session.install("-e", ".[test]", *plugins, env=CONSTRAINED)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install("ruff", env=CONSTRAINED)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types."""
+    session.install("mypy", "-e", ".[autoencoder]", env=CONSTRAINED)
+    session.run("mypy", "lumina_core")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build from a clean clone, install into a fresh environment elsewhere, and run."""
+    folder = Path(session.create_tmp())
+    clone, wheels, away = folder / "clone", folder / "wheels", folder / "away"
+    for path in (clone, wheels, away):
+        session.run("rm", "-rf", str(path), external=True)
+    session.run("git", "clone", "--quiet", str(ROOT), str(clone), external=True)
+    away.mkdir()
+    wheels.mkdir()
+    sources = [str(clone), *(str(clone / plugin) for plugin in PLUGINS)]
+    session.run(
+        "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(wheels), *sources,
+        env=CONSTRAINED,
+    )
+    _check_conf(session, clone, next(wheels.glob("lumina_core-*.whl")))
+    session.install(*(str(path) for path in wheels.glob("*.whl")), env=CONSTRAINED)
+    with session.chdir(away):
+        words = ["run", "+modality=image", PROMPT, "json=true"]
+        printed = session.run("python", "-m", "lumina_core", *words, silent=True, stderr=None)
+        made = json.loads(str(printed))["files"][0]["path"]
+        if not Path(made).is_file():
+            session.error(f"{made} was not written")
+        session.run("lumina", "plugins", "--check")
+
+
+def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:
+    """Every YAML file of conf/ is in the wheel, and no other."""
+    there = {str(path.relative_to(clone)) for path in clone.glob("conf/**/*.yaml")}
+    names = zipfile.ZipFile(wheel_file).namelist()
+    packed = {name.removeprefix("lumina_core/") for name in names if name.endswith(".yaml")}
+    if there != packed:
+        session.error(f"conf/ and the wheel differ: {sorted(there ^ packed)}")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Train the image demo anew, into outputs/demo (about two hours on two cores)."""
+    plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
+    session.install("-e", ".", *plugins, env=CONSTRAINED)
+    out = Path("outputs/demo")
+    lumina = ("python", "-m", "lumina_core")
+    session.run(*lumina, "train-vae", "+modality=image", f"out={out}/vae", "num_threads=1")
+    session.run(
+        *lumina, "train", "+modality=image", f"modality.vae={out}/vae", f"out={out}/run",
+        "num_threads=1",
+    )
