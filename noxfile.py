@@ -49,7 +49,15 @@ def wheel(session: nox.Session) -> None:
     wheels.mkdir()
     sources = [str(clone), *(str(clone / plugin) for plugin in PLUGINS)]
     session.run(
-        "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(wheels), *sources,
+        "python",
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "-w",
+        str(wheels),
+        *sources,
         env=CONSTRAINED,
     )
     _check_conf(session, clone, next(wheels.glob("lumina_core-*.whl")))
@@ -81,6 +89,10 @@ def demo(session: nox.Session) -> None:
     lumina = ("python", "-m", "lumina_core")
     session.run(*lumina, "train-vae", "+modality=image", f"out={out}/vae", "num_threads=1")
     session.run(
-        *lumina, "train", "+modality=image", f"modality.vae={out}/vae", f"out={out}/run",
+        *lumina,
+        "train",
+        "+modality=image",
+        f"modality.vae={out}/vae",
+        f"out={out}/run",
         "num_threads=1",
     )

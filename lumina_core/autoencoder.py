@@ -10,13 +10,18 @@ import json
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from lumina_core.errors import LuminaError
+from lumina_core.runtime import quiet
+
+SHAPE_KEYS = {"block_out_channels", "latent_channels"}  # of config.json; diffusers knows the rest
+MAX_REASON = 300  # characters of a library's error message
 
 
 class FramewiseAutoencoder:
@@ -25,7 +30,7 @@ class FramewiseAutoencoder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._device = torch.device("cpu")
-        self._model: nn.Module | None = None
+        self._model: Any = None
         self._lock = Lock()
 
     @cached_property
@@ -37,11 +42,14 @@ class FramewiseAutoencoder:
         """
         path = self.folder / "config.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            config = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise LuminaError(
                 f"no autoencoder in {self.folder}: {error}; give a diffusers folder"
             ) from error
+        if not isinstance(config, dict) or not config.keys() >= SHAPE_KEYS:
+            raise LuminaError(f"{path} describes no autoencoder; give a diffusers folder")
+        return config
 
     @property
     def stride(self) -> int:
@@ -60,15 +68,11 @@ class FramewiseAutoencoder:
             self._model.to(device)
         return self
 
-    def model(self) -> nn.Module:
+    def model(self) -> Any:
         """The diffusers model; read at the first call."""
         with self._lock:  # two threads must not both read it
             if self._model is None:
-                from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-                model = AutoencoderKL.from_pretrained(
-                    self.folder, torch_dtype=torch.float32, low_cpu_mem_usage=False
-                )
+                model = _read_folder(self.folder)
                 self._model = model.to(self._device).eval().requires_grad_(False)
             return self._model
 
@@ -77,7 +81,8 @@ class FramewiseAutoencoder:
         if mean is None or std is None:
             mean = [self.config.get("shift_factor") or 0.0] * self.channels
             std = [1 / self.config["scaling_factor"]] * self.channels
-        return tuple(torch.tensor(x, device=self._device)[:, None, None] for x in (mean, std))
+        mean, std = (torch.tensor(x, device=self._device) for x in (mean, std))
+        return mean[:, None, None], std[:, None, None]
 
     @torch.no_grad()
     def encode(
@@ -104,3 +109,33 @@ class FramewiseAutoencoder:
             for frame in latent.unbind(1)
         ]
         return torch.stack(frames)
+
+
+def _read_folder(folder: Path) -> Any:
+    """The diffusers model in a folder, strictly; safetensors only.
+
+    Raises:
+        LuminaError: it cannot be read, or its weights do not fit its config.
+    """
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.utils import logging
+
+    try:
+        with quiet(logging):
+            model, report = AutoencoderKL.from_pretrained(
+                folder,
+                torch_dtype=torch.float32,
+                low_cpu_mem_usage=False,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+    except Exception as error:  # whatever diffusers meets there; all of it is the folder's
+        line = " ".join(str(error).split())[:MAX_REASON]
+        raise LuminaError(f"the autoencoder in {folder} cannot be read: {line}") from error
+    wrong = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
+    if wrong:
+        raise LuminaError(
+            f"the weights of the autoencoder in {folder} do not fit its config.json: {wrong[0]}"
+        )
+    return model

@@ -6,7 +6,7 @@
     text_encoder/           as transformers reads it
     training.safetensors    only in a training run: weights, average and optimizer, to go on from
 
-The manifest is written last, so a folder without it is unfinished.
+The manifest is written last, so a folder without it is unfinished; it holds a hash of itself.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_folder
 from lumina_core.modality import Modality
+from lumina_core.optimizer import Optimizers
 from lumina_core.text import TextEncoder, load_text_encoder
 
 FORMAT_VERSION = 1
@@ -36,7 +37,12 @@ BACKBONE = "backbone.safetensors"
 TRAINING = "training.safetensors"
 TEXT_ENCODER = "text_encoder"
 VAE = "vae"
+NUM_KEPT_STATES = 2  # newest checkpoints of a run that keep their training state
 CHUNK_BYTES = 1 << 20
+MAX_REASON = 300  # characters of a library's error message
+UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
+KEYS = {"format", "modalities", "backbone", "text_encoder", "sampling", "training", "files"}
+OPTIONAL_KEYS = {"lumina_core", "sha256"}  # the first development checkpoints had no sha256
 
 
 @dataclass(frozen=True)
@@ -73,53 +79,95 @@ def save(
         model: modality, backbone and text encoder.
         summary: of the training, for people.
         sampling: recommended settings, by public key group.
-        dtype: in which weights are stored.
+        dtype: in which weights are stored, but for the training state, which keeps its own.
         training_state: what a resumed run needs.
 
     Raises:
         LuminaError: the folder exists or cannot be written.
     """
     with atomic_folder(folder) as temporary:
-        weights = {k: v.to(dtype).contiguous() for k, v in model.backbone.state_dict().items()}
+        weights = {k: v.contiguous() for k, v in model.backbone.state_dict().items()}
         save_file(weights, temporary / BACKBONE)
-        _save_text_encoder(model.text_encoder, temporary / TEXT_ENCODER, dtype)
-        shutil.copytree(_vae_folder(model), temporary / VAE / model.name)
+        model.text_encoder.save(temporary / TEXT_ENCODER)
+        shutil.copytree(model.modality.vae.folder, temporary / VAE / model.name)
+        _cast_weights(temporary, dtype)
         if training_state is not None:
             save_file(training_state, temporary / TRAINING)
-        manifest = _describe(model) | {"sampling": sampling, "training": summary}
-        manifest["files"] = {
-            path.relative_to(temporary).as_posix(): _sha256(path)
-            for path in sorted(temporary.rglob("*"))
-            if path.is_file()
-        }
-        text = json.dumps(manifest, indent=2, ensure_ascii=False)
-        (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        manifest = describe(model) | {"sampling": dict(sampling), "training": dict(summary)}
+        _write_manifest(temporary, manifest)
 
 
-def _vae_folder(model: Model) -> Path:
-    return Path(model.modality.vae.folder)
+def export(source: Path, target: Path, dtype: torch.dtype) -> None:
+    """Copy a checkpoint without its training state, its weights in another dtype: to be shipped.
+
+    Args:
+        source: a checkpoint folder.
+        target: must not exist.
+        dtype: of the stored weights.
+
+    Raises:
+        LuminaError: the source is missing or damaged, the target exists or cannot be written.
+    """
+    manifest = read_manifest(source)
+    verify(source, manifest)
+    with atomic_folder(target) as temporary:
+        for name in manifest["files"].keys() - {TRAINING}:
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, temporary / name)
+        _cast_weights(temporary, dtype)
+        for entry in manifest["modalities"].values():
+            entry["options"].pop(VAE, None)  # a folder on the machine that trained
+        _write_manifest(temporary, manifest)
 
 
-def _save_text_encoder(encoder: TextEncoder, folder: Path, dtype: torch.dtype) -> None:
-    before = next(encoder.parameters()).dtype
-    encoder.to(dtype)
-    encoder.save(folder)
-    encoder.to(before)
+def drop_old_training_states(folders: list[Path]) -> None:
+    """Delete the training state of all but the newest checkpoints, which stay whole otherwise.
+
+    Args:
+        folders: checkpoints of one run, the oldest first.
+    """
+    for folder in folders[:-NUM_KEPT_STATES]:
+        (folder / TRAINING).unlink(missing_ok=True)
 
 
-def _describe(model: Model) -> dict[str, Any]:
+def _cast_weights(folder: Path, dtype: torch.dtype) -> None:
+    """Rewrite every safetensors file below a folder whose floating point weights differ."""
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata()  # transformers insists on what it wrote there
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
+        cast = {k: v.to(dtype) if v.is_floating_point() else v for k, v in weights.items()}
+        if any(cast[key].dtype != weights[key].dtype for key in weights):
+            save_file(cast, path, metadata=about)
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Hash every file of the folder, and the manifest itself with UNSEALED for its own hash."""
+    hashes = {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    content = {**manifest, "files": hashes, "sha256": UNSEALED}
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    (folder / MANIFEST).write_text(text.replace(UNSEALED, seal), encoding="utf-8")
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """The part of the manifest that follows from the architecture."""
     config = asdict(model.backbone.config)
     token_dims = config.pop("token_dims")
     options = model.modality.options
     architecture = {
-        f.name: getattr(options, f.name) for f in fields(options) if f.metadata.get("architecture")
+        field.name: getattr(options, field.name)
+        for field in fields(options)
+        if field.metadata.get("architecture") and field.name != VAE  # the checkpoint holds it
     }
     return {
         "format": FORMAT_VERSION,
         "lumina_core": __version__,
-        "modalities": {
-            model.name: {"options": architecture, "token_dim": token_dims[model.name]}
-        },
+        "modalities": {model.name: {"options": architecture, "token_dim": token_dims[model.name]}},
         "backbone": config,
         "text_encoder": {"max_tokens": model.text_encoder.max_tokens},
     }
@@ -133,7 +181,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes()
+        manifest = json.loads(raw)
     except OSError as error:
         raise LuminaError(
             f"no checkpoint in {folder}: {MANIFEST} is missing; give checkpoint=FOLDER"
@@ -146,7 +195,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} has checkpoint format {found}, this version reads {FORMAT_VERSION}; "
             "upgrade lumina-core"
         )
+    seal = manifest.get("sha256", "")
+    is_whole = KEYS <= manifest.keys() <= KEYS | OPTIONAL_KEYS
+    is_sealed = _sha256_of_unsealed(raw, seal) == seal if "sha256" in manifest else True
+    if not (is_whole and is_sealed):
+        raise LuminaError(f"{path} is damaged or was edited; copy the checkpoint again")
     return manifest
+
+
+def _sha256_of_unsealed(raw: bytes, seal: Any) -> str:
+    return hashlib.sha256(raw.replace(str(seal).encode(), UNSEALED.encode(), 1)).hexdigest()
 
 
 def manifest_sha256(folder: Path) -> str:
@@ -161,9 +219,12 @@ def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
         LuminaError: a file is missing or was changed.
     """
     for name, expected in manifest["files"].items():
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        parts = PurePosixPath(name)
+        if parts.is_absolute() or ".." in parts.parts:
             raise LuminaError(f"{folder / MANIFEST} names {name!r}, which is outside its folder")
+        path = (folder / name).absolute()  # remembered below, whatever folder one works in
+        if name == TRAINING and not path.exists():
+            continue  # older checkpoints of a run have given it up
         if not path.is_file():
             raise LuminaError(f"{path} is missing: the checkpoint is incomplete; copy it again")
         status = path.stat()
@@ -221,7 +282,7 @@ def load(
 def _load_backbone(
     folder: Path, config: Mapping[str, Any], token_dims: Mapping[str, int]
 ) -> FlagDiT:
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     try:
         shape = FlagDiTConfig(token_dims=token_dims, **values)
         with torch.device("meta"):
@@ -230,13 +291,51 @@ def _load_backbone(
         floats = {k: v.float() for k, v in weights.items()}
         backbone.load_state_dict(floats, strict=True, assign=True)
     except (OSError, SafetensorError, TypeError, RuntimeError) as error:
-        line = str(error).splitlines()[0]
-        raise LuminaError(f"{folder / BACKBONE} does not fit its manifest: {line}") from error
+        raise LuminaError(
+            f"{folder / BACKBONE} does not fit its manifest: {_one_line(error)}"
+        ) from error
     return backbone.eval().requires_grad_(False)
 
 
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:MAX_REASON]
+
+
+def check_architecture(folder: Path, model: Model) -> None:
+    """Refuse to go on with a model that is not the one of a checkpoint, naming what differs.
+
+    Raises:
+        LuminaError: another backbone, text encoder, patch size or autoencoder.
+    """
+    stored, wanted = (_flat(x) for x in (read_manifest(folder), describe(model)))
+    for key in wanted.keys() & stored.keys() - {"lumina_core"}:
+        if wanted[key] != stored[key]:
+            raise LuminaError(
+                f"{folder} was trained with {key}={stored[key]}, this run has {wanted[key]}; "
+                "resume with the settings of its start"
+            )
+    # Its config holds the latent statistics, which no two autoencoders share.
+    config = f"{VAE}/{model.name}/config.json"
+    if _sha256(Path(model.modality.vae.folder) / "config.json") != stored[f"files.{config}"]:
+        raise LuminaError(
+            f"{folder} was trained with another autoencoder; resume with "
+            f"modality.vae={folder / VAE / model.name}"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys; tuples and lists alike, as JSON has them."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
 def training_state(
-    model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+    model: nn.Module, average: nn.Module, optimizer: Optimizers
 ) -> dict[str, Tensor]:
     """Everything of a run that its seed and step do not give, as named tensors."""
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -247,7 +346,7 @@ def training_state(
 
 
 def restore_training_state(
-    path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizers
 ) -> None:
     """Set model, average and optimizer to a saved state, strictly.
 
@@ -266,7 +365,18 @@ def restore_training_state(
             moments.setdefault(int(number), {})[name] = value
         model.load_state_dict(parts["model"])
         average.load_state_dict(parts["average"])
+        _check_moments(moments, optimizer)
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
     except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
-        line = str(error).splitlines()[0]
-        raise LuminaError(f"{path} does not fit this run: {line}; resume with its settings") from error
+        raise LuminaError(
+            f"{path} does not fit this run: {_one_line(error)}; resume with its settings"
+        ) from error
+
+
+def _check_moments(moments: Mapping[int, Mapping[str, Tensor]], optimizer: Optimizers) -> None:
+    """Torch takes moments of any shape; a weight without any was never updated."""
+    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, named in moments.items():
+        shapes = {tuple(value.shape) for value in named.values() if value.ndim}
+        if number >= len(trained) or shapes - {tuple(trained[number].shape)}:
+            raise ValueError("other weights were trained than in this run")

@@ -126,6 +126,8 @@ class TrainConfig:
     seed: int
     device: str
     dtype: str
+    save_dtype: str
+    """Of the stored weights; the training state keeps float32."""
     num_threads: int | None
     backbone: FlagDiTConfig
     """Without token_dims: these follow from the modality."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
+from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -29,15 +30,22 @@ def save_contact_sheet(
 
     Args:
         path: the PNG to write, atomically.
-        previews: RGB pictures.
+        previews: RGB pictures, at least one.
         labels: one per picture, cut to its width.
         columns: pictures per row; None: about as many as rows.
+
+    Raises:
+        LuminaError: the file cannot be written.
     """
     from PIL import Image, ImageDraw
 
-    images = [Image.fromarray(np.ascontiguousarray(p.permute(1, 2, 0).numpy())) for p in previews]
+    pictures = [rearrange(preview.cpu().numpy(), "c h w -> h w c") for preview in previews]
+    images = [Image.fromarray(np.ascontiguousarray(picture)) for picture in pictures]
     factor = max(1, MIN_SIDE // max(max(image.size) for image in images))
-    images = [image.resize((image.width * factor, image.height * factor), 0) for image in images]
+    images = [
+        image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+        for image in images
+    ]
     columns = columns or max(1, round(len(images) ** 0.5))
     rows = -(-len(images) // columns)
     width = max(image.width for image in images) + GAP

@@ -1,11 +1,13 @@
-"""The one exception for a user's mistake. The command line shows its text as one line and exits with 2."""
+"""The one exception for a user's mistake: the command line shows one line and exits with 2."""
+
+from collections.abc import Sequence
 
 
 class LuminaError(Exception):
     """A mistake of the user: says what we got, what is allowed and what to do, in one line."""
 
 
-def nearest(name: str, names: "list[str] | tuple[str, ...]") -> str:
+def nearest(name: str, names: Sequence[str]) -> str:
     """The part of a message that names the nearest valid name, or the empty string.
 
     Args:

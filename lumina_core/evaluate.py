@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from lumina_core.checkpoint import Model
 from lumina_core.contact_sheet import save_contact_sheet
+from lumina_core.data.synthetic import world_of
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.modality import World
 from lumina_core.run import load_model
 from lumina_core.runtime import derived_seed, progress, seeded
-from lumina_core.sampling import Request, Sampling, sample
+from lumina_core.sampling import Request, Sampling, latent_shape, sample
 
 if TYPE_CHECKING:
     from lumina_core.config import EvaluateConfig
@@ -81,15 +82,42 @@ def cases(world: World, split: str, options: Any, count: int, seed: int) -> list
     return found
 
 
-def judge(model: Model, found: list[Case], sampling: Sampling, folder: Path) -> Iterator[Verdict]:
-    """Generate, write and judge each case as its file is read back."""
-    decoder, world = model.modality.decoder, model.modality.world
-    assert world is not None  # evaluate() has checked
+def judge(
+    model: Model, found: list[Case], sampling: Sampling, folder: Path, *, token_budget: int
+) -> Iterator[Verdict]:
+    """Generate, write and judge each case as its file is read back.
+
+    Args:
+        model: the checkpoint.
+        found: what to generate.
+        sampling: solver and guidance.
+        folder: where the files go.
+        token_budget: positions generated at once; at least one case, whatever its length.
+    """
+    decoder, world = model.modality.decoder, world_of(model.modality)
+    for group in _within_budget(model, found, token_budget):
+        made = sample(model, [case.request for case in group], sampling)
+        for case, item in zip(group, made, strict=True):
+            path = folder / f"{case.number:05d}{decoder.suffixes[0]}"
+            about = {"prompt": case.request.prompt, "seed": case.request.seed}
+            decoder.write(item.media, path, about)
+            yield Verdict(case, world.judge(decoder.read(path), case.request.prompt), path)
+
+
+def _within_budget(model: Model, found: list[Case], token_budget: int) -> Iterator[list[Case]]:
+    """Cases in their order, as many at once as the budget holds."""
+    group: list[Case] = []
+    total = 0
     for case in found:
-        media = sample(model, [case.request], sampling)[0].media
-        path = folder / f"{case.number:05d}{decoder.suffixes[0]}"
-        decoder.write(media, path, {"prompt": case.request.prompt, "seed": case.request.seed})
-        yield Verdict(case, world.judge(decoder.read(path), case.request.prompt), path)
+        grid = model.modality.tokenizer.grid(latent_shape(model, case.request.options))
+        length = grid.num_positions(model.backbone.config.separators)
+        if group and total + length > token_budget:
+            yield group
+            group, total = [], 0
+        group.append(case)
+        total += length
+    if group:
+        yield group
 
 
 def summarise(verdicts: list[Verdict]) -> dict[str, Any]:
@@ -114,9 +142,7 @@ def evaluate(
     model: Model, config: "EvaluateConfig", sampling: Sampling
 ) -> dict[str, dict[str, Any]]:
     """Accuracy per split; keeps files and sheets where `out` says so."""
-    world = model.modality.world
-    if world is None:
-        raise LuminaError(f"modality {config.modality!r} has no synthetic world to judge by")
+    world = world_of(model.modality)
     splits = config.splits or world.splits
     for split in splits:
         if split not in world.splits:
@@ -128,7 +154,7 @@ def evaluate(
     with _output_folder(config) as folder:
         for split in splits:
             found = cases(world, split, config.options, config.num_prompts, config.seed)
-            judged = judge(model, found, sampling, folder / split)
+            judged = judge(model, found, sampling, folder / split, token_budget=config.token_budget)
             verdicts = list(_with_bar(judged, len(found), split))
             results[split] = summarise(verdicts)
             if config.out is not None:
@@ -171,7 +197,7 @@ def evaluate_command(config: "EvaluateConfig") -> int:
     result = {
         "modality": config.modality,
         "checkpoint": model.checkpoint_sha256,
-        "world": model.modality.world.version if model.modality.world else None,
+        "world": world_of(model.modality).version,
         "splits": splits,
     }
     if config.json:

@@ -1,14 +1,24 @@
-"""Files as every decoder and trainer needs them: written whole or not at all."""
+"""Files as every decoder and trainer needs them: written whole or not at all.
+
+What is unfinished has a name that starts with `.lumina-`, beside what it will become; a killed
+process may leave it behind, and nothing ever reads it.
+"""
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOTSUP, EPERM
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO
 
+from safetensors import SafetensorError  # its way to say that the disk is full
+
 from lumina_core.errors import LuminaError
+
+UNFINISHED = ".lumina-"
+READABLE = 0o666  # permissions of a file before the process's mask
 
 
 @contextmanager
@@ -18,23 +28,18 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         LuminaError: the folder cannot be made or written, or the disk is full; nothing is left.
     """
-    temporary = None
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise LuminaError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise _unwritable(path, error) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        _discard(temporary)
 
 
 @contextmanager
@@ -42,29 +47,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Make a temporary folder beside `path` that takes its place when the block ends well.
 
     Raises:
-        LuminaError: `path` exists, its parent cannot be written, or the disk is full.
+        LuminaError: `path` exists, its parent cannot be written, or the disk is full; nothing is
+            left.
     """
-    temporary = None
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        temporary.chmod(0o777 & ~_umask())
+        temporary.mkdir()
         yield temporary
+        _make_readable(temporary)
         if path.exists():
             raise LuminaError(f"{path} exists already")
         temporary.rename(path)
-    except OSError as error:
-        raise LuminaError(f"{path} cannot be written: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        raise _unwritable(path, error) from error
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _umask() -> int:
-    """The permissions that this process withholds (temporary files are private by default)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        _discard(temporary)
 
 
 def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
@@ -76,5 +74,35 @@ def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
     if overwrite:
         temporary.replace(path)
         return
-    os.link(temporary, path)  # unlike a rename, it never replaces
-    temporary.unlink()
+    try:
+        os.link(temporary, path)  # unlike a rename, it never replaces
+        temporary.unlink()
+    except OSError as error:
+        if error.errno not in (EPERM, ENOTSUP):
+            raise
+        path.open("xb").close()  # a file system without links: claim the name, then fill it
+        temporary.replace(path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.absolute().with_name(f"{UNFINISHED}{token_hex(8)}")
+
+
+def _unwritable(path: Path, error: Exception) -> LuminaError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return LuminaError(f"{path} cannot be written: {reason}")
+
+
+def _discard(temporary: Path) -> None:
+    """Remove what is unfinished; there is nothing to remove after success."""
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    elif temporary.exists():
+        temporary.unlink()
+
+
+def _make_readable(folder: Path) -> None:
+    """Give the files the permissions of their folder: safetensors keeps its own private."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(folder.stat().st_mode & READABLE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,7 @@ class ModalitySpec:
     """The PLUGIN_API the plugin was written for, as a literal: never the core's own constant."""
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Latent to 1-D token sequence and back, exactly, at every legal size."""
 
@@ -80,6 +81,7 @@ class Tokenizer(Protocol):
         ...
 
 
+@runtime_checkable
 class VAE(Protocol):
     """Media to latent and back. Loads its weights when first used, and is deterministic."""
 
@@ -111,6 +113,7 @@ class VAE(Protocol):
         ...
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """Media to a file that ordinary players open, and back."""
 
@@ -138,6 +141,7 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
 class World(Protocol):
     """A small synthetic world: it can draw any caption of its grammar, and judge a file."""
 
@@ -175,6 +179,7 @@ class World(Protocol):
         ...
 
 
+@runtime_checkable
 class Modality(Protocol):
     """The parts of a modality; its class is called as `Modality(options, vae_folder)`."""
 

@@ -1,22 +1,35 @@
-"""AdamW with warm-up and a final linear decay, and the moving average of the weights."""
+"""How weights are updated: AdamW, or Muon for the matrices of the blocks and AdamW for the rest.
+
+Both are torch's own. Warm-up, a final linear decay, and the moving average of the weights.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, nearest
+
+OPTIMIZERS = ("adamw", "muon")
+BLOCK_MATRICES = (".attention.", ".feed_forward.")  # parts of the names of what Muon updates
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
     """How weights are updated."""
 
+    name: str
+    """`adamw`, or `muon` for the matrices of attention and feed-forward layers."""
     learning_rate: float
-    """Peak."""
+    """Peak of AdamW."""
+    muon_learning_rate: float
+    """Peak of Muon; not used by adamw."""
     betas: tuple[float, float]
+    """Of AdamW."""
     weight_decay: float
+    """On matrices."""
     warmup_steps: int
     """Steps of linear rise to the peak."""
     decay_share: float
@@ -27,38 +40,112 @@ class OptimizerConfig:
     """Of the moving average that is saved and sampled; early on it is (1 + step) / (10 + step)."""
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0 or self.clip_norm <= 0:
+        if self.name not in OPTIMIZERS:
             raise LuminaError(
-                f"optimizer.learning_rate={self.learning_rate} and optimizer.clip_norm="
-                f"{self.clip_norm} must be positive"
+                f"optimizer.name={self.name!r} is unknown; use {' or '.join(OPTIMIZERS)}."
+                + nearest(self.name, OPTIMIZERS)
             )
-        if not 0 <= self.ema_decay < 1 or not 0 <= self.decay_share <= 1 or self.warmup_steps < 0:
-            raise LuminaError(
-                f"optimizer.ema_decay={self.ema_decay} must be in [0, 1), optimizer.decay_share="
-                f"{self.decay_share} in [0, 1], optimizer.warmup_steps={self.warmup_steps} not below 0"
-            )
+        for key in ("learning_rate", "muon_learning_rate", "clip_norm"):
+            if not getattr(self, key) > 0:
+                raise LuminaError(f"optimizer.{key}={getattr(self, key)} must be above 0")
+        for key, low, high in (("ema_decay", 0, 1), ("decay_share", 0, 1)):
+            if not low <= getattr(self, key) <= high:
+                raise LuminaError(
+                    f"optimizer.{key}={getattr(self, key)} must be from {low} to {high}"
+                )
+        for key in ("warmup_steps", "weight_decay"):
+            if getattr(self, key) < 0:
+                raise LuminaError(f"optimizer.{key}={getattr(self, key)} must be at least 0")
 
     def rate_at(self, step: int, max_steps: int) -> float:
-        """Learning rate of a step, counted from 0."""
+        """Share of the peak rate at a step, counted from 0."""
         rise = (step + 1) / (self.warmup_steps + 1)
         fall = (max_steps - step) / (self.decay_share * max_steps) if self.decay_share else 1.0
-        return self.learning_rate * min(1.0, rise, fall)
+        return min(1.0, rise, fall)
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.AdamW:
-    """Fused AdamW; vectors (norms, biases, gates, separators) do not decay."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    matrices = [parameter for parameter in trained if parameter.ndim > 1]
-    vectors = [parameter for parameter in trained if parameter.ndim <= 1]
+class Optimizers:
+    """Several torch optimizers that step together and keep one numbered state."""
+
+    def __init__(self, members: list[torch.optim.Optimizer]) -> None:
+        self.members = members
+        for group in self.param_groups:
+            group["peak"] = group["lr"]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all members, in order."""
+        return [group for member in self.members for group in member.param_groups]
+
+    def set_rate(self, share: float) -> None:
+        """Set every learning rate to this share of its peak."""
+        for group in self.param_groups:
+            group["lr"] = share * group["peak"]
+
+    def step(self) -> None:
+        """Update all weights."""
+        for member in self.members:
+            member.step()
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for member in self.members:
+            member.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each parameter, numbered through all members."""
+        state: dict[int, Any] = {}
+        for start, member in self._numbered():
+            state |= {start + n: value for n, value in member.state_dict()["state"].items()}
+        return {"state": state}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave; learning rates are set anew at each step."""
+        for start, member in self._numbered():
+            stop = start + _num_parameters(member)
+            own = {n - start: v for n, v in saved["state"].items() if start <= n < stop}
+            member.load_state_dict(member.state_dict() | {"state": own})
+
+    def _numbered(self) -> Iterable[tuple[int, torch.optim.Optimizer]]:
+        start = 0
+        for member in self.members:
+            yield start, member
+            start += _num_parameters(member)
+
+
+def _num_parameters(optimizer: torch.optim.Optimizer) -> int:
+    return sum(len(group["params"]) for group in optimizer.param_groups)
+
+
+def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
+    """The optimizer of every trainable weight; vectors (norms, biases, gates) do not decay."""
+    trained = {name: p for name, p in networks.named_parameters() if p.requires_grad}
+    muon = [name for name in trained if config.name == "muon" and _is_block_matrix(name, trained)]
+    rest = [p for name, p in trained.items() if name not in muon]
     groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    members: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    ]
+    if muon:
+        members.append(
+            torch.optim.Muon(
+                [trained[name] for name in muon],
+                lr=config.muon_learning_rate,
+                weight_decay=config.weight_decay,
+            )
+        )
+    return Optimizers(members)
+
+
+def _is_block_matrix(name: str, trained: dict[str, nn.Parameter]) -> bool:
+    return trained[name].ndim > 1 and any(part in name for part in BLOCK_MATRICES)
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
-    """average <- d average + (1 - d) model, with d = min(decay, (1 + step) / (10 + step))."""
+    """Average <- d average + (1 - d) model, with d = min(decay, (1 + step) / (10 + step))."""
     now = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - now)

@@ -118,7 +118,9 @@ def _config(
             f"{_OUTPUT}.weight has {num_outputs} rows, expected {token_dim}, or "
             f"{2 * token_dim} with learn_sigma"
         )
-    multiple_of, ffn_dim_multiplier = _ffn_rule(hidden_size, rows("layers.0.feed_forward.w1.weight"))
+    multiple_of, ffn_dim_multiplier = _ffn_rule(
+        hidden_size, rows("layers.0.feed_forward.w1.weight")
+    )
     return FlagDiTConfig(
         token_dims={modality: token_dim},
         hidden_size=hidden_size,

@@ -6,7 +6,9 @@ The command line and `lumina_core.generate` are the same path.
 """
 
 import hashlib
+import itertools
 import json
+import re
 import sys
 import tempfile
 import time
@@ -19,23 +21,27 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from lumina_core import __version__, checkpoint, host
 from lumina_core.checkpoint import Model
 from lumina_core.errors import LuminaError
-from lumina_core.files import publish
+from lumina_core.files import UNFINISHED, publish
 from lumina_core.modality import Decoder
+from lumina_core.output_paths import check_target, out_path, sheet_path, targets
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.sampling import Request, Sampling, batches, media_sha256, sample
 
 if TYPE_CHECKING:
-    from lumina_core.config import RunConfig
+    from lumina_core.config import EvaluateConfig, RunConfig
 
-OUTPUTS = Path("outputs")
+FILE_KEYS = (
+    "out",
+    "overwrite",
+    "json",
+    "repeat",
+)  # they concern files, which `generate` leaves alone
 MAX_SHOWN_WORDS = 8  # of those that the checkpoint has never seen
-MAX_NUMBER = 100_000  # of files with default names in one folder
 _LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
 
 
@@ -90,6 +96,11 @@ def generate(
     """
     from lumina_core.config import compose_run
 
+    for key in FILE_KEYS:
+        if key in (settings or {}):
+            raise LuminaError(
+                f"{key} has no effect on media in memory; use .save(path, overwrite=)"
+            )
     overrides = [f"{key}={_as_text(value)}" for key, value in (settings or {}).items()]
     own = {"seed": seed, "num_samples": num_samples}
     overrides += [f"modality={modality}", *(f"{key}={value}" for key, value in own.items())]
@@ -99,7 +110,7 @@ def generate(
 
 def _as_text(value: Any) -> str:
     """A value in the grammar of overrides; JSON is what both have in common."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return str(value) if isinstance(value, str | Path) else json.dumps(value)
 
 
 def generate_each(
@@ -132,7 +143,7 @@ def generate_each(
             )
 
 
-def load_model(config: "RunConfig") -> Model:
+def load_model(config: "RunConfig | EvaluateConfig") -> Model:
     """The checkpoint of a request; one that was read before is kept.
 
     Raises:
@@ -142,7 +153,7 @@ def load_model(config: "RunConfig") -> Model:
         raise LuminaError(
             f"modality {config.modality!r} ships no demo checkpoint; give checkpoint=FOLDER"
         )
-    folder = Path(config.checkpoint)
+    folder = Path(config.checkpoint).absolute()  # parts are read later, maybe from another folder
     manifest = checkpoint.read_manifest(folder)
     checkpoint.verify(folder, manifest)
     with _LOAD_LOCK:
@@ -205,57 +216,18 @@ def read_request(path: Path) -> dict[str, Any]:
             continue  # a broken plugin does not keep the others from reading
         if path.suffix.lower() in decoder.suffixes:
             request = decoder.read_metadata(path)
-            if request is not None:
+            if isinstance(request, dict):
                 return request
     raise LuminaError(
         f"{path} carries no request of an installed modality ({', '.join(host.installed())})"
     )
 
 
-def check_target(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
-    """Refuse what could not be written, before anything is computed.
-
-    Raises:
-        LuminaError: wrong suffix, an existing file, or a path that goes through a file.
-    """
-    if path.suffix.lower() not in decoder.suffixes:
-        raise LuminaError(
-            f"out={path} ends in {path.suffix!r}; use {' or '.join(decoder.suffixes)}, or a folder"
-        )
-    if path.exists() and not overwrite:
-        raise LuminaError(f"out={path} exists already; use overwrite=true or another name")
-    _check_folder(path.parent, path)
-
-
-def _check_folder(folder: Path, path: Path) -> None:
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not existing.is_dir():
-        raise LuminaError(f"out={path} lies below {existing}, which is a file; choose a folder")
-
-
-def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
-    """Where each sample goes; None: the next default name in the folder.
-
-    A path with a suffix is a file (with several samples, its stem and the seed), any other a folder.
-    """
-    count = config.num_samples
-    out = OUTPUTS if config.out is None else Path(config.out).expanduser()
-    if config.out is None or not out.suffix or out.is_dir():
-        _check_folder(out, out)
-        return [None] * count
-    names = [out]
-    if count > 1:
-        names = [out.with_stem(f"{out.stem}-s{config.seed + i}") for i in range(count)]
-    for path in names:
-        check_target(path, decoder, overwrite=config.overwrite)
-    return list(names)
-
-
 def _write(item: Generated, path: Path, *, overwrite: bool) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lumina-") as folder:
-            temporary = Path(folder) / path.name
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
+            temporary = Path(folder) / f"file{path.suffix}"
             item.decoder.write(item.media, temporary, item.request)
             publish(temporary, path, overwrite=overwrite)
     except FileExistsError as error:
@@ -266,17 +238,18 @@ def _write(item: Generated, path: Path, *, overwrite: bool) -> None:
 
 def _write_numbered(item: Generated, folder: Path) -> Path:
     """Write under the next free default name; two runs at once never share one."""
-    request = item.request
-    for number in range(1, MAX_NUMBER):
-        name = f"{request['modality']}-{number:04d}-s{request['seed']}{item.decoder.suffixes[0]}"
-        if any(folder.glob(f"{request['modality']}-{number:04d}-*")):
-            continue
+    modality, seed = item.request["modality"], item.request["seed"]
+    pattern = re.compile(rf"{re.escape(modality)}-(\d+)-.*")
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
+    for number in itertools.count(max(taken, default=0) + 1):
+        path = folder / f"{modality}-{number:04d}-s{seed}{item.decoder.suffixes[0]}"
         try:
-            return item.save(folder / name)
+            return item.save(path)
         except LuminaError:
-            if not (folder / name).exists():
+            if not path.exists():  # else another run was faster
                 raise
-    raise LuminaError(f"{folder} is full; choose another folder with out=")
+    raise AssertionError("the numbers never end")
 
 
 def run_command(config: "RunConfig") -> int:
@@ -288,7 +261,7 @@ def run_command(config: "RunConfig") -> int:
     paths = targets(config, decoder)
     for note in _notes(config, model):
         print(note, file=sys.stderr)
-    folder = OUTPUTS if config.out is None else Path(config.out).expanduser()
+    folder = out_path(config)
     files, evaluations, previews = [], 0, []
     with _step_bar(config) as on_step:
         for path, item in zip(paths, generate_each(config, on_step), strict=True):
@@ -367,7 +340,7 @@ def _save_sheet(paths: list[Path], previews: list[Tensor], config: "RunConfig") 
     """A contact sheet beside several samples."""
     from lumina_core.contact_sheet import save_contact_sheet
 
-    sheet = paths[0].with_name(f"{paths[0].stem}-sheet.png")
+    sheet = sheet_path(paths[0])
     labels = [f"seed {config.seed + number}" for number in range(len(paths))]
     save_contact_sheet(sheet, previews, labels)
     return sheet

@@ -3,6 +3,8 @@
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import TypeVar
 
 import torch
@@ -61,6 +63,24 @@ def derived_seed(*numbers: int) -> int:
     """A seed hashed from several numbers, so that neighbouring numbers share nothing."""
     digest = hashlib.sha256(repr(numbers).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)
+
+
+@contextmanager
+def quiet(library_logging: ModuleType) -> Iterator[None]:
+    """Within the block transformers or diffusers shows no bars and no advice; errors still raise.
+
+    Args:
+        library_logging: `transformers.utils.logging` or `diffusers.utils.logging`.
+    """
+    verbosity, has_bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
+    library_logging.set_verbosity_error()
+    library_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library_logging.set_verbosity(verbosity)
+        if has_bars:
+            library_logging.enable_progress_bar()
 
 
 def progress(items: Iterable[Item], text: str) -> Iterator[Item]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from lumina_core.backbone.flag_dit import Context
 from lumina_core.backbone.rope import RopeScaling
 from lumina_core.checkpoint import Model
+from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
 from lumina_core.flow.solver import SolverConfig, integrate
 from lumina_core.modality import Media
@@ -65,7 +66,7 @@ def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> li
     return [list(requests)]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: it remembers layouts, which training could not use then
 def sample(
     model: Model,
     requests: Sequence[Request],
@@ -170,7 +171,8 @@ class GuidedVelocity:
             return self._evaluate(self.batch.with_state(x), t, self._context)
         self.num_evaluations += 2
         both = self._evaluate(self._double.with_state(x[self._both]), t, self._double_context)
-        return guided(both[self._first], both[self._second], self._guidance.scale, channel_mask=self._mask)
+        conditional, unconditional = both[self._first], both[self._second]
+        return guided(conditional, unconditional, self._guidance.scale, channel_mask=self._mask)
 
     def _evaluate(self, batch: TokenBatch, t: float, context: Context) -> Float[Tensor, "element"]:
         time = torch.full((batch.num_segments,), t, device=batch.state.device)
@@ -198,10 +200,13 @@ def _guided_elements(
     """Which elements belong to the guided channels; None: all."""
     if guidance.channels is None:
         return None
-    masks = [
-        channel_mask(model.modality.tokenizer, latent_shape(model, r.options), guidance.channels)
-        for r in requests
-    ]
+    shapes = [latent_shape(model, request.options) for request in requests]
+    if guidance.channels > shapes[0][0]:
+        raise LuminaError(
+            f"guidance.channels={guidance.channels} is more than the {shapes[0][0]} channels of "
+            "the latent; use null for all of them"
+        )
+    masks = [channel_mask(model.modality.tokenizer, shape, guidance.channels) for shape in shapes]
     return torch.cat([mask.flatten() for mask in masks]).to(samples[0].tokens.device)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from itertools import accumulate, groupby
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -58,7 +59,8 @@ class Layout:
     coordinates: Float[Tensor, "position 3"]
     """Frame, row and column in the grid's units, the middle of the grid at zero.
 
-    [nextline] stands one column behind its row, [nextframe] one row and one column behind its frame.
+    [nextline] stands one column behind its row, [nextframe] one row and one column behind the last
+    patch of its frame.
     """
 
 
@@ -84,7 +86,7 @@ def layout(grid: Grid, separators: bool) -> Layout:
     axes = (torch.arange(size) for size in source.shape)
     index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     source = rearrange(source, "f h w -> f (h w)")
-    index = rearrange(index, "f h w axis -> f (h w) axis")
+    index = rearrange(index, "f h w i -> f (h w) i")
     if separators:
         corners = torch.tensor([[[frame, rows, columns]] for frame in range(frames)])
         source = pad(source, (0, 1), value=NEXTFRAME)
@@ -137,7 +139,7 @@ class TokenBatch:
     lengths: tuple[int, ...]
     """Positions of each sample, separators included."""
     source: Int[Tensor, "position"]
-    """Number of the patch in the batch, or num_patches for [nextline], num_patches + 1 for [nextframe]."""
+    """Number of the patch in the batch; num_patches for [nextline], one more for [nextframe]."""
     content_index: Int[Tensor, "patch"]
     """Position of each patch."""
     coordinates: Float[Tensor, "position 3"]
@@ -171,8 +173,10 @@ class TokenBatch:
     def to(self, device: torch.device) -> "TokenBatch":
         """The same batch on another device."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        tensors = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **tensors)
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
 
 def _elements_of_each(batch: TokenBatch) -> list[int]:
@@ -191,14 +195,16 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
         The batch, on the device of the tokens.
 
     Raises:
-        ValueError: no samples, tokens that do not fit their grid, or modalities not grouped.
+        ValueError: no samples, tokens or segments that do not fit their grid, or modalities not
+            grouped.
     """
     spans = _spans(samples)
     layouts = [layout(sample.grid, separators) for sample in samples]
     lengths = tuple(len(item.source) for item in layouts)
     starts = list(accumulate((s.grid.num_patches for s in samples), initial=0))
     num_patches = starts[-1]
-    source, segment_index, segment_sample = [], [], []
+    source, segment_index = [], []
+    segment_sample: list[int] = []
     for number, (sample, item, start) in enumerate(zip(samples, layouts, starts, strict=False)):
         separator = num_patches + NEXTLINE - item.source  # NEXTLINE -> +0, NEXTFRAME -> +1
         source.append(torch.where(item.source >= 0, item.source + start, separator))
@@ -248,6 +254,8 @@ def _local_segments(sample: TokenSample) -> tuple[Int[Tensor, "patch"], int]:
     segments = sample.segments.cpu()
     if segments.shape != (sample.grid.num_patches,):
         raise ValueError(f"segments are {tuple(segments.shape)}, one per patch is expected")
+    if segments.min() < 0:  # would silently take the time of the sample before
+        raise ValueError(f"segments count from 0, got {int(segments.min())}")
     return segments, int(segments.max()) + 1
 
 

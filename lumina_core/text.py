@@ -7,23 +7,27 @@ jointly: a frozen language model of this size does not tell which colour belongs
 Each distinct text is encoded alone when sampling, so its features never depend on batch mates.
 """
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumina_core.errors import LuminaError
+from lumina_core.runtime import quiet
 
-TINY = "tiny"
 UNKNOWN, START, END, PAD = "[UNK]", "[BOS]", "[EOS]", "[PAD]"
 MAX_POSITIONS = 512  # of the tiny encoder
 ROPE_THETA = 1000.0  # of the tiny encoder: captions are short
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
+MAX_REASON = 300  # characters of a library's error message
+UNUSED_WEIGHTS = ("pooler.",)  # they act after the last hidden state, so a folder may lack them
+_TOKENIZER_LOCK = Lock()  # each call writes its settings into the Rust tokenizer
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class TextEncoderConfig:
 class TextEncoder(nn.Module):
     """A transformers model and its tokenizer."""
 
-    def __init__(self, model: nn.Module, tokenizer: object, max_tokens: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, max_tokens: int) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
@@ -75,18 +79,20 @@ class TextEncoder(nn.Module):
         Returns:
             The features of the valid tokens, and how many each text has.
         """
-        tokens = self.tokenizer(
-            [text if text else "" for text in texts],
-            padding=True,
-            truncation=True,
-            max_length=self.max_tokens,
-            return_tensors="pt",
-        ).to(self.model.device)
-        valid = tokens["attention_mask"].bool()
-        hidden = self.model(
-            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
-        ).last_hidden_state
-        return hidden[valid], tuple(valid.sum(dim=1).tolist())
+        rows = [torch.tensor(self._token_ids(text)) for text in texts]
+        lengths = tuple(len(row) for row in rows)
+        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # what pads is masked: any token
+        valid = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+        ids, valid = ids.to(self.model.device), valid.to(self.model.device)
+        hidden = self.model(input_ids=ids, attention_mask=valid.long()).last_hidden_state
+        return hidden[valid], lengths
+
+    def _token_ids(self, text: str) -> list[int]:
+        """The tokens of a text, cut to `max_tokens`; at least one, where others give none."""
+        with _TOKENIZER_LOCK:
+            ids = self.tokenizer(text, truncation=True, max_length=self.max_tokens).input_ids
+            marks = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, 0)
+        return ids or [next(mark for mark in marks if mark is not None)]
 
     @torch.no_grad()
     def encode(
@@ -102,17 +108,27 @@ class TextEncoder(nn.Module):
         unknown = getattr(self.tokenizer, "unk_token_id", None)
         if unknown is None:
             return []
-        words = dict.fromkeys(re.findall(r"[^\W_]+", text))
-        return [w for w in words if unknown in self.tokenizer(w, add_special_tokens=False).input_ids]
+        words = dict.fromkeys(re.findall(r"[^\W_]+|[^\w\s]", text))
+        with _TOKENIZER_LOCK:
+            return [
+                word
+                for word in words
+                if unknown in self.tokenizer(word, add_special_tokens=False).input_ids
+            ]
 
     def num_cut_tokens(self, text: str) -> int:
         """Tokens of a text beyond `max_tokens`."""
-        return max(0, len(self.tokenizer(text).input_ids) - self.max_tokens)
+        with _TOKENIZER_LOCK:
+            ids = self.tokenizer(text, verbose=False).input_ids
+        return max(0, len(ids) - self.max_tokens)
 
     def save(self, folder: Path) -> None:
         """Write a folder that `load_text_encoder` and transformers read."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        from transformers.utils import logging
+
+        with quiet(logging):
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
 
 
 def load_text_encoder(folder: Path, max_tokens: int) -> TextEncoder:
@@ -121,30 +137,52 @@ def load_text_encoder(folder: Path, max_tokens: int) -> TextEncoder:
     Raises:
         LuminaError: the folder holds no readable encoder.
     """
-    from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # our own bar is on stderr
     if not (folder / "config.json").is_file():
         raise LuminaError(f"no text encoder in {folder}: config.json is missing")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        model = AutoModel.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-        )
-    except (OSError, ValueError, KeyError) as error:
-        line = str(error).splitlines()[0]
+        with quiet(logging):
+            model, tokenizer, missing = _read_folder(folder)
+    except Exception as error:  # whatever transformers meets there; all of it is the folder's
+        line = " ".join(str(error).split())[:MAX_REASON]
         raise LuminaError(f"the text encoder in {folder} cannot be read: {line}") from error
+    needed = sorted(name for name in missing if not name.startswith(UNUSED_WEIGHTS))
+    if needed:
+        raise LuminaError(
+            f"the text encoder in {folder} lacks {len(needed)} weights, such as {needed[0]}"
+        )
+    longest = getattr(model.config, "max_position_embeddings", max_tokens)
+    if max_tokens > longest:
+        raise LuminaError(
+            f"text_encoder.max_tokens={max_tokens} is more than the {longest} positions of the "
+            f"encoder in {folder}; use at most {longest}"
+        )
     return TextEncoder(model.eval(), tokenizer, max_tokens)
 
 
-def create_tiny(folder: Path, captions: Iterable[str], config: TextEncoderConfig, seed: int) -> None:
+def _read_folder(folder: Path) -> tuple[Any, Any, set[str]]:
+    """Model, tokenizer, and the names of weights that the folder lacks."""
+    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+
+    safely = {"local_files_only": True, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(folder, **safely)
+    # T5 and its like: only the encoder half
+    has_half = getattr(config, "is_encoder_decoder", False)
+    has_half = has_half and type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+    reader = AutoModelForTextEncoding if has_half else AutoModel
+    model, report = reader.from_pretrained(
+        folder, **safely, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+    )
+    model.config.use_cache = False  # a text is read once, no key is needed again
+    tokenizer = AutoTokenizer.from_pretrained(folder, **safely)
+    return model, tokenizer, set(report["missing_keys"])
+
+
+def create_tiny(
+    folder: Path, captions: Iterable[str], config: TextEncoderConfig, seed: int
+) -> None:
     """Make a small untrained encoder for the words of `captions`, as a transformers folder.
 
     Word embeddings start with standard deviation 1, so that the residual stream carries each word
@@ -160,7 +198,6 @@ def create_tiny(folder: Path, captions: Iterable[str], config: TextEncoderConfig
     """
     from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=_word_tokenizer(captions),
         unk_token=UNKNOWN,
@@ -189,7 +226,7 @@ def create_tiny(folder: Path, captions: Iterable[str], config: TextEncoderConfig
     TextEncoder(model, tokenizer, config.max_tokens).save(folder)
 
 
-def _word_tokenizer(captions: Iterable[str]) -> object:
+def _word_tokenizer(captions: Iterable[str]) -> Any:
     """Lower-cased words, each one token, between [BOS] and [EOS]."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 

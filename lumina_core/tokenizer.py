@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lumina_core.errors import LuminaError
+from lumina_core.modality import Tokenizer
 from lumina_core.sequence import Grid
 
 Step = Callable[[int, int, int], tuple[float, float, float]]
@@ -62,8 +63,10 @@ class PatchTokenizer:
                     f"a latent {axis} of {size} is not divisible by the patch of {patch}; "
                     f"use {below} or {below + patch}"
                 )
-        counts = tuple(size // patch for size, patch in zip(sizes, self.patch, strict=True))
-        return Grid(*counts, step=self._step(*counts))
+        frames, rows, columns = (
+            size // patch for size, patch in zip(sizes, self.patch, strict=True)
+        )
+        return Grid(frames, rows, columns, step=self._step(frames, rows, columns))
 
     def tokenize(
         self, latent: Float[Tensor, "channel frame height width"]
@@ -95,7 +98,9 @@ class PatchTokenizer:
         )
 
 
-def channel_mask(tokenizer: PatchTokenizer, latent_shape: tuple[int, ...], channels: int) -> Tensor:
+def channel_mask(
+    tokenizer: Tokenizer, latent_shape: tuple[int, ...], channels: int
+) -> Bool[Tensor, "patch token_dim"]:
     """Which elements of the tokens hold the first `channels` channels of the latent.
 
     Args:
@@ -104,7 +109,7 @@ def channel_mask(tokenizer: PatchTokenizer, latent_shape: tuple[int, ...], chann
         channels: how many channels are marked.
 
     Returns:
-        Boolean, shaped as the tokens.
+        True where an element of the tokens is marked.
     """
     latent = torch.zeros(latent_shape)
     latent[:channels] = 1

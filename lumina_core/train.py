@@ -1,8 +1,8 @@
 """Train a backbone (and a text encoder) by flow matching.
 
-sample -> pool of latents -> packed batch -> caption features -> t, noise, x_t -> velocity -> loss ->
-step, moving average. Everything random follows from the seed and the step, so a resumed run needs
-no stored generator and repeats the uninterrupted one to the bit on a CPU.
+sample -> pool of latents -> packed batch -> caption features -> t, noise, x_t -> velocity -> loss
+-> step, moving average. Everything random follows from the seed and the step, so a resumed run
+needs no stored generator and repeats the uninterrupted one to the bit on a CPU.
 """
 
 import copy
@@ -13,8 +13,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from jaxtyping import Float
@@ -24,13 +25,21 @@ from lumina_core import checkpoint, host
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
 from lumina_core.contact_sheet import save_contact_sheet
-from lumina_core.data.synthetic import TRAINED, CaptionedSample, SyntheticPool
+from lumina_core.data.synthetic import (
+    TRAINED,
+    CaptionedSample,
+    SyntheticPool,
+    draw_captions,
+    longest_sample,
+    world_of,
+)
 from lumina_core.errors import LuminaError
+from lumina_core.files import UNFINISHED
 from lumina_core.flow.objective import TimeConfig, sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
 from lumina_core.modality import Modality
-from lumina_core.optimizer import build_optimizer, update_average
-from lumina_core.runtime import derived_seed, resolve_device, seeded
+from lumina_core.optimizer import Optimizers, build_optimizer, update_average
+from lumina_core.runtime import derived_seed, resolve_device, resolve_dtype, seeded
 from lumina_core.sampling import Request, Sampling, sample
 from lumina_core.sequence import pack
 from lumina_core.text import (
@@ -50,7 +59,7 @@ NUM_PROBE_CAPTIONS = 32  # for the check that words are told apart
 INTERRUPTED = 130  # exit code
 STEP_STREAM, POOL_STREAM = 0, 1  # two streams of random numbers from one seed
 CHECKPOINTS, SAMPLES, METRICS = "checkpoints", "samples", "metrics.jsonl"  # what a run writes
-OUTPUTS = (CHECKPOINTS, SAMPLES)
+STEP = "step-" + "[0-9]" * 7  # glob of what a run writes at a step
 
 
 @dataclass
@@ -60,7 +69,7 @@ class Run:
     model: Model
     networks: nn.ModuleDict
     average: nn.ModuleDict
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizers
     step: int
 
 
@@ -101,15 +110,17 @@ def training_step(run: Run, config: "TrainConfig", pool: SyntheticPool) -> dict[
     generator = seeded(config.seed, STEP_STREAM, run.step)
     pool.advance(run.step)
     samples = pool.batch(generator, config.token_budget, config.backbone.separators)
-    losses = training_loss(
-        run.model, samples, config.time, config.caption_dropout, generator
-    )
+    losses = training_loss(run.model, samples, config.time, config.caption_dropout, generator)
     loss = losses.mean()
+    if not isfinite(loss.item()):
+        raise LuminaError(
+            f"the loss of step {run.step + 1} is {loss.item()}: the training diverged; resume=true "
+            f"with an optimizer.learning_rate below {config.optimizer.learning_rate}"
+        )
     loss.backward()
     norm = nn.utils.clip_grad_norm_(run.networks.parameters(), config.optimizer.clip_norm)
     rate = config.optimizer.rate_at(run.step, config.max_steps)
-    for group in run.optimizer.param_groups:
-        group["lr"] = rate
+    run.optimizer.set_rate(rate)
     run.optimizer.step()
     run.optimizer.zero_grad()
     update_average(run.average, run.networks, run.step, config.optimizer.ema_decay)
@@ -120,7 +131,7 @@ def training_step(run: Run, config: "TrainConfig", pool: SyntheticPool) -> dict[
         "step": run.step,
         "loss": loss.item(),
         "gradient_norm": norm.item(),
-        "learning_rate": rate,
+        "learning_rate": rate * config.optimizer.learning_rate,
         "tokens_per_second": positions / seconds,
         "seconds": seconds,
     }
@@ -130,8 +141,12 @@ def start(config: "TrainConfig") -> Run:
     """Fresh networks, or those of the newest checkpoint where `resume` says so."""
     device = resolve_device(config.device)
     modality = _modality(config)
-    if modality.world is None:
-        raise LuminaError(f"modality {config.modality!r} has no synthetic world to train on")
+    world_of(modality)
+    longest = longest_sample(modality, config.backbone.separators)
+    if longest > config.token_budget:
+        raise LuminaError(
+            f"token_budget={config.token_budget} is shorter than one sample of {longest} positions"
+        )
     modality.vae.to(device)
     encoder = _text_encoder(config, modality).to(device)
     encoder.requires_grad_(config.text_encoder.trainable)
@@ -146,28 +161,29 @@ def start(config: "TrainConfig") -> Run:
     model = Model(config.modality, modality, backbone, encoder, "")
     networks = nn.ModuleDict({"backbone": backbone, "text_encoder": encoder})
     average = copy.deepcopy(networks).requires_grad_(False).eval()
-    optimizer = build_optimizer(networks.parameters(), config.optimizer)
+    optimizer = build_optimizer(networks, config.optimizer)
     run = Run(model, networks, average, optimizer, 0)
     if config.resume:
-        folder = newest_checkpoint(Path(config.out))
+        folder = finished_checkpoints(Path(config.out))[-1]
         path = folder / checkpoint.TRAINING
         manifest = checkpoint.read_manifest(folder)
         checkpoint.verify(folder, manifest)
+        checkpoint.check_architecture(folder, model)
         checkpoint.restore_training_state(path, networks, average, optimizer)
         run.step = manifest["training"]["step"]
     return run
 
 
-def newest_checkpoint(out: Path) -> Path:
-    """The newest finished checkpoint of a training folder.
+def finished_checkpoints(out: Path) -> list[Path]:
+    """The finished checkpoints of a training folder, the oldest first.
 
     Raises:
         LuminaError: there is none.
     """
-    found = sorted((out / CHECKPOINTS).glob(f"step-*/{checkpoint.MANIFEST}"))
+    found = sorted((out / CHECKPOINTS).glob(f"{STEP}/{checkpoint.MANIFEST}"))
     if not found:
-        raise LuminaError(f"out={out} holds no checkpoint to resume from; train without resume=true")
-    return found[-1].parent
+        raise LuminaError(f"out={out} holds no checkpoint to resume from; leave out resume=true")
+    return [path.parent for path in found]
 
 
 def _modality(config: "TrainConfig") -> Modality:
@@ -176,7 +192,9 @@ def _modality(config: "TrainConfig") -> Modality:
     if config.options.vae == "demo":
         demo = host.demo_folder(name)
         if demo is None:
-            raise LuminaError(f"modality {name!r} ships no demo autoencoder; give modality.vae=FOLDER")
+            raise LuminaError(
+                f"modality {name!r} ships no demo autoencoder; give modality.vae=FOLDER"
+            )
         folder = demo / checkpoint.VAE / name
     return host.modality_class(name)(config.options, folder)
 
@@ -185,15 +203,14 @@ def _text_encoder(config: "TrainConfig", modality: Modality) -> TextEncoder:
     settings = config.text_encoder
     if settings.path is not None:
         return load_text_encoder(Path(settings.path), settings.max_tokens)
-    generator = seeded(config.seed)
-    captions = [modality.world.caption(TRAINED, generator) for _ in range(NUM_VOCABULARY_CAPTIONS)]
+    captions = draw_captions(modality, NUM_VOCABULARY_CAPTIONS, seeded(config.seed))
     with tempfile.TemporaryDirectory() as folder:
         create_tiny(Path(folder), captions, settings, config.seed)
         return load_text_encoder(Path(folder), settings.max_tokens)
 
 
 def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
-    """Write `out/checkpoints/step-N` with the averaged weights and the training state."""
+    """Write `out/checkpoints/step-N`, averaged weights and training state; thin out older ones."""
     folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
     if folder.exists():
         return folder
@@ -202,9 +219,10 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
         averaged(run),
         summary={"step": run.step, "seed": config.seed, "optimizer": asdict(config.optimizer)},
         sampling={},
-        dtype=torch.float32,
+        dtype=resolve_dtype(config.save_dtype),
         training_state=checkpoint.training_state(run.networks, run.average, run.optimizer),
     )
+    checkpoint.drop_old_training_states(finished_checkpoints(Path(config.out)))
     return folder
 
 
@@ -220,6 +238,7 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
     )
     log = MetricsLog(out / METRICS, run.step)
     pool.advance(run.step)
+    has_samples = config.sample_every > 0 and config.num_sample_prompts > 0
     with stop_on_signal() as is_stopped, TrainingBar(config.max_steps, run.step) as bar:
         while run.step < config.max_steps and not is_stopped():
             metrics = training_step(run, config, pool)
@@ -228,7 +247,7 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
                 log.write(metrics)
             if config.save_every and run.step % config.save_every == 0:
                 save_checkpoint(run, config)
-            if config.sample_every and run.step % config.sample_every == 0:
+            if has_samples and run.step % config.sample_every == 0:
                 save_samples(run, config, sampling, out / SAMPLES / f"step-{run.step:07d}.png")
     return save_checkpoint(run, config)
 
@@ -237,25 +256,24 @@ def averaged(run: Run) -> Model:
     """The model with its averaged weights, for samples and checkpoints."""
     return replace(
         run.model,
-        backbone=run.average["backbone"],
-        text_encoder=run.average["text_encoder"],
+        backbone=cast(FlagDiT, run.average["backbone"]),
+        text_encoder=cast(TextEncoder, run.average["text_encoder"]),
     )
 
 
 def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path) -> None:
     """Generate from fixed prompts and seeds, with the function that `run` uses."""
     model = averaged(run)
-    world = model.modality.world
-    generator = seeded(config.seed)
-    variants = world.variants(TRAINED)
+    captions = draw_captions(model.modality, config.num_sample_prompts, seeded(config.seed))
+    variants = world_of(model.modality).variants(TRAINED)
     requests = [
         Request(
-            world.caption(TRAINED, generator),
+            caption,
             "",
             config.seed + number,
             replace(config.options, **variants[number % len(variants)]),
         )
-        for number in range(config.num_sample_prompts)
+        for number, caption in enumerate(captions)
     ]
     previews = [
         model.modality.decoder.preview(item.media) for item in sample(model, requests, sampling)
@@ -265,9 +283,7 @@ def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path
 
 def warn_if_words_look_alike(run: Run, config: "TrainConfig") -> None:
     """Warn on stderr when the text features hardly tell one word from another."""
-    generator = seeded(config.seed)
-    world = run.model.modality.world
-    captions = [world.caption(TRAINED, generator) for _ in range(NUM_PROBE_CAPTIONS)]
+    captions = draw_captions(run.model.modality, NUM_PROBE_CAPTIONS, seeded(config.seed))
     cosine = one_word_cosine(run.model.text_encoder, captions)
     if cosine > MAX_COSINE:
         print(
@@ -282,20 +298,40 @@ def train_command(config: "TrainConfig") -> int:
     """Run `train` and print the newest checkpoint as JSON."""
     from lumina_core.config import compose_sampling
 
-    out = Path(config.out)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    if out.exists() and any(out.iterdir()) and not config.resume:
-        if not config.overwrite:
-            raise LuminaError(
-                f"out={out} exists already; continue it with resume=true, replace it with "
-                "overwrite=true, or choose another folder"
-            )
-        for name in OUTPUTS:
-            shutil.rmtree(out / name, ignore_errors=True)
-        (out / METRICS).unlink(missing_ok=True)
+    if resolve_dtype(config.dtype) != torch.float32:
+        raise LuminaError(f"dtype={config.dtype}: this version trains in float32")
+    resolve_dtype(config.save_dtype)
+    out = Path(config.out)
+    _check_out(out, config)
     run = start(config)
     warn_if_words_look_alike(run, config)
+    _clear(out, config)
     folder = train(config, run, compose_sampling(config.modality))
     print(json.dumps({"checkpoint": str(folder), "step": run.step}))
     return 0 if run.step >= config.max_steps else INTERRUPTED
+
+
+def _check_out(out: Path, config: "TrainConfig") -> None:
+    """Refuse a folder that is in use, and a file, before anything is computed."""
+    if out.exists() and not out.is_dir():
+        raise LuminaError(f"out={out} is a file; choose a folder")
+    is_used = out.exists() and any(out.iterdir())
+    if is_used and not config.resume and not config.overwrite:
+        raise LuminaError(
+            f"out={out} exists already; continue it with resume=true, replace it with "
+            "overwrite=true, or choose another folder"
+        )
+
+
+def _clear(out: Path, config: "TrainConfig") -> None:
+    """Delete what a killed run left unfinished and, to overwrite, what an earlier run wrote."""
+    for folder in (out / CHECKPOINTS).glob(f"{UNFINISHED}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    if config.overwrite:
+        for folder in (out / CHECKPOINTS).glob(STEP):
+            shutil.rmtree(folder)
+        for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
+            sheet.unlink()
+        (out / METRICS).unlink(missing_ok=True)

@@ -8,8 +8,11 @@ costs little; the KL term of the family was not needed.
 """
 
 import json
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import rearrange
@@ -18,16 +21,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lumina_core import host
-from lumina_core.data.synthetic import draw_variant
+from lumina_core.data.synthetic import TRAINED, draw_variant, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_folder
 from lumina_core.modality import Modality
-from lumina_core.runtime import progress, seeded
+from lumina_core.runtime import progress, quiet, seeded
+
+if TYPE_CHECKING:
+    from lumina_core.config import TrainVAEConfig
 
 LATENT_NOISE = 0.1  # standard deviation added to z in training, about a tenth of its own
 NUM_STATISTICS = 512  # samples over which the latent statistics are measured
 GROUP_CHANNELS = 8  # channels per group of the group norms
 DECAY_SHARE = 0.3  # the learning rate falls to zero over this last share of the steps
+DIFFUSERS_FILES = {"config.json", "diffusion_pytorch_model.safetensors"}  # of an autoencoder
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,20 @@ class AutoencoderShape:
     """Channels of each resolution, the finest first; one halving between two of them."""
     layers_per_block: int
 
+    def __post_init__(self) -> None:
+        if any(width % GROUP_CHANNELS or width % self.num_groups for width in self.block_channels):
+            raise LuminaError(
+                f"block_channels={list(self.block_channels)} must be multiples of {GROUP_CHANNELS} "
+                "and of the first one, such as [32,64,64]"
+            )
 
-def build_autoencoder(shape: AutoencoderShape, seed: int) -> nn.Module:
+    @property
+    def num_groups(self) -> int:
+        """Groups of the group norms, the same at each resolution."""
+        return max(1, self.block_channels[0] // GROUP_CHANNELS)
+
+
+def build_autoencoder(shape: AutoencoderShape, seed: int) -> Any:
     """A fresh diffusers AutoencoderKL without attention, so that it works alike at any size."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
@@ -53,7 +72,7 @@ def build_autoencoder(shape: AutoencoderShape, seed: int) -> nn.Module:
             block_out_channels=shape.block_channels,
             layers_per_block=shape.layers_per_block,
             latent_channels=shape.latent_channels,
-            norm_num_groups=shape.block_channels[0] // GROUP_CHANNELS,
+            norm_num_groups=shape.num_groups,
             mid_block_add_attention=False,
             use_quant_conv=False,
             use_post_quant_conv=False,
@@ -61,7 +80,7 @@ def build_autoencoder(shape: AutoencoderShape, seed: int) -> nn.Module:
 
 
 def autoencoder_loss(
-    model: nn.Module, pixels: Float[Tensor, "b c h w"], generator: torch.Generator
+    model: Any, pixels: Float[Tensor, "b c h w"], generator: torch.Generator
 ) -> Float[Tensor, ""]:
     """4 MSE + 0.5 L1 + 0.001 mean(z^2) of one batch."""
     z = model.encode(pixels).latent_dist.mode()
@@ -73,26 +92,27 @@ def autoencoder_loss(
 def train_autoencoder(
     modality: Modality,
     shape: AutoencoderShape,
-    out: Path,
     *,
     max_steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
-) -> dict[str, float]:
-    """Train on drawn media and save a diffusers folder.
+    log_every: int,
+) -> tuple[Any, dict[str, float]]:
+    """Train on drawn media.
 
     Args:
         modality: gives the world and the pixels of a medium.
         shape: architecture.
-        out: folder to make.
         max_steps: optimizer steps.
         batch_size: media per step, all of one size.
         learning_rate: peak, reached at once.
         seed: of weights, media and noise.
+        log_every: steps between lines on stderr.
 
     Returns:
-        The last training loss and the PSNR in dB on fresh media.
+        The model with its latent statistics in its config; the last training loss and the PSNR in
+        dB on fresh media.
     """
     model = build_autoencoder(shape, seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
@@ -108,23 +128,35 @@ def train_autoencoder(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        if (step + 1) % log_every == 0:
+            print(json.dumps({"step": step + 1, "loss": loss.item()}), file=sys.stderr)
     model.eval().requires_grad_(False)
     psnr = _set_statistics(model, modality, seeded(seed, max_steps))
-    with atomic_folder(out) as folder:
+    return model, {"loss": loss.item(), "psnr": psnr}
+
+
+def save_autoencoder(model: Any, out: Path) -> None:
+    """Write a diffusers folder atomically.
+
+    Raises:
+        LuminaError: the folder exists or cannot be written.
+    """
+    from diffusers.utils import logging
+
+    with quiet(logging), atomic_folder(out) as folder:
         model.save_pretrained(folder)
-    return {"loss": loss.item(), "psnr": psnr}
 
 
 def _draw(modality: Modality, count: int, generator: torch.Generator) -> Tensor:
     options = draw_variant(modality, generator)
-    world = modality.world
+    world = world_of(modality)
     media = [
-        world.draw(world.caption("trained", generator), options, generator) for _ in range(count)
+        world.draw(world.caption(TRAINED, generator), options, generator) for _ in range(count)
     ]
     return torch.cat([modality.vae.pixels(item) for item in media])
 
 
-def _set_statistics(model: nn.Module, modality: Modality, generator: torch.Generator) -> float:
+def _set_statistics(model: Any, modality: Modality, generator: torch.Generator) -> float:
     """Write mean and std of each latent channel into the model's config; return the PSNR."""
     latents, errors = [], []
     for _ in range(NUM_STATISTICS):
@@ -140,26 +172,37 @@ def _set_statistics(model: nn.Module, modality: Modality, generator: torch.Gener
     return float(torch.stack(errors).mean())
 
 
-def train_vae_command(config: "TrainVAEConfig") -> int:  # noqa: F821
+def train_vae_command(config: "TrainVAEConfig") -> int:
     """Run `train-vae` and print what it measured as JSON."""
     out = Path(config.out)
-    if out.exists():
-        raise LuminaError(f"out={out} exists already; choose another folder")
+    _check_out(out, overwrite=config.overwrite)
     modality = host.modality_class(config.modality)(config.options, out)
-    if modality.world is None:
-        raise LuminaError(f"modality {config.modality!r} has no synthetic world to train on")
-    torch.set_num_threads(config.num_threads or torch.get_num_threads())
     shape = AutoencoderShape(
         config.latent_channels, tuple(config.block_channels), config.layers_per_block
     )
-    result = train_autoencoder(
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    model, result = train_autoencoder(
         modality,
         shape,
-        out,
         max_steps=config.max_steps,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         seed=config.seed,
+        log_every=config.log_every,
     )
+    if out.exists():
+        shutil.rmtree(out)
+    save_autoencoder(model, out)
     print(json.dumps({"out": str(out), **result}))
     return 0
+
+
+def _check_out(out: Path, *, overwrite: bool) -> None:
+    """Refuse a path in use; only a folder that holds nothing but an autoencoder is replaced."""
+    if not out.exists():
+        return
+    if not overwrite:
+        raise LuminaError(f"out={out} exists already; use overwrite=true or choose another folder")
+    if not out.is_dir() or not {path.name for path in out.iterdir()} <= DIFFUSERS_FILES:
+        raise LuminaError(f"out={out} holds more than an autoencoder; choose another folder")

@@ -83,7 +83,10 @@ def _has_varlen() -> bool:
     return find_spec("torch.nn.attention.varlen") is not None
 
 
+# What is cached is built outside inference mode: training may reuse what sampling met first, and
+# autograd refuses to save an inference tensor.
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _equal_groups(
     query_lengths: tuple[int, ...], key_lengths: tuple[int, ...], device: torch.device
 ) -> tuple[tuple[int, int, int, Int[Tensor, "query"], Int[Tensor, "key"]], ...]:
@@ -94,7 +97,7 @@ def _equal_groups(
     query_starts = list(accumulate(query_lengths, initial=0))
     key_starts = list(accumulate(key_lengths, initial=0))
 
-    def rows(numbers: list[int], starts: list[int], length: int) -> Int[Tensor, "row"]:
+    def rows(numbers: list[int], starts: list[int], length: int) -> Int[Tensor, "index"]:
         first = torch.tensor([starts[number] for number in numbers])
         return (first[:, None] + torch.arange(length)).flatten().to(device)
 
@@ -124,6 +127,7 @@ def _dense(q: Tensor, k: Tensor, v: Tensor, count: int) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _offsets(lengths: tuple[int, ...], device: torch.device) -> Int[Tensor, "offset"]:
     ends = list(accumulate(lengths, initial=0))
     return torch.tensor(ends, dtype=torch.int32, device=device)
@@ -134,7 +138,7 @@ def _attend_varlen(
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    return varlen_attn(
+    out = varlen_attn(
         q,
         k,
         v,
@@ -143,9 +147,12 @@ def _attend_varlen(
         max(query_lengths),
         max(key_lengths),
     )
+    assert isinstance(out, Tensor)  # a tuple only if asked for more than the result
+    return out
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _block_diagonal(query_lengths: tuple[int, ...], key_lengths: tuple[int, ...]) -> object:
     from xformers.ops.fmha import BlockDiagonalMask
 

@@ -1,8 +1,8 @@
 """Flag-DiT: a flow-based diffusion transformer over packed 1-D sequences.
 
-The block as released with Lumina-T2X (Alpha-VLLM/Lumina-T2X, lumina_t2i): RMSNorm, adaLN, LayerNorm
-over the full width of q and k, RoPE, gated cross-attention to text that shares the rotated q, SwiGLU
-and grouped key heads. Axis letters are those of docs/axes.md.
+The block as released with Lumina-T2X (Alpha-VLLM/Lumina-T2X, lumina_t2i): RMSNorm, adaLN,
+LayerNorm over the full width of q and k, RoPE, gated cross-attention to text that shares the
+rotated q, SwiGLU and grouped key heads. Axis names are those of docs/axes.md.
 
 Departures: sequences are packed, so there is no padding token; [nextframe] joins [nextline]; each
 modality has its own input and output projection; modulation belongs to a segment, not to a sample;
@@ -13,6 +13,7 @@ the module during a call.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
+from typing import cast
 
 import torch
 from einops import rearrange
@@ -56,7 +57,7 @@ class FlagDiTConfig:
     text_dim: int
     """Width of the text features."""
     conditioning_size: int | None
-    """Width of the time embedding and the adaLN input; None: min(hidden_size, 1024), as released."""
+    """Width of the time embedding and the adaLN input; None: min(hidden_size, 1024)."""
     multiple_of: int
     """The width of the feed-forward layer is rounded up to a multiple of this."""
     ffn_dim_multiplier: float | None
@@ -194,7 +195,7 @@ class Attention(nn.Module):
         k, v = self.text_k_norm(self.text_wk(text)), self.text_wv(text)
         return self._heads(k), self._heads(v)
 
-    def _heads(self, x: Float[Tensor, "row width"]) -> Float[Tensor, "row head channel"]:
+    def _heads(self, x: Float[Tensor, "length width"]) -> Float[Tensor, "length head channel"]:
         return rearrange(x, "l (h c) -> l h c", c=self.config.head_dim)
 
     def forward(
@@ -343,7 +344,8 @@ class FlagDiT(nn.Module):
             raise ValueError(f"one text per sample is expected, got lengths {list(text_lengths)}")
         config = self.config
         text = text.to(self.pooled_linear.weight.dtype)
-        pairs = [block.attention.text_keys_values(text) for block in self.blocks]
+        blocks = [cast(Block, block) for block in self.blocks]
+        pairs = [block.attention.text_keys_values(text) for block in blocks]
         return Context(
             keys=tuple(k for k, _ in pairs),
             values=tuple(v for _, v in pairs),

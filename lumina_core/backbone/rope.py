@@ -28,7 +28,7 @@ class RopeScaling:
     ntk: float
     """theta is multiplied by this factor."""
     watershed: float | None
-    """Time-aware: only `linear` acts while t < watershed, only `ntk` after. None: both act always."""
+    """Time-aware: only `linear` acts while t < watershed, only `ntk` after; None: both, always."""
 
     def __post_init__(self) -> None:
         for key in ("linear", "ntk"):

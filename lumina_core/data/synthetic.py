@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Modality
+from lumina_core.modality import Modality, World
 from lumina_core.runtime import progress, seeded
 from lumina_core.sequence import TokenSample
 
@@ -49,20 +49,51 @@ class CaptionedSample:
     caption: str
 
 
+def world_of(modality: Modality) -> World:
+    """The world of a modality.
+
+    Raises:
+        LuminaError: it has none.
+    """
+    if modality.world is None:
+        raise LuminaError("this modality has no synthetic world to draw from; choose one that has")
+    return modality.world
+
+
+def draw_captions(modality: Modality, count: int, generator: torch.Generator) -> list[str]:
+    """Captions of the trained split."""
+    world = world_of(modality)
+    return [world.caption(TRAINED, generator) for _ in range(count)]
+
+
 def draw_variant(modality: Modality, generator: torch.Generator) -> Any:
     """The modality's options at one of its world's training sizes."""
-    variants = modality.world.variants(TRAINED)
+    variants = world_of(modality).variants(TRAINED)
     choice = int(torch.randint(len(variants), (), generator=generator))
     return replace(modality.options, **variants[choice])
 
 
-def draw_sample(modality_name: str, modality: Modality, generator: torch.Generator) -> CaptionedSample:
+def longest_sample(modality: Modality, separators: bool) -> int:
+    """Positions of the longest sample that training draws, separators included."""
+    lengths = []
+    for variant in world_of(modality).variants(TRAINED):
+        media_shape = modality.media_shape(replace(modality.options, **variant))
+        grid = modality.tokenizer.grid(modality.vae.latent_shape(media_shape))
+        lengths.append(grid.num_positions(separators))
+    return max(lengths)
+
+
+def draw_sample(
+    modality_name: str, modality: Modality, generator: torch.Generator
+) -> CaptionedSample:
     """Draw, encode and tokenize one sample of the trained split."""
     options = draw_variant(modality, generator)
-    caption = modality.world.caption(TRAINED, generator)
-    latent = modality.vae.encode(modality.world.draw(caption, options, generator))
-    grid = modality.tokenizer.grid(tuple(latent.shape))
-    tokens = TokenSample(modality_name, grid, modality.tokenizer.tokenize(latent))
+    world = world_of(modality)
+    caption = world.caption(TRAINED, generator)
+    latent = modality.vae.encode(world.draw(caption, options, generator))
+    channels, frames, height, width = latent.shape
+    grid = modality.tokenizer.grid((channels, frames, height, width))
+    tokens = TokenSample(modality_name, grid, modality.tokenizer.tokenize(latent).cpu())
     return CaptionedSample(tokens, caption)
 
 
@@ -103,7 +134,8 @@ class SyntheticPool:
         Raises:
             LuminaError: not even one sample fits.
         """
-        picked, total = [], 0
+        picked: list[CaptionedSample] = []
+        total = 0
         for sample in self._endless(generator):
             length = sample.tokens.grid.num_positions(separators)
             if total + length > token_budget:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
-from lumina_core import FramewiseAutoencoder, LuminaError, PatchTokenizer
 from torch import Tensor
 
+from lumina_core import FramewiseAutoencoder, LuminaError, PatchTokenizer
 from lumina_image.options import ImageOptions
 from lumina_image.png import PNGDecoder
 from lumina_image.world import ImageWorld

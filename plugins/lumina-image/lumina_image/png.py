@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from lumina_core import LuminaError, atomic_write
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+
+from lumina_core import LuminaError, atomic_write
 
 KEY = "lumina"
 

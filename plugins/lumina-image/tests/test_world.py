@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lumina_image import grammar, oracle
-from lumina_image.grammar import Scene, Thing, caption_of, parse, sample_scene
-from lumina_image.world import ImageWorld
 from scipy import ndimage
 
 from lumina_core import LuminaError
+from lumina_image import grammar, oracle
+from lumina_image.grammar import Scene, Thing, caption_of, parse, sample_scene
+from lumina_image.world import ImageWorld
 
 WORLD = ImageWorld()
 
