@@ -87,7 +87,7 @@ class FramewiseAutoencoder:
     @torch.no_grad()
     def encode(
         self, pixels: Float[Tensor, "frame 3 height width"]
-    ) -> Float[Tensor, "channel frame height width"]:
+    ) -> Float[Tensor, "channel frame row column"]:
         """The mean of the posterior of each frame, normalised."""
         mean, std = self._statistics()
         model = self.model()
@@ -99,7 +99,7 @@ class FramewiseAutoencoder:
 
     @torch.no_grad()
     def decode(
-        self, latent: Float[Tensor, "channel frame height width"]
+        self, latent: Float[Tensor, "channel frame row column"]
     ) -> Float[Tensor, "frame 3 height width"]:
         """Pixels of each frame, in about [-1, 1]; inverse of `encode` up to its loss."""
         mean, std = self._statistics()
