@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from lumina_image.image import ImageModality
-from lumina_image.options import MAX_SIDE, ImageOptions
 from PIL import Image
 
 from lumina_core import LuminaError
 from lumina_core.train_vae import AutoencoderShape, build_autoencoder
+from lumina_image.image import ImageModality
+from lumina_image.options import MAX_SIDE, ImageOptions
 
 STRIDE = 4
 CHANNELS = 4
@@ -123,7 +123,7 @@ def test_png_of_others_has_no_metadata(modality, tmp_path):
 
 
 def test_png_of_another_suffix_is_refused(modality, tmp_path):
-    with pytest.raises(LuminaError, match="written as .png"):
+    with pytest.raises(LuminaError, match=r"written as \.png"):
         modality.decoder.write(picture(8, 8), tmp_path / "a.jpg", {})
     assert not list(tmp_path.iterdir())
 
