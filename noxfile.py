@@ -47,19 +47,10 @@ def wheel(session: nox.Session) -> None:
     session.run("git", "clone", "--quiet", str(ROOT), str(clone), external=True)
     away.mkdir()
     wheels.mkdir()
-    sources = [str(clone), *(str(clone / plugin) for plugin in PLUGINS)]
-    session.run(
-        "python",
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "-w",
-        str(wheels),
-        *sources,
-        env=CONSTRAINED,
-    )
+    session.install("build", env=CONSTRAINED)
+    for source in (clone, *(clone / plugin for plugin in PLUGINS)):
+        # the wheel is built from the sdist, so both are complete
+        session.run("python", "-m", "build", "--outdir", str(wheels), str(source), env=CONSTRAINED)
     _check_conf(session, clone, next(wheels.glob("lumina_core-*.whl")))
     session.install(*(str(path) for path in wheels.glob("*.whl")), env=CONSTRAINED)
     with session.chdir(away):
