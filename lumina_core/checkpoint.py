@@ -379,4 +379,4 @@ def _check_moments(moments: Mapping[int, Mapping[str, Tensor]], optimizer: Optim
     for number, named in moments.items():
         shapes = {tuple(value.shape) for value in named.values() if value.ndim}
         if number >= len(trained) or shapes - {tuple(trained[number].shape)}:
-            raise ValueError("other weights were trained than in this run")
+            raise ValueError("another optimizer, or of other weights")

@@ -21,7 +21,7 @@ FOREGROUND = (230, 230, 230)
 
 def save_contact_sheet(
     path: Path,
-    previews: Sequence[UInt8[Tensor, "3 height width"]],
+    previews: Sequence[UInt8[Tensor, "3 _ _"]],
     labels: Sequence[str],
     *,
     columns: int | None = None,

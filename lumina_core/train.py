@@ -104,7 +104,7 @@ def training_loss(
     return velocity_loss(predicted, target, noisy.element_counts)
 
 
-def training_step(run: Run, config: "TrainConfig", pool: SyntheticPool) -> dict[str, float]:
+def training_step(run: Run, config: "TrainConfig", pool: SyntheticPool) -> dict[str, int | float]:
     """One update of weights and average; advances `run.step` and returns what it measured."""
     started = time.perf_counter()
     generator = seeded(config.seed, STEP_STREAM, run.step)
@@ -196,6 +196,8 @@ def _modality(config: "TrainConfig") -> Modality:
                 f"modality {name!r} ships no demo autoencoder; give modality.vae=FOLDER"
             )
         folder = demo / checkpoint.VAE / name
+    if not (folder / "config.json").is_file():
+        raise LuminaError(f"no autoencoder in {folder}; give modality.vae=FOLDER of diffusers")
     return host.modality_class(name)(config.options, folder)
 
 

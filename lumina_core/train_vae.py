@@ -24,7 +24,6 @@ from lumina_core import host
 from lumina_core.data.synthetic import TRAINED, draw_variant, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_folder
-from lumina_core.modality import Modality
 from lumina_core.runtime import progress, quiet, seeded
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def autoencoder_loss(
 
 
 def train_autoencoder(
-    modality: Modality,
+    modality: Any,
     shape: AutoencoderShape,
     *,
     max_steps: int,
@@ -102,7 +101,7 @@ def train_autoencoder(
     """Train on drawn media.
 
     Args:
-        modality: gives the world and the pixels of a medium.
+        modality: gives the world and the pixels of a medium; it has no autoencoder yet.
         shape: architecture.
         max_steps: optimizer steps.
         batch_size: media per step, all of one size.
@@ -147,16 +146,16 @@ def save_autoencoder(model: Any, out: Path) -> None:
         model.save_pretrained(folder)
 
 
-def _draw(modality: Modality, count: int, generator: torch.Generator) -> Tensor:
-    options = draw_variant(modality, generator)
+def _draw(modality: Any, count: int, generator: torch.Generator) -> Tensor:
     world = world_of(modality)
+    options = draw_variant(world, modality.options, generator)
     media = [
         world.draw(world.caption(TRAINED, generator), options, generator) for _ in range(count)
     ]
     return torch.cat([modality.vae.pixels(item) for item in media])
 
 
-def _set_statistics(model: Any, modality: Modality, generator: torch.Generator) -> float:
+def _set_statistics(model: Any, modality: Any, generator: torch.Generator) -> float:
     """Write mean and std of each latent channel into the model's config; return the PSNR."""
     latents, errors = [], []
     for _ in range(NUM_STATISTICS):

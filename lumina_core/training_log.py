@@ -61,7 +61,7 @@ class TrainingBar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, metrics: Mapping[str, float]) -> None:
+    def show(self, metrics: Mapping[str, int | float]) -> None:
         """Show the figures of one step."""
         self._progress.update(
             self._task,

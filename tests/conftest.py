@@ -1,11 +1,16 @@
+import shutil
 import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lumina_core import host
+
+if TYPE_CHECKING:
+    from lumina_core.checkpoint import Model
 
 PLUGIN = """
 from lumina_core import ModalitySpec, hookimpl
@@ -90,3 +95,70 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
     for name in set(sys.modules) - before:
         if getattr(sys.modules[name], "__file__", None) and str(site) in sys.modules[name].__file__:
             del sys.modules[name]
+
+
+TINY_TRAINING = (
+    "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
+    "backbone.rope_dims=[0,8,8] text_encoder.hidden_size=32 text_encoder.depth=1 "
+    "text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=300 data.pool_size=4 "
+    "data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 num_sample_prompts=2 "
+    "device=cpu max_steps=3"
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A diffusers folder that `train-vae` wrote after two steps."""
+    from lumina_core import train_vae
+    from lumina_core.cli import main
+
+    out = tmp_path_factory.mktemp("vae") / "vae"
+    words = ["max_steps=2", "batch_size=2", "block_channels=[8,8,8]", "seed=1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_vae, "NUM_STATISTICS", 4)
+        assert main(["train-vae", "+modality=image", f"out={out}", *words]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_training(tiny_vae: Path) -> Callable[..., list[str]]:
+    """The words of `train` for a run of seconds; later words win over earlier ones."""
+
+    def words(out: Path, *more: str) -> list[str]:
+        where = ["+modality=image", f"modality.vae={tiny_vae}", f"out={out}"]
+        return [*where, *TINY_TRAINING.split(), *more]
+
+    return words
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory, tiny_training: Callable[..., list[str]]
+) -> Path:
+    """A finished checkpoint of three steps, its training state included."""
+    from lumina_core.cli import main
+
+    out = tmp_path_factory.mktemp("trained")
+    assert main(["train", *tiny_training(out / "run")]) == 0
+    return out / "run" / "checkpoints" / "step-0000003"
+
+
+@pytest.fixture
+def checkpoint_copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """The checkpoint in a folder that a test may damage."""
+    folder = tmp_path / "copied-checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_checkpoint: Path) -> "Model":
+    """The checkpoint in memory."""
+    import torch
+
+    from lumina_core import checkpoint
+    from lumina_core.config import compose_options
+
+    options = compose_options("image", {"patch_size": 2})
+    cpu = torch.device("cpu")
+    return checkpoint.load(tiny_checkpoint, "image", options, device=cpu, dtype=torch.float32)

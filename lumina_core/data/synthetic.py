@@ -8,7 +8,7 @@ same pool again instead of storing it.
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -49,15 +49,15 @@ class CaptionedSample:
     caption: str
 
 
-def world_of(modality: Modality) -> World:
-    """The world of a modality.
+def world_of(modality: Any) -> World:
+    """The world of a modality, whose autoencoder need not exist yet.
 
     Raises:
         LuminaError: it has none.
     """
     if modality.world is None:
         raise LuminaError("this modality has no synthetic world to draw from; choose one that has")
-    return modality.world
+    return cast(World, modality.world)
 
 
 def draw_captions(modality: Modality, count: int, generator: torch.Generator) -> list[str]:
@@ -66,11 +66,11 @@ def draw_captions(modality: Modality, count: int, generator: torch.Generator) ->
     return [world.caption(TRAINED, generator) for _ in range(count)]
 
 
-def draw_variant(modality: Modality, generator: torch.Generator) -> Any:
-    """The modality's options at one of its world's training sizes."""
-    variants = world_of(modality).variants(TRAINED)
+def draw_variant(world: World, options: Any, generator: torch.Generator) -> Any:
+    """The options of a modality at one of its world's training sizes."""
+    variants = world.variants(TRAINED)
     choice = int(torch.randint(len(variants), (), generator=generator))
-    return replace(modality.options, **variants[choice])
+    return replace(options, **variants[choice])
 
 
 def longest_sample(modality: Modality, separators: bool) -> int:
@@ -87,8 +87,8 @@ def draw_sample(
     modality_name: str, modality: Modality, generator: torch.Generator
 ) -> CaptionedSample:
     """Draw, encode and tokenize one sample of the trained split."""
-    options = draw_variant(modality, generator)
     world = world_of(modality)
+    options = draw_variant(world, modality.options, generator)
     caption = world.caption(TRAINED, generator)
     latent = modality.vae.encode(world.draw(caption, options, generator))
     channels, frames, height, width = latent.shape

@@ -1,0 +1,88 @@
+"""What the demo checkpoint must have learned."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from lumina_core import checkpoint, host
+from lumina_core.text import TextEncoder, load_text_encoder
+from lumina_image.grammar import COLOURS, HELD_OUT_PAIRS, SHAPES
+
+NUM_TRAINING, NUM_TEST = 3000, 500  # captions of the probe
+MIN_ACCURACY = 0.98  # chance is 1 in 8
+RIDGE = 1e-3  # of the features' mean square: as if each carried 3 % of noise
+MAX_BYTES = 12e6
+
+
+@pytest.fixture(scope="module")
+def demo():
+    folder = host.demo_folder("image")
+    if folder is None:
+        pytest.skip("the demo checkpoint is not there")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(demo) -> TextEncoder:
+    manifest = checkpoint.read_manifest(demo)
+    checkpoint.verify(demo, manifest)
+    return load_text_encoder(demo / "text_encoder", manifest["text_encoder"]["max_tokens"])
+
+
+def draw(generator: torch.Generator, *, of_test: bool) -> tuple[str, int]:
+    """A caption of two coloured things, and the colour of the second one.
+
+    Combinations of its colour and noun are divided: the probe is fitted on some and tested on
+    others, none of which was held out of the training of the encoder itself.
+    """
+
+    def choose(count: int) -> int:
+        return int(torch.randint(count, (), generator=generator))
+
+    while True:
+        first, second = torch.randperm(len(SHAPES), generator=generator)[:2].tolist()
+        one, other = choose(len(COLOURS)), choose(len(COLOURS))
+        pairs = {(COLOURS[one], SHAPES[first]), (COLOURS[other], SHAPES[second])}
+        is_of_test = (other + second) % len(COLOURS) == 3  # one colour of each noun
+        if one != other and not pairs & HELD_OUT_PAIRS and is_of_test == of_test:
+            break
+
+    def named(colour: int, shape: int) -> str:
+        article = "an" if COLOURS[colour][0] in "aeiou" else "a"
+        return f"{article} {COLOURS[colour]} {SHAPES[shape]}"
+
+    return f"{named(one, first)} and {named(other, second)}", other
+
+
+@torch.no_grad()
+def probe_data(encoder: TextEncoder, count: int, *, of_test: bool):
+    """The mean of each caption's features, which has lost their order, and the wanted colour."""
+    generator = torch.Generator().manual_seed(int(of_test))
+    captions, colours = zip(*(draw(generator, of_test=of_test) for _ in range(count)), strict=True)
+    features, lengths = encoder(captions)
+    means = [part.mean(dim=0) for part in features.split(lengths)]
+    return torch.stack(means).double(), torch.tensor(colours)
+
+
+def test_features_tell_which_colour_is_whose(encoder):
+    features, colours = probe_data(encoder, NUM_TRAINING, of_test=False)
+    mean, scale = features.mean(dim=0), features.square().mean().sqrt()
+
+    def inputs(rows):
+        return functional.pad((rows - mean) / scale, (0, 1), value=1.0)
+
+    x, y = inputs(features), functional.one_hot(colours, len(COLOURS)).double()
+    ridge = RIDGE * len(x) * torch.eye(x.shape[1], dtype=torch.double)
+    weights = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
+    unseen, wanted = probe_data(encoder, NUM_TEST, of_test=True)
+    found = (inputs(unseen) @ weights).argmax(dim=1)
+    assert (found == wanted).double().mean().item() >= MIN_ACCURACY
+
+
+def test_the_demo_is_small_and_whole(demo):
+    files = [path for path in demo.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MAX_BYTES
+    assert not list(demo.rglob("training.safetensors"))
+    manifest = checkpoint.read_manifest(demo)
+    names = {path.relative_to(demo).as_posix() for path in files}
+    assert names == {*manifest["files"], checkpoint.MANIFEST}

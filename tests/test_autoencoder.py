@@ -1,0 +1,143 @@
+import json
+import shutil
+from threading import Thread
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lumina_core import FramewiseAutoencoder, LuminaError
+from lumina_core.cli import main
+from lumina_core.train_vae import AutoencoderShape, autoencoder_loss, build_autoencoder
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def folder(tiny_vae, tmp_path):
+    shutil.copytree(tiny_vae, tmp_path / "vae")
+    return tmp_path / "vae"
+
+
+def pixels(frames=2, height=16, width=24):
+    return torch.rand(frames, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def change_config(folder, **values):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | values))
+
+
+def test_shapes_follow_from_the_config_without_weights(folder):
+    (folder / WEIGHTS).unlink()
+    autoencoder = FramewiseAutoencoder(folder)
+    assert (autoencoder.stride, autoencoder.channels) == (4, 4)
+
+
+def test_each_frame_is_as_if_alone(tiny_vae):
+    autoencoder = FramewiseAutoencoder(tiny_vae)
+    media = pixels()
+    latent = autoencoder.encode(media)
+    assert latent.shape == (4, 2, 4, 6)
+    assert torch.equal(autoencoder.encode(media[1:])[:, 0], latent[:, 1])
+    decoded = autoencoder.decode(latent)
+    assert decoded.shape == media.shape
+    assert torch.equal(autoencoder.decode(latent[:, 1:])[0], decoded[1])
+
+
+def test_statistics_are_taken_off_and_put_back(folder):
+    plain = FramewiseAutoencoder(folder)
+    mean, std = plain.config["latents_mean"], plain.config["latents_std"]
+    latent = plain.encode(pixels())
+    change_config(folder, latents_mean=[0.0] * 4, latents_std=[1.0] * 4)
+    raw = FramewiseAutoencoder(folder)
+    mean, std = (torch.tensor(x)[:, None, None, None] for x in (mean, std))
+    torch.testing.assert_close(raw.encode(pixels()), latent * std + mean)
+    torch.testing.assert_close(raw.decode(latent * std + mean), plain.decode(latent))
+
+
+def test_without_statistics_the_scaling_factor_counts(folder):
+    change_config(folder, latents_mean=[0.0] * 4, latents_std=[1.0] * 4)
+    raw = FramewiseAutoencoder(folder).encode(pixels())
+    change_config(folder, latents_mean=None, latents_std=None, scaling_factor=0.5, shift_factor=3.0)
+    torch.testing.assert_close(FramewiseAutoencoder(folder).encode(pixels()), (raw - 3) * 0.5)
+
+
+def test_a_pickle_is_never_read(folder):
+    torch.save(load_file(folder / WEIGHTS), folder / "diffusion_pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(LuminaError, match="cannot be read"):
+        FramewiseAutoencoder(folder).encode(pixels())
+
+
+def test_weights_must_fit_exactly(folder):
+    weights = load_file(folder / WEIGHTS)
+    name = next(iter(weights))
+    for changed in (
+        {**weights, "extra": torch.zeros(1)},
+        {k: weights[k] for k in weights if k != name},
+    ):
+        save_file(changed, folder / WEIGHTS, metadata={"format": "pt"})
+        with pytest.raises(LuminaError, match="do not fit"):
+            FramewiseAutoencoder(folder).encode(pixels())
+
+
+@pytest.mark.parametrize("content", [None, "broken", "[]", "{}"])
+def test_a_folder_without_autoencoder_is_one_line(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(LuminaError, match="give a diffusers folder"):
+        _ = FramewiseAutoencoder(tmp_path).stride
+
+
+def test_reading_prints_nothing(tiny_vae, capfd):
+    FramewiseAutoencoder(tiny_vae).encode(pixels())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_threads_share_one_set_of_weights(tiny_vae):
+    autoencoder = FramewiseAutoencoder(tiny_vae)
+    seen = []
+    threads = [Thread(target=lambda: seen.append(autoencoder.model())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(model) for model in seen}) == 1
+
+
+def test_training_lowers_its_loss():
+    model = build_autoencoder(AutoencoderShape(4, (8, 8), 1), seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    losses = []
+    for step in range(25):
+        loss = autoencoder_loss(model, pixels(), torch.Generator().manual_seed(step))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_new_autoencoder_depends_on_its_seed_alone():
+    shape = AutoencoderShape(4, (8, 16), 1)
+    first, second, third = (build_autoencoder(shape, seed) for seed in (0, 0, 1))
+    weights = [next(model.parameters()) for model in (first, second, third)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("channels", [(4, 8), (12, 16), (24, 32)])
+def test_channels_that_no_group_norm_takes_are_refused(channels):
+    with pytest.raises(LuminaError, match="block_channels="):
+        AutoencoderShape(4, channels, 1)
+
+
+def test_train_vae_never_deletes_what_it_did_not_write(tmp_path, capsys):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years")
+    for words in ([], ["overwrite=true"]):
+        assert main(["train-vae", "+modality=image", f"out={out}", *words]) == 2
+        assert capsys.readouterr().err.startswith("error: out=")
+    assert (out / "thesis.txt").read_text() == "years"

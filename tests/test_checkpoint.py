@@ -1,0 +1,209 @@
+import json
+import os
+import random
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lumina_core import LuminaError, checkpoint
+from lumina_core.config import compose_options, compose_sampling
+from lumina_core.sampling import Request, sample
+
+CPU = torch.device("cpu")
+
+
+def read(folder):
+    options = compose_options("image", {"patch_size": 2})
+    return checkpoint.load(folder, "image", options, device=CPU, dtype=torch.float32)
+
+
+def refusal(folder):
+    with pytest.raises(LuminaError) as raised:
+        read(folder)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def edit_manifest(folder, **changed):
+    """Change the manifest and seal it again, as somebody who means it would."""
+    manifest = checkpoint.read_manifest(folder)
+    files = {**manifest["files"], **changed.pop("files", {})}
+    content = {**manifest, **changed, "files": files, "sha256": checkpoint.UNSEALED}
+    text = json.dumps(content)
+    seal = checkpoint.hashlib.sha256(text.encode()).hexdigest()
+    (folder / "lumina.json").write_text(text.replace(checkpoint.UNSEALED, seal))
+
+
+def replace_backbone(folder, weights):
+    save_file(weights, folder / "backbone.safetensors")
+    edit_manifest(
+        folder, files={"backbone.safetensors": checkpoint._sha256(folder / "backbone.safetensors")}
+    )
+
+
+def test_save_then_load_gives_the_same_weights(tiny_model, tmp_path):
+    checkpoint.save(
+        tmp_path / "again", tiny_model, summary={"step": 1}, sampling={}, dtype=torch.float32
+    )
+    again = read(tmp_path / "again")
+    for part in ("backbone", "text_encoder"):
+        first, second = (getattr(model, part).state_dict() for model in (tiny_model, again))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first)
+    assert again.backbone.config == tiny_model.backbone.config
+    with pytest.raises(LuminaError, match="exists already"):
+        checkpoint.save(tmp_path / "again", again, summary={}, sampling={}, dtype=torch.float32)
+
+
+def test_manifest_names_no_place_of_this_machine(tiny_checkpoint):
+    text = (tiny_checkpoint / "lumina.json").read_text()
+    assert "/" not in text.replace("text_encoder/", "").replace("vae/image/", "")
+
+
+def test_any_changed_byte_is_refused(checkpoint_copy):
+    choice = random.Random(0)
+    names = sorted(path for path in checkpoint_copy.rglob("*") if path.is_file())
+    for path in names:
+        whole = path.read_bytes()
+        places = choice.sample(range(len(whole)), 60 if path.name == "lumina.json" else 2)
+        for place in places:
+            flipped = whole[place] ^ (1 << choice.randrange(8))
+            path.write_bytes(whole[:place] + bytes([flipped]) + whole[place + 1 :])
+            checkpoint._sha256_once.cache_clear()
+            refusal(checkpoint_copy)
+        path.write_bytes(whole)
+    read(checkpoint_copy)
+
+
+def test_any_missing_file_is_refused(checkpoint_copy, tmp_path):
+    for path in sorted(path for path in checkpoint_copy.rglob("*") if path.is_file()):
+        path.rename(tmp_path / "away")
+        if path.name == "training.safetensors":
+            read(checkpoint_copy)  # older checkpoints have none
+        else:
+            assert "is missing" in refusal(checkpoint_copy)
+        (tmp_path / "away").rename(path)
+    assert "no checkpoint in" in refusal(tmp_path / "nowhere")
+
+
+def test_weights_are_read_strictly(checkpoint_copy):
+    weights = load_file(checkpoint_copy / "backbone.safetensors")
+    name = next(iter(weights))
+    for wrong in (
+        {**weights, "extra": torch.zeros(1)},
+        {key: weights[key] for key in weights if key != name},
+        {**weights, name: torch.zeros(1)},
+    ):
+        replace_backbone(checkpoint_copy, wrong)
+        message = refusal(checkpoint_copy)
+        assert "does not fit its manifest" in message
+        assert name in message or "extra" in message
+
+
+def test_a_pickle_in_place_of_weights_is_never_read(checkpoint_copy, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    path = checkpoint_copy / "backbone.safetensors"
+    torch.save({"a": Evil()}, path)
+    edit_manifest(checkpoint_copy, files={path.name: checkpoint._sha256(path)})
+    assert "does not fit its manifest" in refusal(checkpoint_copy)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/hostname", "vae/../../x"])
+def test_a_manifest_reaches_nothing_outside_its_folder(checkpoint_copy, tmp_path, name):
+    (tmp_path / "x").write_text("")
+    edit_manifest(checkpoint_copy, files={name: "0"})
+    assert "outside its folder" in refusal(checkpoint_copy)
+
+
+def test_a_foreign_manifest_is_refused(checkpoint_copy):
+    path = checkpoint_copy / "lumina.json"
+    manifest = json.loads(path.read_text())
+    for text in ("", "[]", "{", "null", '{"format": 1}'):
+        path.write_text(text)
+        refusal(checkpoint_copy)
+    path.write_text(json.dumps(manifest | {"format": 2}))
+    assert "checkpoint format 2, this version reads 1" in refusal(checkpoint_copy)
+    path.write_text(json.dumps(manifest | {"extra": 2}))
+    assert "was edited" in refusal(checkpoint_copy)
+
+
+def test_a_manifest_from_before_the_seal_is_read(checkpoint_copy):
+    manifest = checkpoint.read_manifest(checkpoint_copy)
+    del manifest["sha256"]
+    (checkpoint_copy / "lumina.json").write_text(json.dumps(manifest))
+    read(checkpoint_copy)
+
+
+def test_another_modality_is_refused(tiny_checkpoint):
+    with pytest.raises(LuminaError, match="knows image, not 'video'"):
+        checkpoint.load(tiny_checkpoint, "video", None, device=CPU, dtype=torch.float32)
+
+
+def test_a_verified_file_is_hashed_once(checkpoint_copy, monkeypatch):
+    manifest = checkpoint.read_manifest(checkpoint_copy)
+    seen = []
+    monkeypatch.setattr(checkpoint, "_sha256", lambda path: seen.append(path) or "?")
+    checkpoint._sha256_once.cache_clear()
+    with pytest.raises(LuminaError, match="damaged"):
+        checkpoint.verify(checkpoint_copy, manifest)
+    monkeypatch.undo()
+    checkpoint._sha256_once.cache_clear()
+    checkpoint.verify(checkpoint_copy, manifest)
+    before = checkpoint._sha256_once.cache_info().misses
+    checkpoint.verify(checkpoint_copy, manifest)
+    assert checkpoint._sha256_once.cache_info().misses == before == len(manifest["files"])
+    (checkpoint_copy / "backbone.safetensors").touch()
+    checkpoint.verify(checkpoint_copy, manifest)
+    assert checkpoint._sha256_once.cache_info().misses == before + 1
+
+
+def test_the_memory_of_hashes_survives_a_change_of_folder(checkpoint_copy, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere" / checkpoint_copy.name
+    shutil.copytree(checkpoint_copy, other)
+    whole = (other / "backbone.safetensors").read_bytes()
+    status = (checkpoint_copy / "backbone.safetensors").stat()
+    (other / "backbone.safetensors").write_bytes(whole[:-1] + b"?")
+    os.utime(other / "backbone.safetensors", ns=(status.st_atime_ns, status.st_mtime_ns))
+    relative = type(tmp_path)(checkpoint_copy.name)
+    manifest = checkpoint.read_manifest(checkpoint_copy)
+    monkeypatch.chdir(checkpoint_copy.parent)
+    checkpoint.verify(relative, manifest)
+    monkeypatch.chdir(other.parent)
+    with pytest.raises(LuminaError, match="damaged"):
+        checkpoint.verify(relative, manifest)
+
+
+def test_export_is_whole_small_and_generates(tiny_checkpoint, tmp_path):
+    target = tmp_path / "demo"
+    checkpoint.export(tiny_checkpoint, target, torch.bfloat16)
+    exported = {path.relative_to(target).as_posix() for path in target.rglob("*.*")}
+    assert exported == {
+        path.relative_to(tiny_checkpoint).as_posix()
+        for path in tiny_checkpoint.rglob("*.*")
+        if path.name != "training.safetensors"
+    }
+    for path in target.rglob("*.safetensors"):
+        stored = load_file(path)
+        source = load_file(tiny_checkpoint / path.relative_to(target))
+        assert all(torch.equal(stored[key], source[key].bfloat16()) for key in source)
+    model = read(target)
+    options = compose_options("image")
+    (made,) = sample(model, [Request("a star", "", 0, options)], compose_sampling("image"))
+    assert made.media.shape == (3, options.height, options.width)
+    assert {value.dtype for value in model.backbone.state_dict().values()} == {torch.float32}
+    with pytest.raises(LuminaError, match="exists already"):
+        checkpoint.export(tiny_checkpoint, target, torch.bfloat16)
+
+
+def test_export_refuses_a_damaged_source(checkpoint_copy, tmp_path):
+    path = checkpoint_copy / "text_encoder" / "config.json"
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(LuminaError, match="damaged"):
+        checkpoint.export(checkpoint_copy, tmp_path / "demo", torch.bfloat16)
+    assert not (tmp_path / "demo").exists()

@@ -1,0 +1,119 @@
+import pytest
+import torch
+
+from lumina_core import LuminaError
+from lumina_core.data.synthetic import (
+    TRAINED,
+    SyntheticConfig,
+    SyntheticPool,
+    draw_captions,
+    draw_variant,
+    longest_sample,
+)
+from lumina_core.runtime import seeded
+
+
+def pool_at(model, *steps, seed=5, size=6, refresh=2):
+    pool = SyntheticPool("image", model.modality, SyntheticConfig("synthetic", size, refresh), seed)
+    for step in steps:
+        pool.advance(step)
+    return pool
+
+
+def contents(pool):
+    return [(item.caption, item.tokens) for item in pool._samples]
+
+
+def are_equal(first, second):
+    return len(first) == len(second) and all(
+        a[0] == b[0] and a[1].grid == b[1].grid and torch.equal(a[1].tokens, b[1].tokens)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def test_pool_depends_on_seed_and_step_alone(tiny_model):
+    fresh = contents(pool_at(tiny_model, 5))
+    assert are_equal(fresh, contents(pool_at(tiny_model, 0, 5)))
+    assert are_equal(fresh, contents(pool_at(tiny_model, 0, 1, 2, 3, 4, 5)))
+    assert not are_equal(fresh, contents(pool_at(tiny_model, 5, seed=6)))
+
+
+def test_pool_is_renewed_a_few_at_a_time(tiny_model):
+    before, after = contents(pool_at(tiny_model, 0)), contents(pool_at(tiny_model, 1))
+    assert len(before) == len(after) == 6
+    assert are_equal(before[2:], after[:4])
+
+
+def test_pool_that_is_not_refreshed_stays(tiny_model):
+    fixed = contents(pool_at(tiny_model, 0, refresh=0))
+    assert are_equal(fixed, contents(pool_at(tiny_model, 9, refresh=0)))
+
+
+def test_drawing_leaves_the_global_generator_alone(tiny_model):
+    before = torch.get_rng_state()
+    pool_at(tiny_model, 0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("separators", [True, False])
+def test_batch_fills_the_budget_and_never_passes_it(tiny_model, separators):
+    pool = pool_at(tiny_model, 0)
+    longest = longest_sample(tiny_model.modality, separators)
+    for seed in range(20):
+        picked = pool.batch(seeded(seed), 300, separators)
+        total = sum(item.tokens.grid.num_positions(separators) for item in picked)
+        assert 300 - longest < total <= 300
+
+
+def test_batch_depends_on_its_generator_alone(tiny_model):
+    pool = pool_at(tiny_model, 0)
+
+    def captions(seed):
+        return [item.caption for item in pool.batch(seeded(seed), 300, True)]
+
+    assert captions(1) == captions(1)
+    assert len({tuple(captions(seed)) for seed in range(8)}) > 1
+
+
+def test_batch_larger_than_the_pool_repeats_it(tiny_model):
+    pool = pool_at(tiny_model, 0)
+    picked = pool.batch(seeded(0), 5000, True)
+    assert len(picked) > 6
+    assert {item.caption for item in picked} == {item.caption for item in pool._samples}
+
+
+def test_a_sample_longer_than_the_budget_is_refused(tiny_model):
+    with pytest.raises(LuminaError, match="token_budget=5 is shorter than one sample"):
+        pool_at(tiny_model, 0).batch(seeded(0), 5, True)
+
+
+def test_longest_sample_is_the_largest_variant(tiny_model):
+    # 80x80 pixels, latents of 20x20, patches of 2x2, one separator behind each of ten rows
+    assert longest_sample(tiny_model.modality, True) == 10 * 10 + 10
+    assert longest_sample(tiny_model.modality, False) == 10 * 10
+
+
+def test_variants_and_captions_are_those_of_training(tiny_model):
+    world, options = tiny_model.modality.world, tiny_model.modality.options
+    sizes = [(v["height"], v["width"]) for v in world.variants(TRAINED)]
+    drawn = {
+        (o.height, o.width)
+        for o in (draw_variant(world, options, seeded(seed)) for seed in range(200))
+    }
+    assert drawn == set(sizes)
+    for caption in draw_captions(tiny_model.modality, 20, seeded(0)):
+        world.task_of(caption)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("folder", 4, 1), "data.name='folder' is unknown"),
+        (("synthetic", 0, 0), "data.pool_size=0"),
+        (("synthetic", 4, 5), "data.refresh_per_step=5"),
+        (("synthetic", 4, -1), "data.refresh_per_step=-1"),
+    ],
+)
+def test_impossible_pools_are_refused(values, message):
+    with pytest.raises(LuminaError, match=message):
+        SyntheticConfig(*values)

@@ -1,0 +1,101 @@
+import errno
+import os
+import resource
+import stat
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lumina_core import LuminaError
+from lumina_core.files import atomic_folder, atomic_write, publish
+
+LIMIT_BYTES = 4096  # of a file, in place of a full disk
+
+
+@pytest.fixture
+def full_disk():
+    """Writing more than LIMIT_BYTES into a file fails, as on a disk without space."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_atomic_write_replaces_only_at_the_end(tmp_path):
+    path = tmp_path / "new" / "file"
+    with atomic_write(path) as file:
+        file.write(b"first")
+        assert not path.exists()
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as file:
+        file.write(b"second")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"first"
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_atomic_folder_appears_only_at_the_end(tmp_path):
+    path = tmp_path / "new" / "folder"
+    with pytest.raises(KeyboardInterrupt), atomic_folder(path) as folder:
+        (folder / "a").write_text("a")
+        raise KeyboardInterrupt
+    assert os.listdir(path.parent) == []
+    with atomic_folder(path) as folder:
+        (folder / "a").write_text("a")
+        assert not path.exists()
+    assert os.listdir(path) == ["a"]
+    with pytest.raises(LuminaError, match="exists already"), atomic_folder(path):
+        pass
+
+
+def test_files_get_the_permissions_of_the_process(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with atomic_write(tmp_path / "file") as file:
+            file.write(b"")
+        with atomic_folder(tmp_path / "folder") as folder:
+            save_file({"a": torch.zeros(1)}, folder / "a.safetensors")
+    finally:
+        os.umask(before)
+
+    def mode(name):
+        return stat.S_IMODE((tmp_path / name).stat().st_mode)
+
+    assert mode("file") == mode("folder/a.safetensors") == 0o640
+    assert mode("folder") == 0o750
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, full_disk):
+    is_full = pytest.raises(LuminaError, match=r"cannot be written: File too large")
+    with is_full, atomic_write(tmp_path / "file") as file:
+        file.write(bytes(2 * LIMIT_BYTES))
+    is_full = pytest.raises(LuminaError, match=r"cannot be written: .*too large")
+    with is_full, atomic_folder(tmp_path / "folder") as folder:
+        save_file({"a": torch.zeros(LIMIT_BYTES)}, folder / "a.safetensors")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_path_below_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    for write in (atomic_write, atomic_folder):
+        refused = pytest.raises(LuminaError, match="cannot be written")
+        with refused, write(tmp_path / "file" / "below" / "x"):
+            pass
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_publish_never_replaces_unless_told(tmp_path, monkeypatch, has_links):
+    def refuse(*_):
+        raise OSError(errno.EPERM, "no links here")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    for number in range(3):
+        (tmp_path / f"new{number}").write_text(str(number))
+    publish(tmp_path / "new0", tmp_path / "x", overwrite=False)
+    with pytest.raises(FileExistsError):
+        publish(tmp_path / "new1", tmp_path / "x", overwrite=False)
+    assert (tmp_path / "x").read_text() == "0"
+    publish(tmp_path / "new2", tmp_path / "x", overwrite=True)
+    assert (tmp_path / "x").read_text() == "2"
+    assert sorted(os.listdir(tmp_path)) == ["new1", "x"]

@@ -1,0 +1,118 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lumina_core import LuminaError
+from lumina_core.optimizer import OptimizerConfig, build_optimizer, update_average
+
+VALUES = {
+    "name": "adamw",
+    "learning_rate": 0.1,
+    "muon_learning_rate": 0.02,
+    "betas": (0.9, 0.98),
+    "weight_decay": 0.5,
+    "warmup_steps": 4,
+    "decay_share": 0.5,
+    "clip_norm": 1.0,
+    "ema_decay": 0.9,
+}
+
+
+def config(**changed):
+    return OptimizerConfig(**(VALUES | changed))
+
+
+def test_rate_rises_holds_and_falls_to_nearly_zero():
+    shares = [config().rate_at(step, 20) for step in range(20)]
+    assert shares[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert shares[4:11] == [1.0] * 7
+    assert shares[10:] == pytest.approx([(20 - step) / 10 for step in range(10, 20)])
+    assert shares[-1] > 0
+
+
+def test_rate_without_warmup_and_decay_is_the_peak():
+    flat = config(warmup_steps=0, decay_share=0.0)
+    assert [flat.rate_at(step, 5) for step in range(5)] == [1.0] * 5
+
+
+def test_only_matrices_decay():
+    model = nn.Linear(3, 2)
+    model.frozen = nn.Parameter(torch.zeros(2, 2), requires_grad=False)
+    optimizer = build_optimizer(model, config())
+    decays = {
+        id(parameter): group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert decays == {id(model.weight): 0.5, id(model.bias): 0.0}
+
+
+def test_a_rate_is_set_as_a_share_of_the_peak():
+    optimizer = build_optimizer(nn.Linear(3, 2), config())
+    for share in (0.5, 1.0, 0.5):
+        optimizer.set_rate(share)
+        assert {group["lr"] for group in optimizer.param_groups} == {share * 0.1}
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_restored_optimizer_goes_on_to_the_bit(name):
+    def network():
+        torch.manual_seed(0)
+        part = nn.ModuleDict({"feed_forward": nn.Linear(3, 3), "other": nn.Linear(3, 3)})
+        return nn.ModuleDict({"block": part})
+
+    def step(model, optimizer, seed):
+        x = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
+        block = model["block"]
+        block["other"](block["feed_forward"](x)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    whole, first, second = network(), network(), network()
+    optimizers = [build_optimizer(model, config(name=name)) for model in (whole, first, second)]
+    for seed in range(4):
+        step(whole, optimizers[0], seed)
+    for seed in range(2):
+        step(first, optimizers[1], seed)
+    second.load_state_dict(first.state_dict())
+    optimizers[2].load_state_dict(optimizers[1].state_dict())
+    for seed in range(2, 4):
+        step(second, optimizers[2], seed)
+    for wanted, found in zip(whole.parameters(), second.parameters(), strict=True):
+        assert torch.equal(wanted, found)
+
+
+def test_average_is_a_lerp_that_trusts_early_steps_less():
+    average, model = nn.Linear(1, 1), nn.Linear(1, 1)
+    for step in (0, 5, 1000):
+        nn.init.zeros_(average.weight)
+        nn.init.ones_(model.weight)
+        update_average(average, model, step, 0.9)
+        kept = min(0.9, (1 + step) / (10 + step))
+        assert average.weight.item() == pytest.approx(1 - kept)
+
+
+def test_average_of_equal_weights_stays_equal():
+    model, average = nn.Linear(4, 4), nn.Linear(4, 4)
+    average.load_state_dict(model.state_dict())
+    update_average(average, model, 3, 0.9)
+    assert torch.allclose(average.weight, model.weight, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "adam"),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.nan),
+        ("clip_norm", -1.0),
+        ("ema_decay", 1.5),
+        ("decay_share", -0.1),
+        ("warmup_steps", -1),
+    ],
+)
+def test_impossible_values_are_refused_by_name(key, value):
+    with pytest.raises(LuminaError, match=f"optimizer.{key}="):
+        config(**{key: value})

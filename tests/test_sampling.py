@@ -1,0 +1,175 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lumina_core import LuminaError, sampling
+from lumina_core.config import compose_options, compose_sampling
+from lumina_core.sampling import Request, media_sha256, noise_tokens, sample
+from lumina_core.tokenizer import channel_mask
+
+
+@pytest.fixture(scope="module")
+def request_():
+    options = replace(compose_options("image"), height=32, width=48)
+    return Request("a red circle", "", 3, options)
+
+
+@pytest.fixture(scope="module")
+def settings():
+    values = compose_sampling("image")
+    return replace(
+        values,
+        solver=replace(values.solver, name="euler", num_steps=3),
+        guidance=replace(values.guidance, scale=3.0, interval=(0.0, 1.0), channels=None),
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    """With weights that make text and noise matter; three steps of training hardly move them."""
+    generator = torch.Generator().manual_seed(0)
+    backbone = copy.deepcopy(tiny_model.backbone)
+    for name, weight in backbone.named_parameters():
+        if any(part in name for part in ("modulation", "outputs", "pooled_linear")):
+            weight.copy_(torch.randn(weight.shape, generator=generator) * 0.3)
+    return replace(tiny_model, backbone=backbone)
+
+
+@pytest.fixture
+def flow(model, settings, request_):
+    """The latent tokens of a request with changed guidance."""
+
+    def state(request=request_, **guidance):
+        changed = replace(settings, guidance=replace(settings.guidance, **guidance))
+        noise = [noise_tokens(model, request)]
+        with torch.no_grad():
+            velocity = sampling.GuidedVelocity(model, [request], noise, changed)
+            found = velocity(0.3, velocity.batch.state)
+        return found, velocity.num_evaluations
+
+    return state
+
+
+def test_a_sample_does_not_depend_on_its_batch_mates(model, request_, settings):
+    options = request_.options
+    others = [
+        replace(request_, seed=4, prompt="four grey crosses"),
+        replace(request_, seed=5, options=replace(options, height=64)),
+        replace(request_, seed=6, prompt="", negative_prompt="a blue star"),
+    ]
+    (alone,) = sample(model, [request_], settings)
+    together = sample(model, [*others, request_, request_], settings)
+    assert torch.equal(alone.media, together[3].media)
+    assert torch.equal(alone.media, together[4].media)
+    assert [tuple(item.media.shape) for item in together[:2]] == [(3, 32, 48), (3, 64, 48)]
+    for one, item in zip(others, together, strict=False):
+        assert torch.equal(sample(model, [one], settings)[0].media, item.media)
+    assert len({media_sha256(item.media) for item in together}) == 4
+
+
+def test_samples_depend_on_seed_prompt_and_size(model, request_, settings):
+    changed = [
+        request_,
+        replace(request_, seed=4),
+        replace(request_, prompt="a blue star"),
+        replace(request_, negative_prompt="a blue star"),
+    ]
+    hashes = [media_sha256(item.media) for item in sample(model, changed, settings)]
+    assert len(set(hashes)) == 4
+    assert hashes == [media_sha256(item.media) for item in sample(model, changed, settings)]
+
+
+def test_noise_depends_on_seed_and_size_alone(model, request_):
+    first = noise_tokens(model, request_).tokens
+    torch.manual_seed(9)
+    assert torch.equal(first, noise_tokens(model, replace(request_, prompt="x")).tokens)
+    assert not torch.equal(first, noise_tokens(model, replace(request_, seed=4)).tokens)
+
+
+def test_scale_one_is_the_conditional_velocity(flow):
+    conditional, evaluations = flow(scale=1.0)
+    assert evaluations == 1
+    torch.testing.assert_close(flow(scale=1.0 + 1e-6)[0], conditional, atol=1e-4, rtol=0)
+
+
+def test_guidance_is_a_line_through_both_velocities(flow, request_):
+    conditional, _ = flow(scale=1.0)
+    unconditional, _ = flow(replace(request_, prompt=request_.negative_prompt), scale=1.0)
+    guided, evaluations = flow(scale=3.0)
+    assert evaluations == 2
+    expected = unconditional + 3 * (conditional - unconditional)
+    torch.testing.assert_close(guided, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_negative_prompt_equal_to_the_prompt_cancels_guidance(flow, request_):
+    same = replace(request_, negative_prompt=request_.prompt)
+    torch.testing.assert_close(flow(same, scale=5.0)[0], flow(scale=1.0)[0], atol=1e-4, rtol=1e-4)
+
+
+def test_guidance_acts_within_its_interval_only(flow):
+    conditional, _ = flow(scale=1.0)
+    outside, evaluations = flow(scale=3.0, interval=(0.5, 1.0))
+    assert torch.equal(outside, conditional)
+    assert evaluations == 1
+    assert not torch.equal(flow(scale=3.0, interval=(0.0, 0.5))[0], conditional)
+
+
+def test_guidance_acts_on_its_channels_only(flow, model, request_):
+    shape = sampling.latent_shape(model, request_.options)
+    mask = channel_mask(model.modality.tokenizer, shape, 3).flatten()
+    conditional, everywhere = flow(scale=1.0)[0], flow(scale=3.0)[0]
+    some = flow(scale=3.0, channels=3)[0]
+    assert torch.equal(some[mask], everywhere[mask])
+    torch.testing.assert_close(some[~mask], conditional[~mask], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(everywhere[~mask], conditional[~mask], atol=1e-2)
+    assert torch.equal(flow(scale=3.0, channels=4)[0], everywhere)
+    with pytest.raises(LuminaError, match=r"guidance\.channels=5 is more than the 4"):
+        flow(scale=3.0, channels=5)
+
+
+def test_evaluations_are_counted_per_sample(model, request_, settings):
+    def evaluations(solver, **guidance):
+        changed = replace(
+            settings,
+            solver=replace(settings.solver, name=solver),
+            guidance=replace(settings.guidance, **guidance),
+        )
+        return [item.network_evaluations for item in sample(model, [request_] * 2, changed)]
+
+    assert evaluations("euler") == [6, 6]
+    assert evaluations("heun", scale=1.0) == [6, 6]
+    assert evaluations("euler", interval=(0.5, 1.0)) == [4, 4]  # steps start at 0, 1/3 and 2/3
+    adaptive = evaluations("dopri5", scale=1.0)
+    assert adaptive[0] == adaptive[1] > 6
+
+
+def test_on_step_counts_and_cancels(model, request_, settings):
+    class CancelledError(Exception):
+        pass
+
+    seen = []
+
+    def on_step(step, total):
+        seen.append((step, total))
+        if len(seen) == 5:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        sample(model, [request_] * 2, settings, on_step=on_step)
+    assert seen == [(1, 3), (2, 3), (3, 3), (1, 3), (2, 3)]
+
+
+def test_media_may_be_worked_on(model, request_, settings):
+    media = sample(model, [request_], settings)[0].media
+    assert media.dtype == torch.uint8
+    assert not media.is_inference()
+    media += 1
+
+
+def test_media_sha256_tells_type_and_shape_apart():
+    zeros = torch.zeros(2, 3, dtype=torch.uint8)
+    variants = [zeros, zeros.T, zeros.to(torch.int8), zeros + 1]
+    assert len({media_sha256(item) for item in variants}) == 4
+    assert media_sha256(zeros) == media_sha256(torch.zeros(3, 2, dtype=torch.uint8).T)

@@ -1,0 +1,338 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lumina_core import LuminaError, train
+from lumina_core import checkpoint as checkpoints
+from lumina_core.cli import main
+from lumina_core.config import compose_sampling, compose_train
+from lumina_core.data.synthetic import CaptionedSample, draw_sample
+from lumina_core.runtime import seeded
+from lumina_core.sampling import Request, sample
+from lumina_core.sequence import TokenSample, layout
+from lumina_core.training_log import MetricsLog, stop_on_signal
+
+SIGNAL_WAIT_SECONDS = 120  # for a machine that does other things
+
+
+@pytest.fixture
+def run(tiny_training, tmp_path):
+    config = compose_train(tiny_training(tmp_path / "out"))
+    return train.start(config), config
+
+
+def losses(out):
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    return {entry["step"]: entry["loss"] for entry in map(json.loads, lines)}
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+def refusal(capsys, words):
+    capsys.readouterr()
+    assert main(["train", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_loss_falls_on_a_few_samples(run):
+    state, config = run
+    samples = [draw_sample("image", state.model.modality, seeded(n)) for n in range(2)]
+    optimizer = torch.optim.AdamW(state.networks.parameters(), lr=3e-3)
+
+    def loss():
+        return train.training_loss(state.model, samples, config.time, 0.0, seeded(0)).mean()
+
+    before = loss().item()
+    for _ in range(60):
+        loss().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert loss().item() < 0.6 * before
+
+
+def test_loss_depends_on_its_generator_alone(run):
+    state, config = run
+    samples = [draw_sample("image", state.model.modality, seeded(n)) for n in range(2)]
+
+    def loss(seed):
+        return train.training_loss(state.model, samples, config.time, 0.5, seeded(seed))
+
+    torch.manual_seed(1)
+    first = loss(0)
+    torch.manual_seed(2)
+    assert torch.equal(first, loss(0))
+    assert not torch.equal(first, loss(1))
+
+
+def test_full_caption_dropout_trains_without_captions(run):
+    state, config = run
+    sample_ = draw_sample("image", state.model.modality, seeded(0))
+    other = type(sample_)(sample_.tokens, "a star")
+
+    def loss(item, dropout):
+        return train.training_loss(state.model, [item], config.time, dropout, seeded(0))
+
+    for block in state.model.backbone.blocks:  # a fresh model predicts 0 whatever the text
+        torch.nn.init.normal_(block.modulation.weight)
+    torch.nn.init.normal_(state.model.backbone.outputs["image"].weight)
+    torch.nn.init.normal_(state.model.backbone.pooled_linear.weight)
+    assert torch.equal(loss(sample_, 1.0), loss(other, 1.0))
+    assert not torch.equal(loss(sample_, 0.0), loss(other, 0.0))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resumed_run_equals_an_uninterrupted_one(tiny_training, tmp_path, optimizer):
+    more = [
+        f"optimizer={optimizer}",
+        "max_steps=6",
+        "caption_dropout=0.5",
+        "optimizer.warmup_steps=2",
+    ]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["train", *tiny_training(whole, *more)]) == 0
+    assert main(["train", *tiny_training(parts, *more, "save_every=3")]) == 0
+    shutil.rmtree(parts / "checkpoints" / "step-0000006")  # as if killed before the end
+    assert losses(parts).keys() == set(range(1, 7))
+    assert main(["train", *tiny_training(parts, *more, "resume=true")]) == 0
+    assert losses(whole) == losses(parts)
+    assert len((parts / "metrics.jsonl").read_text().splitlines()) == 6
+    name = "checkpoints/step-0000006"
+    first, second = (
+        load_file(whole / name / "training.safetensors"),
+        load_file(parts / name / "training.safetensors"),
+    )
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    stored, wanted = (checkpoints.read_manifest(out / name) for out in (parts, whole))
+    assert stored == wanted
+
+
+def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd):
+    out = tmp_path / "out"
+    more = ["sample_every=2", "save_every=1", "max_steps=4", "log_every=2"]
+    assert main(["train", *tiny_training(out, *more)]) == 0
+    captured = capfd.readouterr()
+    newest = out / "checkpoints" / "step-0000004"
+    assert json.loads(captured.out) == {"checkpoint": str(newest), "step": 4}
+    assert captured.err == ""  # no bars and no advice of the libraries
+    assert [path.name for path in train.finished_checkpoints(out)] == [
+        f"step-000000{n}" for n in range(1, 5)
+    ]
+    kept = [path.parent.name[-1] for path in sorted(out.glob("checkpoints/*/training.safetensors"))]
+    assert kept == ["3", "4"]
+    for folder in train.finished_checkpoints(out):
+        checkpoints.verify(folder, checkpoints.read_manifest(folder))
+    assert sorted(path.name for path in (out / "samples").iterdir()) == [
+        "step-0000002.png",
+        "step-0000004.png",
+    ]
+    entries = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == [2, 4]
+    assert entries[0].keys() == {
+        *("step", "loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds")
+    }
+
+
+def test_an_existing_folder_is_kept(tiny_training, tmp_path, capsys):
+    out = tmp_path / "out"
+    mine = ["notes.txt", "samples/mine.png", "checkpoints/mine/a.txt"]
+    for name in mine:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+    assert "exists already" in refusal(capsys, tiny_training(out))
+    assert "no checkpoint to resume from" in refusal(capsys, tiny_training(out, "resume=true"))
+    words = tiny_training(out, "max_steps=1", "sample_every=1", "overwrite=true")
+    assert main(["train", *words]) == 0
+    before = files_below(out)
+    assert "shorter than one sample" in refusal(capsys, [*words, "token_budget=20"])
+    assert files_below(out) == before  # a mistaken request deletes nothing
+    assert main(["train", *words, "seed=3"]) == 0
+    assert [(out / name).read_text() for name in mine] == ["mine"] * 3
+    assert len(train.finished_checkpoints(out)) == 1
+    assert checkpoints.read_manifest(train.finished_checkpoints(out)[0])["training"]["seed"] == 3
+
+
+def test_resume_refuses_another_architecture(
+    tiny_training, tiny_checkpoint, tiny_vae, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    shutil.copytree(tiny_checkpoint, out / "checkpoints" / tiny_checkpoint.name)
+    words = tiny_training(out, "resume=true", "max_steps=4")
+    assert "backbone.depth=1, this run has 2" in refusal(capsys, [*words, "backbone.depth=2"])
+    assert "text_encoder.max_tokens=32" in refusal(capsys, [*words, "text_encoder.max_tokens=9"])
+    assert "does not fit this run" in refusal(capsys, [*words, "text_encoder.depth=2"])
+    vae = tmp_path / "vae"
+    shutil.copytree(tiny_vae, vae)
+    config = json.loads((vae / "config.json").read_text())
+    (vae / "config.json").write_text(json.dumps(config | {"latents_mean": [9.0] * 4}))
+    assert "another autoencoder" in refusal(capsys, [*words, f"modality.vae={vae}"])
+    assert main(["train", *words]) == 0
+
+
+def test_resume_takes_no_damaged_or_unfinished_checkpoint(
+    tiny_training, tiny_checkpoint, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    folder = out / "checkpoints" / tiny_checkpoint.name
+    shutil.copytree(tiny_checkpoint, folder)
+    unfinished = [".lumina-0123", "step-0000009"]
+    for name in unfinished:  # what a process killed while saving may leave
+        shutil.copytree(tiny_checkpoint, out / "checkpoints" / name)
+        (out / "checkpoints" / name / "lumina.json").unlink()
+    words = tiny_training(out, "resume=true", "max_steps=4")
+    assert main(["train", *words]) == 0
+    assert not (out / "checkpoints" / ".lumina-0123").exists()
+    state = out / "checkpoints" / "step-0000004" / "training.safetensors"
+    state.write_bytes(state.read_bytes()[:-1] + b"?")
+    assert "is damaged" in refusal(capsys, words)
+    state.unlink()
+    assert "does not fit this run" in refusal(capsys, words)
+
+
+def test_a_failed_save_leaves_the_checkpoints_before(tiny_training, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert main(["train", *tiny_training(out)]) == 0
+    before = files_below(out / "checkpoints")
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "_write_manifest", fail)
+    words = tiny_training(out, "resume=true", "max_steps=5")
+    assert main(["train", *words]) == 130
+    assert files_below(out / "checkpoints") == before
+    monkeypatch.undo()
+    assert main(["train", *words]) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_only_sets_a_flag(number):
+    before = signal.getsignal(number)
+    with stop_on_signal() as is_stopped:
+        assert not is_stopped()
+        for _ in range(2):
+            signal.raise_signal(number)
+            assert is_stopped()
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_saves_and_exits(tiny_training, tmp_path):
+    out = tmp_path / "out"
+    words = tiny_training(out, "max_steps=100000", "save_every=0")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lumina_core", "train", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    for _ in range(SIGNAL_WAIT_SECONDS * 10):
+        if (out / "metrics.jsonl").exists() and len(losses(out)) > 2:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=SIGNAL_WAIT_SECONDS)
+    assert (process.returncode, stderr) == (130, "")
+    (folder,) = train.finished_checkpoints(out)
+    step = json.loads(stdout)["step"]
+    assert checkpoints.read_manifest(folder)["training"]["step"] == step == max(losses(out))
+    assert os.listdir(out / "checkpoints") == [folder.name]
+    assert main(["train", *words, "resume=true", f"max_steps={step + 1}"]) == 0
+    assert max(losses(out)) == step + 1
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tiny_training, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert "is a file" in refusal(capsys, tiny_training(tmp_path / "file"))
+    assert "cannot be written" in refusal(capsys, tiny_training(tmp_path / "file" / "below"))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("token_budget=50", "token_budget=50 is shorter than one sample of 110 positions"),
+        ("dtype=bfloat16", "trains in float32"),
+        ("save_dtype=float8", "dtype='float8' is unknown"),
+        ("modality.vae=/nowhere", "no autoencoder in /nowhere"),
+        ("text_encoder.path=/nowhere", "no text encoder in /nowhere"),
+        ("optimizer.clip_norm=0", "optimizer.clip_norm=0"),
+        ("max_steps=0", "max_steps is 0"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(tiny_training, tmp_path, capsys, word, message):
+    assert message in refusal(capsys, tiny_training(tmp_path / "out", word))
+    assert not (tmp_path / "out").exists()
+
+
+def test_divergence_is_reported_and_not_saved(tiny_training, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "training_loss", lambda *_: torch.tensor([torch.nan]))
+    assert "the training diverged" in refusal(capsys, tiny_training(tmp_path / "out"))
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_saving_leaves_the_networks_as_they_are(run, tmp_path):
+    state, config = run
+    config = type(config)(**{**vars(config), "save_dtype": "bfloat16"})
+    before = {key: value.clone() for key, value in state.networks.state_dict().items()}
+    average = {key: value.clone() for key, value in state.average.state_dict().items()}
+    modes = [module.training for module in state.networks.modules()]
+    folder = train.save_checkpoint(state, config)
+    assert modes == [module.training for module in state.networks.modules()]
+    for module, saved in ((state.networks, before), (state.average, average)):
+        for key, value in module.state_dict().items():
+            assert value.dtype == torch.float32
+            assert torch.equal(value, saved[key])
+    for name in ("backbone", "text_encoder/model", "vae/image/diffusion_pytorch_model"):
+        weights = load_file(folder / f"{name}.safetensors")
+        assert {value.dtype for value in weights.values()} == {torch.bfloat16}
+    state_ = load_file(folder / "training.safetensors")
+    assert torch.bfloat16 not in {value.dtype for value in state_.values()}
+
+
+def test_sampling_never_spoils_training(run):
+    state, config = run
+    model = train.averaged(state)
+    options = type(config.options)(**{**vars(config.options), "height": 48, "width": 64})
+    layout.cache_clear()  # the sizes are new to the process
+    sample(model, [Request("a star", "", 0, options)], compose_sampling("image"))
+    picture = torch.zeros(3, 48, 64, dtype=torch.uint8)
+    latent = model.modality.vae.encode(picture)
+    grid = model.modality.tokenizer.grid(tuple(latent.shape))
+    tokens = TokenSample("image", grid, model.modality.tokenizer.tokenize(latent))
+    item = CaptionedSample(tokens, "a star")
+    train.training_loss(state.model, [item], config.time, 0.0, seeded(0)).sum().backward()
+
+
+def test_words_that_look_alike_are_warned_of(run, capsys, monkeypatch):
+    state, config = run
+    train.warn_if_words_look_alike(state, config)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(train, "one_word_cosine", lambda *_: 0.99)
+    train.warn_if_words_look_alike(state, config)
+    err = capsys.readouterr().err
+    assert err.startswith("warning: captions that differ in one word")
+    assert err.count("\n") == 1
+
+
+def test_log_drops_what_came_after_a_step(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
+    log = MetricsLog(path, 2)
+    log.write({"step": 3, "loss": 0.5})
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
+    with pytest.raises(LuminaError, match="cannot be written"):
+        MetricsLog(path / "below", 0)
