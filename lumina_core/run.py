@@ -269,7 +269,7 @@ def run_command(config: "RunConfig") -> int:
                 path = _write_numbered(item, folder)
             else:
                 item.save(path, overwrite=config.overwrite)
-            evaluations += item.network_evaluations
+            evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
             previews.append(decoder.preview(item.media))
             files.append(_file_record(path, item))
             if not config.json:
