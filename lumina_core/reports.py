@@ -16,7 +16,7 @@ FAULTS = ("broken", "incompatible", "duplicate")
 FIELDS = ("name", "package", "version", "status", "summary", "error")
 _PACKAGES = (
     *("torch", "numpy", "einops", "pluggy", "hydra-core", "omegaconf", "safetensors"),
-    *("transformers", "tokenizers", "diffusers", "torchdiffeq", "pillow", "av", "soundfile"),
+    *("transformers", "tokenizers", "diffusers", "torchdiffeq", "pillow"),
 )
 
 
