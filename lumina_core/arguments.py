@@ -5,11 +5,13 @@ else is the prompt, so that a prompt needs no quoting beyond the shell's. A sing
 like an override with a misspelt key is refused instead of being painted.
 """
 
+import os.path
 import re
 from typing import NamedTuple
 
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.keys import (
+    PATH_KEYS,
     PROMPT_KEYS,
     closest,
     command_keys,
@@ -46,7 +48,7 @@ class Overrides(NamedTuple):
     options: dict[str, str]
     """Key below `modality` to value."""
     values: dict[str, str]
-    """Dotted key of the core to value."""
+    """Dotted key of the core to value; a path that is `null` is left out, ~ is expanded."""
 
 
 def parse(words: list[str], names: list[str]) -> Arguments:
@@ -97,7 +99,8 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
     """Sort the overrides of a command; the last one of a key wins.
 
     Raises:
-        LuminaError: an unknown key or choice, a whole block, or what a checkpoint fixes.
+        LuminaError: an unknown key or choice, a whole block, an empty path, or what a checkpoint
+            fixes.
     """
     words = Overrides([], {}, {}, {})
     names = [key.name for key in command_keys(command)]
@@ -119,11 +122,21 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
         elif key in blocks:
             members = ", ".join(name for name in names if name.startswith(f"{key}."))
             raise LuminaError(f"{key!r} is a block of keys. Set one of them: {members}")
+        elif key in PATH_KEYS and key in names:
+            _set_path(words.values, key, value)
         elif key in names:
             words.values[key] = value
         else:
             raise LuminaError(f"unknown key {key!r}.{suggestion(key, names)}")
     return words
+
+
+def _set_path(values: dict[str, str], key: str, text: str) -> None:
+    if not text:
+        raise LuminaError(f"{key} is empty. Give a path, or leave it out: {key}=null")
+    values.pop(key, None)
+    if text != "null":
+        values[key] = os.path.expanduser(text)
 
 
 def _checked_choice(group: str, choice: str) -> str:

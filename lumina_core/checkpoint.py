@@ -10,7 +10,6 @@ The manifest is written last, so a folder without it is unfinished; it holds a h
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -27,12 +26,11 @@ from lumina_core import __version__, host
 from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_folder
+from lumina_core.manifest import FORMAT_VERSION, MANIFEST, read_manifest, sealed
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers
 from lumina_core.text import TextEncoder, load_text_encoder
 
-FORMAT_VERSION = 1
-MANIFEST = "lumina.json"
 BACKBONE = "backbone.safetensors"
 TRAINING = "training.safetensors"
 TEXT_ENCODER = "text_encoder"
@@ -40,9 +38,6 @@ VAE = "vae"
 NUM_KEPT_STATES = 2  # newest checkpoints of a run that keep their training state
 CHUNK_BYTES = 1 << 20
 MAX_REASON = 300  # characters of a library's error message
-UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
-KEYS = {"format", "modalities", "backbone", "text_encoder", "sampling", "training", "files"}
-OPTIONAL_KEYS = {"lumina_core", "sha256"}  # the first development checkpoints had no sha256
 
 
 @dataclass(frozen=True)
@@ -142,16 +137,14 @@ def _cast_weights(folder: Path, dtype: torch.dtype) -> None:
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Hash every file of the folder, and the manifest itself with UNSEALED for its own hash."""
+    """Hash every file of the folder, and seal the manifest."""
     hashes = {
         path.relative_to(folder).as_posix(): _sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    content = {**manifest, "files": hashes, "sha256": UNSEALED}
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    seal = hashlib.sha256(text.encode()).hexdigest()
-    (folder / MANIFEST).write_text(text.replace(UNSEALED, seal), encoding="utf-8")
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    (folder / MANIFEST).write_text(sealed(content | {"files": hashes}), encoding="utf-8")
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -173,40 +166,6 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint folder, its format checked.
-
-    Raises:
-        LuminaError: no checkpoint, a broken one, or one of a newer version.
-    """
-    path = folder / MANIFEST
-    try:
-        raw = path.read_bytes()
-        manifest = json.loads(raw)
-    except OSError as error:
-        raise LuminaError(
-            f"no checkpoint in {folder}: {MANIFEST} is missing; give checkpoint=FOLDER"
-        ) from error
-    except ValueError as error:
-        raise LuminaError(f"{path} is broken: {error}") from error
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT_VERSION:
-        raise LuminaError(
-            f"{folder} has checkpoint format {found}, this version reads {FORMAT_VERSION}; "
-            "upgrade lumina-core"
-        )
-    seal = manifest.get("sha256", "")
-    is_whole = KEYS <= manifest.keys() <= KEYS | OPTIONAL_KEYS
-    is_sealed = _sha256_of_unsealed(raw, seal) == seal if "sha256" in manifest else True
-    if not (is_whole and is_sealed):
-        raise LuminaError(f"{path} is damaged or was edited; copy the checkpoint again")
-    return manifest
-
-
-def _sha256_of_unsealed(raw: bytes, seal: Any) -> str:
-    return hashlib.sha256(raw.replace(str(seal).encode(), UNSEALED.encode(), 1)).hexdigest()
-
-
 def manifest_sha256(folder: Path) -> str:
     """Hash of the manifest, and through it of the whole checkpoint."""
     return _sha256(folder / MANIFEST)
@@ -216,8 +175,12 @@ def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Compare every file with its hash.
 
     Raises:
-        LuminaError: a file is missing or was changed.
+        LuminaError: a file is missing, was changed, or stands there without being listed.
     """
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name not in manifest["files"] and name not in (MANIFEST, TRAINING):
+            raise LuminaError(f"{path} is no part of the checkpoint; move it to another place")
     for name, expected in manifest["files"].items():
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts:

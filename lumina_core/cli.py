@@ -198,7 +198,7 @@ def _contents(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
     if path.is_dir():
-        from lumina_core.layers import read_manifest
+        from lumina_core.manifest import read_manifest
 
         return reports.checkpoint_summary(read_manifest(path))
     from lumina_core.run import read_request

@@ -42,6 +42,7 @@ _HOMES = {
 }
 """Records beside their readers, imported once a composition is right: some of them bring torch."""
 
+MAX_SAMPLES = 10_000  # of one request; their names are made before the first is computed
 NUM_SEEDS = 2**63  # torch generators take a seed below this
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class RunConfig:
     json: bool
     device: str
     dtype: str
+    token_budget: int
     solver: SolverConfig
     guidance: GuidanceConfig
     rope_scaling: RopeScaling
@@ -81,7 +83,12 @@ class RunConfig:
             )
         for text in (self.prompt, self.negative_prompt):
             _check_unicode(text)
-        _check_at_least(self, 1, "num_samples", "proportional_attention")
+        _check_at_least(self, 1, "num_samples", "token_budget")
+        _check_at_least(self, 2, "proportional_attention")
+        if self.num_samples > MAX_SAMPLES:
+            raise LuminaError(
+                f"num_samples is {self.num_samples}; set at most {MAX_SAMPLES} per command."
+            )
         _check_seed(self.seed, self.num_samples)
 
 
@@ -108,7 +115,8 @@ class EvaluateConfig:
     proportional_attention: int | None
 
     def __post_init__(self) -> None:
-        _check_at_least(self, 1, "num_prompts", "token_budget", "proportional_attention")
+        _check_at_least(self, 1, "num_prompts", "token_budget")
+        _check_at_least(self, 2, "proportional_attention")
         _check_seed(self.seed, self.num_prompts)
 
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from lumina_core.checkpoint import Model
 from lumina_core.contact_sheet import save_contact_sheet
-from lumina_core.data.synthetic import world_of
+from lumina_core.data.synthetic import refuse_varied_options, world_of
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.modality import World
-from lumina_core.run import load_model
+from lumina_core.run import describe, load_model
 from lumina_core.runtime import derived_seed, progress, seeded
-from lumina_core.sampling import Request, Sampling, latent_shape, sample
+from lumina_core.sampling import Request, Sampling, batches, sample_batch, sampling_of
 
 if TYPE_CHECKING:
     from lumina_core.config import EvaluateConfig
@@ -83,7 +83,7 @@ def cases(world: World, split: str, options: Any, count: int, seed: int) -> list
 
 
 def judge(
-    model: Model, found: list[Case], sampling: Sampling, folder: Path, *, token_budget: int
+    model: Model, found: list[Case], sampling: Sampling, folder: Path, *, dtype: str
 ) -> Iterator[Verdict]:
     """Generate, write and judge each case as its file is read back.
 
@@ -92,32 +92,16 @@ def judge(
         found: what to generate.
         sampling: solver and guidance.
         folder: where the files go.
-        token_budget: positions generated at once; at least one case, whatever its length.
+        dtype: of the backbone, for the request inside the files.
     """
     decoder, world = model.modality.decoder, world_of(model.modality)
-    for group in _within_budget(model, found, token_budget):
-        made = sample(model, [case.request for case in group], sampling)
-        for case, item in zip(group, made, strict=True):
+    remaining = iter(found)
+    for batch in batches(model, [case.request for case in found], sampling):
+        for item in sample_batch(model, batch, sampling):
+            case = next(remaining)
             path = folder / f"{case.number:05d}{decoder.suffixes[0]}"
-            about = {"prompt": case.request.prompt, "seed": case.request.seed}
-            decoder.write(item.media, path, about)
+            decoder.write(item.media, path, describe(model, case.request, sampling, dtype))
             yield Verdict(case, world.judge(decoder.read(path), case.request.prompt), path)
-
-
-def _within_budget(model: Model, found: list[Case], token_budget: int) -> Iterator[list[Case]]:
-    """Cases in their order, as many at once as the budget holds."""
-    group: list[Case] = []
-    total = 0
-    for case in found:
-        grid = model.modality.tokenizer.grid(latent_shape(model, case.request.options))
-        length = grid.num_positions(model.backbone.config.separators)
-        if group and total + length > token_budget:
-            yield group
-            group, total = [], 0
-        group.append(case)
-        total += length
-    if group:
-        yield group
 
 
 def summarise(verdicts: list[Verdict]) -> dict[str, Any]:
@@ -142,6 +126,7 @@ def evaluate(
     model: Model, config: "EvaluateConfig", sampling: Sampling
 ) -> dict[str, dict[str, Any]]:
     """Accuracy per split; keeps files and sheets where `out` says so."""
+    refuse_varied_options(config.modality, config.options, world_of(model.modality))
     world = world_of(model.modality)
     splits = config.splits or world.splits
     for split in splits:
@@ -154,7 +139,7 @@ def evaluate(
     with _output_folder(config) as folder:
         for split in splits:
             found = cases(world, split, config.options, config.num_prompts, config.seed)
-            judged = judge(model, found, sampling, folder / split, token_budget=config.token_budget)
+            judged = judge(model, found, sampling, folder / split, dtype=config.dtype)
             verdicts = list(_with_bar(judged, len(found), split))
             results[split] = summarise(verdicts)
             if config.out is not None:
@@ -190,9 +175,7 @@ def _save_failures(model: Model, verdicts: list[Verdict], path: Path) -> None:
 def evaluate_command(config: "EvaluateConfig") -> int:
     """Run `evaluate` and print a table or JSON."""
     model = load_model(config)
-    sampling = Sampling(
-        config.solver, config.guidance, config.rope_scaling, config.proportional_attention
-    )
+    sampling = sampling_of(config)
     splits = evaluate(model, config, sampling)
     result = {
         "modality": config.modality,

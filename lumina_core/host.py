@@ -23,13 +23,9 @@ from lumina_core.errors import LuminaError, nearest
 from lumina_core.modality import PLUGIN_API, ModalitySpec
 
 GROUP = "lumina_core.modalities"
-KNOWN_PACKAGES = {
-    "image": "lumina-image",
-    "video": "lumina-video",
-    "multiview": "lumina-multiview",
-    "audio": "lumina-audio",
-}
-"""Only for the hint in a message; nothing else depends on these names."""
+INSTALL_IMAGE = "python -m pip install ./plugins/lumina-image (in a checkout of the project)"
+PLANNED = ("video", "multiview", "audio")
+"""Names that people will try, only for the hint in a message; nothing else depends on them."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PATH = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
@@ -180,22 +176,32 @@ def demo_folder(name: str) -> Path | None:
 
 
 def _describe(point: metadata.EntryPoint) -> Plugin:
-    about: Any = point.dist.metadata if point.dist else {}
+    package, version, summary, error = "unknown package", "?", "", None
+    try:
+        about: Any = point.dist.metadata if point.dist else {}
+        package, version = about.get("Name", package), about.get("Version", version)
+        summary = " ".join(about.get("Summary", "").split())
+    except Exception as fault:  # whatever a parser says of a file that anybody wrote
+        error = f"the metadata of its package cannot be read ({_one_line(fault)})"
     plugin = Plugin(
         name=point.name,
-        package=about.get("Name", "unknown package"),
-        version=about.get("Version", "?"),
-        status="found",
-        summary=about.get("Summary", ""),
-        error=None,
+        package=package,
+        version=version,
+        status="broken" if error else "found",
+        summary=summary,
+        error=error,
         value=point.value,
     )
+    return _with_switches(plugin)
+
+
+def _with_switches(plugin: Plugin) -> Plugin:
     names = {plugin.name, plugin.package}
     if names & _listed("LUMINA_BLOCK"):
-        error = "it stands in LUMINA_BLOCK"
+        error = "it stands in LUMINA_BLOCK; to use it, unset LUMINA_BLOCK"
         return dataclasses.replace(plugin, status="blocked", error=error)
     if "LUMINA_ONLY" in os.environ and not names & _listed("LUMINA_ONLY"):
-        error = "LUMINA_ONLY is set and does not name it"
+        error = "LUMINA_ONLY is set and does not name it; to use it, unset LUMINA_ONLY"
         return dataclasses.replace(plugin, status="blocked", error=error)
     return plugin
 
@@ -213,6 +219,8 @@ def _with_state(plugin: Plugin, owners: list[str]) -> Plugin:
     if not _NAME.fullmatch(plugin.name):
         error = "the name of a modality is made of lower-case letters, digits and underscores"
         return dataclasses.replace(plugin, status="broken", error=error)
+    if plugin.error is not None:
+        return plugin
     if _key(plugin) in _FAILURES:
         return _FAILURES[_key(plugin)]
     if _key(plugin) in _SPECS:
@@ -290,7 +298,10 @@ def _resolve(name: str, path: str) -> Any:
 
 def _data_folder(name: str, folder: str) -> Path | None:
     top_package = find(name).value.partition(":")[0].partition(".")[0]
-    spec = find_spec(top_package)  # of a top-level name: imports nothing
+    try:
+        spec = find_spec(top_package)  # of a top-level name: imports nothing
+    except (ImportError, ValueError) as error:
+        raise LuminaError(f"{find(name).title} has no package {top_package!r}.") from error
     locations = (spec.submodule_search_locations if spec else None) or []
     return next((path for at in locations if (path := Path(at, folder)).is_dir()), None)
 
@@ -305,16 +316,14 @@ def _refusal(plugin: Plugin) -> str:
 def _absence(name: str, names: list[str]) -> str:
     present = f"installed: {', '.join(names)}" if names else "no modality is"
     text = f"Modality {name!r} is not installed ({present})."
-    if name in KNOWN_PACKAGES:
-        return f"{text} Install it: pip install {KNOWN_PACKAGES[name]}"
-    if hint := nearest(name, [*names, *KNOWN_PACKAGES]):
-        missing = "".join(
-            f" Install it: pip install {package}"
-            for known, package in KNOWN_PACKAGES.items()
-            if repr(known) in hint and known not in names
-        )
-        return text + hint + missing
-    return text if names else f"{text} Install one: pip install {KNOWN_PACKAGES['image']}"
+    if name in PLANNED:
+        return f"{text} This version of Lumina does not have it yet."
+    if name == "image":
+        return f"{text} Install it: {INSTALL_IMAGE}"
+    if hint := nearest(name, [*names, "image"]):
+        is_missing = "'image'" in hint and "image" not in names
+        return text + hint + f" Install it: {INSTALL_IMAGE}" * is_missing
+    return text if names else f"{text} Install one: {INSTALL_IMAGE}"
 
 
 def _key(plugin: Plugin) -> tuple[str, str, str]:

@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from lumina_core.errors import LuminaError
+
 CONFIG_NAMES = {
     "run": "run",
     "infer": "run",
@@ -20,8 +22,14 @@ CONFIG_NAMES = {
 """Which file in conf/ holds the keys of a command."""
 
 PROMPT_KEYS = ("prompt", "negative_prompt")
-RAW_KEYS = (*PROMPT_KEYS, "out", "checkpoint", "repeat", "text_encoder.path")
+PATH_KEYS = ("out", "checkpoint", "repeat", "text_encoder.path")
+"""`null` is what all of them are when they are not given."""
+
+RAW_KEYS = (*PROMPT_KEYS, *PATH_KEYS)
 """Their values are taken letter by letter, so that no prompt or path needs quoting."""
+
+NAME_LIST_KEYS = ("splits",)
+"""Lists of names; one name needs no brackets."""
 
 RECOMMENDATION_BLOCKS = ("sampling", "training")
 """Blocks of a modality's YAML that recommend values for the core; the rest are its options."""
@@ -57,10 +65,17 @@ def read_keys(path: Path, prefix: str = "") -> list[Key]:
     Args:
         path: the file.
         prefix: stands before each name, with its dot.
+
+    Raises:
+        LuminaError: the file cannot be read, or is not UTF-8.
     """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise LuminaError(f"{path} cannot be read: {error}. Reinstall its package.") from error
     keys: list[Key] = []
     parents: list[tuple[int, str]] = []  # indent and name of the blocks we are in
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         match = _LINE.fullmatch(line.rstrip())
         if match is None:
             continue

@@ -3,13 +3,13 @@
 Hydra is used for two things: composing the core's YAML with its groups, and the grammar of values.
 Layers are merged as plain dictionaries, later ones win: core YAML < the modality's YAML < the
 checkpoint's recommendation < a request that is repeated < a group chosen by name < a value. A
-group file holds only what choosing it decides, so a recommended `solver.shift` survives
-`solver=midpoint`.
+group brings every key of its file and resets what was recommended for these: all of `time`,
+`guidance` and `optimizer`. The files of `solver` hold only its name and number of steps, so a
+recommended `solver.shift` survives `solver=midpoint`.
 
 Prompts and paths never meet Hydra's grammar nor OmegaConf: they are taken letter by letter.
 """
 
-import json
 import threading
 from collections.abc import Mapping
 from dataclasses import fields
@@ -22,13 +22,13 @@ from lumina_core.errors import LuminaError
 from lumina_core.help import modality_yaml
 from lumina_core.keys import (
     CONFIG_NAMES,
+    NAME_LIST_KEYS,
     RAW_KEYS,
     RECOMMENDATION_BLOCKS,
     conf_root,
     suggestion,
 )
-
-MANIFEST = "lumina.json"
+from lumina_core.manifest import MANIFEST, is_deeply_nested, read_manifest
 
 _REPEATED = (
     *("prompt", "negative_prompt", "seed", "dtype"),
@@ -62,11 +62,13 @@ def merge_layers(
         values = _overlay(values, advice["training"], f"{source}, training")
     if request:
         values = _overlay(values, {key: request[key] for key in _REPEATED if key in request})
-        options |= request.get("options", {})
+        options |= _repeated_options(name, request)
     for group, choice in words.choices.items():
         values = _overlay(values, {group: _read_yaml(conf_root() / group / f"{choice}.yaml")})
     for key, text in words.values.items():
         value = text if key in RAW_KEYS else _parse(key, text)
+        if key in NAME_LIST_KEYS and isinstance(value, str):
+            value = [value]
         values = _overlay(values, _nested(key, value))
     return values, _with_options(name, options, words, command)
 
@@ -90,37 +92,46 @@ def _with_checkpoint(
     folder = words.values.get("checkpoint") or host.demo_folder(name)
     if folder is None:
         return values, options
-    manifest = read_manifest(Path(folder).expanduser())
+    manifest = read_manifest(Path(folder))
     if name not in manifest["modalities"]:
         known = ", ".join(manifest["modalities"])
         raise LuminaError(f"the checkpoint {folder} was trained on {known}, not on {name}.")
-    stored = manifest["modalities"][name].get("options", {})
+    stored = manifest["modalities"][name]["options"]
     fixed = {key: stored[key] for key in _architecture(name) if key in stored}
-    values = _overlay(values, manifest.get("sampling", {}), f"{folder}/{MANIFEST}, sampling")
-    return values | {"checkpoint": str(Path(folder).expanduser())}, options | fixed
+    values = _overlay(values, manifest["sampling"], f"{folder}/{MANIFEST}, sampling")
+    return values | {"checkpoint": str(folder)}, options | fixed
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The lumina.json of a checkpoint folder.
+def check_request(path: Path, request: Any) -> dict[str, Any]:
+    """A request that a file carries, refused unless it is the kind of thing that `run` wrote.
 
     Raises:
-        LuminaError: there is none, or it is damaged.
+        LuminaError: it is no mapping, names no modality, or has options that are no mapping.
     """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    is_request = isinstance(request, dict) and isinstance(request.get("modality"), str)
+    if not (
+        is_request
+        and isinstance(request.get("options", {}), dict)
+        and not is_deeply_nested(request)
+    ):
         raise LuminaError(
-            f"{folder} is no checkpoint: {path} cannot be read ({error.strerror}). "
-            "Name a folder that `train` wrote: checkpoint=FOLDER"
-        ) from error
-    except ValueError as error:
+            f"{path} carries a broken request; a modality and its options are wanted. Make the "
+            "file again from its prompt."
+        )
+    return dict(request)
+
+
+def _repeated_options(name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a repeated file, none of which may change the architecture."""
+    options = dict(request.get("options", {}))
+    fixed = options.keys() & _architecture(name)
+    if fixed:
         raise LuminaError(
-            f"{path} is no valid JSON ({error}). The checkpoint is damaged."
-        ) from error
-    if not (isinstance(manifest, dict) and isinstance(manifest.get("modalities"), dict)):
-        raise LuminaError(f"{path} lists no modalities. The checkpoint is damaged.")
-    return manifest
+            f"the repeated file sets {', '.join(f'modality.{key}' for key in sorted(fixed))}, "
+            "which the checkpoint fixes, so it was not made by `run`. Give its prompt and settings "
+            "instead of repeat=FILE."
+        )
+    return options
 
 
 def _with_options(
@@ -130,6 +141,7 @@ def _with_options(
     hints = get_type_hints(host.options_class(name))
     for written, text in words.options.items():
         key = written.removeprefix(f"{name}.")  # with one modality this says the same
+        _refuse_other_modality(name, key, hints)
         if key.partition(".")[0] in fixed:
             raise LuminaError(
                 f"modality.{key} belongs to the architecture, which the checkpoint fixes. It is "
@@ -140,6 +152,15 @@ def _with_options(
         value = text if is_text else _parse(f"modality.{key}", text)
         options = _merged(options, _nested(key, value))
     return options
+
+
+def _refuse_other_modality(name: str, key: str, options: Mapping[str, Any]) -> None:
+    other = key.partition(".")[0]
+    if other not in options and other in (*host.PLANNED, "image", *host.installed()):
+        raise LuminaError(
+            f"modality.{key} is an option of {other!r}; the modality in use is {name!r}. Leave it "
+            f"out, or choose +modality={other}"
+        )
 
 
 def _architecture(name: str) -> set[str]:
@@ -201,8 +222,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     try:
-        values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception as error:  # a parser's, a resolver's or the file system's: all mean the file
+        values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except Exception as error:  # a parser's, or the file system's: all mean the file
         reason = " ".join(str(error).split())
         raise LuminaError(f"{path} cannot be read: {reason}") from error
     if not isinstance(values, dict):

@@ -38,13 +38,13 @@ class ModalitySpec:
     """One line for people: what goes in and what comes out."""
 
     options: str
-    """"module:attribute" of the frozen dataclass of the options; importable without torch.
+    """Where the frozen dataclass of the options is, `module:attribute`; importable without torch.
 
     A field with `metadata={"architecture": True}` is fixed by a checkpoint.
     """
 
     modality: str
-    """"module:attribute" of the class called as `Modality(options, vae_folder)`."""
+    """Where the class called as `Modality(options, vae_folder)` is, `module:attribute`."""
 
     api: tuple[int, int]
     """The PLUGIN_API the plugin was written for, as a literal: never the core's own constant."""

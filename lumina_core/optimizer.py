@@ -46,15 +46,17 @@ class OptimizerConfig:
                 + nearest(self.name, OPTIMIZERS)
             )
         for key in ("learning_rate", "muon_learning_rate", "clip_norm"):
-            if not getattr(self, key) > 0:
+            if not 0 < getattr(self, key) < float("inf"):
                 raise LuminaError(f"optimizer.{key}={getattr(self, key)} must be above 0")
         for key, low, high in (("ema_decay", 0, 1), ("decay_share", 0, 1)):
             if not low <= getattr(self, key) <= high:
                 raise LuminaError(
                     f"optimizer.{key}={getattr(self, key)} must be from {low} to {high}"
                 )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise LuminaError(f"optimizer.betas={list(self.betas)} must be from 0 to below 1")
         for key in ("warmup_steps", "weight_decay"):
-            if getattr(self, key) < 0:
+            if not 0 <= getattr(self, key) < float("inf"):
                 raise LuminaError(f"optimizer.{key}={getattr(self, key)} must be at least 0")
 
     def rate_at(self, step: int, max_steps: int) -> float:

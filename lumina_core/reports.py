@@ -10,6 +10,7 @@ from typing import Any
 
 from lumina_core import __version__, help, host
 from lumina_core.errors import LuminaError
+from lumina_core.keys import modality_keys
 
 OUT_FOLDER = "outputs"
 FAULTS = ("broken", "incompatible", "duplicate")
@@ -26,7 +27,7 @@ def check_plugins() -> list[host.Plugin]:
     for name in host.installed():
         try:
             host.options_class(name)
-            help.modality_yaml(name)
+            modality_keys(help.modality_yaml(name))
         except LuminaError as error:
             faults[name] = str(error)
     return [
@@ -45,7 +46,7 @@ def has_faults(plugins: list[host.Plugin]) -> bool:
 def plugin_table(plugins: list[host.Plugin]) -> str:
     """One line per plugin."""
     if not plugins:
-        return "No modality is installed. Install one: pip install lumina-image"
+        return f"No modality is installed. Install one: {host.INSTALL_IMAGE}"
     return "\n".join(
         f"{p.name:<12}{p.package:<20}{p.version:<10}{p.status:<14}{p.error or p.summary}".rstrip()
         for p in plugins

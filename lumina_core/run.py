@@ -30,17 +30,20 @@ from lumina_core.files import UNFINISHED, publish
 from lumina_core.modality import Decoder
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
 from lumina_core.runtime import resolve_device, resolve_dtype
-from lumina_core.sampling import Request, Sampling, batches, media_sha256, sample
+from lumina_core.sampling import (
+    Request,
+    Sampling,
+    batches,
+    media_sha256,
+    sample_batch,
+    sampling_of,
+)
 
 if TYPE_CHECKING:
     from lumina_core.config import EvaluateConfig, RunConfig
 
-FILE_KEYS = (
-    "out",
-    "overwrite",
-    "json",
-    "repeat",
-)  # they concern files, which `generate` leaves alone
+FILE_KEYS = ("out", "overwrite", "json", "repeat")  # `generate` leaves files alone
+ARGUMENTS = ("prompt", "modality", "seed", "num_samples", "negative_prompt")  # of `generate`
 MAX_SHOWN_WORDS = 8  # of those that the checkpoint has never seen
 _LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
 
@@ -62,7 +65,7 @@ class Generated:
             LuminaError: the file exists, its suffix is not one of the modality's, or it cannot be
                 written.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         check_target(path, self.decoder, overwrite=overwrite)
         _write(self, path, overwrite=overwrite)
         return path
@@ -96,11 +99,13 @@ def generate(
     """
     from lumina_core.config import compose_run
 
-    for key in FILE_KEYS:
-        if key in (settings or {}):
+    for key in settings or {}:
+        if key in FILE_KEYS:
             raise LuminaError(
                 f"{key} has no effect on media in memory; use .save(path, overwrite=)"
             )
+        if key in ARGUMENTS:
+            raise LuminaError(f"{key} is an argument of generate; take it out of settings")
     overrides = [f"{key}={_as_text(value)}" for key, value in (settings or {}).items()]
     own = {"seed": seed, "num_samples": num_samples}
     overrides += [f"modality={modality}", *(f"{key}={value}" for key, value in own.items())]
@@ -123,20 +128,17 @@ def generate_each(
         on_step: called as on_step(step, total) after each step; may raise to cancel.
     """
     model = load_model(config)
-    sampling = Sampling(
-        config.solver, config.guidance, config.rope_scaling, config.proportional_attention
-    )
+    sampling = sampling_of(config)
     requests = [
         Request(config.prompt, config.negative_prompt, config.seed + number, config.options)
         for number in range(config.num_samples)
     ]
     for batch in batches(model, requests, sampling):
-        for request, item in zip(
-            batch, sample(model, batch, sampling, on_step=on_step), strict=True
-        ):
+        made = sample_batch(model, batch, sampling, on_step=on_step)
+        for request, item in zip(batch, made, strict=True):
             yield Generated(
                 item.media,
-                describe(config, model, request.seed),
+                describe(model, request, sampling, config.dtype),
                 media_sha256(item.media),
                 item.network_evaluations,
                 model.modality.decoder,
@@ -172,29 +174,30 @@ def _load(folder: Path, sha256: str, name: str, device: str, dtype: str) -> Mode
     )
 
 
-def describe(config: "RunConfig", model: Model, seed: int) -> dict[str, Any]:
+def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> dict[str, Any]:
     """The request of one sample as it stands inside its file: no date, no path."""
     options = {
-        field.name: getattr(config.options, field.name)
-        for field in fields(config.options)
+        field.name: getattr(request.options, field.name)
+        for field in fields(request.options)
         if not field.metadata.get("architecture")
     }
+    plugin = host.find(model.name)
     return {
-        "modality": config.modality,
-        "prompt": config.prompt,
-        "negative_prompt": config.negative_prompt,
-        "seed": seed,
+        "modality": model.name,
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": request.seed,
         "options": options,
-        "solver": asdict(config.solver),
-        "guidance": asdict(config.guidance),
-        "rope_scaling": asdict(config.rope_scaling),
-        "proportional_attention": config.proportional_attention,
-        "dtype": config.dtype,
+        "solver": asdict(sampling.solver),
+        "guidance": asdict(sampling.guidance),
+        "rope_scaling": asdict(sampling.rope_scaling),
+        "proportional_attention": sampling.proportional_attention,
+        "dtype": dtype,
         "checkpoint_sha256": model.checkpoint_sha256,
         "versions": {
             "lumina-core": __version__,
             "torch": metadata.version("torch"),
-            host.find(config.modality).package: host.find(config.modality).version,
+            plugin.package: plugin.version,
         },
     }
 
@@ -203,23 +206,36 @@ def read_request(path: Path) -> dict[str, Any]:
     """The request inside a file that any installed modality wrote.
 
     Raises:
-        LuminaError: no such file, no modality reads it, or it carries no request.
+        LuminaError: no such file, no modality reads it, or it carries no request or a broken one.
     """
     from lumina_core.config import compose_options
+    from lumina_core.layers import check_request
 
     if not path.is_file():
         raise LuminaError(f"{path} is no file")
-    for name in host.installed():
+    names, broken, refusals = host.installed(), [], []
+    for name in names:
         try:
             decoder = host.modality_class(name)(compose_options(name), Path()).decoder
-        except LuminaError:
-            continue  # a broken plugin does not keep the others from reading
-        if path.suffix.lower() in decoder.suffixes:
-            request = decoder.read_metadata(path)
-            if isinstance(request, dict):
-                return request
+            is_readable = path.suffix.lower() in decoder.suffixes
+        except (Exception, SystemExit):  # a broken plugin does not keep the others from reading
+            broken.append(name)
+            continue
+        try:
+            request = decoder.read_metadata(path) if is_readable else None
+        except LuminaError as error:
+            refusals.append(error)
+            continue
+        except (Exception, SystemExit):
+            broken.append(name)
+            continue
+        if request is not None:
+            return check_request(path, request)
+    if refusals:
+        raise refusals[0]
+    faults = f"; {', '.join(broken)} could not look: python -m lumina_core doctor" if broken else ""
     raise LuminaError(
-        f"{path} carries no request of an installed modality ({', '.join(host.installed())})"
+        f"{path} carries no request of an installed modality ({', '.join(names)}){faults}"
     )
 
 

@@ -6,8 +6,8 @@ of rows, and a sample must not depend on its batch mates to the bit.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -48,6 +48,13 @@ class Sampling:
     rope_scaling: RopeScaling
     proportional_attention: int | None
     """Base length in positions; None: off."""
+    token_budget: int
+    """Positions computed at once on a GPU; at least one sample, whatever its length."""
+
+
+def sampling_of(config: Any) -> Sampling:
+    """The part of a command's configuration that says how samples are made."""
+    return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})
 
 
 @dataclass(frozen=True)
@@ -59,48 +66,70 @@ class Sampled:
     """Backbone evaluations of this sample; a guided step counts 2."""
 
 
-def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[list[Request]]:
-    """Requests that are computed together: on a CPU, and by an adaptive solver, each alone."""
-    if model.device.type == "cpu" or sampling.solver.name in ADAPTIVE_SOLVERS:
-        return [[request] for request in requests]
-    return [list(requests)]
+def batches(
+    model: Model, requests: Sequence[Request], sampling: Sampling
+) -> Iterator[list[Request]]:
+    """Requests that are computed together, in their order.
+
+    On a CPU, and by an adaptive solver, each is alone; else as many as the budget holds.
+    """
+    is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE_SOLVERS
+    group: list[Request] = []
+    total = 0
+    for request in requests:
+        grid = model.modality.tokenizer.grid(latent_shape(model, request.options))
+        length = grid.num_positions(model.backbone.config.separators)
+        if group and (is_alone or total + length > sampling.token_budget):
+            yield group
+            group, total = [], 0
+        group.append(request)
+        total += length
+    if group:
+        yield group
 
 
-@torch.no_grad()  # not inference_mode: it remembers layouts, which training could not use then
-def sample(
-    model: Model,
-    requests: Sequence[Request],
-    sampling: Sampling,
-    *,
-    on_step: Callable[[int, int], None] | None = None,
-) -> list[Sampled]:
+def sample(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[Sampled]:
     """Make one medium per request.
 
     Args:
         model: the checkpoint.
         requests: what to make; any mix of sizes.
         sampling: solver, guidance and scaling, the same for all.
-        on_step: called as on_step(step, total) after each step of each batch; may raise to cancel.
 
     Returns:
         Media in the order of the requests. Sample by sample the same, whatever else is asked.
     """
-    return [
-        item
-        for batch in batches(model, requests, sampling)
-        for item in _sample_batch(model, batch, sampling, on_step)
-    ]
+    found = batches(model, requests, sampling)
+    return [item for batch in found for item in sample_batch(model, batch, sampling)]
 
 
-def _sample_batch(
+@torch.no_grad()  # not inference_mode: it remembers layouts, which training could not use then
+def sample_batch(
     model: Model,
-    requests: list[Request],
+    requests: Sequence[Request],
     sampling: Sampling,
-    on_step: Callable[[int, int], None] | None,
+    *,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> list[Sampled]:
+    """Make the media of one of the `batches`.
+
+    Args:
+        model: the checkpoint.
+        requests: computed together.
+        sampling: solver, guidance and scaling.
+        on_step: called as on_step(step, total) after each step; may raise to cancel.
+
+    Raises:
+        LuminaError: the numbers ran over, as they can in half precision.
+    """
     noise = [noise_tokens(model, request) for request in requests]
     velocity = GuidedVelocity(model, requests, noise, sampling)
     state = integrate(velocity, velocity.batch.state, sampling.solver, on_step=on_step)
+    if not state.isfinite().all():
+        raise LuminaError(
+            "the sample is not finite: its numbers ran over; use dtype=float32, and rope_scaling "
+            "and guidance nearer to their defaults"
+        )
     tokens = unpack(velocity.batch.with_state(state))
     latents = [
         model.modality.tokenizer.detokenize(item, one.grid)

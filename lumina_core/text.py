@@ -51,6 +51,11 @@ class TextEncoderConfig:
         for key in ("max_tokens", "hidden_size", "depth", "num_heads"):
             if getattr(self, key) < 1:
                 raise LuminaError(f"text_encoder.{key}={getattr(self, key)} must be at least 1")
+        if self.hidden_size % (2 * self.num_heads):
+            raise LuminaError(
+                f"text_encoder.hidden_size={self.hidden_size} over text_encoder.num_heads="
+                f"{self.num_heads} must give an even number of channels per head"
+            )
         if self.path is None and not self.trainable:
             raise LuminaError(
                 "text_encoder.trainable=false needs text_encoder.path: a new encoder knows nothing"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,7 @@ from lumina_core.data.synthetic import (
     SyntheticPool,
     draw_captions,
     longest_sample,
+    refuse_varied_options,
     world_of,
 )
 from lumina_core.errors import LuminaError
@@ -141,7 +142,7 @@ def start(config: "TrainConfig") -> Run:
     """Fresh networks, or those of the newest checkpoint where `resume` says so."""
     device = resolve_device(config.device)
     modality = _modality(config)
-    world_of(modality)
+    refuse_varied_options(config.modality, config.options, world_of(modality))
     longest = longest_sample(modality, config.backbone.separators)
     if longest > config.token_budget:
         raise LuminaError(
@@ -219,13 +220,24 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
     checkpoint.save(
         folder,
         averaged(run),
-        summary={"step": run.step, "seed": config.seed, "optimizer": asdict(config.optimizer)},
+        summary=_summary(run, config),
         sampling={},
         dtype=resolve_dtype(config.save_dtype),
         training_state=checkpoint.training_state(run.networks, run.average, run.optimizer),
     )
     checkpoint.drop_old_training_states(finished_checkpoints(Path(config.out)))
     return folder
+
+
+def _summary(run: Run, config: "TrainConfig") -> dict[str, Any]:
+    """How the weights came about: what one needs to train them again, but for the data's code."""
+    numbers = ("seed", "max_steps", "token_budget", "caption_dropout")
+    records = ("optimizer", "time", "data")
+    return {
+        "step": run.step,
+        **{key: getattr(config, key) for key in numbers},
+        **{key: asdict(getattr(config, key)) for key in records},
+    }
 
 
 def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:

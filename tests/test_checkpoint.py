@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from lumina_core import LuminaError, checkpoint
 from lumina_core.config import compose_options, compose_sampling
+from lumina_core.manifest import sealed
 from lumina_core.sampling import Request, sample
 
 CPU = torch.device("cpu")
@@ -30,10 +31,8 @@ def edit_manifest(folder, **changed):
     """Change the manifest and seal it again, as somebody who means it would."""
     manifest = checkpoint.read_manifest(folder)
     files = {**manifest["files"], **changed.pop("files", {})}
-    content = {**manifest, **changed, "files": files, "sha256": checkpoint.UNSEALED}
-    text = json.dumps(content)
-    seal = checkpoint.hashlib.sha256(text.encode()).hexdigest()
-    (folder / "lumina.json").write_text(text.replace(checkpoint.UNSEALED, seal))
+    del manifest["sha256"]
+    (folder / "lumina.json").write_text(sealed({**manifest, **changed, "files": files}))
 
 
 def replace_backbone(folder, weights):
@@ -133,11 +132,16 @@ def test_a_foreign_manifest_is_refused(checkpoint_copy):
     assert "was edited" in refusal(checkpoint_copy)
 
 
-def test_a_manifest_from_before_the_seal_is_read(checkpoint_copy):
+def test_a_manifest_without_a_seal_is_refused(checkpoint_copy):
     manifest = checkpoint.read_manifest(checkpoint_copy)
     del manifest["sha256"]
     (checkpoint_copy / "lumina.json").write_text(json.dumps(manifest))
-    read(checkpoint_copy)
+    assert "is damaged or was edited" in refusal(checkpoint_copy)
+
+
+def test_a_file_that_the_manifest_does_not_list_is_refused(checkpoint_copy):
+    (checkpoint_copy / "vae" / "image" / "other.safetensors").write_bytes(b"")
+    assert "other.safetensors is no part of the checkpoint" in refusal(checkpoint_copy)
 
 
 def test_another_modality_is_refused(tiny_checkpoint):

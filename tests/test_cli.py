@@ -9,10 +9,22 @@ import pytest
 
 from lumina_core import LuminaError
 from lumina_core.cli import main
+from lumina_core.manifest import sealed
 
 HEAVY = ("torch", "numpy", "hydra", "omegaconf", "transformers", "jaxtyping", "pluggy")
 CPU_BUDGET_SECONDS = 0.15  # DESIGN 10, above the bare interpreter
 LOAD_FACTOR = 3  # on a busy machine the same start costs up to three times the CPU time
+
+READER = """
+class Toy:
+    suffixes = (".png",)
+
+    def __init__(self, options, folder):
+        self.decoder = self
+
+    def read_metadata(self, path):
+        return {request}
+"""
 
 
 @pytest.fixture
@@ -120,7 +132,7 @@ def test_mistakes_in_arguments_are_one_line(toy, commands, capsys, words, messag
         (["a red circle"], 'Did you mean: infer "a red circle" ?'),
         (["--nope"], "Commands: run, infer"),
         (["run", "x"], "no modality chosen. Add +modality=NAME; installed: toy"),
-        (["run", "+modality=audio", "x"], "Install it: pip install lumina-audio"),
+        (["run", "+modality=audio", "x"], "does not have it yet"),
         (["train", "+modality=toy", "a cat"], "unexpected argument 'a cat'"),
         (["plugins", "--jsn"], "Did you mean '--json'?"),
         (["version", "x"], "unknown option 'x'"),
@@ -138,7 +150,9 @@ def test_infer_takes_the_only_modality_or_image(toy, commands, write_distributio
     assert main(["infer", "a cat"]) == 0
     assert commands[-1].modality == "toy"
     write_distribution("lumina-two", "two")
-    assert "Install it: pip install lumina-image" in _error(capsys, ["infer", "a cat"])
+    assert "Install it: python -m pip install ./plugins/lumina-image" in _error(
+        capsys, ["infer", "a cat"]
+    )
     write_distribution("lumina-image", "image")
     assert main(["infer", "a cat", "seed=1"]) == 0
     assert commands[-1].modality == "image"
@@ -148,9 +162,9 @@ def test_infer_takes_the_only_modality_or_image(toy, commands, write_distributio
 
 def test_nothing_installed_says_how_to_install(write_distribution, commands, capsys):
     for words in (["run", "x"], ["infer", "x"], ["train"]):
-        assert "pip install lumina-image" in _error(capsys, words)
+        assert "pip install ./plugins/lumina-image" in _error(capsys, words)
     assert main(["plugins"]) == 0
-    assert "pip install lumina-image" in capsys.readouterr().out
+    assert "pip install ./plugins/lumina-image" in capsys.readouterr().out
 
 
 def test_every_command_gets_its_configuration(toy, commands):
@@ -210,9 +224,62 @@ def test_info_shows_requests_and_checkpoints(toy, commands, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["prompt"] == "a dög"
     assert main(["info", str(file)]) == 0
     assert "solver.num_steps: 3" in capsys.readouterr().out
-    (tmp_path / "lumina.json").write_text('{"modalities": {"toy": {"token_dim": 16}}}')
+    content = {key: {} for key in ("backbone", "sampling", "training", "files")} | {
+        "format": 1, "lumina_core": "0.1.0", "text_encoder": {"max_tokens": 8},
+        "modalities": {"toy": {"options": {}, "token_dim": 16}},
+    }  # fmt: skip
+    (tmp_path / "lumina.json").write_text(sealed(content))
     assert main(["info", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "modalities.toy.token_dim: 16\n"
+    out = capsys.readouterr().out
+    assert "modalities.toy.token_dim: 16\n" in out
+    assert "sha256" not in out
+
+
+BROKEN_PARTS = {
+    "init": {"toy": "class Toy:\n    def __init__(self, *_): raise ZeroDivisionError"},
+    "exit": {"toy": "class Toy:\n    def __init__(self, *_): raise SystemExit"},
+    "decoder": {"toy": "class Toy:\n    def __init__(self, *_): self.decoder = None"},
+    "options": {"options": "x = 1"},
+    "yaml": {"yaml": "height: nonsense\n"},
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_PARTS)
+def test_a_broken_plugin_does_not_keep_others_from_reading(write_distribution, tmp_path, kind):
+    from lumina_core.run import read_request
+
+    path = tmp_path / "a.png"
+    path.write_bytes(b"")
+    write_distribution("lumina-bad", "bad", **BROKEN_PARTS[kind])
+    with pytest.raises(LuminaError, match=r"carries no request .*; bad could not look: .*doctor"):
+        read_request(path)
+    write_distribution("lumina-toy", "toy", toy=READER.format(request={"modality": "toy"}))
+    assert read_request(path) == {"modality": "toy"}
+
+
+@pytest.mark.parametrize(
+    "request_", ["[]", "5", "{}", "{'modality': 5}", "{'modality': 'toy', 'options': [1]}",
+                 "{'modality': 'toy', 'x': " + "[" * 50 + "]" * 50 + "}"],
+)  # fmt: skip
+def test_a_broken_request_is_refused(write_distribution, tmp_path, request_):
+    from lumina_core.run import read_request
+
+    path = tmp_path / "a.png"
+    path.write_bytes(b"")
+    write_distribution("lumina-toy", "toy", toy=READER.format(request=request_))
+    with pytest.raises(LuminaError, match=r"a\.png carries a broken request"):
+        read_request(path)
+
+
+def test_a_yaml_that_is_not_utf8_harms_only_its_plugin(toy, write_distribution, commands, capsys):
+    folder = write_distribution("lumina-bad", "bad")
+    (folder / "conf/modality/bad.yaml").write_bytes(b"height: 1  # \xff\n")
+    assert main(["run", "+modality=toy", "a cat"]) == 0
+    assert main(["run", "--help"]) == 0
+    assert "bad.yaml cannot be read" in capsys.readouterr().out
+    assert main(["plugins", "--check"]) == 1
+    assert "bad.yaml cannot be read" in capsys.readouterr().out
+    assert "bad.yaml cannot be read" in _error(capsys, ["run", "+modality=bad", "a cat"])
 
 
 def test_help_of_run_lists_keys_units_and_modalities(toy, write_distribution, capsys):

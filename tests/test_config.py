@@ -18,7 +18,9 @@ from lumina_core.keys import (
     group_defaults,
     read_keys,
 )
+from lumina_core.manifest import sealed
 
+YAML = "height: 32\nratio: 1\npatch_size: 2\nvae: demo\nsizes: null\n"
 RUN = ["+modality=toy", "prompt=a cat"]
 
 
@@ -27,10 +29,14 @@ def toy(write_distribution):
     return write_distribution("lumina-toy", "toy")
 
 
-def _write_checkpoint(folder, **manifest):
+def _write_checkpoint(folder, **entries):
+    content = {
+        "format": 1, "lumina_core": "0.1.0", "backbone": {}, "text_encoder": {"max_tokens": 8},
+        "modalities": {"toy": {"options": {"patch_size": 4, "height": 999}, "token_dim": 16}},
+        "sampling": {}, "training": {}, "files": {},
+    }  # fmt: skip
     folder.mkdir()
-    content = {"modalities": {"toy": {"options": {"patch_size": 4, "height": 999}}}} | manifest
-    (folder / "lumina.json").write_text(json.dumps(content))
+    (folder / "lumina.json").write_text(sealed(content | entries))
     return folder
 
 
@@ -138,7 +144,46 @@ def test_a_wrong_key_or_value_is_refused_by_name(toy, override, message):
 def test_texts_arrive_letter_by_letter(toy, text):
     config = compose_run(["+modality=toy", f"prompt={text}", f"negative_prompt={text}",
                           f"out={text}"])  # fmt: skip
-    assert (config.prompt, config.negative_prompt, config.out) == (text, text, text)
+    out = None if text == "null" else text
+    assert (config.prompt, config.negative_prompt, config.out) == (text, text, out)
+
+
+@pytest.mark.parametrize("key", ["out", "checkpoint", "repeat"])
+def test_null_is_no_path_and_nothing_is_refused(toy, key):
+    assert getattr(compose_run([*RUN, f"{key}=x", f"{key}=null"]), key) is None
+    with pytest.raises(LuminaError, match=f"{key} is empty. .* {key}=null"):
+        compose_run([*RUN, f"{key}="])
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(toy, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _write_checkpoint(tmp_path / "checkpoint")
+    config = compose_run([*RUN, "out=~/a", "checkpoint=~/checkpoint"])
+    assert (config.out, config.checkpoint) == (f"{tmp_path}/a", f"{tmp_path}/checkpoint")
+    with pytest.raises(LuminaError, match=f"{tmp_path}/nowhere is no file"):
+        compose_run([*RUN, "repeat=~/nowhere"])
+    config = compose_train(["+modality=toy", "out=~/a", "text_encoder.path=~/b"])
+    assert (config.out, config.text_encoder.path) == (f"{tmp_path}/a", f"{tmp_path}/b")
+    words = ["+modality=toy", "out=null", "text_encoder.path=null"]
+    assert compose_train(words).text_encoder.path is None
+    assert compose_train(words).out == "outputs/toy-checkpoint"
+
+
+def test_one_split_needs_no_brackets(toy):
+    assert compose_evaluate(["+modality=toy", "splits=trained"]).splits == ("trained",)
+    assert compose_evaluate(["+modality=toy", "splits=[a,b]"]).splits == ("a", "b")
+    assert compose_evaluate(["+modality=toy", "splits=null"]).splits is None
+
+
+def test_an_option_of_another_modality_is_refused(toy):
+    with pytest.raises(LuminaError, match="option of 'video'; the modality in use is 'toy'"):
+        compose_run([*RUN, "modality.video.height=80"])
+
+
+def test_the_yaml_of_a_plugin_reads_no_environment(write_distribution, monkeypatch):
+    monkeypatch.setenv("SECRET", "48")
+    write_distribution("lumina-toy", "toy", yaml=YAML.replace("demo", "${oc.env:SECRET}"))
+    assert compose_run(RUN).options.vae == "${oc.env:SECRET}"
 
 
 def test_a_textual_option_needs_no_quotes(toy):
@@ -180,15 +225,45 @@ def test_mistakes_of_a_plugin_name_its_file(write_distribution):
 
 
 def test_a_damaged_checkpoint_is_refused(toy, tmp_path):
-    for content in ("", "{", "[]", "{}"):
+    deep = '{"a":' * 5000 + "1" + "}" * 5000
+    for content in ("", "{", "[]", "{}", '{"modalities": {"image": 5}}', deep):
         (tmp_path / "lumina.json").write_text(content)
         with pytest.raises(LuminaError, match="damaged"):
             compose_run([*RUN, f"checkpoint={tmp_path}"])
-    with pytest.raises(LuminaError, match="is no checkpoint"):
+    with pytest.raises(LuminaError, match="no checkpoint in"):
         compose_run([*RUN, f"checkpoint={tmp_path / 'nowhere'}"])
-    (tmp_path / "lumina.json").write_text('{"modalities": {"image": {}}}')
+    other = _write_checkpoint(
+        tmp_path / "other", modalities={"image": {"options": {}, "token_dim": 4}}
+    )
     with pytest.raises(LuminaError, match="was trained on image, not on toy"):
-        compose_run([*RUN, f"checkpoint={tmp_path}"])
+        compose_run([*RUN, f"checkpoint={other}"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"modalities": 5}, "modalities is int, not dict"),
+        ({"modalities": {}}, "modalities is empty"),
+        ({"modalities": {"toy": 5}}, r"modalities\.toy has no options"),
+        (
+            {"modalities": {"toy": {"options": 5, "token_dim": 4}}},
+            r"modalities\.toy has no options",
+        ),
+        (
+            {"modalities": {"toy": {"options": {}}}},
+            r"modalities\.toy has no options or no token_dim",
+        ),
+        ({"text_encoder": {}}, "text_encoder.max_tokens is no whole number"),
+        ({"sampling": None}, "sampling is NoneType"),
+        ({"files": {"x": 1}}, "something that is no hash"),
+        ({"extra": 1}, "missing or unknown: extra"),
+        ({"training": {"x": json.loads("[" * 50 + "]" * 50)}}, "too deeply nested"),
+    ],
+)
+def test_a_sealed_manifest_of_wrong_types_is_refused(toy, tmp_path, entry, fault):
+    folder = _write_checkpoint(tmp_path / "checkpoint", **entry)
+    with pytest.raises(LuminaError, match=fault):
+        compose_run([*RUN, f"checkpoint={folder}"])
 
 
 def test_train_takes_the_training_recommendation(toy):
@@ -245,6 +320,9 @@ def test_repeat_takes_the_request_and_lets_the_command_line_win(toy, monkeypatch
     assert (config.solver.name, config.solver.num_steps, config.options.height) == ("heun", 4, 48)
     assert (config.guidance.scale, config.repeat) == (5.0, "a, file.png")
     assert compose_run(["repeat=x", "prompt=a cat"]).prompt == "a cat"
+    request["options"]["patch_size"] = 4
+    with pytest.raises(LuminaError, match=r"sets modality\.patch_size, which the checkpoint fixes"):
+        compose_run(["repeat=x"])
 
 
 def test_four_threads_compose_at_once(toy):

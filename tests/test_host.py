@@ -120,7 +120,9 @@ def test_block_and_only_never_import(write_distribution, monkeypatch):
     write_distribution("lumina-toy", "toy")
     write_distribution("lumina-two", "two")
     monkeypatch.setenv("LUMINA_BLOCK", "toy")
-    with pytest.raises(LuminaError, match="is blocked: it stands in LUMINA_BLOCK"):
+    with pytest.raises(
+        LuminaError, match=r"is blocked: it stands in LUMINA_BLOCK; .*unset LUMINA_BLOCK"
+    ):
         host.load("toy")
     assert host.installed() == ["two"]
     monkeypatch.setenv("LUMINA_BLOCK", "")
@@ -145,17 +147,18 @@ def test_interrupt_passes_through_and_is_not_remembered(write_distribution):
 
 
 def test_unknown_names_say_what_to_do(write_distribution):
-    with pytest.raises(LuminaError, match=r"no modality is.*Install one: pip install lumina-image"):
+    with pytest.raises(LuminaError, match=r"no modality is.*Install one: .*/plugins/lumina-image"):
         host.load("toy")
     write_distribution("lumina-toy", "toy")
-    with pytest.raises(
-        LuminaError, match=r"installed: toy\). Install it: pip install lumina-audio"
-    ):
-        host.load("audio")
+    with pytest.raises(LuminaError, match=r"installed: toy\)\. Install it: .*plugins/lumina-image"):
+        host.load("image")
+    for name in ("video", "multiview", "audio"):
+        with pytest.raises(LuminaError, match=r"This version of Lumina does not have it yet\.$"):
+            host.load(name)
     with pytest.raises(LuminaError, match=r"Did you mean 'toy'\?$"):
         host.load("tyo")
-    with pytest.raises(LuminaError, match=r"Did you mean 'video'\? Install it: pip install"):
-        host.load("vidoe")
+    with pytest.raises(LuminaError, match=r"Did you mean 'image'\? Install it: .*lumina-image"):
+        host.load("imgae")
 
 
 def test_a_name_that_no_override_can_address_is_broken(write_distribution):
@@ -168,6 +171,19 @@ def test_a_distribution_without_metadata_is_listed(write_distribution):
     (folder.parent / "lumina_toy-0.1.dist-info" / "METADATA").unlink()
     plugin = _only("toy")
     assert (plugin.package, plugin.version, plugin.summary) == ("unknown package", "?", "")
+    assert host.load("toy").summary == "Toys"
+
+
+@pytest.mark.parametrize("content", [b"Name: t\xff\n", b"\x00\xfe\xff" * 99])
+def test_unreadable_metadata_breaks_only_its_plugin(write_distribution, content):
+    folder = write_distribution("lumina-bad", "bad")
+    (folder.parent / "lumina_bad-0.1.dist-info" / "METADATA").write_bytes(content)
+    write_distribution("lumina-toy", "toy")
+    assert _only("bad").status == "broken"
+    assert "metadata of its package cannot be read (UnicodeDecodeError" in _only("bad").error
+    with pytest.raises(LuminaError, match="is broken: the metadata"):
+        host.load("bad")
+    assert host.installed() == ["toy"]
     assert host.load("toy").summary == "Toys"
 
 

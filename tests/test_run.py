@@ -202,8 +202,10 @@ def test_a_relative_checkpoint_outlives_its_working_folder(tiny_checkpoint, tmp_
         ["modality=image", "prompt=x", f"checkpoint={tiny_checkpoint.name}", *SMALL]
     )
     samples = run.generate_each(config)
-    monkeypatch.setattr(run, "sample", lambda *a, **k: (os.chdir(tmp_path), original(*a, **k))[1])
-    original = lumina_core.sampling.sample
+    monkeypatch.setattr(
+        run, "sample_batch", lambda *a, **k: (os.chdir(tmp_path), original(*a, **k))[1]
+    )
+    original = lumina_core.sampling.sample_batch
     assert next(samples).media.shape == (3, 32, 32)
 
 
@@ -229,7 +231,7 @@ def test_cancelling_writes_nothing(ask, work, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     decoder = type(run.load_model(config).modality.decoder)
-    for owner, name in ((run, "sample"), (run, "publish"), (decoder, "write")):
+    for owner, name in ((run, "sample_batch"), (run, "publish"), (decoder, "write")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, interrupt)
             assert main(ask("x")) == 130

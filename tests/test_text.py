@@ -229,8 +229,8 @@ def test_more_tokens_than_positions_are_refused(tmp_path):
 
 @pytest.mark.parametrize("key", ["max_tokens", "hidden_size", "depth", "num_heads"])
 def test_config_refuses_zero(key):
-    values = {"max_tokens": 1, "hidden_size": 1, "depth": 1, "num_heads": 1} | {key: 0}
+    values = {"max_tokens": 1, "hidden_size": 2, "depth": 1, "num_heads": 1} | {key: 0}
     with pytest.raises(LuminaError, match=f"text_encoder.{key}=0"):
         TextEncoderConfig(path=None, trainable=True, **values)
     with pytest.raises(LuminaError, match=r"needs text_encoder\.path"):
-        TextEncoderConfig(None, 1, False, 1, 1, 1)
+        TextEncoderConfig(None, 1, False, 2, 1, 1)

@@ -32,10 +32,14 @@ class RopeScaling:
 
     def __post_init__(self) -> None:
         for key in ("linear", "ntk"):
-            if getattr(self, key) <= 0:
+            if not 0 < getattr(self, key) < float("inf"):
                 raise LuminaError(
-                    f"rope_scaling.{key}={getattr(self, key)} is not positive; 1 means no scaling"
+                    f"rope_scaling.{key}={getattr(self, key)} must be above 0; 1 means no scaling"
                 )
+        if self.watershed is not None and not 0 <= self.watershed <= 1:
+            raise LuminaError(
+                f"rope_scaling.watershed={self.watershed} must be a time from 0 to 1, or null"
+            )
 
 
 NO_SCALING = RopeScaling(linear=1.0, ntk=1.0, watershed=None)

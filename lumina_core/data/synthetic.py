@@ -60,6 +60,23 @@ def world_of(modality: Any) -> World:
     return cast(World, modality.world)
 
 
+def refuse_varied_options(name: str, options: Any, world: World) -> None:
+    """Refuse an option that the world varies itself: a size, say.
+
+    Raises:
+        LuminaError: such an option differs from the modality's default.
+    """
+    from lumina_core.config import compose_options
+
+    default = compose_options(name)
+    for key in sorted({key for split in world.splits for v in world.variants(split) for key in v}):
+        if getattr(options, key) != getattr(default, key):
+            raise LuminaError(
+                f"modality.{key}={getattr(options, key)} has no effect here: the world of {name} "
+                "draws every size that it has; leave it out"
+            )
+
+
 def draw_captions(modality: Modality, count: int, generator: torch.Generator) -> list[str]:
     """Captions of the trained split."""
     world = world_of(modality)

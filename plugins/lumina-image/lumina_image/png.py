@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
@@ -51,7 +51,7 @@ class PNGDecoder:
         text = getattr(_open(path), "text", {}).get(KEY)
         try:
             return None if text is None else json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LuminaError(f"{path} carries a broken request: {error}") from error
 
     def preview(self, media: Picture) -> Picture:
@@ -63,6 +63,6 @@ def _open(path: Path) -> Image.Image:
     try:
         image = Image.open(path)
         image.load()
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise LuminaError(f"{path} cannot be read as a picture: {error}") from error
     return image

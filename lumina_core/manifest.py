@@ -1,0 +1,121 @@
+"""Reads lumina.json, the manifest of a checkpoint folder: format, seal, and the type of each entry.
+
+The only reader of that file. It needs no torch, because configurations and `info` read it too; the
+files that the manifest names are compared with their hashes in checkpoint.py.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lumina_core.errors import LuminaError
+
+FORMAT_VERSION = 1
+MANIFEST = "lumina.json"
+UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
+MAX_DEPTH = 32  # levels of JSON; a manifest has 5, a request 3, and Python's stack 1000
+ENTRIES: dict[str, type] = {
+    "format": int,
+    "lumina_core": str,
+    "modalities": dict,
+    "backbone": dict,
+    "text_encoder": dict,
+    "sampling": dict,
+    "training": dict,
+    "files": dict,
+    "sha256": str,
+}
+"""Every entry of a manifest, and its type."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint folder, its format, seal and types checked.
+
+    Raises:
+        LuminaError: no checkpoint, a broken or edited one, or one of a newer version.
+    """
+    path = folder / MANIFEST
+    raw, manifest = _read(path)
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT_VERSION:
+        raise LuminaError(
+            f"{path} is damaged or of another version: it has checkpoint format {found}, this "
+            f"version reads {FORMAT_VERSION}; copy the checkpoint again or upgrade lumina-core"
+        )
+    if not _is_sealed(raw, manifest.get("sha256")):
+        raise LuminaError(f"{path} is damaged or was edited; copy the checkpoint again")
+    fault = _fault(manifest)
+    if fault is not None:
+        raise LuminaError(f"{path} is damaged: {fault}; copy the checkpoint again")
+    return dict(manifest)
+
+
+def _read(path: Path) -> tuple[bytes, Any]:
+    try:
+        raw = path.read_bytes()
+        return raw, json.loads(raw)
+    except OSError as error:
+        raise LuminaError(
+            f"no checkpoint in {path.parent}: {MANIFEST} is missing ({error.strerror}); name a "
+            "folder that `train` wrote: checkpoint=FOLDER"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise LuminaError(
+            f"{path} is damaged, it is no valid JSON ({error}); copy the checkpoint again"
+        ) from error
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """The text of a manifest with its own hash inside, computed with UNSEALED in its place.
+
+    Args:
+        content: every entry but `sha256`.
+    """
+    text = json.dumps({**content, "sha256": UNSEALED}, indent=2, ensure_ascii=False) + "\n"
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    head, _, tail = text.rpartition(UNSEALED)  # the last entry, whatever the others say
+    return head + seal + tail
+
+
+def _is_sealed(raw: bytes, seal: Any) -> bool:
+    if not (isinstance(seal, str) and len(seal) == len(UNSEALED)):
+        return False
+    head, found, tail = raw.rpartition(seal.encode(errors="replace"))
+    return bool(found) and hashlib.sha256(head + UNSEALED.encode() + tail).hexdigest() == seal
+
+
+def _fault(manifest: Mapping[str, Any]) -> str | None:
+    """What is wrong with the entries, or None."""
+    if manifest.keys() != ENTRIES.keys():
+        names = ", ".join(sorted(manifest.keys() ^ ENTRIES.keys()))
+        return f"entries are missing or unknown: {names}"
+    for name, wanted in ENTRIES.items():
+        if not isinstance(manifest[name], wanted):
+            return f"{name} is {type(manifest[name]).__name__}, not {wanted.__name__}"
+    if not manifest["modalities"]:
+        return "modalities is empty"
+    for name, entry in manifest["modalities"].items():
+        is_entry = isinstance(entry, dict) and isinstance(entry.get("options"), dict)
+        if not (is_entry and type(entry.get("token_dim")) is int):
+            return f"modalities.{name} has no options or no token_dim"
+    if type(manifest["text_encoder"].get("max_tokens")) is not int:
+        return "text_encoder.max_tokens is no whole number"
+    if not all(isinstance(value, str) for value in manifest["files"].values()):
+        return "files holds something that is no hash"
+    return "it is too deeply nested" if is_deeply_nested(manifest) else None
+
+
+def is_deeply_nested(value: Any) -> bool:
+    """Whether a value from JSON has more than MAX_DEPTH levels, on which recursion could fail."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for item in level for child in _children(item)]
+    return bool(level)
+
+
+def _children(item: Any) -> list[Any]:
+    if isinstance(item, dict):
+        return list(item.values())
+    return item if isinstance(item, list) else []
