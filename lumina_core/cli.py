@@ -11,13 +11,15 @@ import select
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__, help, host, reports
 from lumina_core.arguments import ARCHITECTURE_KEYS, CHECKPOINT_COMMANDS, is_override, parse
 from lumina_core.errors import LuminaError, nearest
-from lumina_core.keys import command_keys, modality_keys
+from lumina_core.keys import CONFIG_NAMES, command_keys, modality_keys
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,58 +72,20 @@ def _unknown_command(words: list[str]) -> str:
     return f"{text} Commands: {', '.join(_COMMANDS)}"
 
 
-def _run(words: list[str], command: str = "run") -> int:
+def _configured(command: str, words: list[str]) -> int:
+    """A command whose configuration is composed: `NAME_command(compose_NAME(overrides))`."""
     overrides = _overrides(command, words)
     if overrides is None:
         return 0
-    if command == "infer" and not _names_modality(overrides):
-        overrides.insert(0, f"modality={_usual_modality()}")
-    from lumina_core.config import compose_run
-
-    config = compose_run(overrides)
-    from lumina_core.run import run_command  # brings torch: only once the request is right
-
-    return run_command(config)
-
-
-def _infer(words: list[str]) -> int:
-    return _run(words, "infer")
-
-
-def _train(words: list[str]) -> int:
-    overrides = _overrides("train", words)
-    if overrides is None:
-        return 0
-    from lumina_core.config import compose_train
-
-    config = compose_train(overrides)
-    from lumina_core.train import train_command
-
-    return train_command(config)
-
-
-def _train_vae(words: list[str]) -> int:
-    overrides = _overrides("train-vae", words)
-    if overrides is None:
-        return 0
-    from lumina_core.config import compose_train_vae
-
-    config = compose_train_vae(overrides)
-    from lumina_core.train_vae import train_vae_command
-
-    return train_vae_command(config)
-
-
-def _evaluate(words: list[str]) -> int:
-    overrides = _overrides("evaluate", words)
-    if overrides is None:
-        return 0
-    from lumina_core.config import compose_evaluate
-
-    config = compose_evaluate(overrides)
-    from lumina_core.evaluate import evaluate_command
-
-    return evaluate_command(config)
+    name = command.replace("-", "_")
+    if command == "infer":
+        name = "run"
+        if not _names_modality(overrides):
+            overrides.insert(0, f"modality={_usual_modality()}")
+    config = getattr(import_module("lumina_core.config"), f"compose_{name}")(overrides)
+    # the command's module brings torch: only once the request is right
+    module = import_module(f"lumina_core.{name}")
+    return int(getattr(module, f"{name}_command")(config))
 
 
 def _overrides(command: str, words: list[str]) -> list[str] | None:
@@ -248,11 +212,7 @@ def _is_reader_gone() -> bool:
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "run": _run,
-    "infer": _infer,
-    "train": _train,
-    "train-vae": _train_vae,
-    "evaluate": _evaluate,
+    **{name: partial(_configured, name) for name in CONFIG_NAMES},
     "plugins": _plugins,
     "doctor": _doctor,
     "info": _info,
