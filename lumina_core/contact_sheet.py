@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import shorten
+from textwrap import wrap
 
 import numpy as np
 from einops import rearrange
@@ -12,7 +12,9 @@ from torch import Tensor
 from lumina_core.files import atomic_write
 
 GAP = 6  # pixels between pictures
-LABEL_HEIGHT = 12  # pixels under a picture: one line of the built-in font
+LINE_HEIGHT = 12  # pixels, of the built-in font
+MAX_LINES = 3  # of a label
+MIN_CHARACTERS = 4  # of a line, however narrow the picture
 CHARACTER_WIDTH = 6  # pixels, of the built-in font
 MIN_SIDE = 128  # smaller previews are enlarged by a whole factor, so that labels fit
 BACKGROUND = (32, 32, 32)
@@ -31,7 +33,7 @@ def save_contact_sheet(
     Args:
         path: the PNG to write, atomically.
         previews: RGB pictures, at least one.
-        labels: one per picture, cut to its width.
+        labels: one per picture, wrapped to its width and cut after a few lines.
         columns: pictures per row; None: about as many as rows.
 
     Raises:
@@ -49,13 +51,20 @@ def save_contact_sheet(
     columns = columns or max(1, round(len(images) ** 0.5))
     rows = -(-len(images) // columns)
     width = max(image.width for image in images) + GAP
-    height = max(image.height for image in images) + LABEL_HEIGHT + GAP
+    texts = [_lines(label, width // CHARACTER_WIDTH) for label in labels]
+    label_height = LINE_HEIGHT * max(len(lines) for lines in texts)
+    height = max(image.height for image in images) + label_height + GAP
     sheet = Image.new("RGB", (columns * width + GAP, rows * height + GAP), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+    for number, (image, lines) in enumerate(zip(images, texts, strict=True)):
         left, top = GAP + number % columns * width, GAP + number // columns * height
         sheet.paste(image, (left, top))
-        text = shorten(label, max(width // CHARACTER_WIDTH, 4), placeholder="…")
-        draw.text((left, top + image.height), text, FOREGROUND)
+        for line, text in enumerate(lines):
+            draw.text((left, top + image.height + line * LINE_HEIGHT), text, FOREGROUND)
     with atomic_write(path) as file:
         sheet.save(file, format="PNG")
+
+
+def _lines(label: str, num_characters: int) -> list[str]:
+    """The label in lines that fit under a picture."""
+    return wrap(label, max(num_characters, MIN_CHARACTERS), max_lines=MAX_LINES, placeholder="…")

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from lumina_core import LuminaError
-from lumina_core.contact_sheet import BACKGROUND, GAP, LABEL_HEIGHT, save_contact_sheet
+from lumina_core.contact_sheet import BACKGROUND, GAP, LINE_HEIGHT, save_contact_sheet
 
 SIDE = 128  # at this size a preview is not enlarged
 
@@ -21,7 +21,7 @@ def test_sheet_holds_every_preview_in_its_place(tmp_path):
     save_contact_sheet(path, [uniform(v) for v in values], ["x"] * 5, columns=2)
     pixels = np.asarray(Image.open(path))
     for number, value in enumerate(values):
-        top = GAP + number // 2 * (SIDE + GAP + LABEL_HEIGHT)
+        top = GAP + number // 2 * (SIDE + GAP + LINE_HEIGHT)
         left = GAP + number % 2 * (SIDE + GAP)
         assert (pixels[top : top + SIDE, left : left + SIDE] == value).all()
     assert tuple(pixels[-1, -1]) == BACKGROUND
