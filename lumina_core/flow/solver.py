@@ -107,27 +107,13 @@ def integrate(
     times = time_grid(config.num_steps, config.shift, start)  # refuses a bad start for dopri5 too
     if config.name == "dopri5":
         return _integrate_dopri5(velocity, x_0, config, start)
-    take_step, _ = _FIXED[config.name]
+    take_step = _FIXED[config.name]
     x = x_0
     for step, (t, t_next) in enumerate(pairwise(times), start=1):
         x = take_step(velocity, x, t, t_next)
         if on_step is not None:
             on_step(step, config.num_steps)
     return x
-
-
-def evaluations_per_step(name: str) -> int:
-    """Give how often a fixed-step solver evaluates the velocity in one step.
-
-    Args:
-        name: euler, midpoint, heun or rk4.
-
-    Raises:
-        ValueError: the solver has no fixed steps; count the calls of `velocity` instead.
-    """
-    if name not in _FIXED:
-        raise ValueError(f"{name!r} has no fixed steps; those have: {', '.join(_FIXED)}")
-    return _FIXED[name][1]
 
 
 def _euler_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
@@ -161,11 +147,11 @@ def _rk4_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
     return x + h / 8 * (k1 + 3 * (k2 + k3) + k4)  # weights of the rule
 
 
-_FIXED: dict[str, tuple[Callable[[Velocity, Tensor, float, float], Tensor], int]] = {
-    "euler": (_euler_step, 1),
-    "midpoint": (_midpoint_step, 2),
-    "heun": (_heun_step, 2),
-    "rk4": (_rk4_step, 4),
+_FIXED: dict[str, Callable[[Velocity, Tensor, float, float], Tensor]] = {
+    "euler": _euler_step,
+    "midpoint": _midpoint_step,
+    "heun": _heun_step,
+    "rk4": _rk4_step,
 }
 SOLVERS = (*_FIXED, "dopri5")
 
