@@ -82,7 +82,7 @@ def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Train the image demo anew and put it into outputs/demo/checkpoint (two hours on a CPU)."""
+    """Train the image demo anew into outputs/demo/checkpoint: about 80 minutes of CPU."""
     plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
     session.install("-e", ".", *plugins, env=CONSTRAINED)
     out = "outputs/demo"

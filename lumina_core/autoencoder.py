@@ -17,11 +17,10 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, reason_of
 from lumina_core.runtime import quiet
 
 SHAPE_KEYS = {"block_out_channels", "latent_channels"}  # of config.json; diffusers knows the rest
-MAX_REASON = 300  # characters of a library's error message
 
 
 class FramewiseAutoencoder:
@@ -131,8 +130,9 @@ def _read_folder(folder: Path) -> Any:
                 output_loading_info=True,
             )
     except Exception as error:  # whatever diffusers meets there; all of it is the folder's
-        line = " ".join(str(error).split())[:MAX_REASON]
-        raise LuminaError(f"the autoencoder in {folder} cannot be read: {line}") from error
+        raise LuminaError(
+            f"the autoencoder in {folder} cannot be read: {reason_of(error)}"
+        ) from error
     wrong = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
     if wrong:
         raise LuminaError(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from lumina_core import __version__, host
 from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import atomic_folder
 from lumina_core.manifest import FORMAT_VERSION, MANIFEST, read_manifest, sealed
 from lumina_core.modality import Modality
@@ -37,7 +37,6 @@ TEXT_ENCODER = "text_encoder"
 VAE = "vae"
 NUM_KEPT_STATES = 2  # newest checkpoints of a run that keep their training state
 CHUNK_BYTES = 1 << 20
-MAX_REASON = 300  # characters of a library's error message
 
 
 @dataclass(frozen=True)
@@ -255,13 +254,9 @@ def _load_backbone(
         backbone.load_state_dict(floats, strict=True, assign=True)
     except (OSError, SafetensorError, TypeError, RuntimeError) as error:
         raise LuminaError(
-            f"{folder / BACKBONE} does not fit its manifest: {_one_line(error)}"
+            f"{folder / BACKBONE} does not fit its manifest: {reason_of(error)}"
         ) from error
     return backbone.eval().requires_grad_(False)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:MAX_REASON]
 
 
 def check_architecture(folder: Path, model: Model) -> None:
@@ -332,7 +327,7 @@ def restore_training_state(
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
     except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
         raise LuminaError(
-            f"{path} does not fit this run: {_one_line(error)}; resume with its settings"
+            f"{path} does not fit this run: {reason_of(error)}; resume with its settings"
         ) from error
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from lumina_core import __version__, help, host, reports
 from lumina_core.arguments import ARCHITECTURE_KEYS, CHECKPOINT_COMMANDS, is_override, parse
-from lumina_core.errors import LuminaError, nearest
+from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.keys import CONFIG_NAMES, command_keys, modality_keys
 
 
@@ -191,8 +191,7 @@ def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> boo
 
 def _report_fault(error: BaseException) -> int:
     traceback.print_exception(error)
-    text = " ".join(str(error).split())
-    print(f"internal error: {type(error).__name__}: {text}", file=sys.stderr)
+    print(f"internal error: {type(error).__name__}: {reason_of(error)}", file=sys.stderr)
     return 1
 
 

@@ -7,6 +7,14 @@ class LuminaError(Exception):
     """A mistake of the user: says what we got, what is allowed and what to do, in one line."""
 
 
+MAX_REASON = 300  # characters of a library's message
+
+
+def reason_of(error: BaseException) -> str:
+    """What another library says in its exception, on one line and not too long."""
+    return " ".join(str(error).split())[:MAX_REASON]
+
+
 def nearest(name: str, names: Sequence[str]) -> str:
     """The part of a message that names the nearest valid name, or the empty string.
 

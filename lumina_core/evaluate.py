@@ -158,7 +158,7 @@ def _output_folder(config: "EvaluateConfig") -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
         return
-    out = Path(config.out).expanduser()
+    out = Path(config.out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LuminaError(f"out={out} exists already; choose an empty or new folder")
     yield out

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from safetensors import SafetensorError  # its way to say that the disk is full
 
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, reason_of
 
 UNFINISHED = ".lumina-"
 READABLE = 0o666  # permissions of a file before the process's mask
@@ -89,7 +89,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _unwritable(path: Path, error: Exception) -> LuminaError:
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    reason = getattr(error, "strerror", None) or reason_of(error)
     return LuminaError(f"{path} cannot be written: {reason}")
 
 

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lumina_core.errors import LuminaError, nearest
+from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.modality import PLUGIN_API, ModalitySpec
 
 GROUP = "lumina_core.modalities"
@@ -276,7 +276,7 @@ def _failure(plugin: Plugin, error: BaseException) -> Plugin:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it calls sys.exit({error.code!r}) when it is imported"
-    text = " ".join(str(error).split())
+    text = reason_of(error)
     if isinstance(error, SyntaxError):  # its text does not say where
         text = f"{text} [{error.filename}]"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

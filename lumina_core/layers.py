@@ -18,7 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 from lumina_core import host
 from lumina_core.arguments import Overrides
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, reason_of
 from lumina_core.help import modality_yaml
 from lumina_core.keys import (
     CONFIG_NAMES,
@@ -224,8 +224,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except Exception as error:  # a parser's, or the file system's: all mean the file
-        reason = " ".join(str(error).split())
-        raise LuminaError(f"{path} cannot be read: {reason}") from error
+        raise LuminaError(f"{path} cannot be read: {reason_of(error)}") from error
     if not isinstance(values, dict):
         raise LuminaError(f"{path} holds a list; keys with values are wanted.")
     return {str(key): value for key, value in values.items()}

@@ -71,7 +71,7 @@ def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
 
 def out_path(config: "RunConfig") -> Path:
     """The file or folder that the request names."""
-    return OUTPUTS if config.out is None else Path(config.out).expanduser()
+    return OUTPUTS if config.out is None else Path(config.out)
 
 
 def sheet_path(first: Path) -> Path:

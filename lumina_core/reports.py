@@ -11,8 +11,8 @@ from typing import Any
 from lumina_core import __version__, help, host
 from lumina_core.errors import LuminaError
 from lumina_core.keys import modality_keys
+from lumina_core.output_paths import OUTPUTS
 
-OUT_FOLDER = "outputs"
 FAULTS = ("broken", "incompatible", "duplicate")
 FIELDS = ("name", "package", "version", "status", "summary", "error")
 _PACKAGES = (
@@ -62,7 +62,7 @@ def environment(plugins: list[host.Plugin]) -> str:
     """Versions from package metadata, the output folder, and the plugins."""
     versions = [f"lumina-core {__version__}", f"python {sys.version.split()[0]} {sys.executable}"]
     versions += [f"{package} {_version(package)}" for package in _PACKAGES]
-    return "\n".join([*versions, _folder_state(Path(OUT_FOLDER)), "", plugin_table(plugins)])
+    return "\n".join([*versions, _folder_state(OUTPUTS), "", plugin_table(plugins)])
 
 
 def diagnosis(name: str, plugins: list[host.Plugin]) -> str:

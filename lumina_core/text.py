@@ -18,14 +18,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, reason_of
 from lumina_core.runtime import quiet
 
 UNKNOWN, START, END, PAD = "[UNK]", "[BOS]", "[EOS]", "[PAD]"
 MAX_POSITIONS = 512  # of the tiny encoder
 ROPE_THETA = 1000.0  # of the tiny encoder: captions are short
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
-MAX_REASON = 300  # characters of a library's error message
 UNUSED_WEIGHTS = ("pooler.",)  # they act after the last hidden state, so a folder may lack them
 _TOKENIZER_LOCK = Lock()  # each call writes its settings into the Rust tokenizer
 
@@ -150,8 +149,9 @@ def load_text_encoder(folder: Path, max_tokens: int) -> TextEncoder:
         with quiet(logging):
             model, tokenizer, missing = _read_folder(folder)
     except Exception as error:  # whatever transformers meets there; all of it is the folder's
-        line = " ".join(str(error).split())[:MAX_REASON]
-        raise LuminaError(f"the text encoder in {folder} cannot be read: {line}") from error
+        raise LuminaError(
+            f"the text encoder in {folder} cannot be read: {reason_of(error)}"
+        ) from error
     needed = sorted(name for name in missing if not name.startswith(UNUSED_WEIGHTS))
     if needed:
         raise LuminaError(
