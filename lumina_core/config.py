@@ -143,6 +143,7 @@ class TrainConfig:
     optimizer: OptimizerConfig
     time: TimeConfig
     caption_dropout: float
+    condition_share: float
     data: SyntheticConfig
     log_every: int
     sample_every: int
@@ -153,8 +154,9 @@ class TrainConfig:
         _check_at_least(self, 1, "max_steps", "token_budget", "num_threads", "log_every")
         _check_at_least(self, 0, "sample_every", "save_every", "num_sample_prompts")
         _check_seed(self.seed)
-        if not 0 <= self.caption_dropout <= 1:
-            raise LuminaError(f"caption_dropout is {self.caption_dropout}; set a share in [0, 1].")
+        for key in ("caption_dropout", "condition_share"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise LuminaError(f"{key} is {getattr(self, key)}; set a share in [0, 1].")
         if self.resume and self.overwrite:
             raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
 

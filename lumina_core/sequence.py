@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -56,8 +56,10 @@ class Layout:
     """Number of the patch that stands here, or NEXTLINE or NEXTFRAME."""
     owner: Int[Tensor, "position"]
     """Number of the patch here or, for a separator, of the last patch before it."""
-    coordinates: Float[Tensor, "position 3"]
-    """Frame, row and column in the grid's units, the middle of the grid at zero.
+    coordinates: Float[Tensor, "position 5"]
+    """Frame, row and column in the grid's units, the middle of the grid at zero; then row and
+    column once more, both in the unit of the larger of their steps, so that a square of patches
+    stays a square however the plugin scales its axes.
 
     [nextline] stands one column behind its row, [nextframe] one row and one column behind the last
     patch of its frame.
@@ -94,7 +96,9 @@ def layout(grid: Grid, separators: bool) -> Layout:
     length = grid.num_positions(separators)  # drops the [nextframe] after the last frame
     source, index = source.flatten()[:length], index.flatten(0, 1)[:length]
     count = torch.tensor([frames, rows, columns])
-    coordinates = (index + 0.5 - count / 2) * torch.tensor(grid.step)
+    isotropic = max(grid.step[1:])
+    index = (index + 0.5 - count / 2)[:, [0, 1, 2, 1, 2]]
+    coordinates = index * torch.tensor([*grid.step, isotropic, isotropic])
     owner = torch.cummax(source, dim=0).values  # patches are numbered in the order they stand
     return Layout(source, owner, coordinates.float())
 
@@ -111,6 +115,8 @@ class TokenSample:
 
     A segment is the set of tokens that share a time and a conditioning vector.
     """
+    known: Bool[Tensor, "patch"] | None = None
+    """Patches that are given and only lead the others: clean, at t = 1. None: none."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +148,14 @@ class TokenBatch:
     """Number of the patch in the batch; num_patches for [nextline], one more for [nextframe]."""
     content_index: Int[Tensor, "patch"]
     """Position of each patch."""
-    coordinates: Float[Tensor, "position 3"]
+    coordinates: Float[Tensor, "position 5"]
     sequence_index: Int[Tensor, "position"]
     """Position within the sample, counted from 0."""
     segment_index: Int[Tensor, "position"]
     segment_sample: Int[Tensor, "segment"]
     """The sample to which each segment belongs."""
+    segment_known: Bool[Tensor, "segment"]
+    """Whether the patches of a segment are given."""
 
     @property
     def num_samples(self) -> int:
@@ -163,6 +171,18 @@ class TokenBatch:
     def element_counts(self) -> Int[Tensor, "sample"]:
         """Elements of the flat state that belong to each sample."""
         return torch.tensor(_elements_of_each(self), device=self.state.device)
+
+    @cached_property
+    def unknown(self) -> Bool[Tensor, "element"]:
+        """True where an element of the state is to be generated, False where it is given."""
+        of_patch = ~self.segment_known[self.segment_index[self.content_index]]
+        parts = of_patch.split([span.num_patches for span in self.spans])
+        dims = [span.token_dim for span in self.spans]
+        return torch.cat([p.repeat_interleave(dim) for p, dim in zip(parts, dims, strict=True)])
+
+    def segment_time(self, time: Float[Tensor, "sample"]) -> Float[Tensor, "segment"]:
+        """The time of each segment: its sample's, or 1 where its patches are given."""
+        return time[self.segment_sample].masked_fill(self.segment_known, 1.0)
 
     def with_state(self, state: Float[Tensor, "element"]) -> "TokenBatch":
         """The same batch holding another state of the same shape."""
@@ -205,12 +225,14 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
     num_patches = starts[-1]
     source, segment_index = [], []
     segment_sample: list[int] = []
+    segment_known: list[bool] = []
     for number, (sample, item, start) in enumerate(zip(samples, layouts, starts, strict=False)):
         separator = num_patches + NEXTLINE - item.source  # NEXTLINE -> +0, NEXTFRAME -> +1
         source.append(torch.where(item.source >= 0, item.source + start, separator))
-        segments, count = _local_segments(sample)
+        segments, known = _local_segments(sample)
         segment_index.append(segments[item.owner] + len(segment_sample))
-        segment_sample += [number] * count
+        segment_sample += [number] * len(known)
+        segment_known += known
     positions = torch.cat(source)
     batch = TokenBatch(
         state=torch.cat([sample.tokens.flatten() for sample in samples]),
@@ -223,6 +245,7 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
         sequence_index=torch.cat([torch.arange(length) for length in lengths]),
         segment_index=torch.cat(segment_index),
         segment_sample=torch.tensor(segment_sample),
+        segment_known=torch.tensor(segment_known),
     )
     return batch.to(samples[0].tokens.device)
 
@@ -248,15 +271,21 @@ def _spans(samples: Sequence[TokenSample]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _local_segments(sample: TokenSample) -> tuple[Int[Tensor, "patch"], int]:
-    if sample.segments is None:
-        return torch.zeros(sample.grid.num_patches, dtype=torch.long), 1
-    segments = sample.segments.cpu()
-    if segments.shape != (sample.grid.num_patches,):
-        raise ValueError(f"segments are {tuple(segments.shape)}, one per patch is expected")
+def _local_segments(sample: TokenSample) -> tuple[Int[Tensor, "patch"], list[bool]]:
+    """Segment of each patch, and which segments are known: each once more for its given patches."""
+    shape = (sample.grid.num_patches,)
+    segments = torch.zeros(shape, dtype=torch.long)
+    if sample.segments is not None:
+        segments = sample.segments.cpu()
+    for name, values in (("segments", segments), ("known", sample.known)):
+        if values is not None and values.shape != shape:
+            raise ValueError(f"{name} are {tuple(values.shape)}, one per patch is expected")
     if segments.min() < 0:  # would silently take the time of the sample before
         raise ValueError(f"segments count from 0, got {int(segments.min())}")
-    return segments, int(segments.max()) + 1
+    count = int(segments.max()) + 1
+    if sample.known is None:
+        return segments, [False] * count
+    return segments + count * sample.known.cpu(), [False] * count + [True] * count
 
 
 def unpack(batch: TokenBatch) -> list[Float[Tensor, "_patch _token_dim"]]:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from lumina_core import checkpoint, host
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
+from lumina_core.conditioning import draw_known
 from lumina_core.contact_sheet import save_contact_sheet
 from lumina_core.data.synthetic import (
     TRAINED,
@@ -42,7 +43,7 @@ from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
 from lumina_core.runtime import derived_seed, resolve_device, resolve_dtype, seeded
 from lumina_core.sampling import Request, Sampling, sample
-from lumina_core.sequence import pack
+from lumina_core.sequence import TokenSample, pack
 from lumina_core.text import (
     MAX_COSINE,
     TextEncoder,
@@ -74,35 +75,50 @@ class Run:
     step: int
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What is asked of the networks."""
+
+    time: TimeConfig
+    caption_dropout: float
+    """Share of captions replaced by the empty one, for guidance."""
+    condition_share: float
+    """Share of samples of which a part is given, for filling and continuing."""
+
+
 def training_loss(
     model: Model,
     samples: Sequence[CaptionedSample],
-    time_config: TimeConfig,
-    caption_dropout: float,
+    objective: Objective,
     generator: torch.Generator,
 ) -> Float[Tensor, "sample"]:
-    """Mean squared error of the velocity, one number per sample.
+    """Mean squared error of the velocity of what is not given, one number per sample.
 
     Args:
         model: networks to train.
         samples: clean tokens and captions.
-        time_config: how t is drawn.
-        caption_dropout: share of captions replaced by the empty one, for guidance.
-        generator: for t, noise and dropout; nothing else is random.
+        objective: how t is drawn, which captions are dropped and which parts are given.
+        generator: for t, noise, dropout and masks; nothing else is random.
     """
     device = model.device
-    keep = torch.rand(len(samples), generator=generator) >= caption_dropout
+    keep = torch.rand(len(samples), generator=generator) >= objective.caption_dropout
     texts = [s.caption if kept else "" for s, kept in zip(samples, keep.tolist(), strict=True)]
-    batch = pack([s.tokens for s in samples], separators=model.backbone.config.separators)
-    t = sample_time(len(samples), time_config, generator)
+    tokens = [_with_known(s.tokens, objective.condition_share, generator) for s in samples]
+    batch = pack(tokens, separators=model.backbone.config.separators)
+    t = sample_time(len(samples), objective.time, generator)
     x_0 = torch.randn(batch.state.shape, generator=generator)
-    t_element = t.repeat_interleave(batch.element_counts)
+    t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
     noisy = batch.with_state(interpolate(x_0, batch.state, t_element)).to(device)
     features, lengths = model.text_encoder(texts)
     context = model.backbone.prepare(noisy, features, lengths)
-    predicted = model.backbone(noisy, t.to(device), context)
+    predicted = model.backbone(noisy, batch.segment_time(t).to(device), context)
     target = velocity(x_0, batch.state).to(device)
-    return velocity_loss(predicted, target, noisy.element_counts)
+    return velocity_loss(predicted, target, noisy.element_counts, weight=noisy.unknown)
+
+
+def _with_known(tokens: TokenSample, share: float, generator: torch.Generator) -> TokenSample:
+    is_led = bool(torch.rand((), generator=generator) < share)
+    return replace(tokens, known=draw_known(tokens.grid, generator)) if is_led else tokens
 
 
 def training_step(run: Run, config: "TrainConfig", pool: SyntheticPool) -> dict[str, int | float]:
@@ -111,7 +127,8 @@ def training_step(run: Run, config: "TrainConfig", pool: SyntheticPool) -> dict[
     generator = seeded(config.seed, STEP_STREAM, run.step)
     pool.advance(run.step)
     samples = pool.batch(generator, config.token_budget, config.backbone.separators)
-    losses = training_loss(run.model, samples, config.time, config.caption_dropout, generator)
+    objective = Objective(config.time, config.caption_dropout, config.condition_share)
+    losses = training_loss(run.model, samples, objective, generator)
     loss = losses.mean()
     if not isfinite(loss.item()):
         raise LuminaError(
@@ -231,7 +248,7 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
 
 def _summary(run: Run, config: "TrainConfig") -> dict[str, Any]:
     """How the weights came about: what one needs to train them again, but for the data's code."""
-    numbers = ("seed", "max_steps", "token_budget", "caption_dropout")
+    numbers = ("seed", "max_steps", "token_budget", "caption_dropout", "condition_share")
     records = ("optimizer", "time", "data")
     return {
         "step": run.step,

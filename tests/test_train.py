@@ -54,7 +54,9 @@ def test_loss_falls_on_a_few_samples(run):
     optimizer = torch.optim.AdamW(state.networks.parameters(), lr=3e-3)
 
     def loss():
-        return train.training_loss(state.model, samples, config.time, 0.0, seeded(0)).mean()
+        return train.training_loss(
+            state.model, samples, train.Objective(config.time, 0.0, 0.0), seeded(0)
+        ).mean()
 
     before = loss().item()
     for _ in range(60):
@@ -69,7 +71,9 @@ def test_loss_depends_on_its_generator_alone(run):
     samples = [draw_sample("image", state.model.modality, seeded(n)) for n in range(2)]
 
     def loss(seed):
-        return train.training_loss(state.model, samples, config.time, 0.5, seeded(seed))
+        return train.training_loss(
+            state.model, samples, train.Objective(config.time, 0.5, 0.0), seeded(seed)
+        )
 
     torch.manual_seed(1)
     first = loss(0)
@@ -84,7 +88,9 @@ def test_full_caption_dropout_trains_without_captions(run):
     other = type(sample_)(sample_.tokens, "a star")
 
     def loss(item, dropout):
-        return train.training_loss(state.model, [item], config.time, dropout, seeded(0))
+        return train.training_loss(
+            state.model, [item], train.Objective(config.time, dropout, 0.0), seeded(0)
+        )
 
     for block in state.model.backbone.blocks:  # a fresh model predicts 0 whatever the text
         torch.nn.init.normal_(block.modulation.weight)
@@ -100,6 +106,7 @@ def test_resumed_run_equals_an_uninterrupted_one(tiny_training, tmp_path, optimi
         f"optimizer={optimizer}",
         "max_steps=6",
         "caption_dropout=0.5",
+        "condition_share=0.0",
         "optimizer.warmup_steps=2",
     ]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -314,7 +321,9 @@ def test_sampling_never_spoils_training(run):
     grid = model.modality.tokenizer.grid(tuple(latent.shape))
     tokens = TokenSample("image", grid, model.modality.tokenizer.tokenize(latent))
     item = CaptionedSample(tokens, "a star")
-    train.training_loss(state.model, [item], config.time, 0.0, seeded(0)).sum().backward()
+    train.training_loss(
+        state.model, [item], train.Objective(config.time, 0.0, 0.0), seeded(0)
+    ).sum().backward()
 
 
 def test_words_that_look_alike_are_warned_of(run, capsys, monkeypatch):

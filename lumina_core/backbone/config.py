@@ -8,7 +8,7 @@ from lumina_core.errors import LuminaError, nearest
 
 MAX_CONDITIONING_SIZE = 1024  # the released width of time and adaLN: min(hidden_size, 1024)
 ROPE_KINDS = ("sequence", "axial")
-NUM_AXES = 3
+NUM_AXES = (3, 5)  # frame, row, column; and row and column in one common unit
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class FlagDiTConfig:
     """`sequence` (the released 1-D form) or `axial` (frame, row, column from the grid)."""
     rope_theta: float
     rope_dims: tuple[int, ...] | None
-    """Channels of a head for frame, row and column; only for axial."""
+    """Channels of a head for frame, row and column, and maybe for row and column in one common
+    unit (`Layout.coordinates`); only for axial."""
     initial_gate: float
     """Where the cross-attention gates start, before tanh. 0 is the released value."""
     attention: str
@@ -66,8 +67,8 @@ class FlagDiTConfig:
                 )
         if self.rope == "axial" and not self._is_axial_split():
             raise LuminaError(
-                f"backbone.rope_dims={self.rope_dims} must be three even numbers that sum to the "
-                f"head's {self.head_dim} channels"
+                f"backbone.rope_dims={self.rope_dims} must be three or five even numbers that "
+                f"sum to the head's {self.head_dim} channels"
             )
 
     def _check_positive(self) -> None:
@@ -83,7 +84,7 @@ class FlagDiTConfig:
     def _is_axial_split(self) -> bool:
         dims = self.rope_dims or ()
         is_even = all(dim % 2 == 0 and dim >= 0 for dim in dims)
-        return len(dims) == NUM_AXES and is_even and sum(dims) == self.head_dim
+        return len(dims) in NUM_AXES and is_even and sum(dims) == self.head_dim
 
     @property
     def head_dim(self) -> int:

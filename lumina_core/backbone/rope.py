@@ -1,9 +1,9 @@
 """Rotary position embedding on adjacent pairs of channels, in float32.
 
 `sequence` is the released 1-D form: the position counts every token, separators included. `axial`
-gives each of the axes frame, row and column its own share of the channels and takes positions from
-the grid's coordinates. Scaling to sizes that were never trained is an argument of the call; nothing
-is stored.
+gives each of the axes frame, row and column (and row and column in one common unit) its own share
+of the channels and takes positions from the grid's coordinates. Scaling to sizes that were never
+trained is an argument of the call; nothing is stored.
 
 Source: RoFormer (arXiv 2104.09864); NTK-aware scaling; time-aware scaling of Lumina-Next
 (arXiv 2406.18583): linear while t is small, where layout forms, NTK after.
@@ -66,7 +66,7 @@ def rope_tables(
     angle[position, i] = coordinate / linear * (theta * ntk) ^ (-2 i / dim)
 
     Args:
-        batch: gives positions: three axes if `dims` has three entries, else the sequence index.
+        batch: gives positions: its first `len(dims)` coordinates, or the sequence index for one.
         theta: base of the frequencies.
         dims: channels per axis, each even; they sum to head_dim.
         scaling: see RopeScaling.

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lumina_core.errors import LuminaError, nearest
@@ -74,7 +74,7 @@ def velocity_loss(
     target: Float[Tensor, "element"],
     element_counts: Int[Tensor, "sample"],
     *,
-    weight: Float[Tensor, "element"] | None = None,
+    weight: Bool[Tensor, "element"] | Float[Tensor, "element"] | None = None,
 ) -> Float[Tensor, "sample"]:
     """Give each sample's mean squared velocity error over the elements that count, in float32.
 

@@ -65,9 +65,12 @@ STAR_POINTS = 5
 STAR_WAIST = 0.45  # inner radius of the outer; a pentagram's .38 loses its points at 5 pixels
 SNOWMAN_BODY, SNOWMAN_HEAD = 0.62, 0.46  # radii of the two balls; they overlap by .16
 
-_TRAINED_SIZES = tuple((side, side) for side in (48, 56, 64, 72, 80)) + tuple(
+_TRAINED_SIZES = tuple((side, side) for side in (32, 48, 56, 64, 72, 80, 88)) + tuple(
     size
-    for short, long in ((48, 64), (48, 80), (56, 72), (64, 80))
+    for short, long in (
+        *((48, 64), (48, 80), (56, 72), (64, 80), (56, 88)),
+        *((32, 64), (40, 72), (32, 80), (40, 96), (32, 96), (48, 104), (40, 112)),  # 1.8 to 3
+    )
     for size in ((short, long), (long, short))
 )
 _SIZES = {
@@ -89,7 +92,7 @@ class Canvas(Protocol):
 class ImageWorld:
     """Captions, the pictures they describe, and the verdict on what claims to be one."""
 
-    version = "1"
+    version = "2"
     splits = tuple(_SIZES)
 
     def tasks(self, split: str) -> tuple[str, ...]:
