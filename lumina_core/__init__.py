@@ -9,6 +9,7 @@ from typing import Any
 
 _HOME = {
     "FramewiseAutoencoder": "autoencoder",
+    "Given": "modality",
     "Grid": "sequence",
     "LuminaError": "errors",
     "ModalitySpec": "modality",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.keys import (
+    CONDITION,
     PATH_KEYS,
     PROMPT_KEYS,
     closest,
@@ -24,6 +25,9 @@ ARCHITECTURE_KEYS = ("backbone", "text_encoder")
 """Known to commands that use a checkpoint only in order to be refused: it fixes them."""
 
 CHECKPOINT_COMMANDS = ("run", "infer", "evaluate")
+
+CONDITIONED_COMMANDS = ("run", "infer")
+"""Commands that take what may be given beside a prompt."""
 
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[\w./@]+)=")
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*(=\S*)?")
@@ -124,8 +128,8 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
             raise LuminaError(f"{key!r} is a block of keys. Set one of them: {members}")
         elif key in PATH_KEYS and key in names:
             _set_path(words.values, key, value)
-        elif key in names:
-            words.values[key] = value
+        elif key in names or (command in CONDITIONED_COMMANDS and key.startswith(f"{CONDITION}.")):
+            words.values[key] = value  # the rest of `condition` is the modality's
         else:
             raise LuminaError(f"unknown key {key!r}.{suggestion(key, names)}")
     return words

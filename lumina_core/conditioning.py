@@ -5,14 +5,107 @@ segment of their own; they carry no loss and are not moved by the solver (sequen
 segments). Nothing here knows what a patch shows.
 """
 
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
 import torch
-from jaxtyping import Bool
+from einops import repeat
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lumina_core.errors import LuminaError
+from lumina_core.modality import ConditionedModality
 from lumina_core.sequence import Grid
+
+if TYPE_CHECKING:
+    from lumina_core.checkpoint import Model
 
 CUT_SHARE = 0.5  # how often an axis is cut that need not be: else halves, bands, first frames
 INSIDE_SHARE = 0.5  # how often the inside of the box is given; else its surroundings
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a request gives beside its prompt."""
+
+    strength: float
+    """Share of the way that starts from noise; 1: what is not known starts from noise alone."""
+    wanted: Any
+    """The plugin's own dataclass; None: nothing is given."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.strength <= 1:
+            raise LuminaError(
+                f"condition.strength is {self.strength}; set a share above 0, at most 1."
+            )
+        if self.strength < 1 and self.wanted is None:
+            raise LuminaError(
+                f"condition.strength={self.strength} changes something that is given, and nothing "
+                "is; give it too, or leave the strength out"
+            )
+
+
+@dataclass(frozen=True)
+class GivenTokens:
+    """The tokens of a given medium, which of them are to stay, and where the flow starts."""
+
+    tokens: Float[Tensor, "patch token_dim"]
+    known: Bool[Tensor, "patch"]
+    start: float
+    """Time at which noise and what is given are mixed; 0 is noise alone."""
+    request: dict[str, Any]
+    """What stands in the files that are made from it."""
+
+
+def given_tokens(model: "Model", condition: Condition, options: Any) -> GivenTokens | None:
+    """Read and encode what a request gives; None where it gives nothing.
+
+    A patch is known only if every cell of the latent in it is. A whole medium from which a strength
+    below 1 starts leaves none known.
+
+    Args:
+        model: the checkpoint.
+        condition: of the request.
+        options: of the medium to make.
+
+    Raises:
+        LuminaError: a file that cannot be read or does not fit, or nothing is left to generate.
+    """
+    if condition.wanted is None:
+        return None
+    modality = cast(ConditionedModality, model.modality)
+    given = modality.condition(condition.wanted, options)
+    latent = modality.vae.encode(given.media)
+    cells = repeat(given.known, "f h w -> c f h w", c=len(latent)).float()
+    known = modality.tokenizer.tokenize(cells).bool().all(dim=1)
+    if known.all():
+        if condition.strength == 1:
+            raise LuminaError(
+                "everything is given and nothing is left to generate; give a mask or a "
+                "condition.strength below 1, or ask for a larger medium"
+            )
+        known = torch.zeros_like(known)
+    return GivenTokens(
+        modality.tokenizer.tokenize(latent).cpu(),
+        known.cpu(),
+        1 - condition.strength,
+        _described(condition),
+    )
+
+
+def _described(condition: Condition) -> dict[str, Any]:
+    """The condition as files carry it: numbers, and the hashes of the files it read."""
+    names = {f.name: getattr(condition.wanted, f.name) for f in fields(condition.wanted)}
+    files = [f.name for f in fields(condition.wanted) if f.metadata.get("file")]
+    hashes = {
+        name: hashlib.sha256(Path(names[name]).read_bytes()).hexdigest()
+        for name in files
+        if names[name] is not None
+    }
+    numbers = {name: value for name, value in names.items() if name not in files}
+    return {"strength": condition.strength, **numbers, "files": hashes}
 
 
 def draw_known(grid: Grid, generator: torch.Generator) -> Bool[Tensor, "patch"]:

@@ -22,6 +22,7 @@ from lumina_core.records import build
 if TYPE_CHECKING:
     from lumina_core.backbone.flag_dit import FlagDiTConfig
     from lumina_core.backbone.rope import RopeScaling
+    from lumina_core.conditioning import Condition
     from lumina_core.data.synthetic import SyntheticConfig
     from lumina_core.flow.guidance import GuidanceConfig
     from lumina_core.flow.objective import TimeConfig
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "FlagDiTConfig": "lumina_core.backbone.flag_dit",
     "RopeScaling": "lumina_core.backbone.rope",
+    "Condition": "lumina_core.conditioning",
     "SyntheticConfig": "lumina_core.data.synthetic",
     "GuidanceConfig": "lumina_core.flow.guidance",
     "TimeConfig": "lumina_core.flow.objective",
@@ -65,6 +67,7 @@ class RunConfig:
     """A folder; the modality's demo checkpoint if none was named; None if it ships none."""
     repeat: str | None
     """The file whose request this is."""
+    condition: Condition
     json: bool
     device: str
     dtype: str
@@ -209,6 +212,7 @@ def compose_run(overrides: list[str]) -> RunConfig:
     values, options = merge_layers("run", name, words, request)
     if values["prompt"] is None:
         raise LuminaError(_lack_of_prompt(name, words))
+    values["condition"] = _condition(name, values["condition"], request)
     return _build(RunConfig, name, values, options)
 
 
@@ -270,6 +274,23 @@ def _one_modality(words: Overrides, repeated: str | None = None) -> str:
             f"+modality={names[0]} cannot repeat a file of modality {repeated!r}. Leave it out."
         )
     return names[0]
+
+
+def _condition(name: str, values: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given beside the prompt, the plugin's part of it as its own record."""
+    numbers = dict(values)
+    strength = numbers.pop("strength")
+    for key in (request.get("condition") or {}).get("files", {}):
+        if numbers.get(key) is None:
+            raise LuminaError(
+                f"the repeated file was made from condition.{key}; give it again: "
+                f"condition.{key}=FILE"
+            )
+    record = host.condition_class(name)
+    wanted: Any = None
+    if record and any(value is not None for value in numbers.values()):
+        wanted = build(record, numbers, "condition.")
+    return {"strength": strength, "wanted": wanted}
 
 
 def _lack_of_prompt(name: str, words: Overrides) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from lumina_core import host
 from lumina_core.errors import LuminaError
 from lumina_core.keys import (
+    CONDITION,
     RECOMMENDATION_BLOCKS,
     Key,
     command_keys,
@@ -99,7 +100,8 @@ def _modality_lines(plugin: host.Plugin, command: str) -> list[str]:
     except LuminaError as error:
         return [f"{title}{error}"]
     block = "training" if command.startswith("train") else "sampling"
-    options = [key for key in keys if key.name.partition(".")[0] not in RECOMMENDATION_BLOCKS]
+    hidden = RECOMMENDATION_BLOCKS + (() if command in ("run", "infer") else (CONDITION,))
+    options = [key for key in keys if key.name.partition(".")[0] not in hidden]
     advised = [key for key in keys if key.name.startswith(f"{block}.") and key.default]
     lines = [title + plugin.summary, *(_line(key) for key in options if key.default)]
     if advised:

@@ -145,10 +145,17 @@ def options_class(name: str) -> type:
     Raises:
         LuminaError: the modality cannot be used, or the path in its spec leads to no dataclass.
     """
-    options = _resolve(name, load(name).options)
-    if not (isinstance(options, type) and dataclasses.is_dataclass(options)):
-        raise LuminaError(f"{find(name).title} is broken: {options!r} is not a dataclass.")
-    return options
+    return _dataclass_at(name, load(name).options)
+
+
+def condition_class(name: str) -> type | None:
+    """The dataclass of what may be given beside a prompt; None if nothing may.
+
+    Raises:
+        LuminaError: the modality cannot be used, or the path in its spec leads to no dataclass.
+    """
+    path = load(name).condition
+    return None if path is None else _dataclass_at(name, path)
 
 
 def modality_class(name: str) -> Any:
@@ -260,8 +267,10 @@ def _check_spec(spec: ModalitySpec) -> None:
             f"it was written for plugin API {api[0]}.{api[1]}, this lumina-core has "
             f"{PLUGIN_API[0]}.{PLUGIN_API[1]}. Upgrade {newer}"
         )
-    for field in ("options", "modality"):
+    for field in ("options", "modality", "condition"):
         path = getattr(spec, field)
+        if path is None and field == "condition":
+            continue
         if not (isinstance(path, str) and _PATH.fullmatch(path)):
             raise TypeError(f"ModalitySpec.{field} is {path!r}, not 'module:attribute'")
 
@@ -280,6 +289,13 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, SyntaxError):  # its text does not say where
         text = f"{text} [{error.filename}]"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _dataclass_at(name: str, path: str) -> type:
+    found = _resolve(name, path)
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        raise LuminaError(f"{find(name).title} is broken: {found!r} is not a dataclass.")
+    return found
 
 
 def _resolve(name: str, path: str) -> Any:

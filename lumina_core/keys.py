@@ -32,7 +32,11 @@ NAME_LIST_KEYS = ("splits",)
 """Lists of names; one name needs no brackets."""
 
 RECOMMENDATION_BLOCKS = ("sampling", "training")
-"""Blocks of a modality's YAML that recommend values for the core; the rest are its options."""
+"""Blocks of a modality's YAML that recommend values for the core."""
+
+CONDITION = "condition"
+"""Block of a modality's YAML with what may be given beside a prompt; what is in no block of these
+are the modality's options."""
 
 _LIKENESS = 0.6  # difflib's own bound for a close match
 _LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: +(?P<value>[^#]+?))?(?: *# *(?P<note>.*))?")
@@ -111,7 +115,9 @@ def command_keys(command: str) -> list[Key]:
 def modality_keys(path: Path) -> list[Key]:
     """The keys of a modality's YAML as one writes them: its options below `modality`."""
     return [
-        key if key.name.partition(".")[0] in RECOMMENDATION_BLOCKS else key._replace(name=full)
+        key
+        if key.name.partition(".")[0] in (*RECOMMENDATION_BLOCKS, CONDITION)
+        else key._replace(name=full)
         for key in read_keys(path)
         if (full := f"modality.{key.name}")
     ]

@@ -10,6 +10,7 @@ recommended `solver.shift` survives `solver=midpoint`.
 Prompts and paths never meet Hydra's grammar nor OmegaConf: they are taken letter by letter.
 """
 
+import os.path
 import threading
 from collections.abc import Mapping
 from dataclasses import fields
@@ -21,6 +22,7 @@ from lumina_core.arguments import Overrides
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.help import modality_yaml
 from lumina_core.keys import (
+    CONDITION,
     CONFIG_NAMES,
     NAME_LIST_KEYS,
     RAW_KEYS,
@@ -53,7 +55,10 @@ def merge_layers(
     """
     options = _read_yaml(modality_yaml(name))
     advice = {block: options.pop(block, None) or {} for block in RECOMMENDATION_BLOCKS}
+    condition = options.pop(CONDITION, None) or {}
     values = _compose(CONFIG_NAMES[command])
+    if CONDITION in values:
+        values[CONDITION] |= condition
     source = f"conf/modality/{name}.yaml"
     if command in ("run", "evaluate"):
         values = _overlay(values, advice["sampling"], f"{source}, sampling")
@@ -63,10 +68,15 @@ def merge_layers(
     if request:
         values = _overlay(values, {key: request[key] for key in _REPEATED if key in request})
         options |= _repeated_options(name, request)
+        values = _with_repeated_condition(values, request)
     for group, choice in words.choices.items():
         values = _overlay(values, {group: _read_yaml(conf_root() / group / f"{choice}.yaml")})
+    files = {f"{CONDITION}.{field}" for field in _file_fields(name)}
     for key, text in words.values.items():
-        value = text if key in RAW_KEYS else _parse(key, text)
+        if key in files:
+            value: Any = None if text == "null" else os.path.expanduser(text)
+        else:
+            value = text if key in RAW_KEYS else _parse(key, text)
         if key in NAME_LIST_KEYS and isinstance(value, str):
             value = [value]
         values = _overlay(values, _nested(key, value))
@@ -76,7 +86,8 @@ def merge_layers(
 def modality_options(name: str) -> dict[str, Any]:
     """A modality's own options, as its YAML has them."""
     values = _read_yaml(modality_yaml(name))
-    return {key: value for key, value in values.items() if key not in RECOMMENDATION_BLOCKS}
+    blocks = (*RECOMMENDATION_BLOCKS, CONDITION)
+    return {key: value for key, value in values.items() if key not in blocks}
 
 
 def recommended_sampling(name: str) -> dict[str, Any]:
@@ -121,6 +132,13 @@ def check_request(path: Path, request: Any) -> dict[str, Any]:
     return dict(request)
 
 
+def _with_repeated_condition(values: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a repeated condition; its files must be given again."""
+    condition = dict(request.get(CONDITION) or {})
+    files = condition.pop("files", {})
+    return _overlay(values, {CONDITION: condition | dict.fromkeys(files)}, "the repeated file")
+
+
 def _repeated_options(name: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a repeated file, none of which may change the architecture."""
     options = dict(request.get("options", {}))
@@ -161,6 +179,12 @@ def _refuse_other_modality(name: str, key: str, options: Mapping[str, Any]) -> N
             f"modality.{key} is an option of {other!r}; the modality in use is {name!r}. Leave it "
             f"out, or choose +modality={other}"
         )
+
+
+def _file_fields(name: str) -> list[str]:
+    """The conditions that name a file; taken letter by letter, like every path."""
+    record = host.condition_class(name)
+    return [f.name for f in fields(record) if f.metadata.get("file")] if record else []
 
 
 def _architecture(name: str) -> set[str]:

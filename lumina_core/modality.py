@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Bool, Float, UInt8
     from torch import Generator, Tensor
 
     from lumina_core.sequence import Grid
 
-PLUGIN_API = (1, 0)
+PLUGIN_API = (1, 1)
 """Version of this contract: a plugin needs the same major and at most this minor number."""
 
 Media: TypeAlias = "Tensor"
@@ -48,6 +48,13 @@ class ModalitySpec:
 
     api: tuple[int, int]
     """The PLUGIN_API the plugin was written for, as a literal: never the core's own constant."""
+
+    condition: str | None = None
+    """Where the frozen dataclass of what may be given beside the prompt is; None: nothing may.
+
+    Its fields are the keys `condition.KEY`, all null in the YAML block `condition`; one that names
+    a file has `metadata={"file": True}`. The modality class then has a method `condition`.
+    """
 
 
 @runtime_checkable
@@ -179,6 +186,17 @@ class World(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Given:
+    """A medium of which a part is given."""
+
+    media: Media
+    """Of the shape that the options ask for; what is not given holds a likely filling."""
+
+    known: Bool[Tensor, "frames height width"]
+    """Cells of the latent that are given as a whole."""
+
+
 @runtime_checkable
 class Modality(Protocol):
     """The parts of a modality; its class is called as `Modality(options, vae_folder)`."""
@@ -198,5 +216,21 @@ class Modality(Protocol):
 
         Raises:
             LuminaError: for a size that no latent fits; names the nearest legal ones.
+        """
+        ...
+
+
+class ConditionedModality(Modality, Protocol):
+    """A modality whose spec names a `condition`."""
+
+    def condition(self, wanted: Any, options: Any) -> Given:
+        """What is given.
+
+        Args:
+            wanted: the plugin's own dataclass of conditions, at least one field not None.
+            options: of the medium to make.
+
+        Raises:
+            LuminaError: a file that cannot be read, or that does not fit the options.
         """
         ...

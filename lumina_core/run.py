@@ -25,6 +25,7 @@ from torch import Tensor
 
 from lumina_core import __version__, checkpoint, host
 from lumina_core.checkpoint import Model
+from lumina_core.conditioning import given_tokens
 from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED, publish
 from lumina_core.modality import Decoder
@@ -129,8 +130,9 @@ def generate_each(
     """
     model = load_model(config)
     sampling = sampling_of(config)
+    given = given_tokens(model, config.condition, config.options)
     requests = [
-        Request(config.prompt, config.negative_prompt, config.seed + number, config.options)
+        Request(config.prompt, config.negative_prompt, config.seed + number, config.options, given)
         for number in range(config.num_samples)
     ]
     for batch in batches(model, requests, sampling):
@@ -188,6 +190,7 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         "negative_prompt": request.negative_prompt,
         "seed": request.seed,
         "options": options,
+        "condition": None if request.given is None else request.given.request,
         "solver": asdict(sampling.solver),
         "guidance": asdict(sampling.guidance),
         "rope_scaling": asdict(sampling.rope_scaling),

@@ -17,8 +17,10 @@ from torch import Tensor
 from lumina_core.backbone.flag_dit import Context
 from lumina_core.backbone.rope import RopeScaling
 from lumina_core.checkpoint import Model
+from lumina_core.conditioning import GivenTokens
 from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
+from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import SolverConfig, integrate
 from lumina_core.modality import Media
 from lumina_core.runtime import seeded
@@ -37,6 +39,8 @@ class Request:
     seed: int
     options: Any
     """Of the modality: what size the medium has."""
+    given: GivenTokens | None = None
+    """What the medium is made from, beside the prompt."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +126,14 @@ def sample_batch(
     Raises:
         LuminaError: the numbers ran over, as they can in half precision.
     """
-    noise = [noise_tokens(model, request) for request in requests]
+    noise = [first_tokens(model, request) for request in requests]
     velocity = GuidedVelocity(model, requests, noise, sampling)
-    state = integrate(velocity, velocity.batch.state, sampling.solver, on_step=on_step)
+    starts = {request.given.start if request.given else 0.0 for request in requests}
+    if len(starts) > 1:
+        raise ValueError(f"one batch has one start, got {sorted(starts)}")
+    state = integrate(
+        velocity, velocity.batch.state, sampling.solver, on_step=on_step, start=starts.pop()
+    )
     if not state.isfinite().all():
         raise LuminaError(
             "the sample is not finite: its numbers ran over; use dtype=float32, and rope_scaling "
@@ -140,13 +149,17 @@ def sample_batch(
     ]
 
 
-def noise_tokens(model: Model, request: Request) -> TokenSample:
-    """The noise of a request, which depends on its seed and size alone."""
+def first_tokens(model: Model, request: Request) -> TokenSample:
+    """Where the flow starts: noise, which depends on seed and size alone, and what is given."""
     tokenizer = model.modality.tokenizer
     shape = latent_shape(model, request.options)
-    noise = torch.randn(shape, generator=seeded(request.seed))
-    tokens = tokenizer.tokenize(noise).to(model.device)
-    return TokenSample(model.name, tokenizer.grid(shape), tokens)
+    tokens = tokenizer.tokenize(torch.randn(shape, generator=seeded(request.seed)))
+    grid, given = tokenizer.grid(shape), request.given
+    if given is None:
+        return TokenSample(model.name, grid, tokens.to(model.device))
+    mixed = interpolate(tokens.flatten(), given.tokens.flatten(), given.start).view_as(tokens)
+    tokens = torch.where(given.known[:, None], given.tokens, mixed)
+    return TokenSample(model.name, grid, tokens.to(model.device), known=given.known)
 
 
 def latent_shape(model: Model, options: Any) -> tuple[int, int, int, int]:
@@ -170,6 +183,7 @@ class GuidedVelocity:
     ) -> None:
         self._backbone = model.backbone
         self._guidance = sampling.guidance
+        self._is_led = any(item.known is not None for item in samples)
         self.num_evaluations = 0
 
         def prepared(items: list[TokenSample], texts: list[str]) -> tuple[TokenBatch, Context]:
@@ -204,8 +218,9 @@ class GuidedVelocity:
         return guided(conditional, unconditional, self._guidance.scale, channel_mask=self._mask)
 
     def _evaluate(self, batch: TokenBatch, t: float, context: Context) -> Float[Tensor, "element"]:
-        time = torch.full((batch.num_segments,), t, device=batch.state.device)
-        return self._backbone(batch, time, context)
+        time = torch.full((batch.num_samples,), t, device=batch.state.device)
+        velocity = self._backbone(batch, batch.segment_time(time), context)
+        return velocity * batch.unknown if self._is_led else velocity
 
 
 def _pair_indices(

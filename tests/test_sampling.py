@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from lumina_core import LuminaError, sampling
+from lumina_core.conditioning import GivenTokens
 from lumina_core.config import compose_options, compose_sampling
-from lumina_core.sampling import Request, media_sha256, noise_tokens, sample, sample_batch
+from lumina_core.sampling import Request, first_tokens, media_sha256, sample, sample_batch
 from lumina_core.tokenizer import channel_mask
 
 
@@ -43,7 +44,7 @@ def flow(model, settings, request_):
 
     def state(request=request_, **guidance):
         changed = replace(settings, guidance=replace(settings.guidance, **guidance))
-        noise = [noise_tokens(model, request)]
+        noise = [first_tokens(model, request)]
         with torch.no_grad():
             velocity = sampling.GuidedVelocity(model, [request], noise, changed)
             found = velocity(0.3, velocity.batch.state)
@@ -82,10 +83,10 @@ def test_samples_depend_on_seed_prompt_and_size(model, request_, settings):
 
 
 def test_noise_depends_on_seed_and_size_alone(model, request_):
-    first = noise_tokens(model, request_).tokens
+    first = first_tokens(model, request_).tokens
     torch.manual_seed(9)
-    assert torch.equal(first, noise_tokens(model, replace(request_, prompt="x")).tokens)
-    assert not torch.equal(first, noise_tokens(model, replace(request_, seed=4)).tokens)
+    assert torch.equal(first, first_tokens(model, replace(request_, prompt="x")).tokens)
+    assert not torch.equal(first, first_tokens(model, replace(request_, seed=4)).tokens)
 
 
 def test_scale_one_is_the_conditional_velocity(flow):
@@ -173,3 +174,39 @@ def test_media_sha256_tells_type_and_shape_apart():
     variants = [zeros, zeros.T, zeros.to(torch.int8), zeros + 1]
     assert len({media_sha256(item) for item in variants}) == 4
     assert media_sha256(zeros) == media_sha256(torch.zeros(3, 2, dtype=torch.uint8).T)
+
+
+@pytest.fixture
+def led(model, request_):
+    """The request with its left half given."""
+    first = first_tokens(model, request_)
+    known = torch.arange(first.grid.num_patches) % first.grid.columns < 3
+    tokens = torch.randn(first.tokens.shape, generator=torch.Generator().manual_seed(8))
+    return replace(request_, given=GivenTokens(tokens, known, 0.25, {}))
+
+
+def test_known_tokens_stay_and_lead_the_others(model, request_, settings, led, monkeypatch):
+    monkeypatch.setattr(model.modality.vae, "decode", lambda latent: latent)
+    tokenizer = model.modality.tokenizer
+
+    def tokens(request):
+        return tokenizer.tokenize(sample(model, [request], settings)[0].media)
+
+    known, found = led.given.known, tokens(led)
+    assert torch.equal(found[known], led.given.tokens[known])
+    assert not torch.equal(found[~known], tokens(request_)[~known])
+    other = replace(led.given, tokens=led.given.tokens.where(~known[:, None], 0.0))
+    assert not torch.equal(found[~known], tokens(replace(led, given=other))[~known])
+
+
+def test_the_flow_starts_between_noise_and_what_is_given(model, request_, led):
+    noise, mixed = first_tokens(model, request_).tokens, first_tokens(model, led).tokens
+    expected = 0.75 * noise + 0.25 * led.given.tokens
+    unknown = ~led.given.known
+    torch.testing.assert_close(mixed[unknown], expected[unknown])
+    assert torch.equal(mixed[~unknown], led.given.tokens[~unknown])
+
+
+def test_a_batch_with_two_starts_is_a_fault(model, request_, settings, led):
+    with pytest.raises(ValueError, match="one start"):
+        sample_batch(model, [led, request_], settings)

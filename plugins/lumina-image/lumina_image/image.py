@@ -7,11 +7,13 @@ its size, so that every picture spans the same interval on both axes.
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumina_core import FramewiseAutoencoder, LuminaError, PatchTokenizer
-from lumina_image.options import ImageOptions
+from lumina_core import FramewiseAutoencoder, Given, LuminaError, PatchTokenizer
+from lumina_image.editing import place
+from lumina_image.options import ImageCondition, ImageOptions
 from lumina_image.png import PNGDecoder
 from lumina_image.world import ImageWorld
 
@@ -82,6 +84,19 @@ class ImageModality:
         """Square patches of one frame."""
         patch = self.options.patch_size
         return PatchTokenizer(self.vae.autoencoder.channels, (1, patch, patch), normalised_step)
+
+    def condition(self, wanted: ImageCondition, options: ImageOptions) -> Given:
+        """The given picture on the canvas of the picture to make, and which cells it fixes.
+
+        Raises:
+            LuminaError: a file that is no picture, or sizes that do not fit each other.
+        """
+        _, height, width = self.media_shape(options)
+        stride = self.vae.autoencoder.stride
+        unit = stride * self.options.patch_size
+        canvas, known = place(wanted, self.decoder.read, (height, width), unit)
+        cells = rearrange(known, "(h y) (w x) -> h w (y x)", y=stride, x=stride).all(dim=-1)
+        return Given(canvas, cells[None])
 
     def media_shape(self, options: ImageOptions) -> tuple[int, ...]:
         """Shape of the picture that `options` ask for.

@@ -25,3 +25,24 @@ class ImageOptions:
             value = getattr(self, key)
             if not 1 <= value <= MAX_SIDE:
                 raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {MAX_SIDE}")
+
+
+@dataclass(frozen=True)
+class ImageCondition:
+    """What may be given beside a prompt."""
+
+    image: str | None = field(metadata={"file": True})
+    """A picture file, at most as large as the picture to make."""
+    mask: str | None = field(metadata={"file": True})
+    """A picture file of the same size: white is filled, black is kept."""
+    offset: tuple[int, int] | None
+    """Where the upper left corner of the image stands, (down, right) in pixels; None: centred."""
+
+    def __post_init__(self) -> None:
+        if self.image is None:
+            raise LuminaError(
+                "condition.mask and condition.offset say what to do with a picture; give it: "
+                "condition.image=FILE"
+            )
+        if self.offset is not None and min(self.offset) < 0:
+            raise LuminaError(f"condition.offset={list(self.offset)}: use pixels of 0 or more")

@@ -8,7 +8,8 @@ def lumina_modality() -> ModalitySpec:
     """The image modality."""
     return ModalitySpec(
         summary="Text to image (PNG)",
-        api=(1, 0),
+        api=(1, 1),
         options="lumina_image.options:ImageOptions",
         modality="lumina_image.image:ImageModality",
+        condition="lumina_image.options:ImageCondition",
     )
