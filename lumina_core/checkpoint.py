@@ -317,7 +317,9 @@ def restore_training_state(
         with safe_open(path, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118, no mapping
                 part, name = key.split(".", 1)
-                parts[part][name] = file.get_tensor(key)
+                # a copy: a tensor inside the file lies at odd addresses, where kernels round
+                # differently, and a resumed run would part from an uninterrupted one
+                parts[part][name] = file.get_tensor(key).clone()
         for key, value in parts["optimizer"].items():
             number, name = key.split(".", 1)
             moments.setdefault(int(number), {})[name] = value
