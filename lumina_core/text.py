@@ -93,7 +93,8 @@ class TextEncoderConfig:
             raise LuminaError(
                 "text_encoder.trainable=false needs text_encoder.path: a new encoder knows nothing"
             )
-        if self.trainable and self.reading.dtype != "float32":
+        reading = self.reading  # refuses what it cannot be
+        if self.trainable and reading.dtype != "float32":
             raise LuminaError(
                 f"text_encoder.dtype={self.dtype} is for frozen encoders; set "
                 "text_encoder.trainable=false or text_encoder.dtype=float32"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lumina_core import LuminaError, checkpoint
+from lumina_core import LuminaError, checkpoint, files
 from lumina_core.config import compose_options, compose_sampling
 from lumina_core.files import sha256_of
 from lumina_core.manifest import sealed
@@ -72,7 +72,7 @@ def test_any_changed_byte_is_refused(checkpoint_copy):
         for place in places:
             flipped = whole[place] ^ (1 << choice.randrange(8))
             path.write_bytes(whole[:place] + bytes([flipped]) + whole[place + 1 :])
-            checkpoint._sha256_once.cache_clear()
+            files._sha256_once.cache_clear()
             refusal(checkpoint_copy)
         path.write_bytes(whole)
     read(checkpoint_copy)
@@ -154,19 +154,19 @@ def test_another_modality_is_refused(tiny_checkpoint):
 def test_a_verified_file_is_hashed_once(checkpoint_copy, monkeypatch):
     manifest = checkpoint.read_manifest(checkpoint_copy)
     seen = []
-    monkeypatch.setattr(checkpoint, "_sha256", lambda path: seen.append(path) or "?")
-    checkpoint._sha256_once.cache_clear()
+    monkeypatch.setattr(files, "sha256_of", lambda path: seen.append(path) or "?")
+    files._sha256_once.cache_clear()
     with pytest.raises(LuminaError, match="damaged"):
         checkpoint.verify(checkpoint_copy, manifest)
     monkeypatch.undo()
-    checkpoint._sha256_once.cache_clear()
+    files._sha256_once.cache_clear()
     checkpoint.verify(checkpoint_copy, manifest)
-    before = checkpoint._sha256_once.cache_info().misses
+    before = files._sha256_once.cache_info().misses
     checkpoint.verify(checkpoint_copy, manifest)
-    assert checkpoint._sha256_once.cache_info().misses == before == len(manifest["files"])
+    assert files._sha256_once.cache_info().misses == before == len(manifest["files"])
     (checkpoint_copy / "backbone.safetensors").touch()
     checkpoint.verify(checkpoint_copy, manifest)
-    assert checkpoint._sha256_once.cache_info().misses == before + 1
+    assert files._sha256_once.cache_info().misses == before + 1
 
 
 def test_the_memory_of_hashes_survives_a_change_of_folder(checkpoint_copy, tmp_path, monkeypatch):

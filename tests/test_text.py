@@ -247,5 +247,5 @@ def test_more_tokens_than_positions_are_refused(tmp_path):
 )
 def test_config_refuses_what_cannot_take_effect(values, message):
     with pytest.raises(LuminaError) as error:
-        _ = replace(CONFIG, **values).reading
+        replace(CONFIG, **values)
     assert message in str(error.value)
