@@ -3,17 +3,15 @@
     lumina.json             format version, modalities, architecture, sampling, sha256 of each file
     backbone.safetensors    the moving average of the weights
     vae/<modality>/         as diffusers reads it
-    text_encoder/           as transformers reads it
+    text_encoder/           as transformers reads it; not there if it is a frozen one of the hub
     training.safetensors    only in a training run: weights, average and optimizer, to go on from
 
 The manifest is written last, so a folder without it is unfinished; it holds a hash of itself.
 """
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,18 +23,19 @@ from torch import Tensor, nn
 from lumina_core import __version__, host
 from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.files import atomic_folder
+from lumina_core.files import atomic_folder, known_sha256, sha256_of
+from lumina_core.frozen_text import FrozenTextEncoder, check_sha256
+from lumina_core.hub import local_folder
 from lumina_core.manifest import FORMAT_VERSION, MANIFEST, read_manifest, sealed
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers
-from lumina_core.text import TextEncoder, load_text_encoder
+from lumina_core.text import Reading, TextEncoder
 
 BACKBONE = "backbone.safetensors"
 TRAINING = "training.safetensors"
 TEXT_ENCODER = "text_encoder"
 VAE = "vae"
 NUM_KEPT_STATES = 2  # newest checkpoints of a run that keep their training state
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Model:
     """The modality."""
     modality: Modality
     backbone: FlagDiT
-    text_encoder: TextEncoder
+    text_encoder: TextEncoder | FrozenTextEncoder
     checkpoint_sha256: str
     """Of the manifest, which names the hash of every other file."""
 
@@ -82,9 +81,13 @@ def save(
     with atomic_folder(folder) as temporary:
         weights = {k: v.contiguous() for k, v in model.backbone.state_dict().items()}
         save_file(weights, temporary / BACKBONE)
-        model.text_encoder.save(temporary / TEXT_ENCODER)
+        encoder = model.text_encoder
+        if isinstance(encoder, TextEncoder):
+            encoder.save(temporary / TEXT_ENCODER)
         shutil.copytree(model.modality.vae.folder, temporary / VAE / model.name)
         _cast_weights(temporary, dtype)
+        if isinstance(encoder, FrozenTextEncoder) and encoder.hub_id is None:
+            encoder.save(temporary / TEXT_ENCODER)  # as it is: its dtype is its own
         if training_state is not None:
             save_file(training_state, temporary / TRAINING)
         manifest = describe(model) | {"sampling": dict(sampling), "training": dict(summary)}
@@ -111,6 +114,8 @@ def export(source: Path, target: Path, dtype: torch.dtype) -> None:
         _cast_weights(temporary, dtype)
         for entry in manifest["modalities"].values():
             entry["options"].pop(VAE, None)  # a folder on the machine that trained
+        if manifest["text_encoder"].get("hub_id") is None:
+            manifest["text_encoder"].pop("sha256", None)  # of weights that were not cast
         _write_manifest(temporary, manifest)
 
 
@@ -138,7 +143,7 @@ def _cast_weights(folder: Path, dtype: torch.dtype) -> None:
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Hash every file of the folder, and seal the manifest."""
     hashes = {
-        path.relative_to(folder).as_posix(): _sha256(path)
+        path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -161,13 +166,21 @@ def describe(model: Model) -> dict[str, Any]:
         "lumina_core": __version__,
         "modalities": {model.name: {"options": architecture, "token_dim": token_dims[model.name]}},
         "backbone": config,
-        "text_encoder": {"max_tokens": model.text_encoder.max_tokens},
+        "text_encoder": _describe_text_encoder(model.text_encoder),
     }
+
+
+def _describe_text_encoder(encoder: TextEncoder | FrozenTextEncoder) -> dict[str, Any]:
+    """How it reads texts; of a frozen one also which it is."""
+    about = asdict(encoder.reading)
+    if isinstance(encoder, FrozenTextEncoder):
+        about |= {"hub_id": encoder.hub_id, "sha256": encoder.sha256}
+    return about
 
 
 def manifest_sha256(folder: Path) -> str:
     """Hash of the manifest, and through it of the whole checkpoint."""
-    return _sha256(folder / MANIFEST)
+    return sha256_of(folder / MANIFEST)
 
 
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -184,34 +197,25 @@ def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts:
             raise LuminaError(f"{folder / MANIFEST} names {name!r}, which is outside its folder")
-        path = (folder / name).absolute()  # remembered below, whatever folder one works in
+        path = folder / name
         if name == TRAINING and not path.exists():
             continue  # older checkpoints of a run have given it up
         if not path.is_file():
             raise LuminaError(f"{path} is missing: the checkpoint is incomplete; copy it again")
-        status = path.stat()
-        if _sha256_once(path, status.st_size, status.st_mtime_ns) != expected:
+        if known_sha256(path) != expected:
             raise LuminaError(f"{path} is damaged (its sha256 differs); copy the checkpoint again")
 
 
-@lru_cache(maxsize=1024)
-def _sha256_once(path: Path, size: int, changed: int) -> str:
-    """Hash of a file, remembered while size and time of change stay."""
-    return _sha256(path)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def load(
-    folder: Path, name: str, options: Any, *, device: torch.device, dtype: torch.dtype
+    folder: Path,
+    name: str,
+    options: Any,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    download: bool = False,
 ) -> Model:
-    """Read a checkpoint for one modality.
+    """Read a checkpoint for one modality; the weights of its text encoder when they are needed.
 
     Args:
         folder: the checkpoint.
@@ -219,9 +223,11 @@ def load(
         options: of the modality; architecture fields as in the checkpoint.
         device: where the weights go.
         dtype: in which the backbone computes.
+        download: fetch a text encoder that the checkpoint names by its id on the hub.
 
     Raises:
-        LuminaError: the checkpoint is missing, damaged, or does not know the modality.
+        LuminaError: the checkpoint is missing, damaged, or does not know the modality, or its text
+            encoder is not there.
     """
     manifest = read_manifest(folder)
     known = list(manifest["modalities"])
@@ -233,12 +239,24 @@ def load(
     verify(folder, manifest)
     token_dims = {key: entry["token_dim"] for key, entry in manifest["modalities"].items()}
     backbone = _load_backbone(folder, manifest["backbone"], token_dims).to(device, dtype)
-    encoder = load_text_encoder(folder / TEXT_ENCODER, manifest["text_encoder"]["max_tokens"])
+    encoder = _load_text_encoder(folder, manifest["text_encoder"], device, download=download)
     modality = host.modality_class(name)(options, folder / VAE / name)
     modality.vae.to(device)
-    return Model(
-        name, modality, backbone, encoder.to(device).requires_grad_(False), manifest_sha256(folder)
-    )
+    return Model(name, modality, backbone, encoder, manifest_sha256(folder))
+
+
+def _load_text_encoder(
+    folder: Path, about: Mapping[str, Any], device: torch.device, *, download: bool
+) -> FrozenTextEncoder:
+    names = {field.name for field in fields(Reading)}
+    reading = Reading(**{key: value for key, value in about.items() if key in names})
+    hub_id = about.get("hub_id")
+    if hub_id is None:
+        return FrozenTextEncoder(folder / TEXT_ENCODER, reading, device)
+    source = local_folder(hub_id, download=download)
+    encoder = FrozenTextEncoder(source, reading, device, hub_id=hub_id)
+    check_sha256(encoder, about["sha256"])
+    return encoder
 
 
 def _load_backbone(
@@ -274,7 +292,7 @@ def check_architecture(folder: Path, model: Model) -> None:
             )
     # Its config holds the latent statistics, which no two autoencoders share.
     config = f"{VAE}/{model.name}/config.json"
-    if _sha256(Path(model.modality.vae.folder) / "config.json") != stored[f"files.{config}"]:
+    if sha256_of(Path(model.modality.vae.folder) / "config.json") != stored[f"files.{config}"]:
         raise LuminaError(
             f"{folder} was trained with another autoencoder; resume with "
             f"modality.vae={folder / VAE / model.name}"

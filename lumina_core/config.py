@@ -69,6 +69,7 @@ class RunConfig:
     """The file whose request this is."""
     condition: Condition
     json: bool
+    download: bool
     device: str
     dtype: str
     token_budget: int
@@ -109,6 +110,7 @@ class EvaluateConfig:
     seed: int
     out: str | None
     json: bool
+    download: bool
     device: str
     dtype: str
     token_budget: int
@@ -135,6 +137,7 @@ class TrainConfig:
     max_steps: int
     token_budget: int
     seed: int
+    download: bool
     device: str
     dtype: str
     save_dtype: str

@@ -4,11 +4,13 @@ What is unfinished has a name that starts with `.lumina-`, beside what it will b
 process may leave it behind, and nothing ever reads it.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ENOTSUP, EPERM
+from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
@@ -18,6 +20,7 @@ from safetensors import SafetensorError  # its way to say that the disk is full
 from lumina_core.errors import LuminaError, reason_of
 
 UNFINISHED = ".lumina-"
+CHUNK_BYTES = 1 << 20
 READABLE = 0o666  # permissions of a file before the process's mask
 
 
@@ -106,3 +109,23 @@ def _make_readable(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
             path.chmod(folder.stat().st_mode & READABLE)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def known_sha256(path: Path) -> str:
+    """Hash of a file, remembered while its size and time of change stay."""
+    status = path.stat()
+    return _sha256_once(path.absolute(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _sha256_once(path: Path, size: int, changed: int) -> str:
+    return sha256_of(path)

@@ -22,7 +22,7 @@ CONFIG_NAMES = {
 """Which file in conf/ holds the keys of a command."""
 
 PROMPT_KEYS = ("prompt", "negative_prompt")
-PATH_KEYS = ("out", "checkpoint", "repeat", "text_encoder.path")
+PATH_KEYS = ("out", "checkpoint", "repeat", "text_encoder.path", "text_encoder.cache")
 """`null` is what all of them are when they are not given."""
 
 RAW_KEYS = (*PROMPT_KEYS, *PATH_KEYS)

@@ -29,6 +29,15 @@ ENTRIES: dict[str, type] = {
 }
 """Every entry of a manifest, and its type."""
 
+TEXT_ENCODER_ENTRIES: dict[str, type] = {
+    "hidden_state": int,
+    "add_eos": bool,
+    "padded": bool,
+    "dtype": str,
+    "sha256": str,
+}
+"""What `text_encoder` may hold beside `max_tokens` and `hub_id`, which is a text or null."""
+
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint folder, its format, seal and types checked.
@@ -100,8 +109,14 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
         is_entry = isinstance(entry, dict) and isinstance(entry.get("options"), dict)
         if not (is_entry and type(entry.get("token_dim")) is int):
             return f"modalities.{name} has no options or no token_dim"
-    if type(manifest["text_encoder"].get("max_tokens")) is not int:
+    encoder = manifest["text_encoder"]
+    if type(encoder.get("max_tokens")) is not int:
         return "text_encoder.max_tokens is no whole number"
+    for name, wanted in TEXT_ENCODER_ENTRIES.items():
+        if not isinstance(encoder.get(name, wanted()), wanted):
+            return f"text_encoder.{name} is {type(encoder[name]).__name__}, not {wanted.__name__}"
+    if encoder.get("hub_id") is not None and "sha256" not in encoder:
+        return "text_encoder.hub_id has no sha256 beside it"
     if not all(isinstance(value, str) for value in manifest["files"].values()):
         return "files holds something that is no hash"
     return "it is too deeply nested" if is_deeply_nested(manifest) else None

@@ -162,17 +162,22 @@ def load_model(config: "RunConfig | EvaluateConfig") -> Model:
     checkpoint.verify(folder, manifest)
     with _LOAD_LOCK:
         sha256 = checkpoint.manifest_sha256(folder)
-        return _load(folder, sha256, config.modality, config.device, config.dtype)
+        return _load(folder, sha256, config.modality, config.device, config.dtype, config.download)
 
 
 @lru_cache(maxsize=2)
-def _load(folder: Path, sha256: str, name: str, device: str, dtype: str) -> Model:
+def _load(folder: Path, sha256: str, name: str, device: str, dtype: str, download: bool) -> Model:
     from lumina_core.config import compose_options
 
     stored = checkpoint.read_manifest(folder)["modalities"].get(name, {}).get("options", {})
     options = compose_options(name, stored)
     return checkpoint.load(
-        folder, name, options, device=resolve_device(device), dtype=resolve_dtype(dtype)
+        folder,
+        name,
+        options,
+        device=resolve_device(device),
+        dtype=resolve_dtype(dtype),
+        download=download,
     )
 
 

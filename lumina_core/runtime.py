@@ -1,5 +1,6 @@
 """Device, dtype, random numbers and progress: the one place that decides them."""
 
+import gc
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
@@ -63,6 +64,13 @@ def derived_seed(*numbers: int) -> int:
     """A seed hashed from several numbers, so that neighbouring numbers share nothing."""
     digest = hashlib.sha256(repr(numbers).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give memory of tensors that nothing uses any more back, on a GPU to other programs too."""
+    gc.collect()  # large modules may hold each other
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 @contextmanager

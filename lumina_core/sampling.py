@@ -22,6 +22,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
 from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import SolverConfig, integrate
+from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.modality import Media
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
@@ -75,8 +76,11 @@ def batches(
 ) -> Iterator[list[Request]]:
     """Requests that are computed together, in their order.
 
-    On a CPU, and by an adaptive solver, each is alone; else as many as the budget holds.
+    On a CPU, and by an adaptive solver, each is alone; else as many as the budget holds. All texts
+    are encoded before the first of them, so that a large frozen encoder is out of the way.
     """
+    if isinstance(model.text_encoder, FrozenTextEncoder):
+        model.text_encoder.encode_ahead(_texts(requests, sampling.guidance))
     is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE_SOLVERS
     group: list[Request] = []
     total = 0
@@ -90,6 +94,12 @@ def batches(
         total += length
     if group:
         yield group
+
+
+def _texts(requests: Sequence[Request], guidance: GuidanceConfig) -> list[str]:
+    """Every text that the backbone will need."""
+    negative = [request.negative_prompt for request in requests if guidance.scale != 1]
+    return [request.prompt for request in requests] + negative
 
 
 def sample(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[Sampled]:

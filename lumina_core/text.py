@@ -1,15 +1,13 @@
-"""Text features from any transformers encoder in a local folder.
+"""Text features from any transformers decoder or T5-like encoder in a local folder.
 
-`tiny` is no special case: it is made once as an ordinary transformers folder (LLaMA architecture,
-its own word-level tokenizer) and read back by the same code as any other. It must be trained
-jointly: a frozen language model of this size does not tell which colour belongs to which object.
-
-Each distinct text is encoded alone when sampling, so its features never depend on batch mates.
+No text depends on its batch mates: only the tokens of a text itself become features, and each
+distinct text is encoded alone when sampling. Encoders that are not trained are used through
+frozen_text.py, which keeps their features.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,15 +16,44 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lumina_core.errors import LuminaError, reason_of
-from lumina_core.runtime import quiet
+from lumina_core.errors import LuminaError, nearest, reason_of
+from lumina_core.runtime import DTYPES, quiet
 
-UNKNOWN, START, END, PAD = "[UNK]", "[BOS]", "[EOS]", "[PAD]"
-MAX_POSITIONS = 512  # of the tiny encoder
-ROPE_THETA = 1000.0  # of the tiny encoder: captions are short
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
 UNUSED_WEIGHTS = ("pooler.",)  # they act after the last hidden state, so a folder may lack them
+SAFELY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _TOKENIZER_LOCK = Lock()  # each call writes its settings into the Rust tokenizer
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text becomes features. The defaults are what a manifest without an entry means."""
+
+    max_tokens: int
+    """Longer texts are cut."""
+    hidden_state: int = -1
+    """Whose output the features are: -1 the last layer's after the final norm, -2 the layer's
+    before it without the norm, and so on."""
+    add_eos: bool = False
+    """Put the end mark after a text where the tokenizer does not."""
+    padded: bool = False
+    """Fill texts with pad tokens to `max_tokens`; these then count as tokens of the text."""
+    dtype: str = "float32"
+    """Of the weights."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise LuminaError(f"text_encoder.max_tokens={self.max_tokens} must be at least 1")
+        if self.hidden_state > -1:
+            raise LuminaError(
+                f"text_encoder.hidden_state={self.hidden_state} must be negative: -1 is the last "
+                "layer, -2 the one before"
+            )
+        if self.dtype not in DTYPES:
+            raise LuminaError(
+                f"text_encoder.dtype={self.dtype!r} is unknown; use one of {', '.join(DTYPES)}."
+                + nearest(self.dtype, tuple(DTYPES))
+            )
 
 
 @dataclass(frozen=True)
@@ -34,9 +61,16 @@ class TextEncoderConfig:
     """Which text encoder, and how it is used."""
 
     path: str | None
-    """Folder of a transformers encoder; None: a new tiny one, made for the captions of the data."""
+    """Folder of a transformers encoder, or its id on the hub; None: a new tiny one, made for the
+    captions of the data."""
     max_tokens: int
-    """Longer texts are cut."""
+    """This and the next four: see `Reading`."""
+    hidden_state: int
+    add_eos: bool
+    padded: bool
+    dtype: str
+    cache: str | None
+    """Folder for the features of a frozen encoder; None: they are kept in memory alone."""
     trainable: bool
     """Train it jointly with the backbone."""
     hidden_size: int
@@ -47,7 +81,7 @@ class TextEncoderConfig:
     """Heads of a new tiny encoder."""
 
     def __post_init__(self) -> None:
-        for key in ("max_tokens", "hidden_size", "depth", "num_heads"):
+        for key in ("hidden_size", "depth", "num_heads"):
             if getattr(self, key) < 1:
                 raise LuminaError(f"text_encoder.{key}={getattr(self, key)} must be at least 1")
         if self.hidden_size % (2 * self.num_heads):
@@ -59,53 +93,50 @@ class TextEncoderConfig:
             raise LuminaError(
                 "text_encoder.trainable=false needs text_encoder.path: a new encoder knows nothing"
             )
-
-
-class TextEncoder(nn.Module):
-    """A transformers model and its tokenizer."""
-
-    def __init__(self, model: Any, tokenizer: Any, max_tokens: int) -> None:
-        super().__init__()
-        self.model = model
-        self.tokenizer = tokenizer
-        self.max_tokens = max_tokens
+        reading = self.reading  # refuses what it cannot be
+        if self.trainable and reading.dtype != "float32":
+            raise LuminaError(
+                f"text_encoder.dtype={self.dtype} is for frozen encoders; set "
+                "text_encoder.trainable=false or text_encoder.dtype=float32"
+            )
+        if self.trainable and self.cache is not None:
+            raise LuminaError(
+                "text_encoder.cache keeps features of frozen encoders; set "
+                "text_encoder.trainable=false or leave it out"
+            )
 
     @property
-    def text_dim(self) -> int:
-        """Width of the features."""
-        return int(self.model.config.hidden_size)
+    def reading(self) -> Reading:
+        """How the encoder reads texts."""
+        return Reading(**{field.name: getattr(self, field.name) for field in fields(Reading)})
 
-    def forward(
-        self, texts: Sequence[str]
-    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
-        """Features of several texts in one padded call, packed end to end.
 
-        Returns:
-            The features of the valid tokens, and how many each text has.
-        """
-        rows = [torch.tensor(self._token_ids(text)) for text in texts]
-        lengths = tuple(len(row) for row in rows)
-        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # what pads is masked: any token
-        valid = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-        ids, valid = ids.to(self.model.device), valid.to(self.model.device)
-        hidden = self.model(input_ids=ids, attention_mask=valid.long()).last_hidden_state
-        return hidden[valid], lengths
+class TextReader:
+    """From texts to tokens: the part of a text encoder that needs no weights."""
 
-    def _token_ids(self, text: str) -> list[int]:
+    tokenizer: Any
+    reading: Reading
+
+    @property
+    def max_tokens(self) -> int:
+        """Longer texts are cut."""
+        return self.reading.max_tokens
+
+    def token_ids(self, text: str) -> list[int]:
         """The tokens of a text, cut to `max_tokens`; at least one, where others give none."""
+        limit, tokenizer = self.max_tokens, self.tokenizer
         with _TOKENIZER_LOCK:
-            ids = self.tokenizer(text, truncation=True, max_length=self.max_tokens).input_ids
-            marks = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, 0)
-        return ids or [next(mark for mark in marks if mark is not None)]
+            end = self._own_end()
+            ids = tokenizer(text, truncation=True, max_length=limit - len(end)).input_ids + end
+            marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, 0)
+        ids = ids or [next(mark for mark in marks if mark is not None)]
+        return ids + [tokenizer.pad_token_id] * (limit - len(ids)) if self.reading.padded else ids
 
-    @torch.no_grad()
-    def encode(
-        self, texts: Sequence[str]
-    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
-        """Features of several texts, each distinct one encoded alone, packed end to end."""
-        features = {text: self([text])[0] for text in dict.fromkeys(texts)}
-        packed = [features[text] for text in texts]
-        return torch.cat(packed), tuple(len(item) for item in packed)
+    def _own_end(self) -> list[int]:
+        """The end mark, where it is wanted and the tokenizer does not put it itself."""
+        end = [self.tokenizer.eos_token_id]
+        is_missing = self.reading.add_eos and self.tokenizer("").input_ids[-1:] != end
+        return end if is_missing else []
 
     def unknown_words(self, text: str) -> list[str]:
         """Words of a text that the tokenizer has never seen, in order."""
@@ -123,8 +154,54 @@ class TextEncoder(nn.Module):
     def num_cut_tokens(self, text: str) -> int:
         """Tokens of a text beyond `max_tokens`."""
         with _TOKENIZER_LOCK:
-            ids = self.tokenizer(text, verbose=False).input_ids
-        return max(0, len(ids) - self.max_tokens)
+            length = len(self.tokenizer(text, verbose=False).input_ids) + len(self._own_end())
+        return max(0, length - self.max_tokens)
+
+
+class TextEncoder(nn.Module, TextReader):
+    """A transformers model and its tokenizer."""
+
+    def __init__(self, model: Any, tokenizer: Any, reading: Reading) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.reading = reading
+
+    @property
+    def text_dim(self) -> int:
+        """Width of the features."""
+        return width_of(self.model.config)
+
+    def forward(
+        self, texts: Sequence[str]
+    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
+        """Features of several texts in one padded call, packed end to end.
+
+        Returns:
+            The features of the valid tokens, and how many each text has.
+        """
+        rows = [torch.tensor(self.token_ids(text)) for text in texts]
+        lengths = tuple(len(row) for row in rows)
+        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # what pads is masked: any token
+        valid = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+        ids, valid = ids.to(self.model.device), valid.to(self.model.device)
+        is_last = self.reading.hidden_state == -1
+        output = self.model(
+            input_ids=ids, attention_mask=valid.long(), output_hidden_states=not is_last
+        )
+        hidden = (
+            output.last_hidden_state if is_last else output.hidden_states[self.reading.hidden_state]
+        )
+        return hidden[valid], lengths
+
+    @torch.no_grad()
+    def encode(
+        self, texts: Sequence[str]
+    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
+        """Features of several texts, each distinct one encoded alone, packed end to end."""
+        features = {text: self([text])[0] for text in dict.fromkeys(texts)}
+        packed = [features[text] for text in texts]
+        return torch.cat(packed), tuple(len(item) for item in packed)
 
     def save(self, folder: Path) -> None:
         """Write a folder that `load_text_encoder` and transformers read."""
@@ -135,123 +212,122 @@ class TextEncoder(nn.Module):
             self.tokenizer.save_pretrained(folder)
 
 
-def load_text_encoder(folder: Path, max_tokens: int) -> TextEncoder:
+def load_text_encoder(folder: Path, reading: Reading) -> TextEncoder:
     """Read an encoder from a local folder; never from a hub, never any code of the folder.
 
     Raises:
-        LuminaError: the folder holds no readable encoder.
+        LuminaError: the folder holds no readable encoder, or none that can be read this way.
     """
+    config, tokenizer = open_folder(folder, reading)
+    return TextEncoder(read_weights(folder, config, reading), tokenizer, reading)
+
+
+def open_folder(folder: Path, reading: Reading) -> tuple[Any, Any]:
+    """Configuration and tokenizer of an encoder; its weights are not touched.
+
+    Raises:
+        LuminaError: as in `load_text_encoder`, but for the weights.
+    """
+    from transformers import AutoConfig, AutoTokenizer
     from transformers.utils import logging
 
     if not (folder / "config.json").is_file():
         raise LuminaError(f"no text encoder in {folder}: config.json is missing")
+    _check_sentencepiece(folder)
     try:
         with quiet(logging):
-            model, tokenizer, missing = _read_folder(folder)
+            config = AutoConfig.from_pretrained(folder, **SAFELY)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **SAFELY)
     except Exception as error:  # whatever transformers meets there; all of it is the folder's
-        raise LuminaError(
-            f"the text encoder in {folder} cannot be read: {reason_of(error)}"
-        ) from error
+        raise _unreadable(folder, error) from error
+    _check_reading(folder, reading, config, tokenizer)
+    return config, tokenizer
+
+
+def read_weights(folder: Path, config: Any, reading: Reading) -> Any:
+    """The transformers model of a folder, in the dtype of `reading`; of T5 the encoder half.
+
+    Raises:
+        LuminaError: weights are missing or damaged.
+    """
+    from transformers import AutoModel, AutoModelForTextEncoding
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+    from transformers.utils import logging
+
+    # of T5 and its like this is the encoder half
+    has_encoder = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+    reader = AutoModelForTextEncoding if has_encoder else AutoModel
+    words = {"use_safetensors": True, "dtype": DTYPES[reading.dtype], "output_loading_info": True}
+    try:
+        with quiet(logging):
+            model, report = reader.from_pretrained(folder, **SAFELY, **words)
+    except Exception as error:
+        raise _unreadable(folder, error) from error
+    missing = report["missing_keys"]
     needed = sorted(name for name in missing if not name.startswith(UNUSED_WEIGHTS))
     if needed:
         raise LuminaError(
             f"the text encoder in {folder} lacks {len(needed)} weights, such as {needed[0]}"
         )
-    longest = getattr(model.config, "max_position_embeddings", max_tokens)
-    if max_tokens > longest:
-        raise LuminaError(
-            f"text_encoder.max_tokens={max_tokens} is more than the {longest} positions of the "
-            f"encoder in {folder}; use at most {longest}"
-        )
-    return TextEncoder(model.eval(), tokenizer, max_tokens)
-
-
-def _read_folder(folder: Path) -> tuple[Any, Any, set[str]]:
-    """Model, tokenizer, and the names of weights that the folder lacks."""
-    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
-    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
-
-    safely = {"local_files_only": True, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(folder, **safely)
-    # of T5 and its like this is the encoder half
-    has_encoder = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
-    reader = AutoModelForTextEncoding if has_encoder else AutoModel
-    model, report = reader.from_pretrained(
-        folder, **safely, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-    )
     model.config.use_cache = False  # a text is read once, no key is needed again
-    tokenizer = AutoTokenizer.from_pretrained(folder, **safely)
-    return model, tokenizer, set(report["missing_keys"])
+    return model.eval()
 
 
-def create_tiny(
-    folder: Path, captions: Iterable[str], config: TextEncoderConfig, seed: int
-) -> None:
-    """Make a small untrained encoder for the words of `captions`, as a transformers folder.
-
-    Word embeddings start with standard deviation 1, so that the residual stream carries each word
-    to the output; every matrix starts with 1 / sqrt(width), so that attention, which is what tells
-    the order of words, is not faint beside them. Captions that differ in one word then have a
-    cosine of 0.18 there (`one_word_cosine`); with the usual 0.02 for both it is 0.68.
-
-    Args:
-        folder: an existing folder.
-        captions: their words become the vocabulary.
-        config: width, depth and heads.
-        seed: of the weights.
-    """
-    from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
-
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=_word_tokenizer(captions),
-        unk_token=UNKNOWN,
-        bos_token=START,
-        eos_token=END,
-        pad_token=PAD,
-        padding_side="right",
-    )
-    shape = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=config.hidden_size,
-        intermediate_size=2 * config.hidden_size,
-        num_hidden_layers=config.depth,
-        num_attention_heads=config.num_heads,
-        max_position_embeddings=MAX_POSITIONS,
-        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
-        initializer_range=config.hidden_size**-0.5,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LlamaModel(shape)
-        nn.init.normal_(model.embed_tokens.weight)
-    TextEncoder(model, tokenizer, config.max_tokens).save(folder)
+def width_of(config: Any) -> int:
+    """Width of the features of an encoder with this configuration."""
+    return int(config.get_text_config().hidden_size)
 
 
-def _word_tokenizer(captions: Iterable[str]) -> Any:
-    """Lower-cased words, each one token, between [BOS] and [EOS]."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+def _unreadable(folder: Path, error: Exception) -> LuminaError:
+    return LuminaError(f"the text encoder in {folder} cannot be read: {reason_of(error)}")
 
-    tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("removed")]
-    )
-    split = tokenizer.pre_tokenizer.pre_tokenize_str
-    words = sorted({word for text in captions for word, _ in split(text.lower())})
-    vocabulary = {word: i for i, word in enumerate([PAD, START, END, UNKNOWN, *words])}
-    tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{START} $A {END}",
-        special_tokens=[(START, vocabulary[START]), (END, vocabulary[END])],
-    )
-    return tokenizer
+
+def _check_sentencepiece(folder: Path) -> None:
+    """Refuse a sentencepiece vocabulary that transformers would read wrongly, or not at all."""
+    from transformers.utils import is_protobuf_available, is_sentencepiece_available
+
+    models = sorted(folder.glob("*.model"))
+    if not models or (folder / "tokenizer.json").is_file():
+        return
+    if not (is_sentencepiece_available() and is_protobuf_available()):
+        raise LuminaError(
+            f"{models[0]} is a sentencepiece vocabulary, which needs another package; "
+            "pip install 'lumina-core[sentencepiece]'"
+        )
+    if not (folder / "tokenizer_config.json").is_file():  # it says which marks a text gets
+        raise LuminaError(
+            f"the text encoder in {folder} cannot be read: tokenizer_config.json is missing"
+        )
+
+
+def _check_reading(folder: Path, reading: Reading, config: Any, tokenizer: Any) -> None:
+    """Refuse to read texts in a way that the encoder does not know."""
+    longest = getattr(config.get_text_config(), "max_position_embeddings", reading.max_tokens)
+    if reading.max_tokens > longest:
+        raise LuminaError(
+            f"text_encoder.max_tokens={reading.max_tokens} is more than the {longest} positions of "
+            f"the encoder in {folder}; use at most {longest}"
+        )
+    depth = config.get_text_config().num_hidden_layers
+    if reading.hidden_state < -depth - 1:
+        raise LuminaError(
+            f"text_encoder.hidden_state={reading.hidden_state} is beyond the {depth} layers of the "
+            f"encoder in {folder}; use -1 to {-depth - 1}"
+        )
+    needed = {"padded": "pad", "add_eos": "eos"}
+    for key, mark in needed.items():
+        if getattr(reading, key) and getattr(tokenizer, f"{mark}_token_id") is None:
+            raise LuminaError(
+                f"text_encoder.{key}=true needs a {mark} token, which the tokenizer in {folder} "
+                f"does not have; use text_encoder.{key}=false"
+            )
 
 
 @torch.no_grad()
-def one_word_cosine(encoder: TextEncoder, captions: Sequence[str]) -> float:
+def one_word_cosine(
+    encoder: Callable[[Sequence[str]], tuple[Tensor, tuple[int, ...]]],
+    captions: Sequence[str],
+) -> float:
     """How alike the features are of captions that differ in one word: the mean cosine.
 
     Each caption is compared with itself after one of its words was exchanged for a word of the next

@@ -39,6 +39,8 @@ from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED
 from lumina_core.flow.objective import TimeConfig, sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
+from lumina_core.frozen_text import FrozenTextEncoder
+from lumina_core.hub import local_folder
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
 from lumina_core.runtime import derived_seed, resolve_device, resolve_dtype, seeded
@@ -47,10 +49,10 @@ from lumina_core.sequence import TokenSample, pack
 from lumina_core.text import (
     MAX_COSINE,
     TextEncoder,
-    create_tiny,
     load_text_encoder,
     one_word_cosine,
 )
+from lumina_core.tiny_text import create_tiny
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
 
 if TYPE_CHECKING:
@@ -166,8 +168,7 @@ def start(config: "TrainConfig") -> Run:
             f"token_budget={config.token_budget} is shorter than one sample of {longest} positions"
         )
     modality.vae.to(device)
-    encoder = _text_encoder(config, modality).to(device)
-    encoder.requires_grad_(config.text_encoder.trainable)
+    encoder = _text_encoder(config, modality, device)
     shape = replace(
         config.backbone,
         token_dims={config.modality: modality.tokenizer.token_dim},
@@ -177,7 +178,9 @@ def start(config: "TrainConfig") -> Run:
         torch.manual_seed(config.seed)
         backbone = FlagDiT(shape).to(device)
     model = Model(config.modality, modality, backbone, encoder, "")
-    networks = nn.ModuleDict({"backbone": backbone, "text_encoder": encoder})
+    networks = nn.ModuleDict({"backbone": backbone})
+    if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
+        networks["text_encoder"] = encoder
     average = copy.deepcopy(networks).requires_grad_(False).eval()
     optimizer = build_optimizer(networks, config.optimizer)
     run = Run(model, networks, average, optimizer, 0)
@@ -219,14 +222,25 @@ def _modality(config: "TrainConfig") -> Modality:
     return host.modality_class(name)(config.options, folder)
 
 
-def _text_encoder(config: "TrainConfig", modality: Modality) -> TextEncoder:
+def _text_encoder(
+    config: "TrainConfig", modality: Modality, device: torch.device
+) -> TextEncoder | FrozenTextEncoder:
     settings = config.text_encoder
-    if settings.path is not None:
-        return load_text_encoder(Path(settings.path), settings.max_tokens)
-    captions = draw_captions(modality, NUM_VOCABULARY_CAPTIONS, seeded(config.seed))
-    with tempfile.TemporaryDirectory() as folder:
-        create_tiny(Path(folder), captions, settings, config.seed)
-        return load_text_encoder(Path(folder), settings.max_tokens)
+    if settings.path is None:
+        captions = draw_captions(modality, NUM_VOCABULARY_CAPTIONS, seeded(config.seed))
+        with tempfile.TemporaryDirectory() as folder:
+            create_tiny(Path(folder), captions, settings, config.seed)
+            return load_text_encoder(Path(folder), settings.reading).to(device)
+    path = local_folder(settings.path, download=config.download)
+    if settings.trainable:
+        return load_text_encoder(path, settings.reading).to(device)
+    return FrozenTextEncoder(
+        path,
+        settings.reading,
+        device,
+        cache=None if settings.cache is None else Path(settings.cache),
+        hub_id=None if Path(settings.path).is_dir() else settings.path,
+    )
 
 
 def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
@@ -285,11 +299,10 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
 
 def averaged(run: Run) -> Model:
     """The model with its averaged weights, for samples and checkpoints."""
-    return replace(
-        run.model,
-        backbone=cast(FlagDiT, run.average["backbone"]),
-        text_encoder=cast(TextEncoder, run.average["text_encoder"]),
-    )
+    model = replace(run.model, backbone=cast(FlagDiT, run.average["backbone"]))
+    if "text_encoder" not in run.average:  # frozen
+        return model
+    return replace(model, text_encoder=cast(TextEncoder, run.average["text_encoder"]))
 
 
 def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -162,3 +163,83 @@ def tiny_model(tiny_checkpoint: Path) -> "Model":
     options = compose_options("image", {"patch_size": 2})
     cpu = torch.device("cpu")
     return checkpoint.load(tiny_checkpoint, "image", options, device=cpu, dtype=torch.float32)
+
+
+ENCODER_TEXTS = (
+    "a red circle and a blue square",
+    "a green star on the left of a white ring",
+    "three yellow crosses on a navy background",
+    "a picture of a small purple triangle",
+)
+ENCODER_SIZES = {"vocab_size": 300, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def _sentencepiece(folder: Path, name: str, kind: str, **marks: int | str) -> None:
+    import io
+
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(ENCODER_TEXTS * 10),
+        model_writer=model,
+        vocab_size=300 if kind == "bpe" else 60,
+        model_type=kind,
+        byte_fallback=kind == "bpe",
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **marks,
+    )
+    (folder / name).write_bytes(model.getvalue())
+
+
+def _llama(folder: Path) -> None:
+    """As meta-llama/Llama-2-7b-hf: shards, and a vocabulary of sentencepiece."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(hidden_size=32, intermediate_size=64, **ENCODER_SIZES)
+    LlamaForCausalLM(config).save_pretrained(folder, max_shard_size="30KB")
+    _sentencepiece(folder, "tokenizer.model", "bpe", unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
+    about = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+
+
+def _gemma(folder: Path) -> None:
+    """As google/gemma-2b: shards and tokenizer.json."""
+    from transformers import AutoTokenizer, GemmaConfig, GemmaForCausalLM
+
+    heads = {"head_dim": 16, "num_key_value_heads": 1}
+    config = GemmaConfig(hidden_size=32, intermediate_size=64, **heads, **ENCODER_SIZES)
+    GemmaForCausalLM(config).save_pretrained(folder, max_shard_size="30KB")
+    marks = {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3}
+    pieces = {f"{name}_piece": f"<{name}>" for name in ("pad", "eos", "bos")}
+    _sentencepiece(folder, "tokenizer.model", "bpe", **marks, **pieces)
+    about = {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True, "add_eos_token": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+    (folder / "tokenizer.model").unlink()
+
+
+def _t5(folder: Path) -> None:
+    """As google/flan-t5-large: both halves in shards, and a vocabulary of sentencepiece."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    sizes = {"d_model": 32, "d_ff": 64, "d_kv": 16, "num_layers": 2, "num_heads": 2}
+    config = T5Config(vocab_size=300, **sizes)
+    T5ForConditionalGeneration(config).save_pretrained(folder, max_shard_size="30KB")
+    _sentencepiece(folder, "spiece.model", "unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer"}')
+
+
+@pytest.fixture(scope="session")
+def encoder_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny untrained text encoders in the formats of released ones, by their YAML's name."""
+    import torch
+
+    folders = {}
+    for name, make in {"llama2_7b": _llama, "gemma_2b": _gemma, "t5": _t5}.items():
+        folders[name] = tmp_path_factory.mktemp(name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            make(folders[name])
+    return folders

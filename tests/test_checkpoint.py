@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lumina_core import LuminaError, checkpoint
+from lumina_core import LuminaError, checkpoint, files
 from lumina_core.config import compose_options, compose_sampling
+from lumina_core.files import sha256_of
 from lumina_core.manifest import sealed
 from lumina_core.sampling import Request, sample
 
@@ -38,7 +39,7 @@ def edit_manifest(folder, **changed):
 def replace_backbone(folder, weights):
     save_file(weights, folder / "backbone.safetensors")
     edit_manifest(
-        folder, files={"backbone.safetensors": checkpoint._sha256(folder / "backbone.safetensors")}
+        folder, files={"backbone.safetensors": sha256_of(folder / "backbone.safetensors")}
     )
 
 
@@ -47,10 +48,11 @@ def test_save_then_load_gives_the_same_weights(tiny_model, tmp_path):
         tmp_path / "again", tiny_model, summary={"step": 1}, sampling={}, dtype=torch.float32
     )
     again = read(tmp_path / "again")
-    for part in ("backbone", "text_encoder"):
-        first, second = (getattr(model, part).state_dict() for model in (tiny_model, again))
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[key], second[key]) for key in first)
+    first, second = (model.backbone.state_dict() for model in (tiny_model, again))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    first, second = (model.text_encoder.encode(["a star"])[0] for model in (tiny_model, again))
+    assert torch.equal(first, second)
     assert again.backbone.config == tiny_model.backbone.config
     with pytest.raises(LuminaError, match="exists already"):
         checkpoint.save(tmp_path / "again", again, summary={}, sampling={}, dtype=torch.float32)
@@ -70,7 +72,7 @@ def test_any_changed_byte_is_refused(checkpoint_copy):
         for place in places:
             flipped = whole[place] ^ (1 << choice.randrange(8))
             path.write_bytes(whole[:place] + bytes([flipped]) + whole[place + 1 :])
-            checkpoint._sha256_once.cache_clear()
+            files._sha256_once.cache_clear()
             refusal(checkpoint_copy)
         path.write_bytes(whole)
     read(checkpoint_copy)
@@ -108,7 +110,7 @@ def test_a_pickle_in_place_of_weights_is_never_read(checkpoint_copy, tmp_path):
 
     path = checkpoint_copy / "backbone.safetensors"
     torch.save({"a": Evil()}, path)
-    edit_manifest(checkpoint_copy, files={path.name: checkpoint._sha256(path)})
+    edit_manifest(checkpoint_copy, files={path.name: sha256_of(path)})
     assert "does not fit its manifest" in refusal(checkpoint_copy)
     assert not (tmp_path / "ran").exists()
 
@@ -152,19 +154,19 @@ def test_another_modality_is_refused(tiny_checkpoint):
 def test_a_verified_file_is_hashed_once(checkpoint_copy, monkeypatch):
     manifest = checkpoint.read_manifest(checkpoint_copy)
     seen = []
-    monkeypatch.setattr(checkpoint, "_sha256", lambda path: seen.append(path) or "?")
-    checkpoint._sha256_once.cache_clear()
+    monkeypatch.setattr(files, "sha256_of", lambda path: seen.append(path) or "?")
+    files._sha256_once.cache_clear()
     with pytest.raises(LuminaError, match="damaged"):
         checkpoint.verify(checkpoint_copy, manifest)
     monkeypatch.undo()
-    checkpoint._sha256_once.cache_clear()
+    files._sha256_once.cache_clear()
     checkpoint.verify(checkpoint_copy, manifest)
-    before = checkpoint._sha256_once.cache_info().misses
+    before = files._sha256_once.cache_info().misses
     checkpoint.verify(checkpoint_copy, manifest)
-    assert checkpoint._sha256_once.cache_info().misses == before == len(manifest["files"])
+    assert files._sha256_once.cache_info().misses == before == len(manifest["files"])
     (checkpoint_copy / "backbone.safetensors").touch()
     checkpoint.verify(checkpoint_copy, manifest)
-    assert checkpoint._sha256_once.cache_info().misses == before + 1
+    assert files._sha256_once.cache_info().misses == before + 1
 
 
 def test_the_memory_of_hashes_survives_a_change_of_folder(checkpoint_copy, tmp_path, monkeypatch):

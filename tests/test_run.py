@@ -334,8 +334,8 @@ def test_a_wrong_modality_is_one_line(refusal, work):
 
 
 def test_a_bad_size_is_refused_before_the_text_is_read(refusal, ask, work, monkeypatch):
-    monkeypatch.setattr("lumina_core.text.TextEncoder.encode", None)
-    monkeypatch.setattr("lumina_core.text.TextEncoder.unknown_words", None)
+    monkeypatch.setattr("lumina_core.frozen_text.FrozenTextEncoder.encode", None)
+    monkeypatch.setattr("lumina_core.text.TextReader.unknown_words", None)
     assert "use 32 or 40" in refusal(ask("x", "modality.height=33", "out=new/a.png"))
 
 

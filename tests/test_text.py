@@ -1,5 +1,6 @@
 import json
 import logging
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -9,12 +10,13 @@ from torch import nn
 from lumina_core import LuminaError
 from lumina_core.text import (
     MAX_COSINE,
+    Reading,
     TextEncoder,
     TextEncoderConfig,
-    create_tiny,
     load_text_encoder,
     one_word_cosine,
 )
+from lumina_core.tiny_text import create_tiny
 
 CAPTIONS = [
     "a red circle and a blue square",
@@ -22,7 +24,9 @@ CAPTIONS = [
     "three yellow crosses on a navy background",
     "a picture of a small purple triangle",
 ]
-CONFIG = TextEncoderConfig(None, 32, True, hidden_size=32, depth=2, num_heads=2)
+READING = Reading(32)
+SHAPE = {"hidden_size": 32, "depth": 2, "num_heads": 2}
+CONFIG = TextEncoderConfig(path=None, **asdict(READING), cache=None, trainable=True, **SHAPE)
 AWKWARD = [
     "",
     "circle",
@@ -38,7 +42,7 @@ AWKWARD = [
 def tiny(tmp_path_factory) -> TextEncoder:
     folder = tmp_path_factory.mktemp("tiny")
     create_tiny(folder, CAPTIONS, CONFIG, seed=0)
-    return load_text_encoder(folder, 32)
+    return load_text_encoder(folder, READING)
 
 
 def bpe_folder(folder, model):
@@ -86,7 +90,7 @@ def encoder(request, tiny, tmp_path):
     if request.param == "tiny":
         return tiny
     model = {"gpt2": gpt2, "llama": llama, "t5": t5}[request.param]()
-    return load_text_encoder(bpe_folder(tmp_path, model), 32)
+    return load_text_encoder(bpe_folder(tmp_path, model), READING)
 
 
 def test_any_folder_of_transformers_gives_features(encoder):
@@ -127,7 +131,7 @@ def test_awkward_texts_have_features_and_no_advice(encoder, caplog, capfd):
 
 def test_save_and_load_give_the_same_features(encoder, tmp_path, capfd):
     encoder.save(tmp_path / "saved")
-    again = load_text_encoder(tmp_path / "saved", encoder.max_tokens)
+    again = load_text_encoder(tmp_path / "saved", encoder.reading)
     assert torch.equal(encoder.encode(CAPTIONS)[0], again.encode(CAPTIONS)[0])
     assert capfd.readouterr() == ("", "")
 
@@ -158,7 +162,7 @@ def test_tiny_depends_on_its_seed_alone(tmp_path):
 def test_one_word_cosine_finds_features_that_starve(tiny, tmp_path):
     assert one_word_cosine(tiny, CAPTIONS) < MAX_COSINE
     create_tiny(tmp_path, CAPTIONS, CONFIG, seed=0)
-    usual = load_text_encoder(tmp_path, 32)
+    usual = load_text_encoder(tmp_path, READING)
     for parameter in usual.model.parameters():
         if parameter.ndim > 1:
             nn.init.normal_(parameter, std=0.02)
@@ -183,10 +187,10 @@ def test_code_in_a_folder_never_runs(tiny, tmp_path):
         config["model_type"] = model_type
         (folder / "config.json").write_text(json.dumps(config))
         if model_type == "llama":
-            load_text_encoder(folder, 32)
+            load_text_encoder(folder, READING)
         else:
             with pytest.raises(LuminaError, match="cannot be read"):
-                load_text_encoder(folder, 32)
+                load_text_encoder(folder, READING)
     assert not marker.exists()
 
 
@@ -195,7 +199,7 @@ def test_a_pickle_is_never_read(tiny, tmp_path):
     torch.save(tiny.model.state_dict(), tmp_path / "pytorch_model.bin")
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(LuminaError, match="cannot be read"):
-        load_text_encoder(tmp_path, 32)
+        load_text_encoder(tmp_path, READING)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
@@ -203,7 +207,7 @@ def test_a_broken_folder_is_one_line(tiny, tmp_path, name):
     tiny.save(tmp_path)
     (tmp_path / name).write_bytes(b"broken")
     with pytest.raises(LuminaError) as raised:
-        load_text_encoder(tmp_path, 32)
+        load_text_encoder(tmp_path, READING)
     assert "\n" not in str(raised.value)
     assert str(tmp_path) in str(raised.value)
 
@@ -216,21 +220,32 @@ def test_missing_weights_are_refused(tiny, tmp_path):
     weights.pop("norm.weight")
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(LuminaError, match=r"lacks 1 weights, such as norm\.weight"):
-        load_text_encoder(tmp_path, 32)
+        load_text_encoder(tmp_path, READING)
     with pytest.raises(LuminaError, match=r"config\.json is missing"):
-        load_text_encoder(tmp_path / "nowhere", 32)
+        load_text_encoder(tmp_path / "nowhere", READING)
 
 
 def test_more_tokens_than_positions_are_refused(tmp_path):
     folder = bpe_folder(tmp_path, gpt2())
     with pytest.raises(LuminaError, match="use at most 64"):
-        load_text_encoder(folder, 65)
+        load_text_encoder(folder, Reading(65))
 
 
-@pytest.mark.parametrize("key", ["max_tokens", "hidden_size", "depth", "num_heads"])
-def test_config_refuses_zero(key):
-    values = {"max_tokens": 1, "hidden_size": 2, "depth": 1, "num_heads": 1} | {key: 0}
-    with pytest.raises(LuminaError, match=f"text_encoder.{key}=0"):
-        TextEncoderConfig(path=None, trainable=True, **values)
-    with pytest.raises(LuminaError, match=r"needs text_encoder\.path"):
-        TextEncoderConfig(None, 1, False, 2, 1, 1)
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max_tokens": 0}, "text_encoder.max_tokens=0"),
+        ({"hidden_size": 0}, "text_encoder.hidden_size=0"),
+        ({"depth": 0}, "text_encoder.depth=0"),
+        ({"num_heads": 0}, "text_encoder.num_heads=0"),
+        ({"trainable": False}, "needs text_encoder.path"),
+        ({"hidden_state": 0}, "text_encoder.hidden_state=0 must be negative"),
+        ({"dtype": "float8"}, "text_encoder.dtype='float8' is unknown"),
+        ({"dtype": "bfloat16"}, "text_encoder.dtype=bfloat16 is for frozen encoders"),
+        ({"cache": "features"}, "text_encoder.cache keeps features of frozen encoders"),
+    ],
+)
+def test_config_refuses_what_cannot_take_effect(values, message):
+    with pytest.raises(LuminaError) as error:
+        replace(CONFIG, **values)
+    assert message in str(error.value)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from lumina_core import checkpoint, host
-from lumina_core.text import TextEncoder, load_text_encoder
+from lumina_core.text import Reading, TextEncoder, load_text_encoder
 from lumina_image.grammar import COLOURS, HELD_OUT_PAIRS, SHAPES
 
 NUM_TRAINING, NUM_TEST = 3000, 500  # captions of the probe
@@ -27,7 +27,7 @@ def demo():
 def encoder(demo) -> TextEncoder:
     manifest = checkpoint.read_manifest(demo)
     checkpoint.verify(demo, manifest)
-    return load_text_encoder(demo / "text_encoder", manifest["text_encoder"]["max_tokens"])
+    return load_text_encoder(demo / "text_encoder", Reading(**manifest["text_encoder"]))
 
 
 def draw(generator: torch.Generator, *, of_test: bool) -> tuple[str, int]:

@@ -1,0 +1,47 @@
+"""Folders of models: a local one as it is, or a snapshot of the Hugging Face hub.
+
+Nothing is fetched unless the user says download=true. Of a snapshot only weights in safetensors,
+settings and vocabularies are taken: no pickle and no code. Where the hub keeps its files and which
+token it uses is its own business (HF_HOME, `hf auth login`).
+"""
+
+from pathlib import Path
+
+from lumina_core.errors import LuminaError, reason_of
+
+FILES = ("*.safetensors", "*.json", "*.model", "*.txt")  # weights, settings, vocabularies
+
+
+def local_folder(name: str, *, download: bool) -> Path:
+    """The folder that a name means: itself, or the snapshot of a hub id.
+
+    Args:
+        name: a folder, or an id such as google/gemma-2b.
+        download: fetch what is not there yet; else nothing leaves the machine.
+
+    Raises:
+        LuminaError: it is no folder and no model of the hub's cache, or the hub refuses it.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = huggingface_hub.snapshot_download(
+            name, local_files_only=not download, allow_patterns=list(FILES)
+        )
+    except HFValidationError as error:
+        raise LuminaError(
+            f"{name!r} is no folder and no id of the hub; give a folder that exists, or an id such "
+            "as google/gemma-2b"
+        ) from error
+    except Exception as error:  # network, rights, disk: what the hub's client meets differs a lot
+        if download:
+            raise LuminaError(f"{name!r} cannot be downloaded: {reason_of(error)}") from error
+        raise LuminaError(
+            f"{name!r} is neither a folder nor a whole model in the hub's cache; give "
+            "download=true or a folder"
+        ) from error
+    return Path(found)
