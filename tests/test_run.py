@@ -311,7 +311,7 @@ def test_an_existing_file_is_replaced_only_when_told(make, refusal, ask, work):
         ([], "no prompt"),
         (["x", "num_samples=0"], "num_samples is 0"),
         (["x", "checkpoint=nowhere"], "nowhere"),
-        (["x", "out=a.jpg"], "use .png, or a folder"),
+        (["x", "out=a.gif"], "use .png or .webp or .jpg or .jpeg, or a folder"),
         (["x", "out=file/a.png"], "which is a file"),
         (["x", "out=file/deeper/folder"], "which is a file"),
         (["x", "out=file"], "which is a file"),

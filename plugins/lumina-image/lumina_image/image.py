@@ -14,7 +14,7 @@ from torch import Tensor
 from lumina_core import FramewiseAutoencoder, Given, LuminaError, PatchTokenizer
 from lumina_image.editing import place
 from lumina_image.options import ImageCondition, ImageOptions
-from lumina_image.png import PNGDecoder
+from lumina_image.picture_files import PictureDecoder
 from lumina_image.world import ImageWorld
 
 NUM_CHANNELS = 3
@@ -76,7 +76,7 @@ class ImageModality:
     def __init__(self, options: ImageOptions, vae_folder: Path) -> None:
         self.options = options
         self.vae = ImageVAE(vae_folder)
-        self.decoder = PNGDecoder()
+        self.decoder = PictureDecoder()
         self.world = ImageWorld()
 
     @property

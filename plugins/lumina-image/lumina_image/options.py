@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from lumina_core import LuminaError
 
 MAX_SIDE = 16_384  # keeps a slip of the finger from filling the memory
+MAX_PIXELS = 1 << 26  # 8192 x 8192, 200 MB as RGB: of a picture that is made or read
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,18 @@ class ImageOptions:
     patch_size: int = field(metadata={"architecture": True})
     """Latent cells of a token along each axis."""
     vae: str = field(metadata={"architecture": True})
-    """`demo`, the autoencoder of this package, or the folder of a diffusers AutoencoderKL."""
+    """`demo`, `sd`, `sdxl`, `flux`, or the folder or hub id of a diffusers AutoencoderKL."""
 
     def __post_init__(self) -> None:
         for key in ("height", "width", "patch_size"):
             value = getattr(self, key)
             if not 1 <= value <= MAX_SIDE:
                 raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {MAX_SIDE}")
+        if self.height * self.width > MAX_PIXELS:
+            raise LuminaError(
+                f"modality.height={self.height} times modality.width={self.width} is more than "
+                f"{MAX_PIXELS} pixels; use smaller ones"
+            )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from PIL import Image
 from lumina_core import LuminaError
 from lumina_image.editing import place
 from lumina_image.options import ImageCondition
-from lumina_image.png import PNGDecoder
+from lumina_image.picture_files import PictureDecoder
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def put():
 
     def result(canvas, **values):
         wanted = ImageCondition(**({"mask": None, "offset": None} | values))
-        return place(wanted, PNGDecoder().read, canvas, 8)
+        return place(wanted, PictureDecoder().read, canvas, 8)
 
     return result
 

@@ -1,0 +1,201 @@
+"""Picture files: written as PNG, WebP and JPEG with the request inside; read from six formats.
+
+The request stands where each format keeps text: an iTXt chunk named `lumina` in PNG, the EXIF
+UserComment in WebP, comment segments in JPEG. PNG and WebP are lossless; JPEG is not. Reading takes
+what the file shows, not what it is called: the first frame of an animation, turned as its EXIF
+says, transparency over white, 16 bits scaled to 8. Colour profiles are not applied.
+"""
+
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import IFD, Base
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from lumina_core import LuminaError, atomic_write
+from lumina_image.options import MAX_PIXELS
+
+KEY = "lumina"
+FORMATS = ("PNG", "WEBP", "JPEG", "GIF", "BMP", "TIFF")  # read; each by Pillow itself or its wheel
+BACKGROUND = "white"  # behind transparent pixels, as viewers and printers show them
+
+JPEG_QUALITY = 95  # Pillow's advice: above it files grow and pictures hardly improve
+JPEG_MARK = f"{KEY} ".encode()  # begins each of our comment segments
+JPEG_COMMENT = b"\xff\xfe"  # the COM marker
+MAX_SEGMENT = 65_533  # bytes in a segment of a JPEG, whose length is 16 bits and counts itself
+EXIF_MARK = b"ASCII\0\0\0" + JPEG_MARK  # EXIF 2.3: eight bytes that name the code, then the comment
+
+MAX_WEBP_SIDE = 16_383  # 14 bits
+MAX_16_BITS = 65_535
+MAX_LEVEL = 255
+HIGH_BIT_MODES = ("I", "F")  # 32 bits; I;16 and its byte orders are the others
+
+Picture = UInt8[Tensor, "3 height width"]
+
+
+class PictureDecoder:
+    """Picture <-> file."""
+
+    suffixes = (".png", ".webp", ".jpg", ".jpeg")
+
+    def write(self, media: Picture, path: Path, metadata: dict[str, Any]) -> None:
+        """Write a PNG, WebP or JPEG atomically, by the suffix, the metadata inside.
+
+        Raises:
+            LuminaError: the suffix is another one, or a WebP would be too large for its format.
+        """
+        save = _SAVERS.get(path.suffix.lower())
+        if save is None:
+            raise LuminaError(
+                f"out={path} ends in {path.suffix!r}; pictures are written as "
+                f"{', '.join(self.suffixes)}"
+            )
+        if save is _save_webp and max(media.shape) > MAX_WEBP_SIDE:
+            raise LuminaError(
+                f"out={path}: a side of {max(media.shape)} pixels is more than the "
+                f"{MAX_WEBP_SIDE} of WebP; write a .png"
+            )
+        image = Image.fromarray(media.permute(1, 2, 0).contiguous().numpy())
+        with atomic_write(path) as file:
+            save(image, file, metadata)
+
+    def read(self, path: Path) -> Picture:
+        """Read a picture as RGB.
+
+        Raises:
+            LuminaError: no such file, no picture, cut off or damaged, more than MAX_PIXELS, or
+                values whose range the format leaves open.
+        """
+        with _reading(path):
+            array = np.array(_as_rgb(ImageOps.exif_transpose(_open(path))))
+        return torch.from_numpy(array).permute(2, 0, 1)
+
+    def read_metadata(self, path: Path) -> dict[str, Any] | None:
+        """The metadata inside a picture, or None where there is none.
+
+        Raises:
+            LuminaError: as `read`, or what is there is no JSON.
+        """
+        with _reading(path):
+            text = _metadata_text(_open(path))
+        try:
+            return None if text is None else json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise LuminaError(f"{path} carries a broken request: {error}") from error
+
+    def preview(self, media: Picture) -> Picture:
+        """The picture itself."""
+        return media
+
+
+def _save_png(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+    info = PngInfo()
+    info.add_itxt(KEY, json.dumps(metadata, ensure_ascii=False))
+    image.save(file, format="PNG", pnginfo=info)
+
+
+def _save_webp(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(IFD.Exif)[Base.UserComment] = EXIF_MARK + json.dumps(metadata).encode("ascii")
+    image.save(file, format="WEBP", lossless=True, exif=exif)
+
+
+def _save_jpeg(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+    text = json.dumps(metadata, ensure_ascii=False).encode()
+    size = MAX_SEGMENT - len(JPEG_MARK)
+    comments = b""
+    for start in range(0, len(text), size):
+        comment = JPEG_MARK + text[start : start + size]
+        comments += JPEG_COMMENT + (len(comment) + 2).to_bytes(2, "big") + comment
+    image.save(file, format="JPEG", quality=JPEG_QUALITY, subsampling=0, extra=comments)
+
+
+_SAVERS: dict[str, Callable[[Image.Image, BinaryIO, dict[str, Any]], None]] = {
+    ".png": _save_png,
+    ".webp": _save_webp,
+    ".jpg": _save_jpeg,
+    ".jpeg": _save_jpeg,
+}
+
+
+def _metadata_text(image: Image.Image) -> str | None:
+    """What `write` put into a file, still as JSON."""
+    if image.format == "PNG":
+        return getattr(image, "text", {}).get(KEY)
+    if image.format == "WEBP":
+        comment = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
+        is_ours = isinstance(comment, bytes) and comment.startswith(EXIF_MARK)
+        return comment[len(EXIF_MARK) :].decode() if is_ours else None
+    segments = [data for name, data in getattr(image, "applist", ()) if name == "COM"]
+    ours = [data[len(JPEG_MARK) :] for data in segments if data.startswith(JPEG_MARK)]
+    return b"".join(ours).decode() if ours else None
+
+
+def _open(path: Path) -> Image.Image:
+    """The first frame, decoded; refused before that if it is too large."""
+    # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    with Image.open(path, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
+        image.load()
+    return image
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say what Pillow meets in a file as one line with the file's name."""
+    if not path.is_file():
+        raise LuminaError(f"{path} is no file")
+    try:
+        yield
+    except LuminaError:
+        raise
+    except Image.DecompressionBombError as error:  # ours, or Pillow's, whose limit is higher
+        size = re.findall(r"\d+", str(error))[0]
+        raise LuminaError(
+            f"{path} is a picture of {size} pixels; at most {MAX_PIXELS} are read. Scale it down"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise LuminaError(
+            f"{path} cannot be read as a picture: it is none of {', '.join(FORMATS)}"
+        ) from error
+    except Exception as error:  # a hostile file makes Pillow's readers raise almost anything
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise LuminaError(
+            f"{path} cannot be read as a picture: {reason or type(error).__name__}"
+        ) from error
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode in HIGH_BIT_MODES:
+        return Image.fromarray(_as_8_bits(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        background = Image.new("RGBA", image.size, BACKGROUND)
+        image = Image.alpha_composite(background, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def _as_8_bits(values: np.ndarray) -> np.ndarray:
+    """Grey levels of 16 bits, or of floats in [0, 1], as bytes.
+
+    Raises:
+        ValueError: values beyond that, for their format does not say what is white.
+    """
+    white = 1 if values.dtype.kind == "f" else MAX_16_BITS
+    if not (values.min() >= 0 and values.max() <= white):  # also false for NaN
+        raise ValueError(
+            f"its grey levels run from {values.min()} to {values.max()}, not within 0 to {white}; "
+            "save it with 8 or 16 bits"
+        )
+    return np.round(values.astype(np.float64) / white * MAX_LEVEL).astype(np.uint8)
