@@ -19,7 +19,9 @@ from torch import Tensor
 
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.runtime import quiet
+from lumina_core.tiled_decoding import decode_in_tiles, has_tiles
 
+MAX_WHOLE_PIXELS = 1024 * 1024  # of a frame that is decoded at once: 3 GB with the widths of SDXL
 SHAPE_KEYS = {"block_out_channels", "latent_channels"}  # of config.json; diffusers knows the rest
 
 
@@ -100,14 +102,25 @@ class FramewiseAutoencoder:
     def decode(
         self, latent: Float[Tensor, "channel frame row column"]
     ) -> Float[Tensor, "frame 3 height width"]:
-        """Pixels of each frame, in about [-1, 1]; inverse of `encode` up to its loss."""
+        """Pixels of each frame, in about [-1, 1]; inverse of `encode` up to its loss.
+
+        A frame of more than MAX_WHOLE_PIXELS is decoded in tiles; see tiled_decoding.py.
+        """
         mean, std = self._statistics()
-        model = self.model()
         frames = [
-            model.decode((frame.to(self._device) * std + mean)[None]).sample[0]
+            self._decode_frame((frame.to(self._device) * std + mean)[None])[0]
             for frame in latent.unbind(1)
         ]
         return torch.stack(frames)
+
+    def _decode_frame(
+        self, latent: Float[Tensor, "1 channel row column"]
+    ) -> Float[Tensor, "1 3 height width"]:
+        model = self.model()
+        pixels = latent.shape[2] * latent.shape[3] * self.stride**2
+        if pixels > MAX_WHOLE_PIXELS and has_tiles(model):
+            return decode_in_tiles(model, latent)
+        return model.decode(latent).sample
 
 
 def _read_folder(folder: Path) -> Any:
