@@ -23,6 +23,8 @@ from lumina_core.tiled_decoding import decode_in_tiles, has_tiles
 
 MAX_WHOLE_PIXELS = 1024 * 1024  # of a frame that is decoded at once: 3 GB with the widths of SDXL
 SHAPE_KEYS = {"block_out_channels", "latent_channels"}  # of config.json; diffusers knows the rest
+DEFAULTS = {"scaling_factor": 0.18215, "shift_factor": None}
+"""Of diffusers' AutoencoderKL: what an older config.json, such as sd's, leaves out."""
 
 
 class FramewiseAutoencoder:
@@ -50,7 +52,7 @@ class FramewiseAutoencoder:
             ) from error
         if not isinstance(config, dict) or not config.keys() >= SHAPE_KEYS:
             raise LuminaError(f"{path} describes no autoencoder; give a diffusers folder")
-        return config
+        return DEFAULTS | config
 
     @property
     def stride(self) -> int:
@@ -80,7 +82,7 @@ class FramewiseAutoencoder:
     def _statistics(self) -> tuple[Tensor, Tensor]:
         mean, std = self.config.get("latents_mean"), self.config.get("latents_std")
         if mean is None or std is None:
-            mean = [self.config.get("shift_factor") or 0.0] * self.channels
+            mean = [self.config["shift_factor"] or 0.0] * self.channels
             std = [1 / self.config["scaling_factor"]] * self.channels
         mean, std = (torch.tensor(x, device=self._device) for x in (mean, std))
         return mean[:, None, None], std[:, None, None]

@@ -30,6 +30,7 @@ from lumina_core.manifest import FORMAT_VERSION, MANIFEST, read_manifest, sealed
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers
 from lumina_core.text import Reading, TextEncoder
+from lumina_core.vae_folder import copy_vae
 
 BACKBONE = "backbone.safetensors"
 TRAINING = "training.safetensors"
@@ -84,7 +85,7 @@ def save(
         encoder = model.text_encoder
         if isinstance(encoder, TextEncoder):
             encoder.save(temporary / TEXT_ENCODER)
-        shutil.copytree(model.modality.vae.folder, temporary / VAE / model.name)
+        copy_vae(model.modality.vae.folder, temporary / VAE / model.name)
         _cast_weights(temporary, dtype)
         if isinstance(encoder, FrozenTextEncoder) and encoder.hub_id is None:
             encoder.save(temporary / TEXT_ENCODER)  # as it is: its dtype is its own

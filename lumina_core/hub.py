@@ -5,6 +5,7 @@ settings and vocabularies are taken: no pickle and no code. Where the hub keeps 
 token it uses is its own business (HF_HOME, `hf auth login`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lumina_core.errors import LuminaError, reason_of
@@ -12,12 +13,13 @@ from lumina_core.errors import LuminaError, reason_of
 FILES = ("*.safetensors", "*.json", "*.model", "*.txt")  # weights, settings, vocabularies
 
 
-def local_folder(name: str, *, download: bool) -> Path:
+def local_folder(name: str, *, download: bool, files: Sequence[str] = FILES) -> Path:
     """The folder that a name means: itself, or the snapshot of a hub id.
 
     Args:
         name: a folder, or an id such as google/gemma-2b.
         download: fetch what is not there yet; else nothing leaves the machine.
+        files: patterns of what is wanted of a snapshot.
 
     Raises:
         LuminaError: it is no folder and no model of the hub's cache, or the hub refuses it.
@@ -30,7 +32,7 @@ def local_folder(name: str, *, download: bool) -> Path:
 
     try:
         found = huggingface_hub.snapshot_download(
-            name, local_files_only=not download, allow_patterns=list(FILES)
+            name, local_files_only=not download, allow_patterns=list(files)
         )
     except HFValidationError as error:
         raise LuminaError(

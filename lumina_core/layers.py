@@ -53,7 +53,7 @@ def merge_layers(
     Raises:
         LuminaError: an unknown or refused key, an unreadable value or file.
     """
-    options = _read_yaml(modality_yaml(name))
+    options = read_yaml(modality_yaml(name))
     advice = {block: options.pop(block, None) or {} for block in RECOMMENDATION_BLOCKS}
     condition = options.pop(CONDITION, None) or {}
     values = _compose(CONFIG_NAMES[command])
@@ -70,7 +70,7 @@ def merge_layers(
         options |= _repeated_options(name, request)
         values = _with_repeated_condition(values, request)
     for group, choice in words.choices.items():
-        values = _overlay(values, {group: _read_yaml(conf_root() / group / f"{choice}.yaml")})
+        values = _overlay(values, {group: read_yaml(conf_root() / group / f"{choice}.yaml")})
     files = {f"{CONDITION}.{field}" for field in _file_fields(name)}
     for key, text in words.values.items():
         if key in files:
@@ -85,14 +85,14 @@ def merge_layers(
 
 def modality_options(name: str) -> dict[str, Any]:
     """A modality's own options, as its YAML has them."""
-    values = _read_yaml(modality_yaml(name))
+    values = read_yaml(modality_yaml(name))
     blocks = (*RECOMMENDATION_BLOCKS, CONDITION)
     return {key: value for key, value in values.items() if key not in blocks}
 
 
 def recommended_sampling(name: str) -> dict[str, Any]:
     """The core's values for `run` with the modality's recommendation."""
-    advice = _read_yaml(modality_yaml(name)).get("sampling") or {}
+    advice = read_yaml(modality_yaml(name)).get("sampling") or {}
     return _overlay(_compose(CONFIG_NAMES["run"]), advice, f"conf/modality/{name}.yaml, sampling")
 
 
@@ -242,7 +242,8 @@ def _compose(config_name: str) -> dict[str, Any]:
     return {str(key): value for key, value in composed.items()}
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The values of a YAML file. Raises LuminaError if it is broken or holds a list."""
     from omegaconf import OmegaConf
 
     try:

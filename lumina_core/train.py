@@ -54,6 +54,7 @@ from lumina_core.text import (
 )
 from lumina_core.tiny_text import create_tiny
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
+from lumina_core.vae_folder import find_vae
 
 if TYPE_CHECKING:
     from lumina_core.config import TrainConfig
@@ -209,16 +210,7 @@ def finished_checkpoints(out: Path) -> list[Path]:
 
 def _modality(config: "TrainConfig") -> Modality:
     name = config.modality
-    folder = Path(config.options.vae)
-    if config.options.vae == "demo":
-        demo = host.demo_folder(name)
-        if demo is None:
-            raise LuminaError(
-                f"modality {name!r} ships no demo autoencoder; give modality.vae=FOLDER"
-            )
-        folder = demo / checkpoint.VAE / name
-    if not (folder / "config.json").is_file():
-        raise LuminaError(f"no autoencoder in {folder}; give modality.vae=FOLDER of diffusers")
+    folder = find_vae(name, config.options.vae, download=config.download)
     return host.modality_class(name)(config.options, folder)
 
 

@@ -285,7 +285,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tiny_training, tmp_path, cap
         ("token_budget=50", "token_budget=50 is shorter than one sample of 110 positions"),
         ("dtype=bfloat16", "trains in float32"),
         ("save_dtype=float8", "dtype='float8' is unknown"),
-        ("modality.vae=/nowhere", "no autoencoder in /nowhere"),
+        ("modality.vae=/nowhere", "Known by name: demo, flux, sd, sdxl, a folder or a hub id"),
         ("text_encoder.path=/nowhere", "'/nowhere' is no folder and no id of the hub"),
         ("text_encoder=t5", "give download=true or a folder"),
         ("optimizer.clip_norm=0", "optimizer.clip_norm=0"),

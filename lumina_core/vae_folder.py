@@ -1,0 +1,103 @@
+"""Finds the autoencoder that `modality.vae` names: the demo's, a known one, a folder or a hub id.
+
+A plugin describes the autoencoders it knows in conf/vae/NAME.yaml: where they are and what their
+latents are multiplied with. The folder's own config.json is what is used; the description only
+refuses a folder that is another autoencoder than its name says.
+"""
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lumina_core import host
+from lumina_core.autoencoder import FramewiseAutoencoder
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.hub import local_folder
+from lumina_core.layers import read_yaml
+from lumina_core.records import build
+
+DEMO = "demo"
+SUBFOLDER = "vae"  # of a diffusers pipeline, and of a checkpoint of ours
+FILES = (
+    "config.json",
+    "diffusion_pytorch_model.safetensors",  # without the .fp16 variants beside it
+    "diffusion_pytorch_model-*.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+)
+"""What an autoencoder is made of; released folders hold more, which is neither fetched nor kept."""
+
+
+@dataclass(frozen=True)
+class KnownAutoencoder:
+    """A conf/vae/NAME.yaml of a plugin."""
+
+    hub_id: str
+    latent_channels: int
+    scaling_factor: float
+    shift_factor: float
+
+
+def find_vae(modality: str, vae: str, *, download: bool) -> Path:
+    """The diffusers folder that `modality.vae` names.
+
+    Args:
+        modality: whose demo and whose conf/vae are looked at.
+        vae: demo, a name in conf/vae, a folder (of an autoencoder or of a pipeline), or a hub id.
+        download: fetch a hub id that is not there yet.
+
+    Raises:
+        LuminaError: there is no such autoencoder, or a known name leads to another one.
+    """
+    if vae == DEMO:
+        demo = host.demo_folder(modality)
+        if demo is None:
+            raise LuminaError(
+                f"modality {modality!r} ships no demo autoencoder; give modality.vae=FOLDER"
+            )
+        return _checked(demo / SUBFOLDER / modality, vae)
+    yaml = host.conf_folder(modality) / "vae" / f"{vae}.yaml"
+    if "/" in vae or not yaml.is_file():
+        return _checked(_local(modality, vae, download=download), vae)
+    known = build(KnownAutoencoder, read_yaml(yaml), f"conf/vae/{vae}.yaml: ")
+    folder = _checked(_local(modality, known.hub_id, download=download), vae)
+    facts = {key: value for key, value in asdict(known).items() if key != "hub_id"}
+    config = FramewiseAutoencoder(folder).config
+    for key, value in facts.items():
+        if (config[key] or 0) != value:
+            raise LuminaError(
+                f"the autoencoder in {folder} has {key} {config[key]}, but {vae!r} has {value}; "
+                "give modality.vae=FOLDER to use it as it is"
+            )
+    return folder
+
+
+def copy_vae(folder: Path, target: Path) -> None:
+    """Copy an autoencoder, and nothing that lies beside it, into a new folder."""
+    target.mkdir(parents=True)
+    for pattern in FILES:
+        for path in folder.glob(pattern):
+            shutil.copyfile(path, target / path.name)
+
+
+def _local(modality: str, name: str, *, download: bool) -> Path:
+    wanted = FILES + tuple(f"{SUBFOLDER}/{name}" for name in FILES)
+    try:
+        return local_folder(name, download=download, files=wanted)
+    except LuminaError as error:
+        names = sorted(path.stem for path in (host.conf_folder(modality) / "vae").glob("*.yaml"))
+        hint = nearest(name, [DEMO, *names])
+        known = ", ".join([DEMO, *names])
+        raise LuminaError(
+            f"modality.vae: {error}. Known by name: {known}, a folder or a hub id.{hint}"
+        ) from error
+
+
+def _checked(folder: Path, vae: str) -> Path:
+    """The folder itself, or the autoencoder in the folder of a pipeline."""
+    for candidate in (folder, folder / SUBFOLDER):
+        if (candidate / "config.json").is_file():
+            return candidate
+    raise LuminaError(
+        f"no autoencoder in {folder}; give modality.vae=FOLDER of diffusers, or download=true if "
+        f"{vae!r} is an id of the hub"
+    )
