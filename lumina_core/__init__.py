@@ -14,6 +14,7 @@ _HOME = {
     "LuminaError": "errors",
     "ModalitySpec": "modality",
     "PatchTokenizer": "tokenizer",
+    "SizeLimits": "modality",
     "atomic_write": "files",
     "generate": "run",
     "hookimpl": "hookspecs",

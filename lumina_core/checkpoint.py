@@ -284,20 +284,31 @@ def check_architecture(folder: Path, model: Model) -> None:
     Raises:
         LuminaError: another backbone, text encoder, patch size or autoencoder.
     """
-    stored, wanted = (_flat(x) for x in (read_manifest(folder), describe(model)))
-    for key in wanted.keys() & stored.keys() - {"lumina_core"}:
-        if wanted[key] != stored[key]:
-            raise LuminaError(
-                f"{folder} was trained with {key}={stored[key]}, this run has {wanted[key]}; "
-                "resume with the settings of its start"
-            )
-    # Its config holds the latent statistics, which no two autoencoders share.
-    config = f"{VAE}/{model.name}/config.json"
-    if sha256_of(Path(model.modality.vae.folder) / "config.json") != stored[f"files.{config}"]:
+    for difference in differences(folder, model):
+        raise LuminaError(
+            f"{folder} was trained with {difference}; resume with the settings of its start"
+        )
+    if not has_same_autoencoder(folder, model):
         raise LuminaError(
             f"{folder} was trained with another autoencoder; resume with "
             f"modality.vae={folder / VAE / model.name}"
         )
+
+
+def differences(folder: Path, model: Model) -> list[str]:
+    """How a model differs from the one of a checkpoint, its autoencoder aside."""
+    stored, wanted = (_flat(x) for x in (read_manifest(folder), describe(model)))
+    return [
+        f"{key}={stored[key]}, this run has {wanted[key]}"
+        for key in sorted(wanted.keys() & stored.keys() - {"lumina_core"})
+        if wanted[key] != stored[key]
+    ]
+
+
+def has_same_autoencoder(folder: Path, model: Model) -> bool:
+    """Compares the configs: they hold the latent statistics, which no two autoencoders share."""
+    stored = read_manifest(folder)["files"].get(f"{VAE}/{model.name}/config.json")
+    return sha256_of(Path(model.modality.vae.folder) / "config.json") == stored
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lumina_core.backbone.flag_dit import FlagDiTConfig
     from lumina_core.backbone.rope import RopeScaling
     from lumina_core.conditioning import Condition
+    from lumina_core.data.files import FilesConfig
     from lumina_core.data.synthetic import SyntheticConfig
     from lumina_core.flow.guidance import GuidanceConfig
     from lumina_core.flow.objective import TimeConfig
@@ -36,6 +37,7 @@ _HOMES = {
     "RopeScaling": "lumina_core.backbone.rope",
     "Condition": "lumina_core.conditioning",
     "SyntheticConfig": "lumina_core.data.synthetic",
+    "FilesConfig": "lumina_core.data.files",
     "GuidanceConfig": "lumina_core.flow.guidance",
     "TimeConfig": "lumina_core.flow.objective",
     "SolverConfig": "lumina_core.flow.solver",
@@ -43,6 +45,13 @@ _HOMES = {
     "TextEncoderConfig": "lumina_core.text",
 }
 """Records beside their readers, imported once a composition is right: some of them bring torch."""
+
+_DATA_RECORDS = {
+    "synthetic": "SyntheticConfig",
+    "folder": "FilesConfig",
+    "manifest": "FilesConfig",
+}
+"""By `data.name`."""
 
 MAX_SAMPLES = 10_000  # of one request; their names are made before the first is computed
 NUM_SEEDS = 2**63  # torch generators take a seed below this
@@ -134,6 +143,8 @@ class TrainConfig:
     out: str
     overwrite: bool
     resume: bool
+    init_from: str | None
+    """A checkpoint folder or `demo`, whose weights a new run starts with."""
     max_steps: int
     token_budget: int
     seed: int
@@ -150,7 +161,7 @@ class TrainConfig:
     time: TimeConfig
     caption_dropout: float
     condition_share: float
-    data: SyntheticConfig
+    data: SyntheticConfig | FilesConfig
     log_every: int
     sample_every: int
     save_every: int
@@ -165,6 +176,11 @@ class TrainConfig:
                 raise LuminaError(f"{key} is {getattr(self, key)}; set a share in [0, 1].")
         if self.resume and self.overwrite:
             raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
+        if self.resume and self.init_from is not None:
+            raise LuminaError(
+                "resume goes on with the weights in `out`, init_from starts anew with others. "
+                "Set one of them."
+            )
 
 
 @dataclass(frozen=True)
@@ -233,6 +249,7 @@ def compose_train(overrides: list[str]) -> TrainConfig:
     values, options = merge_layers("train", name, words)
     values["out"] = values["out"] or f"outputs/{name}-checkpoint"
     values["backbone"]["token_dims"] = {}
+    values["data"] = _data_record(values["data"])
     return _build(TrainConfig, name, values, options)
 
 
@@ -328,6 +345,15 @@ def _build(record: type[T], name: str, values: dict[str, Any], options: dict[str
         if type_name in wanted
     }
     return build(record, values | {"modality": name, "options": built}, namespace=namespace)
+
+
+def _data_record(values: dict[str, Any]) -> Any:
+    """The record of the chosen kind of data."""
+    name = values["name"]
+    if name not in _DATA_RECORDS:
+        raise LuminaError(f"data.name={name!r} is unknown; use {', '.join(_DATA_RECORDS)}")
+    record = _DATA_RECORDS[name]
+    return build(getattr(import_module(_HOMES[record]), record), values, "data.")
 
 
 def _check_at_least(record: Any, least: int, *names: str) -> None:

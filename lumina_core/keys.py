@@ -22,7 +22,10 @@ CONFIG_NAMES = {
 """Which file in conf/ holds the keys of a command."""
 
 PROMPT_KEYS = ("prompt", "negative_prompt")
-PATH_KEYS = ("out", "checkpoint", "repeat", "text_encoder.path", "text_encoder.cache")
+PATH_KEYS = (
+    *("out", "checkpoint", "repeat", "init_from"),
+    *("data.path", "text_encoder.path", "text_encoder.cache"),
+)
 """`null` is what all of them are when they are not given."""
 
 RAW_KEYS = (*PROMPT_KEYS, *PATH_KEYS)
@@ -104,12 +107,30 @@ def group_choices(group: str) -> list[str]:
 
 
 def command_keys(command: str) -> list[Key]:
-    """Every key of the core that a command reads, with the defaults of its default groups."""
+    """Every key of the core that a command reads, with the defaults of its default groups.
+
+    Where the choices of a group have different keys, those of the default come first.
+    """
     own = {key.name: key for key in read_keys(_primary(command))}
     for group, choice in group_defaults(command).items():
         chosen = read_keys(conf_root() / group / f"{choice}.yaml", f"{group}.")
         own |= {key.name: key for key in [Key(group, "", ""), *chosen]}
+        own |= {key.name: key for key in _keys_of_other_choices(group, choice, own)}
     return sorted(own.values(), key=lambda key: "." in key.name)  # plain keys first
+
+
+def _keys_of_other_choices(group: str, choice: str, known: dict[str, Key]) -> list[Key]:
+    """Keys that only other choices of a group have; their meaning says which."""
+    found: dict[str, tuple[Key, list[str]]] = {}
+    for other in group_choices(group):
+        if other != choice:
+            for key in read_keys(conf_root() / group / f"{other}.yaml", f"{group}."):
+                found.setdefault(key.name, (key, []))[1].append(other)
+    return [
+        key._replace(meaning=f"with {group}={' or '.join(choices)}: {key.meaning}")
+        for name, (key, choices) in found.items()
+        if name not in known
+    ]
 
 
 def modality_keys(path: Path) -> list[Key]:

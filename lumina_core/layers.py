@@ -5,7 +5,8 @@ Layers are merged as plain dictionaries, later ones win: core YAML < the modalit
 checkpoint's recommendation < a request that is repeated < a group chosen by name < a value. A
 group brings every key of its file and resets what was recommended for these: all of `time`,
 `guidance` and `optimizer`. The files of `solver` hold only its name and number of steps, so a
-recommended `solver.shift` survives `solver=midpoint`.
+recommended `solver.shift` survives `solver=midpoint`. A choice with keys that the default lacks,
+such as `data=folder`, takes the place of the whole block.
 
 Prompts and paths never meet Hydra's grammar nor OmegaConf: they are taken letter by letter.
 """
@@ -28,6 +29,8 @@ from lumina_core.keys import (
     RAW_KEYS,
     RECOMMENDATION_BLOCKS,
     conf_root,
+    group_choices,
+    read_keys,
     suggestion,
 )
 from lumina_core.manifest import MANIFEST, is_deeply_nested, read_manifest
@@ -70,7 +73,9 @@ def merge_layers(
         options |= _repeated_options(name, request)
         values = _with_repeated_condition(values, request)
     for group, choice in words.choices.items():
-        values = _overlay(values, {group: read_yaml(conf_root() / group / f"{choice}.yaml")})
+        chosen = read_yaml(conf_root() / group / f"{choice}.yaml")
+        has_own_keys = not chosen.keys() <= values[group].keys()
+        values = values | {group: chosen} if has_own_keys else _overlay(values, {group: chosen})
     files = {f"{CONDITION}.{field}" for field in _file_fields(name)}
     for key, text in words.values.items():
         if key in files:
@@ -79,6 +84,7 @@ def merge_layers(
             value = text if key in RAW_KEYS else _parse(key, text)
         if key in NAME_LIST_KEYS and isinstance(value, str):
             value = [value]
+        _refuse_key_of_another_choice(values, key)
         values = _overlay(values, _nested(key, value))
     return values, _with_options(name, options, words, command)
 
@@ -170,6 +176,21 @@ def _with_options(
         value = text if is_text else _parse(f"modality.{key}", text)
         options = _merged(options, _nested(key, value))
     return options
+
+
+def _refuse_key_of_another_choice(values: Mapping[str, Any], key: str) -> None:
+    """Refuse a key that only a choice has which was not made: data.path without data=folder."""
+    group, _, name = key.partition(".")
+    if not isinstance(values.get(group), Mapping) or name.partition(".")[0] in values[group]:
+        return
+    files = {choice: conf_root() / group / f"{choice}.yaml" for choice in group_choices(group)}
+    owners = [
+        f"{group}={choice}"
+        for choice, path in files.items()
+        if name in [known.name for known in read_keys(path)]
+    ]
+    if owners:
+        raise LuminaError(f"{key} has no effect here; it belongs to {' or '.join(owners)}")
 
 
 def _refuse_other_modality(name: str, key: str, options: Mapping[str, Any]) -> None:

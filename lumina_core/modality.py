@@ -31,6 +31,18 @@ The core hashes it and hands it on; what its axes mean is the plugin's business.
 
 
 @dataclass(frozen=True)
+class SizeLimits:
+    """Which sizes of media a training run takes; see `Modality.fit`."""
+
+    min_tokens: int
+    """Smaller media are refused."""
+    max_tokens: int
+    """Larger media are made smaller."""
+    max_aspect: float
+    """Longer over shorter side, for media that have sides; longer ones are refused."""
+
+
+@dataclass(frozen=True)
 class ModalitySpec:
     """What a plugin's hook returns. The two paths are imported only when they are used."""
 
@@ -216,6 +228,16 @@ class Modality(Protocol):
 
         Raises:
             LuminaError: for a size that no latent fits; names the nearest legal ones.
+        """
+        ...
+
+    def fit(self, media: Media, limits: SizeLimits) -> Media:
+        """Media of any size, as a file has them, at a legal size within the limits of a run.
+
+        Keeps size and proportions as far as it can, and never enlarges.
+
+        Raises:
+            LuminaError: they are too small or too long; says in which way, without their name.
         """
         ...
 

@@ -26,24 +26,19 @@ from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import draw_known
 from lumina_core.contact_sheet import save_contact_sheet
-from lumina_core.data.synthetic import (
-    TRAINED,
-    CaptionedSample,
-    SyntheticPool,
-    draw_captions,
-    longest_sample,
-    refuse_varied_options,
-    world_of,
-)
+from lumina_core.data.files import QUARANTINE
+from lumina_core.data.pool import CaptionedSample, LatentPool
+from lumina_core.data.source import build_pool
 from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED
 from lumina_core.flow.objective import TimeConfig, sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.hub import local_folder
+from lumina_core.init_from import init_folder, start_from, text_encoder_folder
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
-from lumina_core.runtime import derived_seed, resolve_device, resolve_dtype, seeded
+from lumina_core.runtime import resolve_device, resolve_dtype, seeded
 from lumina_core.sampling import Request, Sampling, sample
 from lumina_core.sequence import TokenSample, pack
 from lumina_core.text import (
@@ -62,7 +57,7 @@ if TYPE_CHECKING:
 NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stands in one
 NUM_PROBE_CAPTIONS = 32  # for the check that words are told apart
 INTERRUPTED = 130  # exit code
-STEP_STREAM, POOL_STREAM = 0, 1  # two streams of random numbers from one seed
+STEP_STREAM = 0  # of random numbers from the seed; the pool of data has another
 CHECKPOINTS, SAMPLES, METRICS = "checkpoints", "samples", "metrics.jsonl"  # what a run writes
 STEP = "step-" + "[0-9]" * 7  # glob of what a run writes at a step
 
@@ -75,6 +70,7 @@ class Run:
     networks: nn.ModuleDict
     average: nn.ModuleDict
     optimizer: Optimizers
+    pool: LatentPool
     step: int
 
 
@@ -124,7 +120,7 @@ def _with_known(tokens: TokenSample, share: float, generator: torch.Generator) -
     return replace(tokens, known=draw_known(tokens.grid, generator)) if is_led else tokens
 
 
-def training_step(run: Run, config: "TrainConfig", pool: SyntheticPool) -> dict[str, int | float]:
+def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str, int | float]:
     """One update of weights and average; advances `run.step` and returns what it measured."""
     started = time.perf_counter()
     generator = seeded(config.seed, STEP_STREAM, run.step)
@@ -162,14 +158,9 @@ def start(config: "TrainConfig") -> Run:
     """Fresh networks, or those of the newest checkpoint where `resume` says so."""
     device = resolve_device(config.device)
     modality = _modality(config)
-    refuse_varied_options(config.modality, config.options, world_of(modality))
-    longest = longest_sample(modality, config.backbone.separators)
-    if longest > config.token_budget:
-        raise LuminaError(
-            f"token_budget={config.token_budget} is shorter than one sample of {longest} positions"
-        )
+    pool = build_pool(config, modality)
     modality.vae.to(device)
-    encoder = _text_encoder(config, modality, device)
+    encoder = _text_encoder(config, pool, device)
     shape = replace(
         config.backbone,
         token_dims={config.modality: modality.tokenizer.token_dim},
@@ -179,12 +170,14 @@ def start(config: "TrainConfig") -> Run:
         torch.manual_seed(config.seed)
         backbone = FlagDiT(shape).to(device)
     model = Model(config.modality, modality, backbone, encoder, "")
+    if config.init_from is not None:
+        start_from(init_folder(config.init_from, config.modality), model)
     networks = nn.ModuleDict({"backbone": backbone})
     if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
         networks["text_encoder"] = encoder
     average = copy.deepcopy(networks).requires_grad_(False).eval()
     optimizer = build_optimizer(networks, config.optimizer)
-    run = Run(model, networks, average, optimizer, 0)
+    run = Run(model, networks, average, optimizer, pool, 0)
     if config.resume:
         folder = finished_checkpoints(Path(config.out))[-1]
         path = folder / checkpoint.TRAINING
@@ -215,11 +208,14 @@ def _modality(config: "TrainConfig") -> Modality:
 
 
 def _text_encoder(
-    config: "TrainConfig", modality: Modality, device: torch.device
+    config: "TrainConfig", pool: LatentPool, device: torch.device
 ) -> TextEncoder | FrozenTextEncoder:
     settings = config.text_encoder
+    if settings.path is None and config.init_from is not None:
+        begin = text_encoder_folder(init_folder(config.init_from, config.modality))
+        return load_text_encoder(begin, settings.reading).to(device)
     if settings.path is None:
-        captions = draw_captions(modality, NUM_VOCABULARY_CAPTIONS, seeded(config.seed))
+        captions = pool.captions(NUM_VOCABULARY_CAPTIONS, seeded(config.seed))
         with tempfile.TemporaryDirectory() as folder:
             create_tiny(Path(folder), captions, settings, config.seed)
             return load_text_encoder(Path(folder), settings.reading).to(device)
@@ -255,11 +251,12 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
 def _summary(run: Run, config: "TrainConfig") -> dict[str, Any]:
     """How the weights came about: what one needs to train them again, but for the data's code."""
     numbers = ("seed", "max_steps", "token_budget", "caption_dropout", "condition_share")
-    records = ("optimizer", "time", "data")
+    records = ("optimizer", "time")
     return {
         "step": run.step,
         **{key: getattr(config, key) for key in numbers},
         **{key: asdict(getattr(config, key)) for key in records},
+        "data": run.pool.summary(),
     }
 
 
@@ -270,9 +267,7 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
         The newest checkpoint.
     """
     out = Path(config.out)
-    pool = SyntheticPool(
-        config.modality, run.model.modality, config.data, derived_seed(config.seed, POOL_STREAM)
-    )
+    pool = run.pool
     log = MetricsLog(out / METRICS, run.step)
     pool.advance(run.step)
     has_samples = config.sample_every > 0 and config.num_sample_prompts > 0
@@ -300,8 +295,8 @@ def averaged(run: Run) -> Model:
 def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path) -> None:
     """Generate from fixed prompts and seeds, with the function that `run` uses."""
     model = averaged(run)
-    captions = draw_captions(model.modality, config.num_sample_prompts, seeded(config.seed))
-    variants = world_of(model.modality).variants(TRAINED)
+    captions = run.pool.captions(config.num_sample_prompts, seeded(config.seed))
+    variants = run.pool.variants()
     requests = [
         Request(
             caption,
@@ -319,7 +314,7 @@ def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path
 
 def warn_if_words_look_alike(run: Run, config: "TrainConfig") -> None:
     """Warn on stderr when the text features hardly tell one word from another."""
-    captions = draw_captions(run.model.modality, NUM_PROBE_CAPTIONS, seeded(config.seed))
+    captions = run.pool.captions(NUM_PROBE_CAPTIONS, seeded(config.seed))
     cosine = one_word_cosine(run.model.text_encoder, captions)
     if cosine > MAX_COSINE:
         print(
@@ -353,7 +348,7 @@ def _check_out(out: Path, config: "TrainConfig") -> None:
     """Refuse a folder that is in use, and a file, before anything is computed."""
     if out.exists() and not out.is_dir():
         raise LuminaError(f"out={out} is a file; choose a folder")
-    is_used = out.exists() and any(out.iterdir())
+    is_used = out.exists() and any(path.name != QUARANTINE for path in out.iterdir())
     if is_used and not config.resume and not config.overwrite:
         raise LuminaError(
             f"out={out} exists already; continue it with resume=true, replace it with "
@@ -365,6 +360,8 @@ def _clear(out: Path, config: "TrainConfig") -> None:
     """Delete what a killed run left unfinished and, to overwrite, what an earlier run wrote."""
     for folder in (out / CHECKPOINTS).glob(f"{UNFINISHED}*"):
         shutil.rmtree(folder, ignore_errors=True)
+    if not config.resume:
+        (out / QUARANTINE).unlink(missing_ok=True)
     if config.overwrite:
         for folder in (out / CHECKPOINTS).glob(STEP):
             shutil.rmtree(folder)

@@ -386,3 +386,33 @@ def test_help_reads_the_same_keys_as_hydra(toy):
         values = OmegaConf.to_container(OmegaConf.load(path))
         values.pop("defaults", None)
         assert [key.name for key in read_keys(path)] == list(flat(values)), path
+
+
+def test_each_kind_of_data_has_its_own_keys(toy, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    train = ["+modality=toy"]
+    assert type(compose_train(train).data).__name__ == "SyntheticConfig"
+    for kind in ("folder", "manifest"):
+        config = compose_train([*train, f"data={kind}", "data.path=~/a, [b]", "data.max_aspect=3"])
+        assert (config.data.name, config.data.path) == (kind, f"{tmp_path}/a, [b]")
+        assert (config.data.max_aspect, config.data.max_quarantined) == (3.0, 0.1)
+    words = ["data=folder", "data.max_tokens=abc"]
+    with pytest.raises(LuminaError, match=r"data\.max_tokens must be a whole number"):
+        compose_train([*train, *words])
+    with pytest.raises(LuminaError, match=r"data\.name='floder' is unknown; use synthetic, folder"):
+        compose_train([*train, "data.name=floder"])
+    with pytest.raises(LuminaError, match=r"data\.path.* data=folder or data=manifest"):
+        compose_train([*train, "data.path=x"])
+
+
+def test_help_says_which_choice_a_key_belongs_to():
+    meanings = {key.name: key.meaning for key in command_keys("train")}
+    assert meanings["data.path"].startswith("with data=folder or manifest: ")
+    assert meanings["data.pool_size"] == "samples kept encoded"
+
+
+def test_init_from_is_a_path_and_no_way_to_resume(toy):
+    assert compose_train(["+modality=toy"]).init_from is None
+    assert compose_train(["+modality=toy", "init_from=a, [b]"]).init_from == "a, [b]"
+    with pytest.raises(LuminaError, match="init_from starts anew"):
+        compose_train(["+modality=toy", "init_from=a", "resume=true"])

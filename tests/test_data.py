@@ -108,7 +108,6 @@ def test_variants_and_captions_are_those_of_training(tiny_model):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (("folder", 4, 1), "data.name='folder' is unknown"),
         (("synthetic", 0, 0), "data.pool_size=0"),
         (("synthetic", 4, 5), "data.refresh_per_step=5"),
         (("synthetic", 4, -1), "data.refresh_per_step=-1"),

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from lumina_core import LuminaError, train
@@ -347,6 +348,137 @@ def test_words_that_look_alike_are_warned_of(run, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert err.startswith("warning: captions that differ in one word")
     assert err.count("\n") == 1
+
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 220)}
+BROKEN = {"cut.png", "empty.png", "word.png", "small.png", "long.png"}
+
+
+def write_set(folder, suffixes):
+    """Pictures of several kinds, sizes and proportions with captions; five cannot be used."""
+    folder.mkdir()
+    sizes = [(64, 64), (48, 80), (150, 70), (90, 40), (33, 61), (400, 300)]
+    for number in range(24):
+        name, colour = list(COLOURS.items())[number % 3]
+        width, height = sizes[number % len(sizes)]
+        picture = Image.new("RGB", (width, height), "white")
+        box = (width // 4, height // 4, 3 * width // 4, 3 * height // 4)
+        ImageDraw.Draw(picture).ellipse(box, fill=colour)
+        mode = ["RGB", "RGBA", "P", "L"][number % 4]
+        suffix = suffixes[number % len(suffixes)]
+        is_flat = suffix in (".jpg", ".jpeg") and mode in ("RGBA", "P")
+        path = folder / f"{number:02}{suffix}"
+        picture.convert("RGB" if is_flat else mode).save(path)
+        path.with_suffix(".txt").write_text(f"a {name} circle")
+    for name in BROKEN:
+        size = {"small.png": (9, 9), "long.png": (900, 30)}.get(name, (64, 64))
+        Image.new("RGB", size, "red").save(folder / name)
+        (folder / name).with_suffix(".txt").write_text("a red circle")
+    (folder / "cut.png").write_bytes((folder / "cut.png").read_bytes()[:-40])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "word.txt").write_bytes(b"a caf\xe9")
+
+
+def test_a_folder_of_files_trains_a_checkpoint_that_runs(tiny_training, tmp_path, capsys):
+    from lumina_image.png import PNGDecoder
+
+    out, data = tmp_path / "out", tmp_path / "set"
+    write_set(data, PNGDecoder.suffixes)
+    words = tiny_training(
+        *(out, "data=folder", f"data.path={data}", "max_steps=200", "data.min_tokens=16"),
+        *(
+            "data.max_tokens=64",
+            "data.max_aspect=3",
+            "data.max_quarantined=0.2",
+            "data.pool_size=40",
+        ),
+        *("optimizer.learning_rate=0.003", "sample_every=200", "num_sample_prompts=2"),
+    )
+    assert main(["train", *words]) == 0
+    captured = capsys.readouterr()
+    newest = json.loads(captured.out)["checkpoint"]
+    assert captured.err.startswith(f"warning: 5 items of {data} are left out so far")
+    entries = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
+    reasons = {entry["path"]: entry["reason"] for entry in entries}
+    assert reasons.keys() == BROKEN
+    assert "cannot be read as a picture" in reasons["cut.png"]
+    assert "UTF-8" in reasons["word.png"]
+    found = list(losses(out).values())
+    assert len(found) == 200
+    assert sum(found[-20:]) < 0.8 * sum(found[:20])
+    picture = tmp_path / "picture.png"
+    words = ["+modality=image", f"checkpoint={newest}", f"out={picture}", "device=cpu"]
+    assert main(["run", *words, "solver.num_steps=2", "a red circle"]) == 0
+    assert Image.open(picture).size == (64, 64)
+    assert (out / "samples" / "step-0000200.png").exists()
+    text = (tmp_path / newest / "lumina.json").read_text()
+    assert (str(data) in text, '"num_quarantined": 5' in text) == (False, True)
+    more = ["data=folder", f"data.path={data}", "data.pool_size=40"]
+    words = tiny_training(tmp_path / "other", *more)
+    assert "more than data.max_quarantined=0.1; one is " in refusal(capsys, words)
+
+
+def test_resumed_run_on_files_equals_an_uninterrupted_one(tiny_training, tmp_path):
+    write_set(tmp_path / "set", (".png",))
+    more = ["data=folder", f"data.path={tmp_path / 'set'}", "data.max_quarantined=0.5"]
+    more += ["data.pool_size=6", "data.refresh_per_step=2", "max_steps=6", "save_every=3"]
+    more += ["data.max_tokens=64"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for out in (whole, parts):
+        assert main(["train", *tiny_training(out, *more)]) == 0
+    shutil.rmtree(parts / "checkpoints" / "step-0000006")  # as if killed before the end
+    assert main(["train", *tiny_training(parts, *more, "resume=true")]) == 0
+    assert losses(whole) == losses(parts)
+    name = "checkpoints/step-0000006"
+    stored, wanted = (checkpoints.read_manifest(out / name) for out in (parts, whole))
+    assert stored == wanted
+
+
+def test_init_from_starts_with_the_weights_of_a_checkpoint(
+    tiny_training, tiny_checkpoint, tmp_path, capsys
+):
+    words = tiny_training(tmp_path / "out", f"init_from={tiny_checkpoint}", "seed=5")
+    state = train.start(compose_train(words))
+    stored = load_file(tiny_checkpoint / "backbone.safetensors")
+    text = load_file(tiny_checkpoint / "text_encoder" / "model.safetensors")
+    for networks in (state.networks, state.average):
+        backbone = networks["backbone"].state_dict()
+        assert all(torch.equal(backbone[key], value) for key, value in stored.items())
+        encoder = networks["text_encoder"].model.state_dict()
+        assert all(torch.equal(encoder[key], value) for key, value in text.items())
+    assert state.step == 0
+    assert not state.optimizer.state_dict()["state"]
+    assert capsys.readouterr().err == ""
+    assert main(["train", *words]) == 0
+
+
+def test_init_from_takes_another_data_set_and_says_what_differs(
+    tiny_training, tiny_checkpoint, tiny_vae, tmp_path, capsys
+):
+    vae = tmp_path / "vae"
+    shutil.copytree(tiny_vae, vae)
+    config = json.loads((vae / "config.json").read_text())
+    (vae / "config.json").write_text(json.dumps(config | {"latents_mean": [9.0] * 4}))
+    begin = f"init_from={tiny_checkpoint}"
+    words = tiny_training(tmp_path / "out", begin, "backbone.rope_theta=50", f"modality.vae={vae}")
+    train.start(compose_train(words))
+    err = capsys.readouterr().err
+    assert "backbone.rope_theta=100.0, this run has 50.0" in err
+    assert "another autoencoder" in err
+    assert (err.count("warning: "), err.count("\n")) == (2, 2)
+
+
+def test_init_from_refuses_what_does_not_fit(tiny_training, checkpoint_copy, tmp_path, capsys):
+    words = tiny_training(tmp_path / "out", f"init_from={checkpoint_copy}")
+    assert "backbone.depth=1, this run has 2" in refusal(capsys, [*words, "backbone.depth=2"])
+    other = [*words, "modality.patch_size=1", "token_budget=3000"]
+    assert "options.patch_size=2, this run has 1" in refusal(capsys, other)
+    assert "init_from starts anew" in refusal(capsys, [*words, "resume=true"])
+    assert "no checkpoint in" in refusal(capsys, [*words, f"init_from={tmp_path}"])
+    weights = checkpoint_copy / "backbone.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert "is damaged" in refusal(capsys, words)
+    assert not (tmp_path / "out").exists()
 
 
 def test_log_drops_what_came_after_a_step(tmp_path):

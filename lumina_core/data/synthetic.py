@@ -1,21 +1,15 @@
-"""Training samples drawn from a modality's synthetic world, as a pool of latents in memory.
+"""Training samples drawn from a modality's synthetic world: an endless stream, never repeated."""
 
-Encoding a sample costs about as much as learning from it, so latents wait in a pool that is renewed
-a few at a time. The pool at a step depends on the seed and the step alone: a resumed run draws the
-same pool again instead of storing it.
-"""
-
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import torch
 
+from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, World
-from lumina_core.runtime import progress, seeded
-from lumina_core.sequence import TokenSample
+from lumina_core.runtime import seeded
 
 TRAINED = "trained"
 
@@ -25,28 +19,14 @@ class SyntheticConfig:
     """The pool of latents."""
 
     name: str
-    """`synthetic`, the only kind today."""
+    """`synthetic`."""
     pool_size: int
     """Latents in memory."""
     refresh_per_step: int
     """Latents replaced per step."""
 
     def __post_init__(self) -> None:
-        if self.name != "synthetic":
-            raise LuminaError(f"data.name={self.name!r} is unknown; use synthetic")
-        if self.pool_size < 1 or not 0 <= self.refresh_per_step <= self.pool_size:
-            raise LuminaError(
-                f"data.pool_size={self.pool_size} and data.refresh_per_step="
-                f"{self.refresh_per_step}: use a pool of at least 1 and refresh 0 to its size"
-            )
-
-
-@dataclass(frozen=True)
-class CaptionedSample:
-    """A tokenized latent and its caption."""
-
-    tokens: TokenSample
-    caption: str
+        check_pool(self.pool_size, self.refresh_per_step)
 
 
 def world_of(modality: Any) -> World:
@@ -107,65 +87,34 @@ def draw_sample(
     world = world_of(modality)
     options = draw_variant(world, modality.options, generator)
     caption = world.caption(TRAINED, generator)
-    latent = modality.vae.encode(world.draw(caption, options, generator))
-    channels, frames, height, width = latent.shape
-    grid = modality.tokenizer.grid((channels, frames, height, width))
-    tokens = TokenSample(modality_name, grid, modality.tokenizer.tokenize(latent).cpu())
-    return CaptionedSample(tokens, caption)
+    media = world.draw(caption, options, generator)
+    return encode_sample(modality_name, modality, media, caption)
 
 
-class SyntheticPool:
-    """The newest `pool_size` samples of an endless stream; sample k has the seed (seed, k)."""
+class SyntheticPool(LatentPool):
+    """The newest samples of the world; sample k has the seed (seed, k)."""
 
     def __init__(
         self, modality_name: str, modality: Modality, config: SyntheticConfig, seed: int
     ) -> None:
+        super().__init__(config.pool_size, config.refresh_per_step)
         self._name = modality_name
         self._modality = modality
         self._config = config
         self._seed = seed
-        self._samples: deque[CaptionedSample] = deque(maxlen=config.pool_size)
-        self._end = 0
 
-    def advance(self, step: int) -> None:
-        """Bring the pool to its state at `step`, drawing what is missing."""
-        end = self._config.pool_size + step * self._config.refresh_per_step
-        start = max(self._end, end - self._config.pool_size)
-        numbers = range(start, end)
-        is_filling = len(numbers) > self._config.refresh_per_step
-        for number in progress(numbers, "drawing") if is_filling else numbers:
-            generator = seeded(self._seed, number)
-            self._samples.append(draw_sample(self._name, self._modality, generator))
-        self._end = end
+    def draw(self, number: int) -> CaptionedSample:
+        """Draw sample `number` of the stream."""
+        return draw_sample(self._name, self._modality, seeded(self._seed, number))
 
-    def batch(
-        self, generator: torch.Generator, token_budget: int, separators: bool
-    ) -> list[CaptionedSample]:
-        """Samples picked at random until the next one would pass the budget of positions.
+    def captions(self, count: int, generator: torch.Generator) -> list[str]:
+        """Captions of the trained split, exactly `count`."""
+        return draw_captions(self._modality, count, generator)
 
-        Args:
-            generator: of this step.
-            token_budget: positions, separators included.
-            separators: whether separators count.
+    def variants(self) -> Sequence[Mapping[str, Any]]:
+        """The sizes of the trained split."""
+        return world_of(self._modality).variants(TRAINED)
 
-        Raises:
-            LuminaError: not even one sample fits.
-        """
-        picked: list[CaptionedSample] = []
-        total = 0
-        for sample in self._endless(generator):
-            length = sample.tokens.grid.num_positions(separators)
-            if total + length > token_budget:
-                break
-            picked.append(sample)
-            total += length
-        if not picked:
-            raise LuminaError(
-                f"token_budget={token_budget} is shorter than one sample of {length} positions"
-            )
-        return picked
-
-    def _endless(self, generator: torch.Generator) -> Iterator[CaptionedSample]:
-        while True:
-            for index in torch.randperm(len(self._samples), generator=generator).tolist():
-                yield self._samples[index]
+    def summary(self) -> dict[str, Any]:
+        """The configuration."""
+        return asdict(self._config)

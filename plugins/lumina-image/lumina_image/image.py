@@ -11,8 +11,9 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumina_core import FramewiseAutoencoder, Given, LuminaError, PatchTokenizer
+from lumina_core import FramewiseAutoencoder, Given, LuminaError, PatchTokenizer, SizeLimits
 from lumina_image.editing import place
+from lumina_image.fit import Fitted, fit_picture
 from lumina_image.options import ImageCondition, ImageOptions
 from lumina_image.picture_files import PictureDecoder
 from lumina_image.world import ImageWorld
@@ -107,6 +108,15 @@ class ImageModality:
         unit = self.vae.autoencoder.stride * self.options.patch_size
         check_multiple(options.height, options.width, unit)
         return NUM_CHANNELS, options.height, options.width
+
+    def fit(self, media: Picture, limits: SizeLimits) -> Fitted:
+        """A picture of any size at a legal one; see `lumina_image.fit`.
+
+        Raises:
+            LuminaError: it is too small or too long.
+        """
+        unit = self.vae.autoencoder.stride * self.options.patch_size
+        return fit_picture(media, unit, limits)
 
 
 def check_multiple(height: int, width: int, unit: int) -> None:

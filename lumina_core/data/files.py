@@ -1,0 +1,219 @@
+"""Training samples from files: read, brought to a legal size, encoded, kept in the pool.
+
+Every epoch goes through the items in an order of its own, which follows from the seed. A data set
+that fits in the pool is encoded once; a larger one once per epoch. An item that cannot be used is
+left out, never replaced in silence: the quarantine file names it with the reason.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
+from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
+from lumina_core.errors import LuminaError
+from lumina_core.files import atomic_write
+from lumina_core.modality import Modality, SizeLimits
+from lumina_core.runtime import seeded
+
+if TYPE_CHECKING:
+    from lumina_core.config import TrainConfig
+
+QUARANTINE = "quarantine.jsonl"  # in the folder of a training run
+NUM_JUDGED = 100  # items, or all if there are fewer, that a share of broken ones is a share of
+
+
+@dataclass(frozen=True)
+class FilesConfig:
+    """A folder or a manifest, and which of its files are used."""
+
+    name: str
+    """`folder` or `manifest`."""
+    path: str | None
+    """The folder, or the manifest."""
+    pool_size: int
+    """Latents in memory."""
+    refresh_per_step: int
+    """Latents replaced per step; none where the pool holds all files."""
+    min_tokens: int
+    """Smaller files are left out."""
+    max_tokens: int
+    """Larger files are scaled down."""
+    max_aspect: float
+    """Longer over shorter side; longer files are left out."""
+    max_quarantined: float
+    """Share of items left out, for any reason, above which the run ends."""
+
+    def __post_init__(self) -> None:
+        check_pool(self.pool_size, self.refresh_per_step)
+        if not 1 <= self.min_tokens <= self.max_tokens:
+            raise LuminaError(
+                f"data.min_tokens={self.min_tokens} and data.max_tokens={self.max_tokens}: "
+                "use at least 1, and a maximum that is no smaller"
+            )
+        if not self.max_aspect >= 1:
+            raise LuminaError(f"data.max_aspect={self.max_aspect}; use a number of at least 1")
+        if not 0 <= self.max_quarantined <= 1:
+            raise LuminaError(f"data.max_quarantined={self.max_quarantined}; use a share in [0, 1]")
+
+    @property
+    def limits(self) -> SizeLimits:
+        """What the plugin is told about sizes."""
+        return SizeLimits(self.min_tokens, self.max_tokens, self.max_aspect)
+
+
+def list_data(config: FilesConfig, suffixes: Sequence[str]) -> Listing:
+    """The items of a data set.
+
+    Args:
+        config: which.
+        suffixes: of the files that the modality reads.
+
+    Raises:
+        LuminaError: no path is given, nothing is there, or nothing that can be used.
+    """
+    if config.path is None:
+        wanted = "FOLDER" if config.name == "folder" else "FILE.jsonl"
+        raise LuminaError(f"data={config.name} needs to know where: data.path={wanted}")
+    path = Path(config.path)
+    listing = list_folder(path, suffixes) if config.name == "folder" else list_manifest(path)
+    if not listing.items:
+        name, reason = next(iter(listing.skipped.items()))
+        raise LuminaError(
+            f"data.path={path}: none of its {len(listing.skipped)} items can be used; the first "
+            f"is {name}: {reason}"
+        )
+    return listing
+
+
+class FilePool(LatentPool):
+    """The newest items of a data set, epoch after epoch; None stands for one left out."""
+
+    def __init__(
+        self, config: "TrainConfig", data: FilesConfig, modality: Modality, seed: int
+    ) -> None:
+        listing = list_data(data, modality.decoder.suffixes)
+        num_items = len(listing.items)
+        fits = num_items <= data.pool_size
+        super().__init__(min(num_items, data.pool_size), 0 if fits else data.refresh_per_step)
+        self._items, self._skipped = listing.items, listing.skipped
+        self._config, self._data, self._modality = config, data, modality
+        self._seed = seed
+        self._num_tried = self._num_broken = 0
+        self._quarantine = Quarantine(Path(config.out) / QUARANTINE)
+        self._order = lru_cache(maxsize=2)(self._epoch)
+
+    def advance(self, step: int) -> None:
+        """As in LatentPool; the first call also writes down what the listing left out.
+
+        Raises:
+            LuminaError: too many items cannot be used.
+        """
+        is_first = not self._num_tried
+        if is_first:
+            self._quarantine.open()
+            for name, reason in self._skipped.items():
+                self._quarantine.add(name, reason)
+            self._check_share()
+        super().advance(step)
+        if is_first and self._quarantine.names:
+            print(
+                f"warning: {len(self._quarantine.names)} items of {self._data.path} are left out "
+                f"so far; {self._quarantine.path} says why",
+                file=sys.stderr,
+            )
+
+    def draw(self, number: int) -> CaptionedSample | None:
+        """Read and encode item `number` of the stream; None where it is left out."""
+        epoch, place = divmod(number, len(self._items))
+        item = self._items[self._order(epoch)[place]]
+        self._num_tried += 1
+        try:
+            return self._encoded(item)
+        except LuminaError as error:
+            self._num_broken += 1
+            self._quarantine.add(item.name, str(error))
+            self._check_share()
+            return None
+
+    def captions(self, count: int, generator: torch.Generator) -> list[str]:
+        """Captions of different items."""
+        order = torch.randperm(len(self._items), generator=generator)[:count]
+        return [self._items[index].caption for index in order.tolist()]
+
+    def variants(self) -> Sequence[Mapping[str, Any]]:
+        """One: the options of the run are the size of its samples."""
+        return [{}]
+
+    def summary(self) -> dict[str, Any]:
+        """The configuration without its path, and how much there was."""
+        settings = {key: value for key, value in asdict(self._data).items() if key != "path"}
+        num_quarantined = len(self._quarantine.names)
+        return settings | {"num_items": len(self._items), "num_quarantined": num_quarantined}
+
+    def _epoch(self, epoch: int) -> list[int]:
+        return torch.randperm(len(self._items), generator=seeded(self._seed, epoch)).tolist()
+
+    def _encoded(self, item: Item) -> CaptionedSample:
+        modality, budget = self._modality, self._config.token_budget
+        media = modality.fit(modality.decoder.read(item.path), self._data.limits)
+        sample = encode_sample(self._config.modality, modality, media, item.caption)
+        length = sample.tokens.grid.num_positions(self._config.backbone.separators)
+        if length > budget:
+            raise LuminaError(f"its {length} positions are more than token_budget={budget}")
+        return sample
+
+    def _check_share(self) -> None:
+        """Stop where too much is left out: of the whole listing, and of the files read so far."""
+        unlisted = len(self._skipped) / (len(self._skipped) + len(self._items))
+        judged = max(self._num_tried, min(len(self._items), NUM_JUDGED))
+        share = unlisted + (1 - unlisted) * self._num_broken / judged
+        if share > self._data.max_quarantined:
+            name, reason = self._quarantine.newest
+            raise LuminaError(
+                f"{share:.0%} of the items of data.path={self._data.path} cannot be used, more "
+                f"than data.max_quarantined={self._data.max_quarantined}; one is {name}: {reason}; "
+                f"{self._quarantine.path} names the others. Mend them, or allow more"
+            )
+
+
+class Quarantine:
+    """A file of JSON lines that names each item left out, once, with the reason."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names: set[str] = set()
+        self.newest = ("", "")
+
+    def open(self) -> None:
+        """Go on after what an earlier part of the run left out, less a line cut off by a kill."""
+        if not self.path.exists():
+            return
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.endswith('"}')]
+        self.names = {json.loads(line)["path"] for line in kept}
+        with atomic_write(self.path) as file:
+            file.write("".join(f"{line}\n" for line in kept).encode())
+
+    def add(self, name: str, reason: str) -> None:
+        """Write down an item, unless it is there already.
+
+        Raises:
+            LuminaError: the file cannot be written.
+        """
+        self.newest = (name, reason)
+        if name in self.names:
+            return
+        self.names.add(name)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"path": name, "reason": reason}) + "\n")
+        except OSError as error:
+            raise LuminaError(f"{self.path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,223 @@
+"""Which files of a data set there are, and their captions: a folder, or a manifest.
+
+Reads names and captions only; the media are read when they are drawn. What has no usable caption
+is no error but part of the result, with its reason. Lumina's JSON is read as the released trainers
+read it (released_models.md 3.2), but for records with several captions to choose from, addresses
+(`s3://`), and the YAML list of several manifests.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from lumina_core.errors import LuminaError, reason_of
+
+METADATA = "metadata.jsonl"  # of a folder, as the `imagefolder` of Hugging Face datasets has it
+PATH_NAMES = ("path", "image", "image_path", "file_name")
+CAPTION_NAMES = ("caption", "prompt", "text", "super_high_quality_caption")
+"""Names in a record; the first that is there counts. The last is that of Lumina-Image-2.0."""
+
+ANSWERS = "gpt"  # who says the caption in Lumina's `conversations`
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file and its caption."""
+
+    name: str
+    """How the data set calls it."""
+    path: Path
+    caption: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every item of a data set, in a fixed order."""
+
+    items: list[Item]
+    skipped: dict[str, str]
+    """Name to reason, of what cannot be used."""
+
+
+def list_folder(folder: Path, suffixes: Sequence[str]) -> Listing:
+    """The files of a folder and its sub-folders, sorted by name; hidden ones do not count.
+
+    Captions stand in `metadata.jsonl` of the folder where there is one (`file_name` and `text`
+    in each line), else in a text file of the same name: `a/b.png` and `a/b.txt`.
+
+    Args:
+        folder: the data set.
+        suffixes: of the files that count, in lower case, with their dots.
+
+    Raises:
+        LuminaError: there is no such folder, or nothing in it.
+    """
+    if not folder.is_dir():
+        raise LuminaError(f"data.path={folder} is no folder; data=folder wants one of files")
+    names = sorted(
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes and not path.is_dir()
+    )
+    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    if not names:
+        raise LuminaError(
+            f"data.path={folder} holds no file that ends in {' or '.join(suffixes)}; "
+            "name the folder that holds them"
+        )
+    if (folder / METADATA).is_file():
+        return _with_metadata(folder, [name.as_posix() for name in names])
+    items, skipped = [], {}
+    for name in names:
+        try:
+            caption = _checked(_read_sidecar(folder / name.with_suffix(".txt")))
+            items.append(Item(name.as_posix(), folder / name, caption))
+        except ValueError as error:
+            skipped[name.as_posix()] = str(error)
+    return Listing(items, skipped)
+
+
+def list_manifest(path: Path) -> Listing:
+    """The records of a manifest: JSON lines (.jsonl), or Lumina's JSON list (.json).
+
+    Paths that are not absolute start at the folder of the manifest.
+
+    Raises:
+        LuminaError: there is no such file, it is empty or of another kind.
+    """
+    if path.suffix.lower() not in (".jsonl", ".json"):
+        raise LuminaError(
+            f"data.path={path} ends in {path.suffix!r}; data=manifest wants a .jsonl or .json file"
+        )
+    is_lines = path.suffix.lower() == ".jsonl"
+    listing = _listed(path, _json_lines(path) if is_lines else _json_list(path))
+    if not listing.items and not listing.skipped:
+        raise LuminaError(f"data.path={path} is empty; one record per item is wanted")
+    return listing
+
+
+def _with_metadata(folder: Path, names: list[str]) -> Listing:
+    """Files of a folder with the captions of its metadata; both have to know each other."""
+    listed = _listed(folder / METADATA, _json_lines(folder / METADATA))
+    present = set(names)
+    items = [item for item in listed.items if item.name in present]
+    known = {item.name for item in listed.items}
+    skipped = dict(listed.skipped)
+    skipped |= {name: "there is no such file in the folder" for name in sorted(known - present)}
+    skipped |= {
+        name: f"no line of {METADATA} tells its caption"
+        for name in names
+        if name not in known | skipped.keys()
+    }
+    return Listing(sorted(items, key=lambda item: item.name), skipped)
+
+
+def _listed(path: Path, records: Iterator[tuple[int, Any]]) -> Listing:
+    """Records as items, one each: a file with five captions stands in five records.
+
+    Args:
+        path: of the file that holds the records.
+        records: with their numbers; an Exception in place of one says why it cannot be read.
+    """
+    items, skipped = [], {}
+    for number, record in records:
+        name = f"{path.name}:{number}"
+        try:
+            if isinstance(record, Exception):
+                raise record
+            name = _file_name(record)
+            items.append(Item(name, path.parent / name, _checked(_caption(record))))
+        except ValueError as error:
+            skipped[name] = reason_of(error)
+    return Listing(items, skipped)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Number and value of each line that is not blank; an Exception for one that is no JSON."""
+    for number, line in enumerate(_read(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line.decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
+            yield number, ValueError(f"it is no JSON: {reason_of(error)}")
+
+
+def _json_list(path: Path) -> Iterator[tuple[int, Any]]:
+    """Number and value of each entry.
+
+    Raises:
+        LuminaError: the file is no JSON list.
+    """
+    try:
+        records = json.loads(_read(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise LuminaError(f"data.path={path} is no JSON: {reason_of(error)}") from error
+    if not isinstance(records, list):
+        raise LuminaError(f"data.path={path} holds no list; a list of records is wanted")
+    yield from enumerate(records, start=1)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LuminaError(f"data.path: {path} cannot be read: {error.strerror}") from error
+
+
+def _file_name(record: Any) -> str:
+    """The path in a record, as it stands there."""
+    if not isinstance(record, Mapping):
+        raise ValueError("it is no record of path and caption")
+    name = next((record[key] for key in PATH_NAMES if key in record), None)
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ValueError(f"it names no file; one of {', '.join(PATH_NAMES)} is wanted")
+    _check_unicode(name, "the path")
+    return PurePath(name).as_posix()
+
+
+def _caption(record: Mapping[str, Any]) -> Any:
+    """The caption in a record: plain, or the last answer of a conversation."""
+    turns = record.get("conversations")
+    if isinstance(turns, list):
+        answers = [t for t in turns if isinstance(t, Mapping) and t.get("from") == ANSWERS]
+        return answers[-1].get("value") if answers else None
+    return next((record[key] for key in CAPTION_NAMES if key in record), None)
+
+
+def _read_sidecar(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ValueError(f"it has no caption: there is no {path.name} beside it") from error
+    except OSError as error:
+        raise ValueError(f"its caption in {path.name} cannot be read: {error.strerror}") from error
+    except UnicodeError as error:
+        raise ValueError(f"its caption in {path.name} is no valid UTF-8") from error
+
+
+def _checked(caption: Any) -> str:
+    """A caption on one line.
+
+    Raises:
+        ValueError: there is none, it is empty, or no text.
+    """
+    if caption is None:
+        raise ValueError("it has no caption")
+    if not isinstance(caption, str):
+        raise ValueError(f"its caption is no text but {type(caption).__name__}")
+    _check_unicode(caption, "its caption")
+    text = " ".join(caption.split())
+    if not text:
+        raise ValueError("its caption is empty")
+    return text
+
+
+def _check_unicode(text: str, what: str) -> None:
+    """JSON may hold half a character, which no tokenizer and no file system takes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} is no valid text") from error

@@ -1,0 +1,120 @@
+"""A pool of encoded samples in memory, renewed a few at a time, from which batches are picked.
+
+Encoding a sample costs about as much as learning from it, so latents wait in a pool. The pool at a
+step depends on the seed and the step alone: a resumed run fills the same pool again instead of
+storing it.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lumina_core.errors import LuminaError
+from lumina_core.modality import Media, Modality
+from lumina_core.runtime import progress
+from lumina_core.sequence import TokenSample
+
+
+@dataclass(frozen=True)
+class CaptionedSample:
+    """A tokenized latent and its caption."""
+
+    tokens: TokenSample
+    caption: str
+
+
+def check_pool(pool_size: int, refresh_per_step: int) -> None:
+    """Refuse numbers that no pool has.
+
+    Raises:
+        LuminaError: an empty pool, or more renewed per step than it holds.
+    """
+    if pool_size < 1 or not 0 <= refresh_per_step <= pool_size:
+        raise LuminaError(
+            f"data.pool_size={pool_size} and data.refresh_per_step={refresh_per_step}: "
+            "use a pool of at least 1 and refresh 0 to its size"
+        )
+
+
+class LatentPool:
+    """The newest `size` samples of an endless stream; what sample k is, a subclass says."""
+
+    def __init__(self, size: int, refresh_per_step: int) -> None:
+        self._size = size
+        self._refresh = refresh_per_step
+        self._samples: deque[CaptionedSample | None] = deque(maxlen=size)
+        self._end = 0
+
+    def draw(self, number: int) -> CaptionedSample | None:
+        """Sample `number` of the stream, always the same; None where it cannot be used."""
+        raise NotImplementedError
+
+    def captions(self, count: int, generator: torch.Generator) -> list[str]:
+        """At most `count` captions of the data, in random order; at least one."""
+        raise NotImplementedError
+
+    def variants(self) -> Sequence[Mapping[str, Any]]:
+        """The options in which generated samples differ, one mapping per variant."""
+        raise NotImplementedError
+
+    def summary(self) -> dict[str, Any]:
+        """What a checkpoint says about its data: no path, for these belong to one machine."""
+        raise NotImplementedError
+
+    def advance(self, step: int) -> None:
+        """Bring the pool to its state at `step`, drawing what is missing."""
+        end = self._size + step * self._refresh
+        numbers = range(max(self._end, end - self._size), end)
+        is_filling = len(numbers) > self._refresh
+        for number in progress(numbers, "encoding") if is_filling else numbers:
+            self._samples.append(self.draw(number))
+        self._end = end
+
+    def batch(
+        self, generator: torch.Generator, token_budget: int, separators: bool
+    ) -> list[CaptionedSample]:
+        """Samples picked at random until the next one would pass the budget of positions.
+
+        Args:
+            generator: of this step.
+            token_budget: positions, separators included.
+            separators: whether separators count.
+
+        Raises:
+            LuminaError: the pool is empty, or not even one sample fits.
+        """
+        picked: list[CaptionedSample] = []
+        total = 0
+        for sample in self._endless(generator):
+            length = sample.tokens.grid.num_positions(separators)
+            if total + length > token_budget:
+                break
+            picked.append(sample)
+            total += length
+        if not picked:
+            raise LuminaError(
+                f"token_budget={token_budget} is shorter than one sample of {length} positions"
+            )
+        return picked
+
+    def _endless(self, generator: torch.Generator) -> Iterator[CaptionedSample]:
+        usable = [sample for sample in self._samples if sample is not None]
+        if not usable:
+            raise LuminaError("none of the samples at hand can be used; mend the data")
+        while True:
+            for index in torch.randperm(len(usable), generator=generator).tolist():
+                yield usable[index]
+
+
+def encode_sample(
+    modality_name: str, modality: Modality, media: Media, caption: str
+) -> CaptionedSample:
+    """Encode and tokenize media of a legal size."""
+    latent = modality.vae.encode(media)
+    channels, frames, height, width = latent.shape
+    grid = modality.tokenizer.grid((channels, frames, height, width))
+    tokens = TokenSample(modality_name, grid, modality.tokenizer.tokenize(latent).cpu())
+    return CaptionedSample(tokens, caption)

@@ -1,0 +1,43 @@
+"""The pool of latents that a training run asks for, checked before anything is computed."""
+
+from typing import TYPE_CHECKING
+
+from lumina_core.data.files import FilePool, FilesConfig
+from lumina_core.data.pool import LatentPool
+from lumina_core.data.synthetic import (
+    SyntheticPool,
+    longest_sample,
+    refuse_varied_options,
+    world_of,
+)
+from lumina_core.errors import LuminaError
+from lumina_core.modality import Modality
+from lumina_core.runtime import derived_seed
+
+if TYPE_CHECKING:
+    from lumina_core.config import TrainConfig
+
+POOL_STREAM = 1  # of random numbers from the seed of the run; stream 0 belongs to its steps
+
+
+def build_pool(config: "TrainConfig", modality: Modality) -> LatentPool:
+    """The pool of a run, still empty.
+
+    Raises:
+        LuminaError: there is no data, or a sample of it does not fit the budget or the options.
+    """
+    seed = derived_seed(config.seed, POOL_STREAM)
+    if isinstance(config.data, FilesConfig):
+        modality.media_shape(config.options)  # of the samples on the sheets
+        _check_budget(config, config.data.max_tokens)
+        return FilePool(config, config.data, modality, seed)
+    refuse_varied_options(config.modality, config.options, world_of(modality))
+    _check_budget(config, longest_sample(modality, config.backbone.separators))
+    return SyntheticPool(config.modality, modality, config.data, seed)
+
+
+def _check_budget(config: "TrainConfig", longest: int) -> None:
+    if longest > config.token_budget:
+        raise LuminaError(
+            f"token_budget={config.token_budget} is shorter than one sample of {longest} positions"
+        )

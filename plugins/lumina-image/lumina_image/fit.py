@@ -1,0 +1,80 @@
+"""Brings pictures of any size to one that the network takes.
+
+The rules, for tokens of `unit` x `unit` pixels:
+
+1. A picture whose longer side is more than max_aspect times its shorter one is refused, and so is
+   one that holds fewer than min_tokens whole tokens. Nothing is ever enlarged.
+2. A picture of more than max_tokens tokens is scaled down, both sides alike, until it has at most
+   that many; any other keeps its scale.
+3. What then stands over at the sides, less than a token, is cut off evenly.
+
+Departure from the released trainers, which scale every picture to one area and crop at random.
+"""
+
+from math import sqrt
+
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from lumina_core import LuminaError, SizeLimits
+
+Picture = UInt8[Tensor, "3 height width"]
+Fitted = UInt8[Tensor, "3 fitted_height fitted_width"]
+
+
+def fit_picture(media: Picture, unit: int, limits: SizeLimits) -> Fitted:
+    """The picture at the size of `fitted_size`, scaled with a Lanczos filter, cut at the centre.
+
+    Args:
+        media: of any size.
+        unit: pixels of a token along a side.
+        limits: of the run.
+
+    Raises:
+        LuminaError: it is too small or too long.
+    """
+    _, height, width = media.shape
+    size = fitted_size(height, width, unit, limits)
+    scale = 1.0
+    if height // unit * (width // unit) > limits.max_tokens:
+        scale = max(size[0] / height, size[1] / width)
+    scaled = (max(size[0], round(height * scale)), max(size[1], round(width * scale)))
+    if scaled != (height, width):
+        media = _resized(media, *scaled)
+    top, left = (scaled[0] - size[0]) // 2, (scaled[1] - size[1]) // 2
+    return media[:, top : top + size[0], left : left + size[1]].contiguous()
+
+
+def fitted_size(height: int, width: int, unit: int, limits: SizeLimits) -> tuple[int, int]:
+    """Height and width in pixels, multiples of `unit`, that a picture of this size gets.
+
+    Raises:
+        LuminaError: it is too small or too long.
+    """
+    aspect = max(height, width) / min(height, width)
+    if aspect > limits.max_aspect:
+        raise LuminaError(
+            f"its aspect ratio, {width} x {height} pixels, is {aspect:.2f}, more than "
+            f"max_aspect={limits.max_aspect}"
+        )
+    rows, columns = height // unit, width // unit
+    if rows * columns < limits.min_tokens:
+        raise LuminaError(
+            f"it is too small: {width} x {height} pixels hold {rows * columns} tokens of {unit} x "
+            f"{unit}, fewer than min_tokens={limits.min_tokens}"
+        )
+    if rows * columns > limits.max_tokens:
+        scale = sqrt(limits.max_tokens / (height * width))  # tokens per pixel of a side
+        rows, columns = max(1, int(height * scale)), max(1, int(width * scale))
+        rows, columns = min(rows, limits.max_tokens // columns), columns
+        columns = min(columns, limits.max_tokens // rows)
+    return rows * unit, columns * unit
+
+
+def _resized(media: Picture, height: int, width: int) -> Fitted:
+    image = Image.fromarray(media.permute(1, 2, 0).contiguous().numpy())
+    resized = image.resize((width, height), Image.Resampling.LANCZOS)
+    array = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8)
+    return array.reshape(height, width, 3).permute(2, 0, 1)

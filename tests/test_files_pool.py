@@ -1,0 +1,209 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from lumina_core import LuminaError
+from lumina_core.config import compose_train
+from lumina_core.data.files import QUARANTINE, FilesConfig
+from lumina_core.data.source import build_pool
+from lumina_core.runtime import seeded
+
+LIMITS = "data.min_tokens=4 data.max_tokens=16 data.max_aspect=4"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve pictures, each of its own grey, captioned with its number."""
+    for number in range(12):
+        write_picture(tmp_path / "set" / f"{number:02}.png", (32, 24), number)
+    return tmp_path / "set"
+
+
+def write_picture(path, size, number):
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", size, (20 * number,) * 3).save(path)
+    path.with_suffix(".txt").write_text(f"picture {number}")
+
+
+@pytest.fixture
+def build(tiny_training, tiny_model, tmp_path):
+    """Build the pool of a folder with the settings given, and count what is encoded."""
+
+    def build_(folder, *words, pool_size=100, refresh=0):
+        numbers = [f"data.pool_size={pool_size}", f"data.refresh_per_step={refresh}"]
+        more = ["data=folder", f"data.path={folder}", *LIMITS.split(), *numbers, *words]
+        config = compose_train(tiny_training(tmp_path / "out", *more))
+        return build_pool(config, tiny_model.modality)
+
+    return build_
+
+
+def captions(pool):
+    return [None if sample is None else sample.caption for sample in pool._samples]
+
+
+def quarantine(tmp_path):
+    lines = (tmp_path / "out" / QUARANTINE).read_text().splitlines()
+    return {entry["path"]: entry["reason"] for entry in map(json.loads, lines)}
+
+
+def test_a_set_that_fits_is_encoded_once(build, folder, tiny_model, monkeypatch):
+    calls = []
+    encode = tiny_model.modality.vae.encode
+    monkeypatch.setattr(
+        tiny_model.modality.vae, "encode", lambda media: calls.append(1) or encode(media)
+    )
+    pool = build(folder, refresh=3)
+    for step in (0, 1, 2, 50):
+        pool.advance(step)
+    assert len(calls) == 12
+    assert sorted(captions(pool)) == sorted(f"picture {number}" for number in range(12))
+    picked = pool.batch(seeded(0), 300, True)
+    assert {sample.tokens.grid.num_patches for sample in picked} == {12}
+
+
+def test_a_larger_set_goes_through_every_item_in_each_epoch(build, folder):
+    pool = build(folder, pool_size=4, refresh=2)
+    seen = []
+    for step in range(17):
+        pool.advance(step)
+        seen += captions(pool) if step == 0 else captions(pool)[-2:]
+    everything = sorted(f"picture {number}" for number in range(12))
+    epochs = [seen[start : start + 12] for start in (0, 12, 24)]
+    assert [sorted(epoch) for epoch in epochs] == [everything] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_files_pool_depends_on_seed_and_step_alone(build, folder):
+    pools = [build(folder, *words, pool_size=4, refresh=2) for words in ([], [], ["seed=1"])]
+    for step in range(8):
+        pools[0].advance(step)
+    for pool in pools[1:]:
+        pool.advance(7)
+    assert captions(pools[0]) == captions(pools[1]) != captions(pools[2])
+    for first, second in zip(pools[0]._samples, pools[1]._samples, strict=True):
+        assert torch.equal(first.tokens.tokens, second.tokens.tokens)
+
+
+def test_what_cannot_be_used_is_named_once(build, folder, tmp_path, capsys):
+    (folder / "03.png").write_bytes((folder / "03.png").read_bytes()[:60])
+    (folder / "04.png").write_bytes(b"")
+    (folder / "05.txt").unlink()
+    write_picture(folder / "06.png", (15, 15), 6)
+    write_picture(folder / "07.png", (200, 40), 7)
+    pool = build(folder, "data.max_quarantined=0.5", pool_size=4, refresh=2)
+    for step in range(20):
+        pool.advance(step)
+    reasons = quarantine(tmp_path)
+    assert reasons.keys() == {f"0{number}.png" for number in range(3, 8)}
+    assert "cannot be read as a picture" in reasons["03.png"]
+    assert "cannot be read as a picture" in reasons["04.png"]
+    assert "no caption" in reasons["05.png"]
+    assert "too small" in reasons["06.png"]
+    assert "max_aspect" in reasons["07.png"]
+    assert len((tmp_path / "out" / QUARANTINE).read_text().splitlines()) == 5
+    assert pool.summary()["num_quarantined"] == 5
+    err = capsys.readouterr().err
+    assert err.startswith("warning: ")
+    assert err.count("\n") == 1
+
+
+def test_a_resumed_run_goes_on_with_its_quarantine(build, folder, tmp_path):
+    (folder / "03.png").write_bytes(b"")
+    build(folder, "data.max_quarantined=0.5").advance(0)
+    with (tmp_path / "out" / QUARANTINE).open("a") as file:
+        file.write('{"path": "cut')
+    pool = build(folder, "data.max_quarantined=0.5")
+    pool.advance(3)
+    assert quarantine(tmp_path).keys() == {"03.png"}
+    assert pool.summary()["num_quarantined"] == 1
+
+
+@pytest.mark.parametrize("kind", ["captions", "pictures", "both"])
+def test_too_many_broken_items_end_the_run(build, folder, tmp_path, kind):
+    broken = {"captions": ("txt", "txt"), "pictures": ("png", "png"), "both": ("txt", "png")}[kind]
+    for number, suffix in enumerate(broken):
+        (folder / f"0{number}.{suffix}").write_bytes(b"")
+    build(folder, "data.max_quarantined=0.17").advance(0)  # 2 of 12 are 0.167
+    with pytest.raises(LuminaError, match=r"17% of the items of data\.path=.*0\.16; one is 0") as e:
+        build(folder, "data.max_quarantined=0.16").advance(0)
+    assert "\n" not in str(e.value)
+    assert quarantine(tmp_path).keys() == {"00.png", "01.png"}
+
+
+def test_a_sample_longer_than_the_budget_is_left_out(build, folder, tmp_path):
+    write_picture(folder / "00.png", (32, 32), 0)  # 16 tokens and 4 separators
+    pool = build(folder, "token_budget=19")
+    pool.advance(0)
+    assert "20 positions are more than token_budget=19" in quarantine(tmp_path)["00.png"]
+    assert len(pool.batch(seeded(0), 19, True)) == 1
+
+
+def test_a_file_that_goes_away_is_left_out(build, folder, tmp_path):
+    pool = build(folder)
+    (folder / "02.png").unlink()
+    pool.advance(0)
+    assert quarantine(tmp_path).keys() == {"02.png"}
+
+
+def test_captions_are_those_of_the_data(build, folder):
+    pool = build(folder)
+    found = pool.captions(5, seeded(0))
+    assert len(set(found)) == 5
+    assert set(found) < {f"picture {number}" for number in range(12)}
+    assert len(pool.captions(4000, seeded(0))) == 12
+
+
+def test_the_summary_names_no_path(build, folder):
+    pool = build(folder)
+    pool.advance(0)
+    assert str(folder) not in json.dumps(pool.summary())
+    assert pool.summary()["num_items"] == 12
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("data.path=null", "data=folder needs to know where: data.path=FOLDER"),
+        ("data.path=/nowhere", "data.path=/nowhere is no folder"),
+        ("data.max_tokens=301", "token_budget=300 is shorter than one sample of 301 positions"),
+        ("modality.height=33", "modality.height=33 is not a multiple of 8 pixels"),
+    ],
+)
+def test_a_pool_of_nothing_is_one_line(build, folder, word, message):
+    with pytest.raises(LuminaError, match=message) as raised:
+        build(folder, word)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_set_without_one_usable_item_is_one_line(build, folder):
+    for path in folder.glob("*.txt"):
+        path.unlink()
+    with pytest.raises(LuminaError, match=r"none of its 12 items can be used; .* 00\.png"):
+        build(folder)
+
+
+def test_a_pool_of_broken_files_is_one_line(build, folder):
+    for path in folder.glob("*.png"):
+        path.write_bytes(b"")
+    pool = build(folder, "data.max_quarantined=1")
+    pool.advance(0)
+    with pytest.raises(LuminaError, match="none of the samples at hand can be used"):
+        pool.batch(seeded(0), 300, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("pool_size", 0), ("refresh_per_step", 5), ("min_tokens", 0), ("min_tokens", 65),
+        ("max_aspect", 0.5), ("max_aspect", float("nan")), ("max_quarantined", 1.5),
+        ("max_quarantined", -0.1),
+    ],
+)  # fmt: skip
+def test_impossible_settings_of_files_are_refused(key, value):
+    config = FilesConfig("folder", "x", 4, 1, 4, 64, 4.0, 0.1)
+    with pytest.raises(LuminaError, match=f"data.{key}={value}"):
+        replace(config, **{key: value})

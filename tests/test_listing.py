@@ -1,0 +1,151 @@
+import json
+
+import pytest
+
+from lumina_core import LuminaError
+from lumina_core.data.listing import list_folder, list_manifest
+
+
+def write(path, content=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def captions(listing):
+    return {item.name: item.caption for item in listing.items}
+
+
+def lines(*records):
+    return "\n".join(json.dumps(record) for record in records)
+
+
+def test_folder_pairs_files_with_text_files_of_their_name(tmp_path):
+    for name in ("b.png", "a.PNG", "sub/c.jpg", "notes.md", ".hidden.png", ".cache/d.png"):
+        write(tmp_path / name)
+    write(tmp_path / "a.txt", "\ufeffa  red\n circle\n")
+    write(tmp_path / "b.txt", "Müller's ☃")
+    write(tmp_path / "sub/c.txt", "a cat")
+    listing = list_folder(tmp_path, (".png", ".jpg"))
+    assert captions(listing) == {
+        "a.PNG": "a red circle",
+        "b.png": "Müller's ☃",
+        "sub/c.jpg": "a cat",
+    }
+    assert [item.name for item in listing.items] == ["a.PNG", "b.png", "sub/c.jpg"]
+    assert all(item.path.is_file() for item in listing.items)
+    assert listing.skipped == {}
+
+
+def test_folder_names_files_without_a_usable_caption(tmp_path):
+    for name in ("good", "none", "empty", "binary", "folder"):
+        write(tmp_path / f"{name}.png")
+    write(tmp_path / "good.txt", "a cat")
+    write(tmp_path / "empty.txt", " \n")
+    write(tmp_path / "binary.txt", b"caf\xe9")
+    (tmp_path / "folder.txt").mkdir()
+    listing = list_folder(tmp_path, (".png",))
+    assert captions(listing) == {"good.png": "a cat"}
+    assert listing.skipped == {
+        "none.png": "it has no caption: there is no none.txt beside it",
+        "empty.png": "its caption is empty",
+        "binary.png": "its caption in binary.txt is no valid UTF-8",
+        "folder.png": "its caption in folder.txt cannot be read: Is a directory",
+    }
+
+
+def test_metadata_of_a_folder_tells_the_captions_alone(tmp_path):
+    for name in ("a.png", "b.png", "sub/c.png", "d.png"):
+        write(tmp_path / name)
+    write(tmp_path / "b.txt", "not read")
+    write(tmp_path.parent / "outside.png")
+    records = [
+        {"file_name": "sub/c.png", "text": "a cat"},
+        {"file_name": "a.png", "text": "a dog"},
+        {"file_name": "a.png", "text": "an animal"},
+        {"file_name": "d.png", "text": 7},
+        {"file_name": "../outside.png", "text": "x"},
+        {"file_name": "gone.png", "text": "x"},
+    ]
+    write(tmp_path / "metadata.jsonl", lines(*records) + "\n\n{broken\n")
+    listing = list_folder(tmp_path, (".png",))
+    assert [(item.name, item.caption) for item in listing.items] == [
+        ("a.png", "a dog"), ("a.png", "an animal"), ("sub/c.png", "a cat"),
+    ]  # fmt: skip
+    assert "it is no JSON" in listing.skipped.pop("metadata.jsonl:8")
+    assert listing.skipped == {
+        "b.png": "no line of metadata.jsonl tells its caption",
+        "d.png": "its caption is no text but int",
+        "../outside.png": "there is no such file in the folder",
+        "gone.png": "there is no such file in the folder",
+    }
+
+
+def test_manifest_starts_at_its_own_folder(tmp_path):
+    write(tmp_path / "set.jsonl", lines(
+        {"path": "a/b.png", "caption": "a cat"}, {"path": "/elsewhere/c.png", "caption": "a dog"}
+    ))  # fmt: skip
+    first, second = list_manifest(tmp_path / "set.jsonl").items
+    assert (first.path, first.caption) == (tmp_path / "a/b.png", "a cat")
+    assert str(second.path) == "/elsewhere/c.png"
+
+
+def test_manifest_reads_every_form_of_lumina(tmp_path):
+    talk = [{"from": "human", "value": "?"}, {"from": "gpt", "value": "one"}]
+    records = [
+        {"image": "1.png", "conversations": talk},
+        {"image": "2.png", "conversations": [*talk, {"from": "gpt", "value": "two"}]},
+        {"path": "3.png", "prompt": "three"},
+        {"image": "4.png", "caption": "four"},
+        {"image_path": "5.png", "super_high_quality_caption": "five"},
+    ]
+    wanted = {"1.png": "one", "2.png": "two", "3.png": "three", "4.png": "four", "5.png": "five"}
+    write(tmp_path / "set.json", json.dumps(records))
+    write(tmp_path / "set.jsonl", lines(*records))
+    for name in ("set.json", "set.jsonl"):
+        assert captions(list_manifest(tmp_path / name)) == wanted
+
+
+def test_manifest_names_records_that_cannot_be_used(tmp_path):
+    deep = "[" * 100_000
+    text = lines(
+        {"path": "good.png", "caption": "a cat"}, 5, {"caption": "x"}, {"path": 3, "caption": "x"},
+        {"path": "none.png"}, {"path": "half.png", "caption": "\ud800"},
+        {"path": "\udcff.png", "caption": "x"}, {"path": "talk.png", "conversations": [5]},
+    )  # fmt: skip
+    write(tmp_path / "set.jsonl", text.encode() + b"\n\xff\n" + deep.encode())
+    listing = list_manifest(tmp_path / "set.jsonl")
+    assert captions(listing) == {"good.png": "a cat"}
+    assert listing.skipped.keys() == {
+        *(f"set.jsonl:{number}" for number in (2, 3, 4, 7, 9, 10)),
+        *("none.png", "half.png", "talk.png"),
+    }
+    assert listing.skipped["half.png"] == "its caption is no valid text"
+    assert "it names no file" in listing.skipped["set.jsonl:3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("set.jsonl", None, "cannot be read: No such file"),
+        ("set.jsonl", "", "is empty"),
+        ("set.json", "[", "is no JSON"),
+        ("set.json", "[" * 100_000, "is no JSON"),
+        ("set.json", "{}", "holds no list"),
+        ("set.json", b"\xff", "is no JSON"),
+        ("set.yaml", "", "wants a .jsonl or .json file"),
+    ],
+)
+def test_a_manifest_that_is_none_is_one_line(tmp_path, name, content, message):
+    if content is not None:
+        write(tmp_path / name, content)
+    with pytest.raises(LuminaError, match=message) as raised:
+        list_manifest(tmp_path / name)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_that_is_none_is_one_line(tmp_path):
+    write(tmp_path / "sub/a.txt")
+    with pytest.raises(LuminaError, match="is no folder"):
+        list_folder(tmp_path / "nowhere", (".png",))
+    with pytest.raises(LuminaError, match=r"holds no file that ends in \.png or \.jpg"):
+        list_folder(tmp_path, (".png", ".jpg"))
