@@ -67,6 +67,8 @@ class RunConfig:
     options: Any
     """The plugin's own dataclass."""
     prompt: str
+    """Empty with a prompt_file."""
+    prompt_file: str | None
     negative_prompt: str
     seed: int
     num_samples: int
@@ -89,7 +91,7 @@ class RunConfig:
     """Positions of the sequences trained on; None: attention is not scaled."""
 
     def __post_init__(self) -> None:
-        if not self.prompt.strip():
+        if self.prompt_file is None and not self.prompt.strip():
             raise LuminaError(
                 "the prompt is empty. Write what to show, in quotes: "
                 f'python -m lumina_core run +modality={self.modality} "..."'
@@ -118,6 +120,9 @@ class EvaluateConfig:
     """None: every split of the world."""
     seed: int
     out: str | None
+    """A folder, or a file that ends in .html."""
+    overwrite: bool
+    compare: str | None
     json: bool
     download: bool
     device: str
@@ -132,6 +137,10 @@ class EvaluateConfig:
         _check_at_least(self, 1, "num_prompts", "token_budget")
         _check_at_least(self, 2, "proportional_attention")
         _check_seed(self.seed, self.num_prompts)
+        if self.splits is not None and not 0 < len(self.splits) == len(set(self.splits)):
+            raise LuminaError(
+                f"splits is {list(self.splits)}; name each split once, or use null for all of them."
+            )
 
 
 @dataclass(frozen=True)
@@ -229,6 +238,9 @@ def compose_run(overrides: list[str]) -> RunConfig:
     request = _repeated_request(words)
     name = _one_modality(words, request.get("modality"))
     values, options = merge_layers("run", name, words, request)
+    if values["prompt_file"] is not None:
+        _refuse_second_prompt(values)
+        values["prompt"] = ""
     if values["prompt"] is None:
         raise LuminaError(_lack_of_prompt(name, words))
     values["condition"] = _condition(name, values["condition"], request)
@@ -311,6 +323,15 @@ def _condition(name: str, values: dict[str, Any], request: Mapping[str, Any]) ->
     if record and any(value is not None for value in numbers.values()):
         wanted = build(record, numbers, "condition.")
     return {"strength": strength, "wanted": wanted}
+
+
+def _refuse_second_prompt(values: Mapping[str, Any]) -> None:
+    for key in ("repeat", "prompt"):
+        if values[key] is not None:
+            raise LuminaError(
+                f"{key} and prompt_file={values['prompt_file']} both say what to show. "
+                "Leave one of them out."
+            )
 
 
 def _lack_of_prompt(name: str, words: Overrides) -> str:

@@ -24,9 +24,44 @@ def check_target(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
         raise LuminaError(
             f"out={path} ends in {path.suffix!r}; use {' or '.join(decoder.suffixes)}, or a folder"
         )
-    if _exists(path) and not overwrite:
+    check_new_file(path, overwrite=overwrite)
+
+
+def check_new_file(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file that exists or could not be written, whatever its suffix.
+
+    Raises:
+        LuminaError: an existing file or folder, or no usable path.
+    """
+    if _exists(path) and (path.is_dir() or not overwrite):
         raise LuminaError(f"out={path} exists already; use overwrite=true or another name")
     _check_folder(path.parent, path)
+
+
+def check_new_folder(path: Path) -> None:
+    """Refuse a folder that holds something or could not be made.
+
+    Raises:
+        LuminaError: it is a file, holds files, or no usable path.
+    """
+    if _exists(path) and (not path.is_dir() or any(path.iterdir())):
+        raise LuminaError(f"out={path} exists already; choose an empty or new folder")
+    _check_folder(path, path)
+
+
+def prompts_folder(config: "RunConfig", decoder: Decoder) -> Path:
+    """Where the files of a prompt file go: `out`, or a folder in outputs/ with the file's name.
+
+    Raises:
+        LuminaError: `out` is the name of one file, or could not be written.
+    """
+    folder = OUTPUTS / Path(config.prompt_file or "").stem
+    if config.out is not None:
+        folder = Path(config.out)
+    if folder.suffix.lower() in decoder.suffixes and not (_exists(folder) and folder.is_dir()):
+        raise LuminaError(f"out={folder} is one file, prompt_file makes several; name a folder")
+    _check_folder(folder, folder)
+    return folder
 
 
 def _exists(path: Path) -> bool:

@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lumina_core import __version__, checkpoint, host
 from lumina_core.checkpoint import Model
-from lumina_core.conditioning import given_tokens
+from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED, publish
 from lumina_core.modality import Decoder
@@ -129,12 +129,26 @@ def generate_each(
         on_step: called as on_step(step, total) after each step; may raise to cancel.
     """
     model = load_model(config)
-    sampling = sampling_of(config)
     given = given_tokens(model, config.condition, config.options)
-    requests = [
+    yield from generate_requests(model, requests_of(config, given), config, on_step)
+
+
+def requests_of(config: "RunConfig", given: GivenTokens | None) -> list[Request]:
+    """The samples that a configuration asks for: sample i has seed + i."""
+    return [
         Request(config.prompt, config.negative_prompt, config.seed + number, config.options, given)
         for number in range(config.num_samples)
     ]
+
+
+def generate_requests(
+    model: Model,
+    requests: Sequence[Request],
+    config: "RunConfig",
+    on_step: Callable[[int, int], None] | None = None,
+) -> Iterator[Generated]:
+    """Any requests in their order, packed into batches; how they are made is in `config`."""
+    sampling = sampling_of(config)
     for batch in batches(model, requests, sampling):
         made = sample_batch(model, batch, sampling, on_step=on_step)
         for request, item in zip(batch, made, strict=True):
@@ -216,19 +230,39 @@ def read_request(path: Path) -> dict[str, Any]:
     Raises:
         LuminaError: no such file, no modality reads it, or it carries no request or a broken one.
     """
+    return request_inside(path, decoders())
+
+
+def decoders() -> dict[str, Decoder | None]:
+    """The decoder of each installed modality; None where the plugin is broken."""
     from lumina_core.config import compose_options
+
+    found: dict[str, Decoder | None] = {}
+    for name in host.installed():
+        try:
+            decoder = host.modality_class(name)(compose_options(name), Path()).decoder
+            found[name] = decoder if isinstance(decoder.suffixes, tuple) else None
+        except (Exception, SystemExit):  # a broken plugin does not keep the others from reading
+            found[name] = None
+    return found
+
+
+def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str, Any]:
+    """The request inside a file, read by one of the `decoders`.
+
+    Raises:
+        LuminaError: as `read_request`.
+    """
     from lumina_core.layers import check_request
 
     if not path.is_file():
         raise LuminaError(f"{path} is no file")
-    names, broken, refusals = host.installed(), [], []
-    for name in names:
-        try:
-            decoder = host.modality_class(name)(compose_options(name), Path()).decoder
-            is_readable = path.suffix.lower() in decoder.suffixes
-        except (Exception, SystemExit):  # a broken plugin does not keep the others from reading
-            broken.append(name)
+    broken = [name for name, decoder in found.items() if decoder is None]
+    refusals = []
+    for name, decoder in found.items():
+        if decoder is None:
             continue
+        is_readable = path.suffix.lower() in decoder.suffixes
         try:
             request = decoder.read_metadata(path) if is_readable else None
         except LuminaError as error:
@@ -243,7 +277,7 @@ def read_request(path: Path) -> dict[str, Any]:
         raise refusals[0]
     faults = f"; {', '.join(broken)} could not look: python -m lumina_core doctor" if broken else ""
     raise LuminaError(
-        f"{path} carries no request of an installed modality ({', '.join(names)}){faults}"
+        f"{path} carries no request of an installed modality ({', '.join(found)}){faults}"
     )
 
 
@@ -278,6 +312,10 @@ def _write_numbered(item: Generated, folder: Path) -> Path:
 
 def run_command(config: "RunConfig") -> int:
     """Run `run`: generate, write, and print the paths or JSON."""
+    if config.prompt_file is not None:
+        from lumina_core.prompt_run import run_prompts
+
+        return run_prompts(config)
     started = time.perf_counter()
     model = load_model(config)
     decoder = model.modality.decoder
@@ -287,7 +325,7 @@ def run_command(config: "RunConfig") -> int:
         print(note, file=sys.stderr)
     folder = out_path(config)
     files, evaluations, previews = [], 0, []
-    with _step_bar(config) as on_step:
+    with step_bar(config.num_samples) as on_step:
         for path, item in zip(paths, generate_each(config, on_step), strict=True):
             if path is None:
                 path = _write_numbered(item, folder)
@@ -295,7 +333,7 @@ def run_command(config: "RunConfig") -> int:
                 item.save(path, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
             previews.append(decoder.preview(item.media))
-            files.append(_file_record(path, item))
+            files.append(file_record(path, item))
             if not config.json:
                 print(path, flush=True)
     if len(files) > 1:
@@ -308,7 +346,8 @@ def run_command(config: "RunConfig") -> int:
     return 0
 
 
-def _file_record(path: Path, item: Generated) -> dict[str, Any]:
+def file_record(path: Path, item: Generated) -> dict[str, Any]:
+    """What the JSON of `run` says of one file."""
     return {
         "path": str(path),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -324,9 +363,7 @@ def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
     for text in (config.prompt, config.negative_prompt):
         unknown = model.text_encoder.unknown_words(text)
         if unknown:
-            shown = ", ".join(repr(word) for word in unknown[:MAX_SHOWN_WORDS])
-            more = f" and {len(unknown) - MAX_SHOWN_WORDS} more" * (len(unknown) > MAX_SHOWN_WORDS)
-            yield f"note: the checkpoint has never seen {shown}{more}"
+            yield unknown_words_note(unknown)
         cut = model.text_encoder.num_cut_tokens(text)
         if cut:
             yield (
@@ -342,9 +379,16 @@ def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
             )
 
 
+def unknown_words_note(unknown: Sequence[str]) -> str:
+    """The line about words that the checkpoint's text encoder does not know, at least one."""
+    shown = ", ".join(repr(word) for word in unknown[:MAX_SHOWN_WORDS])
+    more = f" and {len(unknown) - MAX_SHOWN_WORDS} more" * (len(unknown) > MAX_SHOWN_WORDS)
+    return f"note: the checkpoint has never seen {shown}{more}"
+
+
 @contextmanager
-def _step_bar(config: "RunConfig") -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar over all steps of all samples, where stderr is a terminal."""
+def step_bar(num_batches: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar over all steps of all batches, where stderr is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -355,7 +399,7 @@ def _step_bar(config: "RunConfig") -> Iterator[Callable[[int, int], None] | None
         task = bar.add_task("generating", total=None)
 
         def on_step(step: int, total: int) -> None:
-            bar.update(task, advance=1, total=total * config.num_samples)
+            bar.update(task, advance=1, total=total * num_batches)
 
         yield on_step
 

@@ -1,0 +1,162 @@
+"""Run a file of prompts into one folder, and go on where an earlier run ended.
+
+A file's name follows from its line and seed, so the same command finds what it made before. A file
+is skipped only if the request inside it is the one asked for; another one is never kept silently,
+and replaced only with overwrite=true. Versions of packages are no part of that comparison.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumina_core.checkpoint import Model
+from lumina_core.conditioning import GivenTokens, given_tokens
+from lumina_core.errors import LuminaError
+from lumina_core.output_paths import prompts_folder
+from lumina_core.prompt_file import PromptLine, at_line, read_prompts
+from lumina_core.run import (
+    Generated,
+    describe,
+    file_record,
+    generate_requests,
+    load_model,
+    requests_of,
+    step_bar,
+    unknown_words_note,
+)
+from lumina_core.sampling import Request, batches, latent_shape, media_sha256, sampling_of
+
+if TYPE_CHECKING:
+    from lumina_core.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to be made."""
+
+    path: Path
+    request: Request
+    description: dict[str, Any]
+    """The request as it will stand inside the file."""
+
+
+def run_prompts(config: "RunConfig") -> int:
+    """Run `run` with a prompt file: make what is missing, and print the paths or JSON.
+
+    Raises:
+        LuminaError: the file or a line of it is wrong, or a file in the folder is of another
+            request; nothing has been computed then.
+    """
+    started = time.perf_counter()
+    path = Path(config.prompt_file or "")
+    lines = read_prompts(path, config)
+    model = load_model(config)
+    given: dict[str, GivenTokens | None] = {}  # of each size, read once
+    for line in lines:
+        options = line.config.options
+        with at_line(path, line.number):
+            model.modality.tokenizer.grid(latent_shape(model, options))
+            if repr(options) not in given:
+                given[repr(options)] = given_tokens(model, config.condition, options)
+    jobs = _jobs(config, model, lines, given)
+    missing = _missing(jobs, model, overwrite=config.overwrite)
+    for note in _notes(model, lines):
+        print(note, file=sys.stderr)
+    if len(missing) < len(jobs):
+        print(f"skipped {len(jobs) - len(missing)} of {len(jobs)} files", file=sys.stderr)
+    requests = [job.request for job in missing]
+    records, evaluations = {}, 0
+    with step_bar(sum(1 for _ in batches(model, requests, sampling_of(config)))) as on_step:
+        made = generate_requests(model, requests, config, on_step)
+        for job, item in zip(missing, made, strict=True):
+            item.save(job.path, overwrite=config.overwrite)
+            evaluations = max(evaluations, item.network_evaluations)
+            records[job.path] = file_record(job.path, item) | {"skipped": False}
+            if not config.json:
+                print(job.path, flush=True)
+    if config.json:
+        files = [records.get(job.path) or _skipped_record(job, model) for job in jobs]
+        seconds = round(time.perf_counter() - started, 3)
+        result = {"files": files, "network_evaluations": evaluations, "seconds": seconds}
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _jobs(
+    config: "RunConfig",
+    model: Model,
+    lines: Sequence[PromptLine],
+    given: Mapping[str, GivenTokens | None],
+) -> list[Job]:
+    decoder, sampling = model.modality.decoder, sampling_of(config)
+    folder = prompts_folder(config, decoder)
+    return [
+        Job(
+            folder / f"{line.number:04d}-s{request.seed}{decoder.suffixes[0]}",
+            request,
+            describe(model, request, sampling, config.dtype),
+        )
+        for line in lines
+        for request in requests_of(line.config, given[repr(line.config.options)])
+    ]
+
+
+def _missing(jobs: Sequence[Job], model: Model, *, overwrite: bool) -> list[Job]:
+    """The jobs whose files are not there yet, or are to be replaced."""
+    missing, others = [], []
+    for job in jobs:
+        is_there = job.path.exists()
+        if is_there and (difference := _difference(job, model)):
+            others.append(f"{job.path} {difference}")
+            is_there = False
+        if not is_there:
+            missing.append(job)
+    if others and not overwrite:
+        more = f" (and {len(others) - 1} others like it)" * (len(others) > 1)
+        raise LuminaError(f"{others[0]}{more}; use overwrite=true or another out")
+    return missing
+
+
+def _difference(job: Job, model: Model) -> str | None:
+    """How the file that is there differs from the job; None: it is what was asked for."""
+    try:
+        found = model.modality.decoder.read_metadata(job.path)
+    except LuminaError:
+        found = None
+    if not isinstance(found, dict):
+        return "exists already and carries no request"
+    wanted = json.loads(json.dumps(job.description))  # tuples become lists, as in the file
+    keys = dict.fromkeys([*wanted, *found])
+    unlike = [key for key in keys if key != "versions" and found.get(key) != wanted.get(key)]
+    return f"was made with another {', '.join(unlike)}" if unlike else None
+
+
+def _skipped_record(job: Job, model: Model) -> dict[str, Any]:
+    decoder = model.modality.decoder
+    media = decoder.read(job.path)
+    item = Generated(media, job.description, media_sha256(media), 0, decoder)
+    return file_record(job.path, item) | {"skipped": True}
+
+
+def _notes(model: Model, lines: Sequence[PromptLine]) -> Iterator[str]:
+    """What the user should know about the texts, at most one line of each kind."""
+    encoder = model.text_encoder
+    texts = {
+        text: line.number
+        for line in reversed(lines)  # so that the first line with a text is named
+        for text in (line.config.prompt, line.config.negative_prompt)
+    }
+    ordered = list(texts)[::-1]
+    unknown = dict.fromkeys(word for text in ordered for word in encoder.unknown_words(text))
+    if unknown:
+        yield unknown_words_note(list(unknown))
+    cut = [texts[text] for text in ordered if encoder.num_cut_tokens(text)]
+    if cut:
+        yield (
+            f"note: {len(cut)} texts (the first in line {min(cut)}) are longer than the "
+            f"checkpoint's {encoder.max_tokens} tokens; their ends are ignored"
+        )
