@@ -170,6 +170,23 @@ def _contents(path: Path) -> dict[str, Any]:
     return dict(read_request(path))
 
 
+def _gallery(words: list[str]) -> int:
+    outs = [word.removeprefix("out=") for word in words if word.startswith("out=")]
+    others = [word for word in words if not word.startswith("out=")]
+    folders = [word for word in others if not word.startswith("-")]
+    if _wants_help("gallery", [word for word in others if word not in folders], ()):
+        return 0
+    if len(folders) != 1 or len(outs) > 1 or "" in outs:
+        raise LuminaError(
+            f"gallery takes one folder and one out=FILE.html, got {' '.join(words)!r}."
+        )
+    from lumina_core.gallery import write_gallery
+
+    out = Path(outs[0]).expanduser() if outs else None
+    print(write_gallery(Path(folders[0]), out))
+    return 0
+
+
 def _version(words: list[str]) -> int:
     if not _wants_help("version", words, ()):
         print(f"lumina-core {__version__}")
@@ -215,5 +232,6 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "plugins": _plugins,
     "doctor": _doctor,
     "info": _info,
+    "gallery": _gallery,
     "version": _version,
 }

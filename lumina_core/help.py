@@ -24,6 +24,7 @@ USAGES = {
     "plugins": "[--json] [--check]",
     "doctor": "[NAME]",
     "info": "FILE [--json]",
+    "gallery": "FOLDER [out=FILE.html]",
     "version": "",
 }
 SUMMARIES = {
@@ -35,6 +36,7 @@ SUMMARIES = {
     "plugins": "list the installed modalities; --check imports each one",
     "doctor": "versions and what is wrong; with a name, one modality in detail",
     "info": "the request inside a file that we made, or what a checkpoint folder holds",
+    "gallery": "write a page that shows the results in a folder with their settings",
     "version": "the version of lumina-core",
 }
 _WIDTH = 34  # of the column of keys

@@ -89,13 +89,18 @@ def checkpoint_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
 
 
-def as_lines(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """`key: value` lines, nested keys dotted."""
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys; an empty one stays."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from as_lines(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}: {value}"
+        is_block = isinstance(value, Mapping) and value
+        found |= flat(value, f"{prefix}{key}.") if is_block else {f"{prefix}{key}": value}
+    return found
+
+
+def as_lines(values: Mapping[str, Any]) -> Iterator[str]:
+    """`key: value` lines, nested keys dotted."""
+    yield from (f"{key}: {value}" for key, value in flat(values).items())
 
 
 def _version(package: str) -> str:

@@ -27,6 +27,7 @@ from lumina_core import __version__, checkpoint, host
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.errors import LuminaError
+from lumina_core.file_request import read_request
 from lumina_core.files import UNFINISHED, publish
 from lumina_core.modality import Decoder
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
@@ -222,63 +223,6 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
             plugin.package: plugin.version,
         },
     }
-
-
-def read_request(path: Path) -> dict[str, Any]:
-    """The request inside a file that any installed modality wrote.
-
-    Raises:
-        LuminaError: no such file, no modality reads it, or it carries no request or a broken one.
-    """
-    return request_inside(path, decoders())
-
-
-def decoders() -> dict[str, Decoder | None]:
-    """The decoder of each installed modality; None where the plugin is broken."""
-    from lumina_core.config import compose_options
-
-    found: dict[str, Decoder | None] = {}
-    for name in host.installed():
-        try:
-            decoder = host.modality_class(name)(compose_options(name), Path()).decoder
-            found[name] = decoder if isinstance(decoder.suffixes, tuple) else None
-        except (Exception, SystemExit):  # a broken plugin does not keep the others from reading
-            found[name] = None
-    return found
-
-
-def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str, Any]:
-    """The request inside a file, read by one of the `decoders`.
-
-    Raises:
-        LuminaError: as `read_request`.
-    """
-    from lumina_core.layers import check_request
-
-    if not path.is_file():
-        raise LuminaError(f"{path} is no file")
-    broken = [name for name, decoder in found.items() if decoder is None]
-    refusals = []
-    for name, decoder in found.items():
-        if decoder is None:
-            continue
-        is_readable = path.suffix.lower() in decoder.suffixes
-        try:
-            request = decoder.read_metadata(path) if is_readable else None
-        except LuminaError as error:
-            refusals.append(error)
-            continue
-        except (Exception, SystemExit):
-            broken.append(name)
-            continue
-        if request is not None:
-            return check_request(path, request)
-    if refusals:
-        raise refusals[0]
-    faults = f"; {', '.join(broken)} could not look: python -m lumina_core doctor" if broken else ""
-    raise LuminaError(
-        f"{path} carries no request of an installed modality ({', '.join(found)}){faults}"
-    )
 
 
 def _write(item: Generated, path: Path, *, overwrite: bool) -> None:

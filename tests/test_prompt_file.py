@@ -207,12 +207,12 @@ def test_a_file_of_another_request_is_never_kept_silently(make, refusal, work, w
     assert all(file["sha256"] != old["sha256"] for file, old in zip(after, before, strict=True))
 
 
-def test_a_foreign_or_broken_file_is_refused_and_an_older_version_is_not(make, refusal, work):
+def test_a_foreign_or_broken_file_is_refused_and_an_older_version_is_not(make, refusal, work, ask):
     (work / "a.txt").write_text("a star\n")
     path = Path(make("prompt_file=a.txt")["files"][0]["path"])
     whole = path.read_bytes()
     request = run.read_request(path)
-    decoder = run.decoders()["image"]
+    decoder = run.load_model(compose_run(ask("x")[1:])).modality.decoder
     media = decoder.read(path)
     decoder.write(media, path, request | {"versions": {"torch": "0.1"}})
     assert make("prompt_file=a.txt")["files"][0]["skipped"]

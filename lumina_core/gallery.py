@@ -1,0 +1,124 @@
+"""A page that shows what is in a folder of results, from the requests inside the files.
+
+Settings that all of them share stand once at the top, the others below each medium. Files without
+a request (contact sheets, say) are counted, not shown.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lumina_core.errors import LuminaError
+from lumina_core.file_request import decoders, request_inside
+from lumina_core.files import UNFINISHED
+from lumina_core.html_pages import (
+    PAGE_SUFFIXES,
+    figure,
+    grid,
+    heading,
+    is_own_page,
+    link,
+    page,
+    paragraph,
+    settings_table,
+    write_page,
+)
+from lumina_core.output_paths import check_new_file
+from lumina_core.reports import flat
+
+INDEX = "index.html"
+_SHOWN_ALWAYS = ("prompt", "seed")  # below each medium, even if all are alike
+
+
+class Entry(NamedTuple):
+    """One file and its request."""
+
+    path: Path
+    settings: dict[str, Any]
+    """The request with dotted keys."""
+
+
+def write_gallery(folder: Path, out: Path | None) -> Path:
+    """Write the page of a folder and of the folders in it.
+
+    Args:
+        folder: where the results are.
+        out: the page; None: index.html in the folder.
+
+    Returns:
+        The page.
+
+    Raises:
+        LuminaError: no folder, nothing to show, or another file has the page's name.
+    """
+    if not os.path.isdir(folder):  # unlike Path.is_dir, it never raises
+        raise LuminaError(f"{folder} is no folder; name one with files that `run` made")
+    out = folder / INDEX if out is None else out
+    if out.suffix.lower() not in PAGE_SUFFIXES:
+        raise LuminaError(f"out={out} ends in {out.suffix!r}; a page ends in .html")
+    check_new_file(out, overwrite=True)
+    if out.exists() and not is_own_page(out):
+        raise LuminaError(f"{out} exists already and is no page of ours; use out=FILE.html")
+    entries, num_without = _entries(folder)
+    if not entries:
+        raise LuminaError(f"{folder} holds no file with a request; make some with `run`")
+    if num_without:
+        print(f"note: {num_without} files without a request are not shown", file=sys.stderr)
+    write_page(out, gallery_page(folder, entries, out))
+    return out
+
+
+def gallery_page(folder: Path, entries: Sequence[Entry], out: Path) -> str:
+    """The page of some files, by folder and name."""
+    common = _common([entry.settings for entry in entries])
+    body = [paragraph(f"Files: {len(entries)}"), settings_table("Settings of all files", common)]
+    for parent, members in groupby(entries, key=lambda entry: entry.path.parent):
+        if parent != folder:
+            body.append(heading(str(parent.relative_to(folder))))
+        body.append(grid(_figure(entry, common, out) for entry in members))
+    return page(folder.absolute().name or "Gallery", body)
+
+
+def _figure(entry: Entry, common: Mapping[str, Any], out: Path) -> str:
+    own = [
+        f"{key}: {value}"
+        for key, value in entry.settings.items()
+        if key not in common and key != "prompt"
+    ]
+    prompt = str(entry.settings.get("prompt", ""))
+    source = link(entry.path, out)
+    return figure(source, entry.path.suffix, text=prompt, details=[entry.path.name, *own])
+
+
+def _entries(folder: Path) -> tuple[list[Entry], int]:
+    """What can be shown, and how many files of our kinds carry no readable request."""
+    found, num_without = [], 0
+    readers = decoders()
+    suffixes = {suffix for reader in readers.values() if reader for suffix in reader.suffixes}
+    for path in sorted(_files(folder), key=lambda path: (path.parent, path.name)):
+        if path.suffix.lower() in suffixes:
+            try:
+                found.append(Entry(path, flat(request_inside(path, readers))))
+            except LuminaError:
+                num_without += 1
+    return found, num_without
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        is_unfinished = any(part.startswith(UNFINISHED) for part in path.relative_to(folder).parts)
+        if not is_unfinished and path.is_file():
+            yield path
+
+
+def _common(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all requests have alike, but for what is always shown with each."""
+    first, *rest = settings
+    return {
+        key: value
+        for key, value in first.items()
+        if key not in _SHOWN_ALWAYS and all(key in s and s[key] == value for s in rest)
+    }
