@@ -6,7 +6,7 @@ A sample counts when every attribute that its caption asks for is there, in the 
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -14,10 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lumina_core.checkpoint import Model
+from lumina_core.comparison import compared, protocol_of, read_result, refuse_unlike
 from lumina_core.contact_sheet import save_contact_sheet
 from lumina_core.data.synthetic import refuse_varied_options, world_of
 from lumina_core.errors import LuminaError, nearest
+from lumina_core.evaluation_report import (
+    CHANGE_COLUMNS,
+    SHARE_COLUMNS,
+    Failure,
+    change_notes,
+    change_rows,
+    report_page,
+    share_rows,
+)
+from lumina_core.files import atomic_folder
+from lumina_core.html_pages import PAGE_SUFFIXES, write_page
 from lumina_core.modality import World
+from lumina_core.output_paths import check_new_file, check_new_folder
 from lumina_core.run import describe, load_model
 from lumina_core.runtime import derived_seed, progress, seeded
 from lumina_core.sampling import Request, Sampling, batches, sample_batch, sampling_of
@@ -26,7 +39,9 @@ if TYPE_CHECKING:
     from lumina_core.config import EvaluateConfig
 
 CONFIDENCE_Z = 1.96  # standard normal quantile of a two-sided 95 % interval
-NUM_FAILURES_SHOWN = 64  # on the contact sheet of a split
+NUM_FAILURES_SHOWN = 64  # of a split, on its contact sheet and in the report
+FILE_WIDTH = 120  # characters of a table that no terminal shows
+REPORT, RESULT = "report.html", "result.json"  # in a folder of kept files
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,10 @@ class Verdict:
         return all(self.attributes.values())
 
 
+Verdicts = dict[str, list[Verdict]]
+"""Of each split."""
+
+
 def wilson_interval(num_right: int, count: int) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927).
 
@@ -71,7 +90,7 @@ def wilson_interval(num_right: int, count: int) -> tuple[float, float]:
 def cases(world: World, split: str, options: Any, count: int, seed: int) -> list[Case]:
     """Prompts of a split: its tasks in turn, its sizes in turn, everything from the seed."""
     generator = seeded(derived_seed(seed, world.splits.index(split)))
-    tasks, variants = world.tasks(split), world.variants(split)
+    tasks, variants = world.tasks(split), world.variants(split) or ({},)
     found = []
     for number in range(count):
         task = tasks[number % len(tasks)]
@@ -122,29 +141,25 @@ def _share(verdicts: list[Verdict]) -> dict[str, Any]:
     }
 
 
-def evaluate(
-    model: Model, config: "EvaluateConfig", sampling: Sampling
-) -> dict[str, dict[str, Any]]:
-    """Accuracy per split; keeps files and sheets where `out` says so."""
-    refuse_varied_options(config.modality, config.options, world_of(model.modality))
+def evaluate(model: Model, config: "EvaluateConfig", sampling: Sampling, folder: Path) -> Verdicts:
+    """The verdicts of each split; the files that were judged are in `folder`/<split>."""
     world = world_of(model.modality)
-    splits = config.splits or world.splits
-    for split in splits:
+    verdicts = {}
+    for split in config.splits or world.splits:
+        found = cases(world, split, config.options, config.num_prompts, config.seed)
+        judged = judge(model, found, sampling, folder / split, dtype=config.dtype)
+        verdicts[split] = list(_with_bar(judged, len(found), split))
+    return verdicts
+
+
+def _check_splits(config: "EvaluateConfig", world: World) -> None:
+    refuse_varied_options(config.modality, config.options, world)
+    for split in config.splits or ():
         if split not in world.splits:
             raise LuminaError(
                 f"splits={split!r} is unknown; use {', '.join(world.splits)}."
                 + nearest(split, world.splits)
             )
-    results = {}
-    with _output_folder(config) as folder:
-        for split in splits:
-            found = cases(world, split, config.options, config.num_prompts, config.seed)
-            judged = judge(model, found, sampling, folder / split, dtype=config.dtype)
-            verdicts = list(_with_bar(judged, len(found), split))
-            results[split] = summarise(verdicts)
-            if config.out is not None:
-                _save_failures(model, verdicts, folder / f"{split}-failures.png")
-    return results
 
 
 def _with_bar(judged: Iterator[Verdict], count: int, split: str) -> Iterator[Verdict]:
@@ -152,53 +167,104 @@ def _with_bar(judged: Iterator[Verdict], count: int, split: str) -> Iterator[Ver
         yield next(judged)
 
 
-@contextmanager
-def _output_folder(config: "EvaluateConfig") -> Iterator[Path]:
+def _is_page(config: "EvaluateConfig") -> bool:
+    return config.out is not None and Path(config.out).suffix.lower() in PAGE_SUFFIXES
+
+
+def _check_out(config: "EvaluateConfig") -> None:
+    """Refuse an `out` that could not be written, before anything is computed."""
     if config.out is None:
+        return
+    if _is_page(config):
+        check_new_file(Path(config.out), overwrite=config.overwrite)
+    else:
+        check_new_folder(Path(config.out))
+
+
+@contextmanager
+def _working_folder(config: "EvaluateConfig") -> Iterator[Path]:
+    """Where files go while they are judged; at the end it becomes `out`, if that is a folder."""
+    if config.out is None or _is_page(config):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
         return
     out = Path(config.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise LuminaError(f"out={out} exists already; choose an empty or new folder")
-    yield out
+    with atomic_folder(out) as working:
+        yield working
+        if out.is_dir():
+            out.rmdir()  # it is empty, else it was refused
 
 
-def _save_failures(model: Model, verdicts: list[Verdict], path: Path) -> None:
-    wrong = [verdict for verdict in verdicts if not verdict.is_right][:NUM_FAILURES_SHOWN]
-    if wrong:
-        decoder = model.modality.decoder
-        previews = [decoder.preview(decoder.read(verdict.path)) for verdict in wrong]
-        save_contact_sheet(path, previews, [verdict.case.request.prompt for verdict in wrong])
+def _save(
+    model: Model, config: "EvaluateConfig", result: dict[str, Any], verdicts: Verdicts, folder: Path
+) -> None:
+    """The page, and in a folder also the result and a sheet per split."""
+    failures = {split: list(_failures(model, found)) for split, found in verdicts.items()}
+    text = report_page(result, failures)
+    if _is_page(config):
+        write_page(Path(str(config.out)), text)
+        return
+    write_page(folder / REPORT, text)
+    (folder / RESULT).write_text(json.dumps(result, indent=2), encoding="utf-8")
+    for split, wrong in failures.items():
+        if wrong:
+            sheet = folder / f"{split}-failures.png"
+            save_contact_sheet(sheet, [f.preview for f in wrong], [f.prompt for f in wrong])
+
+
+def _failures(model: Model, verdicts: list[Verdict]) -> Iterator[Failure]:
+    decoder = model.modality.decoder
+    for verdict in [verdict for verdict in verdicts if not verdict.is_right][:NUM_FAILURES_SHOWN]:
+        request = verdict.case.request
+        wrong = tuple(name for name, is_there in verdict.attributes.items() if not is_there)
+        preview = decoder.preview(decoder.read(verdict.path))
+        yield Failure(verdict.case.task, request.prompt, request.seed, wrong, preview)
 
 
 def evaluate_command(config: "EvaluateConfig") -> int:
     """Run `evaluate` and print a table or JSON."""
+    _check_out(config)
+    earlier = None if config.compare is None else read_result(Path(config.compare))
     model = load_model(config)
     sampling = sampling_of(config)
-    splits = evaluate(model, config, sampling)
-    result = {
-        "modality": config.modality,
-        "checkpoint": model.checkpoint_sha256,
-        "world": world_of(model.modality).version,
-        "splits": splits,
-    }
+    _check_splits(config, world_of(model.modality))
+    protocol = protocol_of(model, config, sampling)
+    if earlier is not None:
+        refuse_unlike(earlier, protocol, Path(str(config.compare)))
+    with _working_folder(config) as folder:
+        verdicts = evaluate(model, config, sampling, folder)
+        result = {
+            "modality": config.modality,
+            "checkpoint": model.checkpoint_sha256,
+            "world": protocol["oracle"],
+            "protocol": protocol,
+            "splits": {split: summarise(found) for split, found in verdicts.items()},
+        }
+        if earlier is not None:
+            result["comparison"] = compared(earlier, result)
+        if config.out is not None:
+            _save(model, config, result, verdicts, folder)
     if config.json:
         print(json.dumps(result, indent=2))
     else:
-        _print_table(splits)
+        _print_tables(result)
     return 0
 
 
-def _print_table(splits: dict[str, dict[str, Any]]) -> None:
+def _print_tables(result: dict[str, Any]) -> None:
+    _print_table(SHARE_COLUMNS, share_rows(result["splits"]))
+    if "comparison" in result:
+        for note in change_notes(result["comparison"]):
+            print(f"note: {note}", file=sys.stderr)
+        _print_table(CHANGE_COLUMNS, change_rows(result["comparison"]["splits"]))
+
+
+def _print_table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("split", "task", "right", "95 % interval", "prompts")
-    for split, result in splits.items():
-        rows = {"all": result, **result["tasks"]}
-        for task, row in rows.items():
-            interval = f"{row['low']:.1%} to {row['high']:.1%}"
-            shown = split if task == "all" else ""
-            table.add_row(shown, task, f"{row['accuracy']:.1%}", interval, str(row["num_prompts"]))
-    Console(file=sys.stdout).print(table)
+    table = Table(*columns)
+    for split, task, *cells in rows:
+        table.add_row(split if task == "all" else "", task, *cells)
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    Console(file=sys.stdout, width=width).print(table)

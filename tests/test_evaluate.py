@@ -1,9 +1,11 @@
+import copy
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, evaluate
 from lumina_core.cli import main
 from lumina_core.evaluate import cases, wilson_interval
 
@@ -109,6 +111,10 @@ def test_a_perfect_picture_is_right(tiny_model, world, tmp_path):
     [
         ("splits=[trainde]", "Did you mean 'trained'?"),
         ("num_prompts=0", "num_prompts is 0"),
+        ("splits=[]", "splits is []; name each split once"),
+        ("splits=[trained,trained]", "name each split once"),
+        ("compare=nowhere.json", "compare=nowhere.json cannot be read"),
+        ("compare=setup.cfg", "is no result of"),
         ("modality.patch_size=4", "which the checkpoint fixes"),
     ],
 )
@@ -125,3 +131,178 @@ def test_an_unknown_task_is_refused_by_the_world(world):
 
     with pytest.raises(LuminaError):
         world.caption("trained", seeded(0), "baking")
+
+
+class ToyWorld:
+    """Splits of its own, tasks that differ between them, and nothing that it varies."""
+
+    version = "7"
+    splits = ("trained", "unseen_durations")
+
+    def tasks(self, split):
+        return ("tone", "sweep") if split == "trained" else ("tone",)
+
+    def variants(self, split):
+        return ()
+
+    def caption(self, split, generator, task=None):
+        return f"a <b>{task}</b>"
+
+    def judge(self, media, caption):
+        return {"is_there": True, "is_<high>": "tone" not in caption}
+
+
+@pytest.fixture
+def toy(tiny_model, monkeypatch):
+    """The checkpoint with another world: tones fail, sweeps do not."""
+    modality = copy.copy(tiny_model.modality)
+    modality.world = ToyWorld()
+    model = replace(tiny_model, modality=modality)
+    monkeypatch.setattr(evaluate, "load_model", lambda config: model)
+    return model
+
+
+@pytest.fixture
+def measure(toy, ask, capsys):
+    def result(*words):
+        capsys.readouterr()
+        small = ["modality.height=32", "modality.width=32", "num_prompts=3", "json=true"]
+        assert main(ask(*small, *words)) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return result
+
+
+def test_a_result_tells_its_protocol(measure):
+    result = measure("seed=4")
+    assert result["protocol"] == {
+        "modality": "image",
+        "oracle": "7",
+        "seed": 4,
+        "num_prompts": 3,
+        "splits": {"trained": ["tone", "sweep"], "unseen_durations": ["tone"]},
+        "options": {"height": 32, "width": 32},
+        "solver": {"name": "euler", "num_steps": 1, "shift": 1.0, "atol": 1e-5, "rtol": 1e-5},
+        "guidance": {"scale": 1.0, "interval": [0.0, 1.0], "channels": None},
+        "rope_scaling": {"linear": 1.0, "ntk": 1.0, "watershed": None},
+        "proportional_attention": None,
+        "dtype": "float32",
+    }
+    trained, unseen = result["splits"].values()
+    assert (trained["accuracy"], unseen["accuracy"]) == (1 / 3, 0)
+    assert {task: found["accuracy"] for task, found in trained["tasks"].items()} == {
+        "tone": 0,
+        "sweep": 1,
+    }
+
+
+def test_options_that_the_world_varies_are_no_part_of_the_protocol(ask, capfd):
+    assert main(ask("num_prompts=1", "splits=trained", "json=true")) == 0
+    assert json.loads(capfd.readouterr().out)["protocol"]["options"] == {}
+
+
+def test_a_folder_keeps_files_result_and_report(measure, tmp_path):
+    out = tmp_path / "kept"
+    out.mkdir()  # an empty folder is as good as none
+    result = measure(f"out={out}")
+    assert json.loads((out / "result.json").read_text()) == result
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    files = {f"{split}/{number:05d}.png" for split in ToyWorld.splits for number in range(3)}
+    sheets = {f"{split}-failures.png" for split in ToyWorld.splits}
+    assert names == {"result.json", "report.html", *files, *sheets}
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_report_shows_what_failed(measure, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "NUM_FAILURES_SHOWN", 2)
+    out = tmp_path / "new" / "report.html"
+    result = measure(f"out={out}")
+    assert [path.name for path in out.parent.iterdir()] == ["report.html"]
+    text = out.read_text()
+    assert text.count('src="data:image/png;base64,') == 2 + 2
+    assert "<h2>trained: 2 wrong</h2>" in text
+    assert "<h2>unseen_durations: 3 wrong, 2 of them shown</h2>" in text
+    assert text.count("<small>wrong: is_&lt;high&gt;</small>") == 4
+    assert 'alt="a &lt;b&gt;tone&lt;/b&gt;"' in text
+    assert "<b>" not in text
+    assert result["checkpoint"] in text
+    low, high = (f"{result['splits']['trained'][key]:.1%}" for key in ("low", "high"))
+    assert f"<td>{low} to {high}</td>" in text
+    assert "solver.num_steps" in text
+
+
+def test_a_report_is_replaced_only_when_told(measure, ask, capsys, tmp_path):
+    out = tmp_path / "report.html"
+    out.write_text("mine")
+    assert main(ask("num_prompts=1", f"out={out}")) == 2
+    assert "exists already; use overwrite=true" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    measure(f"out={out}", "overwrite=true")
+    assert "Evaluation of image" in out.read_text()
+
+
+def test_a_result_is_compared_with_an_earlier_one(measure, ask, capsys, tmp_path):
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(measure()))
+    out = tmp_path / "report.html"
+    words = [f"compare={earlier}", "solver.num_steps=2", "splits=trained"]
+    comparison = measure(*words, f"out={out}")["comparison"]
+    assert comparison["settings"] == {"solver.num_steps": [1, 2]}
+    assert list(comparison["splits"]) == ["trained"]
+    assert comparison["splits"]["trained"]["difference"] == 0
+    assert "solver.num_steps was 1, is now 2" in out.read_text()
+    small = ["modality.height=32", "modality.width=32"]
+    assert main(ask(*small, "num_prompts=3", *words)) == 0
+    captured = capsys.readouterr()
+    assert "note: solver.num_steps was 1, is now 2" in captured.err
+    assert "+0.0" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["seed=1"], "measured with seed=0, this would be with 1"),
+        (["num_prompts=4"], "measured with num_prompts=3, this would be with 4"),
+    ],
+)
+def test_unlike_measurements_are_refused_before_anything_is_generated(
+    measure, ask, capsys, tmp_path, monkeypatch, words, message
+):
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(measure()))
+    monkeypatch.setattr(evaluate, "sample_batch", None)
+    small = ["modality.height=32", "modality.width=32", "num_prompts=3"]
+    assert main(ask(*small, f"compare={earlier}", *words)) == 2
+    assert message in capsys.readouterr().err
+    monkeypatch.setattr(ToyWorld, "version", "8")
+    assert main(ask(*small, f"compare={earlier}")) == 2
+    assert "measured with oracle='7', this would be with '8'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["kept", "report.html"])
+def test_an_interrupt_leaves_nothing(toy, ask, tmp_path, monkeypatch, name):
+    calls = []
+    original = evaluate.sample_batch
+
+    def interrupted(*words, **more):
+        calls.append(None)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*words, **more)
+
+    monkeypatch.setattr(evaluate, "sample_batch", interrupted)
+    small = ["modality.height=32", "modality.width=32", "num_prompts=3"]
+    assert main(ask(*small, f"out={tmp_path / 'new' / name}")) == 130
+    assert [path for path in tmp_path.rglob("*") if path.name != "new"] == []
+
+
+def test_more_prompts_than_tasks_or_fewer_are_both_measured(measure):
+    found = measure("num_prompts=1")
+    assert found["protocol"]["splits"] == {"trained": ["tone"], "unseen_durations": ["tone"]}
+    assert list(found["splits"]["trained"]["tasks"]) == ["tone"]
+
+
+def test_a_modality_without_a_world_is_one_line(toy, ask, capsys):
+    toy.modality.world = None
+    assert main(ask("num_prompts=1")) == 2
+    assert "has no synthetic world" in capsys.readouterr().err
