@@ -8,6 +8,7 @@ from PIL import Image
 from lumina_core import LuminaError, run, sampling
 from lumina_core.cli import main
 from lumina_core.config import MAX_SAMPLES, compose_run
+from lumina_core.file_request import decoders
 from lumina_core.prompt_file import read_prompts
 
 SMALL = ["modality.height=32", "modality.width=32", "solver.num_steps=2", "device=cpu"]
@@ -207,12 +208,12 @@ def test_a_file_of_another_request_is_never_kept_silently(make, refusal, work, w
     assert all(file["sha256"] != old["sha256"] for file, old in zip(after, before, strict=True))
 
 
-def test_a_foreign_or_broken_file_is_refused_and_an_older_version_is_not(make, refusal, work, ask):
+def test_a_foreign_or_broken_file_is_refused_and_an_older_version_is_not(make, refusal, work):
     (work / "a.txt").write_text("a star\n")
     path = Path(make("prompt_file=a.txt")["files"][0]["path"])
     whole = path.read_bytes()
     request = run.read_request(path)
-    decoder = run.load_model(compose_run(ask("x")[1:])).modality.decoder
+    decoder = decoders()["image"]
     media = decoder.read(path)
     decoder.write(media, path, request | {"versions": {"torch": "0.1"}})
     assert make("prompt_file=a.txt")["files"][0]["skipped"]
@@ -295,3 +296,21 @@ class _Pretending:
 
     def parameters(self):
         yield torch.empty(0, device="meta")
+
+
+def test_what_is_given_beside_the_prompt_serves_every_line(make, refusal, work):
+    (work / "a.jsonl").write_text(
+        '{"prompt": "a star"}\n{"prompt": "a ring", "height": 24}\n{"prompt": "a cross"}\n'
+    )
+    for name, grey in (("given.png", 90), ("other.png", 200)):
+        Image.new("RGB", (32, 32), (grey, grey, grey)).save(work / name)
+    words = ("condition.image=given.png", "condition.strength=0.5")
+    error = refusal("prompt_file=a.jsonl", *words)
+    assert error.startswith("error: a.jsonl, line 2: ")  # the picture is larger than that line
+    (work / "a.jsonl").write_text('{"prompt": "a star"}\n{"prompt": "a cross"}\n')
+    files = make("prompt_file=a.jsonl", *words)["files"]
+    alone = make("a cross", *words, "out=alone.png")["files"][0]
+    assert files[1]["sha256"] == alone["sha256"]
+    assert all(file["skipped"] for file in make("prompt_file=a.jsonl", *words)["files"])
+    error = refusal("prompt_file=a.jsonl", "condition.image=other.png", words[1])
+    assert "another condition" in error
