@@ -22,7 +22,7 @@ from lumina_core.run import (
     Generated,
     describe,
     file_record,
-    generate_requests,
+    generate_batches,
     load_model,
     requests_of,
     step_bar,
@@ -68,10 +68,10 @@ def run_prompts(config: "RunConfig") -> int:
         print(note, file=sys.stderr)
     if len(missing) < len(jobs):
         print(f"skipped {len(jobs) - len(missing)} of {len(jobs)} files", file=sys.stderr)
-    requests = [job.request for job in missing]
+    found = list(batches(model, [job.request for job in missing], sampling_of(config)))
     records, evaluations = {}, 0
-    with step_bar(sum(1 for _ in batches(model, requests, sampling_of(config)))) as on_step:
-        made = generate_requests(model, requests, config, on_step)
+    with step_bar(len(found)) as on_step:
+        made = generate_batches(model, found, config, on_step)
         for job, item in zip(missing, made, strict=True):
             item.save(job.path, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)

@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -131,7 +131,8 @@ def generate_each(
     """
     model = load_model(config)
     given = given_tokens(model, config.condition, config.options)
-    yield from generate_requests(model, requests_of(config, given), config, on_step)
+    found = batches(model, requests_of(config, given), sampling_of(config))
+    yield from generate_batches(model, found, config, on_step)
 
 
 def requests_of(config: "RunConfig", given: GivenTokens | None) -> list[Request]:
@@ -142,15 +143,15 @@ def requests_of(config: "RunConfig", given: GivenTokens | None) -> list[Request]
     ]
 
 
-def generate_requests(
+def generate_batches(
     model: Model,
-    requests: Sequence[Request],
+    found: Iterable[list[Request]],
     config: "RunConfig",
     on_step: Callable[[int, int], None] | None = None,
 ) -> Iterator[Generated]:
-    """Any requests in their order, packed into batches; how they are made is in `config`."""
+    """The samples of any batches in their order; how they are made is in `config`."""
     sampling = sampling_of(config)
-    for batch in batches(model, requests, sampling):
+    for batch in found:
         made = sample_batch(model, batch, sampling, on_step=on_step)
         for request, item in zip(batch, made, strict=True):
             yield Generated(

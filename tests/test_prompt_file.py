@@ -114,7 +114,7 @@ def test_json_lines_may_change_size_seed_and_negative_prompt(config, tmp_path):
     ],
 )
 def test_a_wrong_line_is_named_by_its_number(refusal, work, monkeypatch, line, message):
-    monkeypatch.setattr("lumina_core.text.TextEncoder.encode", None)  # nothing may be computed
+    monkeypatch.setattr(run, "sample_batch", None)  # nothing may be computed
     (work / "a.jsonl").write_text('{"prompt": "a star"}\n\n' + line + "\n")
     error = refusal("prompt_file=a.jsonl")
     assert error.startswith("error: a.jsonl, line 3: ")
