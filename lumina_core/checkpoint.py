@@ -283,7 +283,7 @@ def check_architecture(folder: Path, model: Model) -> None:
     Raises:
         LuminaError: another backbone, text encoder, patch size or autoencoder.
     """
-    stored, wanted = (_flat(x) for x in (read_manifest(folder), describe(model)))
+    stored, wanted = (flattened(x) for x in (read_manifest(folder), describe(model)))
     for key in wanted.keys() & stored.keys() - {"lumina_core"}:
         if wanted[key] != stored[key]:
             raise LuminaError(
@@ -299,12 +299,12 @@ def check_architecture(folder: Path, model: Model) -> None:
         )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted keys; tuples and lists alike, as JSON has them."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flattened(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = list(value) if isinstance(value, tuple) else value
     return flat
