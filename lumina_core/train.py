@@ -275,7 +275,7 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
         config.modality, run.model.modality, config.data, derived_seed(config.seed, POOL_STREAM)
     )
     log = MetricsLog(out / METRICS, run.step)
-    for folder in (CHECKPOINTS, SAMPLES):
+    for folder in (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,):
         check_writable(out / folder)
     held = held_samples(config, run.model.modality)
     pool.advance(run.step)
