@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import draw_known
-from lumina_core.data.synthetic import CaptionedSample
+from lumina_core.data.pool import CaptionedSample
 from lumina_core.files import atomic_write
 from lumina_core.flow.objective import TimeConfig, sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity

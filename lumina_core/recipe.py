@@ -15,7 +15,7 @@ from lumina_core.errors import LuminaError
 if TYPE_CHECKING:
     from lumina_core.config import TrainConfig
 
-MAY_CHANGE = {"max_steps", "data.num_quarantined"}  # the latter grows while a run reads its files
+MAY_CHANGE = {"max_steps", "data.num_quarantined"}  # the latter grows while files are read
 
 
 def recipe(config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
@@ -30,26 +30,23 @@ def recipe(config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
     }
 
 
-def check_resumed(
-    folder: Path, stored: Mapping[str, Any], config: "TrainConfig", pool: LatentPool
-) -> None:
-    """Refuse to go on with other numbers than a run began with; only `max_steps` may change.
+def check_resumed(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with other numbers than a run began with; a run may only become longer.
 
     Args:
         folder: the checkpoint to go on from, for messages.
         stored: its summary of the training.
-        config: what is asked for now.
-        pool: of the data that is asked for now.
+        wanted: the recipe of what is asked for now.
 
     Raises:
         LuminaError: a number differs, or `max_steps` has passed already.
     """
-    if config.max_steps < stored["step"]:
+    if wanted["max_steps"] < stored["step"]:
         raise LuminaError(
-            f"max_steps={config.max_steps} is less than the {stored['step']} steps of {folder}; "
+            f"max_steps={wanted['max_steps']} is less than the {stored['step']} steps of {folder}; "
             "resume with more"
         )
-    before, now = flattened(stored), flattened(recipe(config, pool))
+    before, now = flattened(stored), flattened(wanted)
     for key in sorted(before.keys() & now.keys() - MAY_CHANGE):
         if before[key] != now[key]:
             raise LuminaError(

@@ -46,7 +46,7 @@ from lumina_core.text import (
 from lumina_core.tiny_text import create_tiny
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
 from lumina_core.vae_folder import find_vae
-from lumina_core.validation import is_due, measures
+from lumina_core.validation import held_samples, is_due, measures
 
 if TYPE_CHECKING:
     from lumina_core.config import TrainConfig
@@ -184,7 +184,7 @@ def start(config: "TrainConfig") -> Run:
         manifest = checkpoint.read_manifest(folder)
         checkpoint.verify(folder, manifest)
         checkpoint.check_architecture(folder, model)
-        check_resumed(folder, manifest["training"], config, pool)
+        check_resumed(folder, manifest["training"], recipe(config, pool))
         checkpoint.restore_training_state(path, networks, average, optimizer)
         run.step = manifest["training"]["step"]
         run.num_skipped = manifest["training"].get("num_skipped", 0)  # older ones skipped none
@@ -264,7 +264,7 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
     for folder in (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,):
         check_writable(out / folder)
     pool.advance(run.step)
-    held = pool.held(config.num_validation_samples) if config.validate_every else []
+    held = held_samples(config, pool)
     with stop_on_signal() as is_stopped, TrainingBar(config.max_steps, run.step) as bar:
         while run.step < config.max_steps and not is_stopped():
             metrics = training_step(run, config, pool)
@@ -374,7 +374,7 @@ def _clear(out: Path, config: "TrainConfig") -> None:
     """Delete what a killed run left unfinished and, to overwrite, what an earlier run wrote."""
     for folder in (out / CHECKPOINTS).glob(f"{UNFINISHED}*"):
         shutil.rmtree(folder, ignore_errors=True)
-    if not config.resume:
+    if not config.resume and out.is_dir():
         (out / QUARANTINE).unlink(missing_ok=True)
     if config.overwrite:
         for folder in (out / CHECKPOINTS).glob(STEP):

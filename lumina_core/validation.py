@@ -2,7 +2,7 @@
 
 Validation loss: the error of the velocity on samples, noise and times that never change, so that
 two numbers differ only because the weights do. Accuracy: what `evaluate` measures, on few prompts.
-Neither drops captions nor gives parts of a sample. Neither draws from the streams of training.
+Neither drops captions nor gives parts of a sample, nor takes random numbers that training takes.
 """
 
 import tempfile
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lumina_core.checkpoint import Model
-from lumina_core.data.pool import CaptionedSample
+from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.data.synthetic import TRAINED, world_of
+from lumina_core.errors import LuminaError
 from lumina_core.evaluate import cases, judge, summarise
 from lumina_core.loss import Drawn, drawn_loss
 from lumina_core.runtime import autocast, derived_seed, seeded
@@ -23,12 +24,18 @@ from lumina_core.sampling import Sampling
 if TYPE_CHECKING:
     from lumina_core.config import TrainConfig
 
-NOISE_STREAM = 3  # of random numbers from the seed of a run
+NOISE_STREAM = 2  # of random numbers from the seed of a run; its steps and its data have others
+FIRST_HELD = 2**40  # number of a sample in the pool's stream that no training reaches
 
 
 def is_due(step: int, every: int) -> bool:
     """Whether something happens after a step that happens every so many; 0 is never."""
     return every > 0 and step % every == 0
+
+
+def held_samples(config: "TrainConfig", pool: LatentPool) -> list[CaptionedSample]:
+    """The samples of `validation_samples` that a run needs: none, if it never validates."""
+    return validation_samples(pool, config.num_validation_samples) if config.validate_every else []
 
 
 def measures(
@@ -46,7 +53,7 @@ def measures(
         step: the number of steps done.
         config: what is measured how often.
         sampling: of the evaluation.
-        held: from `LatentPool.held`.
+        held: from `held_samples`.
         is_stopped: whether the run was asked to stop.
     """
     if is_due(step, config.validate_every):
@@ -68,6 +75,23 @@ def measures(
             yield {"step": step, "evaluation": found}, text
 
 
+def validation_samples(pool: LatentPool, count: int) -> list[CaptionedSample]:
+    """Samples that are measured again and again, from beyond where training gets in the stream.
+
+    A synthetic world draws them for this alone. Files stand in the training data as well.
+
+    Raises:
+        LuminaError: not one of them can be used.
+    """
+    drawn = [pool.draw(FIRST_HELD + number) for number in range(count)]
+    samples = [sample for sample in drawn if sample is not None]
+    if not samples:
+        raise LuminaError(
+            f"none of num_validation_samples={count} samples can be used; mend the data"
+        )
+    return samples
+
+
 @torch.no_grad()
 def validation_loss(
     model: Model,
@@ -82,7 +106,7 @@ def validation_loss(
 
     Args:
         model: the averaged weights.
-        samples: from `LatentPool.held`.
+        samples: from `validation_samples`.
         times: in [0, 1].
         seed: of the noise; a sample has the same noise at each time.
         token_budget: positions computed at once, separators included; at least one sample.

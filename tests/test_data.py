@@ -88,9 +88,9 @@ def test_a_sample_longer_than_the_budget_is_refused(tiny_model):
 
 
 def test_longest_sample_is_the_largest_variant(tiny_model):
-    # 80x80 pixels, latents of 20x20, patches of 2x2, one separator behind each of ten rows
-    assert longest_sample(tiny_model.modality, True) == 10 * 10 + 10
-    assert longest_sample(tiny_model.modality, False) == 10 * 10
+    # 88x88 pixels, latents of 22x22, patches of 2x2, one separator behind each of eleven rows
+    assert longest_sample(tiny_model.modality, True) == 11 * 11 + 11
+    assert longest_sample(tiny_model.modality, False) == 11 * 11
 
 
 def test_variants_and_captions_are_those_of_training(tiny_model):
@@ -98,7 +98,7 @@ def test_variants_and_captions_are_those_of_training(tiny_model):
     sizes = [(v["height"], v["width"]) for v in world.variants(TRAINED)]
     drawn = {
         (o.height, o.width)
-        for o in (draw_variant(world, options, seeded(seed)) for seed in range(200))
+        for o in (draw_variant(world, options, seeded(seed)) for seed in range(600))
     }
     assert drawn == set(sizes)
     for caption in draw_captions(tiny_model.modality, 20, seeded(0)):

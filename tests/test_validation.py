@@ -7,26 +7,29 @@ import torch
 from lumina_core import LuminaError, evaluate, train
 from lumina_core.cli import main
 from lumina_core.config import compose_sampling, compose_train
+from lumina_core.data.pool import LatentPool
 from lumina_core.data.synthetic import SyntheticConfig, SyntheticPool
 from lumina_core.loss import Drawn, drawn_loss
 from lumina_core.runtime import derived_seed, seeded
 from lumina_core.validation import (
     NOISE_STREAM,
     accuracy,
+    held_samples,
     measures,
     validation_loss,
+    validation_samples,
 )
 
 TIMES = (0.1, 0.5)
-
-
-def held(model, count):
-    config = SyntheticConfig("synthetic", 4, 1)
-    return SyntheticPool("image", model.modality, config, 0).held(count)
+DATA = SyntheticConfig("synthetic", pool_size=4, refresh_per_step=1)
 
 
 def measured(model, samples, budget=300):
     return validation_loss(model, samples, TIMES, 0, token_budget=budget, dtype="float32")
+
+
+def held(model, count):
+    return validation_samples(SyntheticPool("image", model.modality, DATA, 0), count)
 
 
 def test_validation_is_fixed_and_follows_the_weights(tiny_model):
@@ -97,7 +100,7 @@ def test_a_run_measures_on_schedule_with_its_averaged_weights(
     assert "step 4  validation loss " in err
     config = compose_train(tiny_training(out, *words, "resume=true"))
     run = train.start(config)
-    samples = run.pool.held(2)
+    samples = held_samples(config, run.pool)
     (again,) = measures(train.averaged(run), 4, config, None, samples, lambda: False)
     assert again[0] == entries[-1]
 
@@ -125,3 +128,18 @@ def test_evaluation_needs_a_world(tiny_training, tmp_path, capsys, monkeypatch):
     assert "evaluate_every=1 needs the oracle of a synthetic world" in err
     assert err.count("\n") == 1
     assert not out.exists()
+
+
+def test_validation_takes_the_samples_that_can_be_used(tiny_model):
+    class Broken(LatentPool):
+        def draw(self, number):
+            return good if is_good(number) else None
+
+    good = held(tiny_model, 1)[0]
+    is_good = bool
+    assert len(validation_samples(Broken(4, 1), 3)) == 3
+    is_good = lambda number: number % 2  # noqa: E731, one of them
+    assert len(validation_samples(Broken(4, 1), 4)) == 2
+    is_good = lambda number: False  # noqa: E731
+    with pytest.raises(LuminaError, match="none of num_validation_samples=4"):
+        validation_samples(Broken(4, 1), 4)

@@ -151,18 +151,6 @@ class FilePool(LatentPool):
         """One: the options of the run are the size of its samples."""
         return [{}]
 
-    def held(self, count: int) -> list[CaptionedSample]:
-        """The first usable items of the first epoch: training sees them too."""
-        found: list[CaptionedSample] = []
-        for place in self._order(0):
-            if len(found) == count:
-                break
-            try:
-                found.append(self._encoded(self._items[place]))
-            except LuminaError:  # the pool puts it in quarantine when it comes to it
-                continue
-        return found
-
     def summary(self) -> dict[str, Any]:
         """The configuration without its path, and how much there was."""
         settings = {key: value for key, value in asdict(self._data).items() if key != "path"}

@@ -60,10 +60,6 @@ class LatentPool:
         """The options in which generated samples differ, one mapping per variant."""
         raise NotImplementedError
 
-    def held(self, count: int) -> list[CaptionedSample]:
-        """Samples that are measured again and again, always the same; at most `count`."""
-        raise NotImplementedError
-
     def summary(self) -> dict[str, Any]:
         """What a checkpoint says about its data: no path, for these belong to one machine."""
         raise NotImplementedError

@@ -9,10 +9,9 @@ import torch
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, World
-from lumina_core.runtime import derived_seed, seeded
+from lumina_core.runtime import seeded
 
 TRAINED = "trained"
-HELD_STREAM = 2**32  # of random numbers from the seed of the pool: no sample has this number
 
 
 @dataclass(frozen=True)
@@ -115,14 +114,6 @@ class SyntheticPool(LatentPool):
     def variants(self) -> Sequence[Mapping[str, Any]]:
         """The sizes of the trained split."""
         return world_of(self._modality).variants(TRAINED)
-
-    def held(self, count: int) -> list[CaptionedSample]:
-        """Exactly `count` samples, drawn from a stream that training never meets."""
-        stream = derived_seed(self._seed, HELD_STREAM)
-        return [
-            draw_sample(self._name, self._modality, seeded(stream, number))
-            for number in range(count)
-        ]
 
     def summary(self) -> dict[str, Any]:
         """The configuration."""
