@@ -34,6 +34,18 @@ RAW_KEYS = (*PROMPT_KEYS, *PATH_KEYS)
 NAME_LIST_KEYS = ("splits",)
 """Lists of names; one name needs no brackets."""
 
+ADAPTIVE, FIXED_STEP = ("dopri5",), ("euler", "heun", "midpoint", "rk4")
+IDLE_KEYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
+    "optimizer.muon_learning_rate": ("optimizer.name", ("adamw",)),
+    "time.mean": ("time.distribution", ("uniform",)),
+    "time.std": ("time.distribution", ("uniform",)),
+    "solver.num_steps": ("solver.name", ADAPTIVE),
+    "solver.shift": ("solver.name", ADAPTIVE),
+    "solver.atol": ("solver.name", FIXED_STEP),
+    "solver.rtol": ("solver.name", FIXED_STEP),
+}
+"""Keys that another key switches off, and its values that do; a user who sets both is told."""
+
 RECOMMENDATION_BLOCKS = ("sampling", "training")
 """Blocks of a modality's YAML that recommend values for the core."""
 

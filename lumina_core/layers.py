@@ -25,6 +25,7 @@ from lumina_core.help import modality_yaml
 from lumina_core.keys import (
     CONDITION,
     CONFIG_NAMES,
+    IDLE_KEYS,
     NAME_LIST_KEYS,
     RAW_KEYS,
     RECOMMENDATION_BLOCKS,
@@ -86,7 +87,22 @@ def merge_layers(
             value = [value]
         _refuse_key_of_another_choice(values, key)
         values = _overlay(values, _nested(key, value))
+    _refuse_idle_keys(words, values)
     return values, _with_options(name, options, words, command)
+
+
+def _refuse_idle_keys(words: Overrides, values: Mapping[str, Any]) -> None:
+    """Refuse a value that was written down but that another key switches off."""
+    for key in words.values.keys() & IDLE_KEYS.keys():
+        switch, idle_values = IDLE_KEYS[key]
+        chosen: Any = values
+        for part in switch.split("."):
+            chosen = chosen[part]
+        if chosen in idle_values:
+            raise LuminaError(
+                f"{key}={words.values[key]} has no effect with {switch}={chosen}; leave it out or "
+                f"choose another {switch}"
+            )
 
 
 def modality_options(name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lumina_core.config import (
     compose_train_vae,
 )
 from lumina_core.keys import (
+    IDLE_KEYS,
     closest,
     command_keys,
     conf_root,
@@ -146,6 +147,38 @@ def test_texts_arrive_letter_by_letter(toy, text):
                           f"out={text}"])  # fmt: skip
     out = None if text == "null" else text
     assert (config.prompt, config.negative_prompt, config.out) == (text, text, out)
+
+
+@pytest.mark.parametrize(
+    ("compose", "switch", "key"),
+    [
+        (compose_run, "solver=dopri5", "solver.num_steps=9"),
+        (compose_run, "solver=dopri5", "solver.shift=2"),
+        (compose_evaluate, "solver.name=dopri5", "solver.num_steps=9"),
+        (compose_run, "solver=rk4", "solver.atol=0.1"),
+        (compose_run, "solver=heun", "solver.rtol=0.1"),
+        (compose_train, "optimizer=adamw", "optimizer.muon_learning_rate=0.1"),
+        (compose_train, "time=uniform", "time.mean=1"),
+        (compose_train, "time=uniform", "time.std=2"),
+    ],
+)
+def test_a_key_that_another_one_switches_off_is_refused(toy, compose, switch, key):
+    words = RUN if compose is compose_run else RUN[:1]
+    for order in ([switch, key], [key, switch]):
+        with pytest.raises(LuminaError, match=f"{key} has no effect with "):
+            compose([*words, *order])
+    compose([*words, switch])  # what YAML says beside it disturbs nobody
+
+
+def test_every_switch_names_keys_and_choices_that_exist():
+    for key, (switch, idle_values) in IDLE_KEYS.items():
+        commands = [c for c in ("run", "train") if key in {k.name for k in command_keys(c)}]
+        assert commands
+        for command in commands:
+            assert switch in {known.name for known in command_keys(command)}
+            group = switch.partition(".")[0]
+            if group in group_defaults(command):
+                assert set(idle_values) <= set(group_choices(group))
 
 
 @pytest.mark.parametrize("key", ["out", "checkpoint", "repeat"])
