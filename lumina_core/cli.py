@@ -4,6 +4,7 @@
 heavy is imported inside the command that needs it.
 """
 
+import errno
 import io
 import json
 import os
@@ -20,6 +21,9 @@ from lumina_core import __version__, help, host, reports
 from lumina_core.arguments import ARCHITECTURE_KEYS, CHECKPOINT_COMMANDS, is_override, parse
 from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.keys import CONFIG_NAMES, command_keys, modality_keys
+
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError as error:
         return 0 if _is_reader_gone() else _report_fault(error)
+    except OSError as error:
+        return _report_full_disk(error) if error.errno in NO_SPACE else _report_fault(error)
     except Exception as error:
         return _report_fault(error)
 
@@ -193,6 +199,21 @@ def _report_fault(error: BaseException) -> int:
     traceback.print_exception(error)
     print(f"internal error: {type(error).__name__}: {reason_of(error)}", file=sys.stderr)
     return 1
+
+
+def _report_full_disk(error: OSError) -> int:
+    """Say that there is no space, be it for a file or for what we print."""
+    try:
+        print(
+            f"error: {error.filename or 'the output'} cannot be written: {error.strerror}",
+            file=sys.stderr,
+        )
+        sys.stdout.flush()
+    except OSError:
+        # Python flushes once more at exit, and would complain.
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return 2
 
 
 def _is_reader_gone() -> bool:

@@ -68,6 +68,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _discard(temporary)
 
 
+def check_writable(folder: Path) -> None:
+    """Make a folder, and refuse one in which no file can be written.
+
+    Raises:
+        LuminaError: it cannot be made or written, or the disk is full.
+    """
+    temporary = _temporary(folder / "file")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(b"0")  # an empty file fits on a full disk
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        _discard(temporary)
+
+
 def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
     """Give a finished file its name, in one step; both lie on one file system.
 
@@ -93,6 +109,8 @@ def _temporary(path: Path) -> Path:
 
 def _unwritable(path: Path, error: Exception) -> LuminaError:
     reason = getattr(error, "strerror", None) or reason_of(error)
+    if isinstance(error, shutil.Error):  # of copytree: a list of (from, to, "[Errno N] reason: ..")
+        reason = str(error.args[0][0][2]).partition(": ")[0]
     return LuminaError(f"{path} cannot be written: {reason}")
 
 

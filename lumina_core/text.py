@@ -204,12 +204,19 @@ class TextEncoder(nn.Module, TextReader):
         return torch.cat(packed), tuple(len(item) for item in packed)
 
     def save(self, folder: Path) -> None:
-        """Write a folder that `load_text_encoder` and transformers read."""
+        """Write a folder that `load_text_encoder` and transformers read.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         from transformers.utils import logging
 
         with quiet(logging):
             self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
+            try:
+                self.tokenizer.save_pretrained(folder)
+            except Exception as error:  # the Rust tokenizer knows no other, on a full disk say
+                raise OSError(reason_of(error)) from error
 
 
 def load_text_encoder(folder: Path, reading: Reading) -> TextEncoder:

@@ -21,6 +21,8 @@ class MetricsLog:
 
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
+        if path.exists() and not path.is_file():  # a device may never end
+            raise LuminaError(f"{path} is no regular file; move it away")
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
         with atomic_write(path) as file:
@@ -36,12 +38,14 @@ class MetricsLog:
 
 
 class TrainingBar:
-    """Loss, tokens per second and remaining time on stderr, where stderr is a terminal."""
+    """Loss, tokens per second and remaining time on stderr: a bar on a terminal, else lines."""
 
     def __init__(self, max_steps: int, step: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        self._max_steps = max_steps
+        self._max_steps = max_steps
         self._progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(),
@@ -70,10 +74,44 @@ class TrainingBar:
             rate=metrics["tokens_per_second"],
         )
 
+    def show_line(self, metrics: Mapping[str, int | float]) -> None:
+        """Show the figures of one step as a line, where no bar does."""
+        if self._progress.disable:
+            self.say(
+                f"step {metrics['step']}/{self._max_steps}  loss {metrics['loss']:.4f}  "
+                f"learning rate {metrics['learning_rate']:.3g}  "
+                f"{metrics['tokens_per_second']:.0f} tokens/s"
+            )
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        if self._progress.disable:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def show_line(self, metrics: Mapping[str, int | float]) -> None:
+        """Show the figures of one step as a line, where no bar does."""
+        if self._progress.disable:
+            self.say(
+                f"step {metrics['step']}/{self._max_steps}  loss {metrics['loss']:.4f}  "
+                f"learning rate {metrics['learning_rate']:.3g}  "
+                f"{metrics['tokens_per_second']:.0f} tokens/s"
+            )
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        if self._progress.disable:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
     """Within the block SIGINT and SIGTERM only set a flag, which the yielded function reads.
+
+    A second one stops at once: it raises KeyboardInterrupt wherever the program is.
 
     Python lets only the main thread set handlers; in another one nothing changes.
     """
@@ -81,6 +119,10 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        if len(received) > 1:
+            raise KeyboardInterrupt
 
     is_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, note) for number in SIGNALS} if is_main else {}
