@@ -297,7 +297,7 @@ def check_architecture(folder: Path, model: Model) -> None:
 
 def differences(folder: Path, model: Model) -> list[str]:
     """How a model differs from the one of a checkpoint, its autoencoder aside."""
-    stored, wanted = (_flat(x) for x in (read_manifest(folder), describe(model)))
+    stored, wanted = (flattened(x) for x in (read_manifest(folder), describe(model)))
     return [
         f"{key}={stored[key]}, this run has {wanted[key]}"
         for key in sorted(wanted.keys() & stored.keys() - {"lumina_core"})
@@ -311,12 +311,12 @@ def has_same_autoencoder(folder: Path, model: Model) -> bool:
     return sha256_of(Path(model.modality.vae.folder) / "config.json") == stored
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted keys; tuples and lists alike, as JSON has them."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flattened(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = list(value) if isinstance(value, tuple) else value
     return flat

@@ -22,7 +22,6 @@ from lumina_core.arguments import ARCHITECTURE_KEYS, CHECKPOINT_COMMANDS, is_ove
 from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.keys import CONFIG_NAMES, command_keys, modality_keys
 
-
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
 
 

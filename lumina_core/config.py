@@ -147,6 +147,8 @@ class TrainConfig:
     """A checkpoint folder or `demo`, whose weights a new run starts with."""
     max_steps: int
     token_budget: int
+    gradient_accumulation: int
+    """Batches whose samples together make the loss of a step."""
     seed: int
     download: bool
     device: str
@@ -166,10 +168,26 @@ class TrainConfig:
     sample_every: int
     save_every: int
     num_sample_prompts: int
+    validate_every: int
+    num_validation_samples: int
+    validation_times: tuple[float, ...]
+    evaluate_every: int
+    num_evaluation_prompts: int
+    max_nonfinite_steps: int
+    """Skipped steps in a row after which a run gives up."""
 
     def __post_init__(self) -> None:
         _check_at_least(self, 1, "max_steps", "token_budget", "num_threads", "log_every")
+        _check_at_least(self, 1, "gradient_accumulation", "max_nonfinite_steps")
+        _check_at_least(self, 1, "num_validation_samples", "num_evaluation_prompts")
         _check_at_least(self, 0, "sample_every", "save_every", "num_sample_prompts")
+        _check_at_least(self, 0, "validate_every", "evaluate_every")
+        times = self.validation_times
+        if not times or not all(0 <= t <= 1 for t in times) or len(set(times)) < len(times):
+            raise LuminaError(
+                f"validation_times is {list(times)}; give different times in [0, 1], such as "
+                "[0.1,0.5,0.9]."
+            )
         _check_seed(self.seed)
         for key in ("caption_dropout", "condition_share"):
             if not 0 <= getattr(self, key) <= 1:

@@ -37,6 +37,9 @@ NAME_LIST_KEYS = ("splits",)
 ADAPTIVE, FIXED_STEP = ("dopri5",), ("euler", "heun", "midpoint", "rk4")
 IDLE_KEYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "optimizer.muon_learning_rate": ("optimizer.name", ("adamw",)),
+    "num_validation_samples": ("validate_every", (0,)),
+    "validation_times": ("validate_every", (0,)),
+    "num_evaluation_prompts": ("evaluate_every", (0,)),
     "time.mean": ("time.distribution", ("uniform",)),
     "time.std": ("time.distribution", ("uniform",)),
     "solver.num_steps": ("solver.name", ADAPTIVE),

@@ -4,9 +4,9 @@ import gc
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -52,6 +52,15 @@ def resolve_dtype(name: str) -> torch.dtype:
             f"dtype={name!r} is unknown; use one of {', '.join(valid)}." + nearest(name, valid)
         )
     return DTYPES[name]
+
+
+def autocast(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
+    """Within the block matrices are multiplied in a dtype; weights stay as they are.
+
+    With float32 it changes nothing.
+    """
+    computed = resolve_dtype(dtype)
+    return torch.autocast(device.type, computed, enabled=computed != torch.float32)
 
 
 def seeded(*numbers: int) -> torch.Generator:

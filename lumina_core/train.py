@@ -11,36 +11,32 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from lumina_core import checkpoint, host
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
-from lumina_core.conditioning import draw_known
 from lumina_core.contact_sheet import save_contact_sheet
 from lumina_core.data.files import QUARANTINE
 from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.data.source import build_pool
 from lumina_core.errors import LuminaError
-from lumina_core.files import UNFINISHED
-from lumina_core.flow.objective import TimeConfig, sample_time, velocity_loss
-from lumina_core.flow.path import interpolate, velocity
+from lumina_core.files import UNFINISHED, check_writable
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.hub import local_folder
 from lumina_core.init_from import init_folder, start_from, text_encoder_folder
+from lumina_core.loss import Objective, draw, save_drawn, training_loss
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
-from lumina_core.runtime import resolve_device, resolve_dtype, seeded
+from lumina_core.recipe import check_resumed, recipe
+from lumina_core.runtime import autocast, resolve_device, resolve_dtype, seeded
 from lumina_core.sampling import Request, Sampling, sample
-from lumina_core.sequence import TokenSample, pack
 from lumina_core.text import (
     MAX_COSINE,
     TextEncoder,
@@ -50,6 +46,7 @@ from lumina_core.text import (
 from lumina_core.tiny_text import create_tiny
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
 from lumina_core.vae_folder import find_vae
+from lumina_core.validation import held_samples, is_due, measures
 
 if TYPE_CHECKING:
     from lumina_core.config import TrainConfig
@@ -59,6 +56,7 @@ NUM_PROBE_CAPTIONS = 32  # for the check that words are told apart
 INTERRUPTED = 130  # exit code
 STEP_STREAM = 0  # of random numbers from the seed; the pool of data has another
 CHECKPOINTS, SAMPLES, METRICS = "checkpoints", "samples", "metrics.jsonl"  # what a run writes
+BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up
 STEP = "step-" + "[0-9]" * 7  # glob of what a run writes at a step
 
 
@@ -72,86 +70,88 @@ class Run:
     optimizer: Optimizers
     pool: LatentPool
     step: int
+    num_skipped: int = 0
+    """Steps that updated nothing, because their loss or gradient was not finite."""
+    num_skipped_in_a_row: int = 0
 
 
-@dataclass(frozen=True)
-class Objective:
-    """What is asked of the networks."""
+def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
+    """One update of weights and average; advances `run.step` and returns what it measured.
 
-    time: TimeConfig
-    caption_dropout: float
-    """Share of captions replaced by the empty one, for guidance."""
-    condition_share: float
-    """Share of samples of which a part is given, for filling and continuing."""
-
-
-def training_loss(
-    model: Model,
-    samples: Sequence[CaptionedSample],
-    objective: Objective,
-    generator: torch.Generator,
-) -> Float[Tensor, "sample"]:
-    """Mean squared error of the velocity of what is not given, one number per sample.
-
-    Args:
-        model: networks to train.
-        samples: clean tokens and captions.
-        objective: how t is drawn, which captions are dropped and which parts are given.
-        generator: for t, noise, dropout and masks; nothing else is random.
+    A step whose loss or gradient is not finite updates nothing; what it returns says so.
     """
-    device = model.device
-    keep = torch.rand(len(samples), generator=generator) >= objective.caption_dropout
-    texts = [s.caption if kept else "" for s, kept in zip(samples, keep.tolist(), strict=True)]
-    tokens = [_with_known(s.tokens, objective.condition_share, generator) for s in samples]
-    batch = pack(tokens, separators=model.backbone.config.separators)
-    t = sample_time(len(samples), objective.time, generator)
-    x_0 = torch.randn(batch.state.shape, generator=generator)
-    t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
-    noisy = batch.with_state(interpolate(x_0, batch.state, t_element)).to(device)
-    features, lengths = model.text_encoder(texts)
-    context = model.backbone.prepare(noisy, features, lengths)
-    predicted = model.backbone(noisy, batch.segment_time(t).to(device), context)
-    target = velocity(x_0, batch.state).to(device)
-    return velocity_loss(predicted, target, noisy.element_counts, weight=noisy.unknown)
-
-
-def _with_known(tokens: TokenSample, share: float, generator: torch.Generator) -> TokenSample:
-    is_led = bool(torch.rand((), generator=generator) < share)
-    return replace(tokens, known=draw_known(tokens.grid, generator)) if is_led else tokens
-
-
-def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str, int | float]:
-    """One update of weights and average; advances `run.step` and returns what it measured."""
     started = time.perf_counter()
-    generator = seeded(config.seed, STEP_STREAM, run.step)
     pool.advance(run.step)
-    samples = pool.batch(generator, config.token_budget, config.backbone.separators)
-    objective = Objective(config.time, config.caption_dropout, config.condition_share)
-    losses = training_loss(run.model, samples, objective, generator)
-    loss = losses.mean()
-    if not isfinite(loss.item()):
-        raise LuminaError(
-            f"the loss of step {run.step + 1} is {loss.item()}: the training diverged; resume=true "
-            f"with an optimizer.learning_rate below {config.optimizer.learning_rate}"
-        )
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(run.networks.parameters(), config.optimizer.clip_norm)
+    generator = seeded(config.seed, STEP_STREAM, run.step)
+    batches = draw_batches(config, pool, generator)
+    num_samples = sum(len(samples) for samples in batches)
+    loss = 0.0
+    for samples in batches:
+        with autocast(run.model.device, config.dtype):
+            losses = training_loss(run.model, samples, objective_of(config), generator)
+        share = losses.sum() / num_samples
+        share.backward()
+        loss += share.item()
+    norm = nn.utils.clip_grad_norm_(run.networks.parameters(), config.optimizer.clip_norm).item()
     rate = config.optimizer.rate_at(run.step, config.max_steps)
-    run.optimizer.set_rate(rate)
-    run.optimizer.step()
+    is_good = isfinite(loss) and isfinite(norm)
+    if is_good:
+        run.optimizer.set_rate(rate)
+        run.optimizer.step()
+        update_average(run.average, run.networks, run.step, config.optimizer.ema_decay)
     run.optimizer.zero_grad()
-    update_average(run.average, run.networks, run.step, config.optimizer.ema_decay)
     run.step += 1
+    run.num_skipped += not is_good
+    run.num_skipped_in_a_row = 0 if is_good else run.num_skipped_in_a_row + 1
+    if not is_good:
+        what = "gradient" if isfinite(loss) else "loss"
+        return {"step": run.step, "not_finite": what, "num_skipped": run.num_skipped}
     seconds = time.perf_counter() - started
-    positions = sum(s.tokens.grid.num_positions(config.backbone.separators) for s in samples)
+    separators = config.backbone.separators
+    positions = sum(s.tokens.grid.num_positions(separators) for part in batches for s in part)
     return {
         "step": run.step,
-        "loss": loss.item(),
-        "gradient_norm": norm.item(),
+        "loss": loss,
+        "gradient_norm": norm,
         "learning_rate": rate * config.optimizer.learning_rate,
         "tokens_per_second": positions / seconds,
         "seconds": seconds,
     }
+
+
+def draw_batches(
+    config: "TrainConfig", pool: LatentPool, generator: torch.Generator
+) -> list[list[CaptionedSample]]:
+    """The batches of one step."""
+    return [
+        pool.batch(generator, config.token_budget, config.backbone.separators)
+        for _ in range(config.gradient_accumulation)
+    ]
+
+
+def objective_of(config: "TrainConfig") -> Objective:
+    """The part of the configuration that says what is asked of the networks."""
+    return Objective(config.time, config.caption_dropout, config.condition_share)
+
+
+def stop_at_bad_batch(run: Run, config: "TrainConfig", pool: LatentPool) -> NoReturn:
+    """Save the batches of the step before, whose loss or gradient was not finite, and give up.
+
+    Raises:
+        LuminaError: always.
+    """
+    step = run.step - 1
+    generator = seeded(config.seed, STEP_STREAM, step)
+    batches = draw_batches(config, pool, generator)  # the pool is still that of the step
+    drawn = [draw(run.model, samples, objective_of(config), generator) for samples in batches]
+    path = Path(config.out) / BAD_BATCH
+    save_drawn(path, drawn, {"step": str(run.step), "seed": str(config.seed)})
+    raise LuminaError(
+        f"{run.num_skipped_in_a_row} steps in a row, up to step {run.step}, had a loss or gradient "
+        f"that is not finite: the training diverged. The last batch is in {path}, and the "
+        "checkpoints before are kept; train anew with an optimizer.learning_rate below "
+        f"{config.optimizer.learning_rate}"
+    )
 
 
 def start(config: "TrainConfig") -> Run:
@@ -184,8 +184,10 @@ def start(config: "TrainConfig") -> Run:
         manifest = checkpoint.read_manifest(folder)
         checkpoint.verify(folder, manifest)
         checkpoint.check_architecture(folder, model)
+        check_resumed(folder, manifest["training"], recipe(config, pool))
         checkpoint.restore_training_state(path, networks, average, optimizer)
         run.step = manifest["training"]["step"]
+        run.num_skipped = manifest["training"].get("num_skipped", 0)  # older ones skipped none
     return run
 
 
@@ -239,7 +241,7 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
     checkpoint.save(
         folder,
         averaged(run),
-        summary=_summary(run, config),
+        summary={"step": run.step, "num_skipped": run.num_skipped, **recipe(config, run.pool)},
         sampling={},
         dtype=resolve_dtype(config.save_dtype),
         training_state=checkpoint.training_state(run.networks, run.average, run.optimizer),
@@ -248,20 +250,10 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
     return folder
 
 
-def _summary(run: Run, config: "TrainConfig") -> dict[str, Any]:
-    """How the weights came about: what one needs to train them again, but for the data's code."""
-    numbers = ("seed", "max_steps", "token_budget", "caption_dropout", "condition_share")
-    records = ("optimizer", "time")
-    return {
-        "step": run.step,
-        **{key: getattr(config, key) for key in numbers},
-        **{key: asdict(getattr(config, key)) for key in records},
-        "data": run.pool.summary(),
-    }
-
-
 def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
     """Train until `max_steps` or until a signal asks to stop; the state is saved either way.
+
+    A second signal stops at once. Nothing is measured or saved at a step that was skipped.
 
     Returns:
         The newest checkpoint.
@@ -269,19 +261,32 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
     out = Path(config.out)
     pool = run.pool
     log = MetricsLog(out / METRICS, run.step)
+    for folder in (CHECKPOINTS, SAMPLES):
+        check_writable(out / folder)
     pool.advance(run.step)
-    has_samples = config.sample_every > 0 and config.num_sample_prompts > 0
+    held = held_samples(config, pool)
     with stop_on_signal() as is_stopped, TrainingBar(config.max_steps, run.step) as bar:
         while run.step < config.max_steps and not is_stopped():
             metrics = training_step(run, config, pool)
+            if run.num_skipped_in_a_row:
+                log.write(metrics)
+                bar.say(f"warning: step {run.step} skipped: {metrics['not_finite']} not finite")
+                if run.num_skipped_in_a_row >= config.max_nonfinite_steps:
+                    stop_at_bad_batch(run, config, pool)
+                continue
             bar.show(metrics)
             if run.step % config.log_every == 0 or run.step == config.max_steps:
                 log.write(metrics)
-            if config.save_every and run.step % config.save_every == 0:
+                bar.show_line(metrics)
+            measure = measures(averaged(run), run.step, config, sampling, held, is_stopped)
+            for measured, text in measure:
+                log.write(measured)
+                bar.say(text)
+            if is_due(run.step, config.save_every):
                 save_checkpoint(run, config)
-            if has_samples and run.step % config.sample_every == 0:
+            if is_due(run.step, config.sample_every) and config.num_sample_prompts > 0:
                 save_samples(run, config, sampling, out / SAMPLES / f"step-{run.step:07d}.png")
-    return save_checkpoint(run, config)
+        return save_checkpoint(run, config)
 
 
 def averaged(run: Run) -> Model:
@@ -331,16 +336,25 @@ def train_command(config: "TrainConfig") -> int:
 
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    if resolve_dtype(config.dtype) != torch.float32:
-        raise LuminaError(f"dtype={config.dtype}: this version trains in float32")
+    if resolve_dtype(config.dtype) == torch.float16:
+        raise LuminaError(
+            "dtype=float16 would need its loss scaled, which this version does not; train with "
+            "dtype=bfloat16 or float32"
+        )
     resolve_dtype(config.save_dtype)
     out = Path(config.out)
     _check_out(out, config)
     run = start(config)
+    if config.evaluate_every and run.model.modality.world is None:
+        raise LuminaError(
+            f"evaluate_every={config.evaluate_every} needs the oracle of a synthetic world, and "
+            f"modality {config.modality!r} has none; leave it out"
+        )
     warn_if_words_look_alike(run, config)
     _clear(out, config)
     folder = train(config, run, compose_sampling(config.modality))
-    print(json.dumps({"checkpoint": str(folder), "step": run.step}))
+    made = {"checkpoint": str(folder), "step": run.step, "num_skipped": run.num_skipped}
+    print(json.dumps(made))
     return 0 if run.step >= config.max_steps else INTERRUPTED
 
 
@@ -367,4 +381,5 @@ def _clear(out: Path, config: "TrainConfig") -> None:
             shutil.rmtree(folder)
         for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
             sheet.unlink()
-        (out / METRICS).unlink(missing_ok=True)
+        for name in (METRICS, BAD_BATCH):
+            (out / name).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,7 +25,7 @@ class MetricsLog:
         if path.exists() and not path.is_file():  # a device may never end
             raise LuminaError(f"{path} is no regular file; move it away")
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        kept = [line for line in lines if _step_of(line) <= step]
         with atomic_write(path) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
 
@@ -37,6 +38,14 @@ class MetricsLog:
             raise LuminaError(f"{self._path} cannot be written: {error.strerror}") from error
 
 
+def _step_of(line: str) -> float:
+    """The step of a line; that of one cut short, by a full disk say, is never reached."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return inf
+
+
 class TrainingBar:
     """Loss, tokens per second and remaining time on stderr: a bar on a terminal, else lines."""
 
@@ -44,7 +53,6 @@ class TrainingBar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._max_steps = max_steps
         self._max_steps = max_steps
         self._progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
@@ -90,22 +98,6 @@ class TrainingBar:
         else:
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def show_line(self, metrics: Mapping[str, int | float]) -> None:
-        """Show the figures of one step as a line, where no bar does."""
-        if self._progress.disable:
-            self.say(
-                f"step {metrics['step']}/{self._max_steps}  loss {metrics['loss']:.4f}  "
-                f"learning rate {metrics['learning_rate']:.3g}  "
-                f"{metrics['tokens_per_second']:.0f} tokens/s"
-            )
-
-    def say(self, text: str) -> None:
-        """Print a line, above the bar where there is one."""
-        if self._progress.disable:
-            print(text, file=sys.stderr, flush=True)
-        else:
-            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
@@ -119,8 +111,6 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        if len(received) > 1:
-            raise KeyboardInterrupt
         if len(received) > 1:
             raise KeyboardInterrupt
 

@@ -1,0 +1,55 @@
+"""The numbers that decide which weights a run arrives at: stored with them, compared on resuming.
+
+How often a run logs, measures or saves is no part of it, and neither is where it runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumina_core.checkpoint import flattened
+from lumina_core.data.pool import LatentPool
+from lumina_core.errors import LuminaError
+
+if TYPE_CHECKING:
+    from lumina_core.config import TrainConfig
+
+MAY_CHANGE = {"max_steps", "data.num_quarantined"}  # the latter grows while files are read
+
+
+def recipe(config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
+    """What one needs to train the same weights again, but for the data's code."""
+    numbers = ("seed", "max_steps", "token_budget", "gradient_accumulation", "dtype")
+    shares = ("caption_dropout", "condition_share")
+    records = ("optimizer", "time")
+    return {
+        **{key: getattr(config, key) for key in (*numbers, *shares)},
+        **{key: asdict(getattr(config, key)) for key in records},
+        "data": pool.summary(),
+    }
+
+
+def check_resumed(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with other numbers than a run began with; a run may only become longer.
+
+    Args:
+        folder: the checkpoint to go on from, for messages.
+        stored: its summary of the training.
+        wanted: the recipe of what is asked for now.
+
+    Raises:
+        LuminaError: a number differs, or `max_steps` has passed already.
+    """
+    if wanted["max_steps"] < stored["step"]:
+        raise LuminaError(
+            f"max_steps={wanted['max_steps']} is less than the {stored['step']} steps of {folder}; "
+            "resume with more"
+        )
+    before, now = flattened(stored), flattened(wanted)
+    for key in sorted(before.keys() & now.keys() - MAY_CHANGE):
+        if before[key] != now[key]:
+            raise LuminaError(
+                f"{folder} was trained with {key}={before[key]}, this run has {key}={now[key]}; "
+                "resume with the settings of its start"
+            )
