@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from lumina_core import LuminaError, train
@@ -16,9 +18,11 @@ from lumina_core import checkpoint as checkpoints
 from lumina_core.cli import main
 from lumina_core.config import compose_sampling, compose_train
 from lumina_core.data.synthetic import CaptionedSample, draw_sample
-from lumina_core.runtime import seeded
+from lumina_core.loss import Drawn, draw, drawn_loss
+from lumina_core.recipe import check_resumed
+from lumina_core.runtime import autocast, derived_seed, seeded
 from lumina_core.sampling import Request, sample
-from lumina_core.sequence import TokenSample, layout
+from lumina_core.sequence import Grid, TokenSample, layout
 from lumina_core.training_log import MetricsLog, stop_on_signal
 
 SIGNAL_WAIT_SECONDS = 120  # for a machine that does other things
@@ -146,8 +150,10 @@ def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd):
     assert main(["train", *tiny_training(out, *more)]) == 0
     captured = capfd.readouterr()
     newest = out / "checkpoints" / "step-0000004"
-    assert json.loads(captured.out) == {"checkpoint": str(newest), "step": 4}
-    assert captured.err == ""  # no bars and no advice of the libraries
+    made = {"checkpoint": str(newest), "step": 4, "num_skipped": 0}
+    assert json.loads(captured.out) == made
+    # no bars and no advice of the libraries
+    assert [line.split("  ")[0] for line in captured.err.splitlines()] == ["step 2/4", "step 4/4"]
     assert [path.name for path in train.finished_checkpoints(out)] == [
         f"step-000000{n}" for n in range(1, 5)
     ]
@@ -202,6 +208,29 @@ def test_resume_refuses_another_architecture(
     assert main(["train", *words]) == 0
 
 
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("seed=1", "seed=0, this run has seed=1"),
+        ("token_budget=400", "token_budget=300, this run has token_budget=400"),
+        ("gradient_accumulation=2", "gradient_accumulation=1, this run has"),
+        ("dtype=bfloat16", "dtype=float32, this run has dtype=bfloat16"),
+        ("optimizer.learning_rate=0.5", "optimizer.learning_rate=0.002, this run has"),
+        ("time.mean=2", "time.mean=-0.7, this run has time.mean=2.0"),
+        ("data.pool_size=5", "data.pool_size=4, this run has data.pool_size=5"),
+        ("max_steps=2", "max_steps=2 is less than the 3 steps"),
+    ],
+)
+def test_resume_refuses_other_numbers(tiny_training, tiny_checkpoint, tmp_path, word, message):
+    out = tmp_path / "out"
+    folder = out / "checkpoints" / tiny_checkpoint.name
+    stored = checkpoints.read_manifest(tiny_checkpoint)["training"]
+    words = tiny_training(out, "resume=true", "max_steps=9", "log_every=7", "save_every=2")
+    check_resumed(folder, stored, compose_train(words))
+    with pytest.raises(LuminaError, match=message):
+        check_resumed(folder, stored, compose_train([*words, word]))
+
+
 def test_resume_takes_no_damaged_or_unfinished_checkpoint(
     tiny_training, tiny_checkpoint, tmp_path, capsys
 ):
@@ -243,9 +272,10 @@ def test_a_signal_only_sets_a_flag(number):
     before = signal.getsignal(number)
     with stop_on_signal() as is_stopped:
         assert not is_stopped()
-        for _ in range(2):
+        signal.raise_signal(number)
+        assert is_stopped()
+        with pytest.raises(KeyboardInterrupt):  # a second one stops at once
             signal.raise_signal(number)
-            assert is_stopped()
     assert signal.getsignal(number) is before
 
 
@@ -265,7 +295,8 @@ def test_a_signal_saves_and_exits(tiny_training, tmp_path):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=SIGNAL_WAIT_SECONDS)
-    assert (process.returncode, stderr) == (130, "")
+    assert process.returncode == 130
+    assert all(line.startswith("step ") for line in stderr.splitlines())
     (folder,) = train.finished_checkpoints(out)
     step = json.loads(stdout)["step"]
     assert checkpoints.read_manifest(folder)["training"]["step"] == step == max(losses(out))
@@ -278,13 +309,51 @@ def test_a_place_that_cannot_be_written_is_one_line(tiny_training, tmp_path, cap
     (tmp_path / "file").write_text("")
     assert "is a file" in refusal(capsys, tiny_training(tmp_path / "file"))
     assert "cannot be written" in refusal(capsys, tiny_training(tmp_path / "file" / "below"))
+    assert "cannot be written" in refusal(capsys, tiny_training("/proc/lumina"))
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "samples"])
+def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(
+    tiny_training, tmp_path, capsys, monkeypatch, name
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    monkeypatch.setattr(train, "training_step", None)
+    assert "cannot be written" in refusal(capsys, tiny_training(out, "overwrite=true"))
+    assert (out / name).read_text() == "mine"
+
+
+def test_a_full_disk_ends_a_run_with_a_sentence_and_keeps_the_last_checkpoint(
+    tiny_training, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    step = train.training_step
+
+    def fill_the_disk(run, *arguments):
+        metrics = step(run, *arguments)
+        if run.step == 2:
+            (out / "metrics.jsonl").unlink()
+            (out / "metrics.jsonl").symlink_to("/dev/full")
+        return metrics
+
+    monkeypatch.setattr(train, "training_step", fill_the_disk)
+    capsys.readouterr()
+    assert main(["train", *tiny_training(out, "save_every=1")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"error: {out / 'metrics.jsonl'} cannot be written: No space left on device"
+    (folder,) = train.finished_checkpoints(out)
+    checkpoints.verify(folder, checkpoints.read_manifest(folder))
+    assert os.listdir(out / "checkpoints") == ["step-0000001"]
 
 
 @pytest.mark.parametrize(
     ("word", "message"),
     [
         ("token_budget=50", "token_budget=50 is shorter than one sample of 110 positions"),
-        ("dtype=bfloat16", "trains in float32"),
+        ("dtype=float16", "train with dtype=bfloat16 or float32"),
+        ("gradient_accumulation=0", "gradient_accumulation is 0"),
+        ("max_nonfinite_steps=0", "max_nonfinite_steps is 0"),
         ("save_dtype=float8", "dtype='float8' is unknown"),
         ("modality.vae=/nowhere", "Known by name: demo, flux, sd, sdxl, a folder or a hub id"),
         ("text_encoder.path=/nowhere", "'/nowhere' is no folder and no id of the hub"),
@@ -298,10 +367,154 @@ def test_mistakes_are_one_line_and_write_nothing(tiny_training, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
-def test_divergence_is_reported_and_not_saved(tiny_training, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train, "training_loss", lambda *_: torch.tensor([torch.nan]))
-    assert "the training diverged" in refusal(capsys, tiny_training(tmp_path / "out"))
-    assert not (tmp_path / "out" / "checkpoints").exists()
+def nan_at(monkeypatch, steps):
+    """The loss is not a number at these steps, counted from 1."""
+    whole, seen = train.training_loss, []
+
+    def loss(*arguments):
+        seen.append(None)
+        return whole(*arguments) * (torch.nan if len(seen) in steps else 1)
+
+    monkeypatch.setattr(train, "training_loss", loss)
+
+
+def test_a_step_that_is_not_finite_updates_nothing(run, monkeypatch):
+    state, config = run
+    pool = train.SyntheticPool("image", state.model.modality, config.data, 0)
+    train.training_step(state, config, pool)
+    before = checkpoints.training_state(state.networks, state.average, state.optimizer)
+    nan_at(monkeypatch, [1])
+    metrics = train.training_step(state, config, pool)
+    assert metrics == {"step": 2, "not_finite": "loss", "num_skipped": 1}
+    after = checkpoints.training_state(state.networks, state.average, state.optimizer)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert "loss" in train.training_step(state, config, pool)
+    assert (state.step, state.num_skipped, state.num_skipped_in_a_row) == (3, 1, 0)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(torch.inf))
+    assert train.training_step(state, config, pool)["not_finite"] == "gradient"
+
+
+def test_a_skipped_step_is_counted_and_resumed_alike(tiny_training, tmp_path, monkeypatch, capsys):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    words = ["max_steps=5", "save_every=1", "sample_every=0"]
+    for out in (whole, parts):
+        with pytest.MonkeyPatch.context() as patch:
+            nan_at(patch, [3])
+            assert main(["train", *tiny_training(out, *words)]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["num_skipped"] == 1
+        assert "warning: step 3 skipped: loss not finite" in captured.err
+    entries = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert entries[2] == {"step": 3, "not_finite": "loss", "num_skipped": 1}
+    assert not (whole / "checkpoints" / "step-0000003").exists()  # nothing new to save
+    shutil.rmtree(parts / "checkpoints" / "step-0000005")
+    assert main(["train", *tiny_training(parts, *words, "resume=true")]) == 0
+    assert json.loads(capsys.readouterr().out)["num_skipped"] == 1
+    name = "checkpoints/step-0000005/training.safetensors"
+    assert (whole / name).read_bytes() == (parts / name).read_bytes()
+
+
+def test_a_diverged_run_stops_with_its_batch_and_keeps_its_checkpoints(
+    tiny_training, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    words = tiny_training(
+        out, "max_steps=9", "save_every=2", "max_nonfinite_steps=2", "gradient_accumulation=2"
+    )
+    nan_at(monkeypatch, [3, 7, 9])  # two batches per step: the steps 2, 4 and 5
+    capsys.readouterr()
+    assert main(["train", *words]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: 2 steps in a row, up to step 5, had a loss or gradient")
+    assert list((out / "checkpoints").iterdir()) == []
+    monkeypatch.undo()
+    with safe_open(out / "bad-batch.safetensors", framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
+        about = file.metadata()
+    texts = json.loads(about["samples"])
+    assert (about["step"], about["seed"], len(texts)) == ("5", "0", 2)
+    state = train.start(compose_train(words))
+    pool = train.SyntheticPool(
+        "image", state.model.modality, compose_train(words).data, derived_seed(0, train.POOL_STREAM)
+    )
+    pool.advance(4)
+    generator = seeded(0, train.STEP_STREAM, 4)
+    batches = [pool.batch(generator, 300, True) for _ in range(2)]
+    for number, samples in enumerate(batches):
+        objective = train.objective_of(compose_train(words))
+        loss = train.training_loss(state.model, samples, objective, generator)
+        read = [
+            CaptionedSample(
+                TokenSample(
+                    "image",
+                    Grid(**item["grid"] | {"step": tuple(item["grid"]["step"])}),
+                    tensors[f"{number}.{place}.tokens"],
+                    known=tensors.get(f"{number}.{place}.known"),
+                ),
+                item["caption"],
+            )
+            for place, item in enumerate(texts[number])
+        ]
+        drawn = Drawn(read, tensors[f"{number}.t"], tensors[f"{number}.x_0"])
+        assert torch.equal(drawn_loss(state.model, drawn), loss)
+
+
+def test_micro_batches_give_the_gradient_of_one_batch(run):
+    state, config = run
+    drawn = draw_for(state, config, 5)
+    drawn_loss(state.model, drawn).mean().backward()
+    wanted = gradients(state)
+    ends = torch.tensor([s.tokens.tokens.numel() for s in drawn.samples]).cumsum(0).tolist()
+    cut = ends[1]
+    parts = [
+        Drawn(drawn.samples[:2], drawn.t[:2], drawn.x_0[:cut]),
+        Drawn(drawn.samples[2:], drawn.t[2:], drawn.x_0[cut:]),
+    ]
+    taken = []
+    queue = [drawn_loss(state.model, part) for part in parts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "draw_batches", lambda *_: [part.samples for part in parts])
+        patch.setattr(train, "training_loss", lambda *_: queue.pop(0))
+        patch.setattr(state.optimizer, "step", lambda: taken.append(gradients(state)))
+        patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))
+        metrics = train.training_step(
+            state, config, train.SyntheticPool("image", state.model.modality, config.data, 0)
+        )
+    assert metrics["loss"] == pytest.approx(drawn_loss(state.model, drawn).mean().item())
+    for name, value in wanted.items():
+        torch.testing.assert_close(taken[0][name], value, rtol=1e-4, atol=1e-6)
+
+
+def draw_for(state, config, count):
+    samples = [draw_sample("image", state.model.modality, seeded(n)) for n in range(count)]
+    for parameter in state.networks.parameters():  # a fresh model predicts 0 whatever it is given
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return draw(state.model, samples, train.objective_of(config), seeded(0))
+
+
+def gradients(state):
+    found = {n: p.grad.clone() for n, p in state.networks.named_parameters() if p.grad is not None}
+    state.optimizer.zero_grad()
+    return found
+
+
+def test_bfloat16_is_near_and_keeps_the_weights_in_float32(run):
+    state, config = run
+    drawn = draw_for(state, config, 3)
+    exact = drawn_loss(state.model, drawn)
+    with autocast(state.model.device, "float32"):
+        assert torch.equal(drawn_loss(state.model, drawn), exact)
+    with autocast(state.model.device, "bfloat16"):
+        near = drawn_loss(state.model, drawn)
+    assert near.dtype == torch.float32
+    assert not torch.equal(near, exact)
+    torch.testing.assert_close(near, exact, rtol=0.02, atol=0)
+    pool = train.SyntheticPool("image", state.model.modality, config.data, 0)
+    train.training_step(state, replace(config, dtype="bfloat16"), pool)
+    kept = checkpoints.training_state(state.networks, state.average, state.optimizer)
+    assert {value.dtype for value in kept.values()} == {torch.float32}
 
 
 def test_saving_leaves_the_networks_as_they_are(run, tmp_path):
@@ -489,3 +702,10 @@ def test_log_drops_what_came_after_a_step(tmp_path):
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
     with pytest.raises(LuminaError, match="cannot be written"):
         MetricsLog(path / "below", 0)
+    path.write_text('{"step": 1}\n{"step": 2, "a": {"b": 1}\n')  # cut short by a full disk
+    MetricsLog(path, 2)
+    assert path.read_text() == '{"step": 1}\n'
+    path.unlink()
+    path.symlink_to("/dev/full")
+    with pytest.raises(LuminaError, match="is no regular file"):
+        MetricsLog(path, 0)
