@@ -115,7 +115,8 @@ def save_drawn(path: Path, batches: Sequence[Drawn], about: Mapping[str, str]) -
     for number, drawn in enumerate(batches):
         tensors |= {f"{number}.t": drawn.t, f"{number}.x_0": drawn.x_0}
         for place, sample in enumerate(drawn.samples):
-            tensors[f"{number}.{place}.tokens"] = sample.tokens.tokens.contiguous()
+            # a small pool gives a sample twice, and safetensors takes no tensor twice
+            tensors[f"{number}.{place}.tokens"] = sample.tokens.tokens.contiguous().clone()
             if sample.tokens.known is not None:
                 tensors[f"{number}.{place}.known"] = sample.tokens.known
         texts.append([{"caption": s.caption, "grid": asdict(s.tokens.grid)} for s in drawn.samples])
