@@ -124,7 +124,8 @@ class FrozenTextEncoder(TextReader):
         path = None if self._cache is None else self._cache / self._place(text)
         features = None if path is None else read_features(path)
         if features is None:
-            features = self._weights()([text])[0].cpu()
+            with torch.autocast(self.device.type, enabled=False):  # kept features serve every run
+                features = self._weights()([text])[0].cpu()
             if path is not None:
                 write_features(path, features)
         self._features[text] = features

@@ -261,7 +261,7 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
     out = Path(config.out)
     pool = run.pool
     log = MetricsLog(out / METRICS, run.step)
-    for folder in (CHECKPOINTS, SAMPLES):
+    for folder in (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,):
         check_writable(out / folder)
     pool.advance(run.step)
     held = held_samples(config, pool)

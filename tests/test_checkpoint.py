@@ -213,3 +213,15 @@ def test_export_refuses_a_damaged_source(checkpoint_copy, tmp_path):
     with pytest.raises(LuminaError, match="damaged"):
         checkpoint.export(checkpoint_copy, tmp_path / "demo", torch.bfloat16)
     assert not (tmp_path / "demo").exists()
+
+
+def test_a_disk_that_fills_while_copying_is_one_line(tiny_model, tmp_path, monkeypatch):
+    def no_space(source, target):
+        raise shutil.Error([(source, target, f"[Errno 28] No space left on device: '{source}'")])
+
+    monkeypatch.setattr(shutil, "copytree", no_space)
+    with pytest.raises(LuminaError) as raised:
+        checkpoint.save(tmp_path / "a", tiny_model, summary={}, sampling={}, dtype=torch.float32)
+    reason = "[Errno 28] No space left on device"
+    assert str(raised.value) == f"{tmp_path / 'a'} cannot be written: {reason}"
+    assert os.listdir(tmp_path) == []

@@ -249,3 +249,14 @@ def test_config_refuses_what_cannot_take_effect(values, message):
     with pytest.raises(LuminaError) as error:
         replace(CONFIG, **values)
     assert message in str(error.value)
+
+
+def test_a_tokenizer_that_does_not_fit_on_the_disk_is_an_error_of_the_system(
+    tiny, tmp_path, monkeypatch
+):
+    def no_space(*_, **__):
+        raise Exception("No space left on device (os error 28)")  # as the Rust tokenizer does
+
+    monkeypatch.setattr(type(tiny.tokenizer), "save_pretrained", no_space)
+    with pytest.raises(OSError, match="No space left on device"):
+        tiny.save(tmp_path / "folder")

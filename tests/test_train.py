@@ -320,7 +320,8 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(
     out.mkdir()
     (out / name).write_text("mine")
     monkeypatch.setattr(train, "training_step", None)
-    assert "cannot be written" in refusal(capsys, tiny_training(out, "overwrite=true"))
+    words = tiny_training(out, "overwrite=true", "sample_every=1")
+    assert "cannot be written" in refusal(capsys, words)
     assert (out / name).read_text() == "mine"
 
 
