@@ -2,8 +2,7 @@
 
 Validation loss: the error of the velocity on samples, noise and times that never change, so that
 two numbers differ only because the weights do. Accuracy: what `evaluate` measures, on few prompts.
-Neither drops captions nor gives parts of a sample. Neither draws its random
-numbers where training does.
+Neither drops captions nor gives parts of a sample, nor takes random numbers that training takes.
 """
 
 import tempfile

@@ -17,10 +17,10 @@ from lumina_core import LuminaError, train
 from lumina_core import checkpoint as checkpoints
 from lumina_core.cli import main
 from lumina_core.config import compose_sampling, compose_train
-from lumina_core.data.synthetic import CaptionedSample, draw_sample
+from lumina_core.data.synthetic import CaptionedSample, SyntheticPool, draw_sample
 from lumina_core.loss import Drawn, draw, drawn_loss
-from lumina_core.recipe import check_resumed
-from lumina_core.runtime import autocast, derived_seed, seeded
+from lumina_core.recipe import check_resumed, recipe
+from lumina_core.runtime import autocast, seeded
 from lumina_core.sampling import Request, sample
 from lumina_core.sequence import Grid, TokenSample, layout
 from lumina_core.training_log import MetricsLog, stop_on_signal
@@ -226,9 +226,14 @@ def test_resume_refuses_other_numbers(tiny_training, tiny_checkpoint, tmp_path, 
     folder = out / "checkpoints" / tiny_checkpoint.name
     stored = checkpoints.read_manifest(tiny_checkpoint)["training"]
     words = tiny_training(out, "resume=true", "max_steps=9", "log_every=7", "save_every=2")
-    check_resumed(folder, stored, compose_train(words))
+
+    def wanted(*more):
+        config = compose_train([*words, *more])
+        return recipe(config, SyntheticPool("image", None, config.data, 0))
+
+    check_resumed(folder, stored, wanted())
     with pytest.raises(LuminaError, match=message):
-        check_resumed(folder, stored, compose_train([*words, word]))
+        check_resumed(folder, stored, wanted(word))
 
 
 def test_resume_takes_no_damaged_or_unfinished_checkpoint(
@@ -381,7 +386,7 @@ def nan_at(monkeypatch, steps):
 
 def test_a_step_that_is_not_finite_updates_nothing(run, monkeypatch):
     state, config = run
-    pool = train.SyntheticPool("image", state.model.modality, config.data, 0)
+    pool = state.pool
     train.training_step(state, config, pool)
     before = checkpoints.training_state(state.networks, state.average, state.optimizer)
     nan_at(monkeypatch, [1])
@@ -436,9 +441,7 @@ def test_a_diverged_run_stops_with_its_batch_and_keeps_its_checkpoints(
     texts = json.loads(about["samples"])
     assert (about["step"], about["seed"], len(texts)) == ("5", "0", 2)
     state = train.start(compose_train(words))
-    pool = train.SyntheticPool(
-        "image", state.model.modality, compose_train(words).data, derived_seed(0, train.POOL_STREAM)
-    )
+    pool = state.pool
     pool.advance(4)
     generator = seeded(0, train.STEP_STREAM, 4)
     batches = [pool.batch(generator, 300, True) for _ in range(2)]
@@ -479,9 +482,7 @@ def test_micro_batches_give_the_gradient_of_one_batch(run):
         patch.setattr(train, "training_loss", lambda *_: queue.pop(0))
         patch.setattr(state.optimizer, "step", lambda: taken.append(gradients(state)))
         patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))
-        metrics = train.training_step(
-            state, config, train.SyntheticPool("image", state.model.modality, config.data, 0)
-        )
+        metrics = train.training_step(state, config, state.pool)
     assert metrics["loss"] == pytest.approx(drawn_loss(state.model, drawn).mean().item())
     for name, value in wanted.items():
         torch.testing.assert_close(taken[0][name], value, rtol=1e-4, atol=1e-6)
@@ -512,7 +513,7 @@ def test_bfloat16_is_near_and_keeps_the_weights_in_float32(run):
     assert near.dtype == torch.float32
     assert not torch.equal(near, exact)
     torch.testing.assert_close(near, exact, rtol=0.02, atol=0)
-    pool = train.SyntheticPool("image", state.model.modality, config.data, 0)
+    pool = state.pool
     train.training_step(state, replace(config, dtype="bfloat16"), pool)
     kept = checkpoints.training_state(state.networks, state.average, state.optimizer)
     assert {value.dtype for value in kept.values()} == {torch.float32}

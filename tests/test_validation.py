@@ -7,26 +7,34 @@ import torch
 from lumina_core import LuminaError, evaluate, train
 from lumina_core.cli import main
 from lumina_core.config import compose_sampling, compose_train
+from lumina_core.data.pool import LatentPool
+from lumina_core.data.synthetic import SyntheticConfig, SyntheticPool
 from lumina_core.loss import Drawn, drawn_loss
 from lumina_core.runtime import derived_seed, seeded
 from lumina_core.validation import (
     NOISE_STREAM,
     accuracy,
+    held_samples,
     measures,
     validation_loss,
     validation_samples,
 )
 
 TIMES = (0.1, 0.5)
+DATA = SyntheticConfig("synthetic", pool_size=4, refresh_per_step=1)
 
 
 def measured(model, samples, budget=300):
     return validation_loss(model, samples, TIMES, 0, token_budget=budget, dtype="float32")
 
 
+def held(model, count):
+    return validation_samples(SyntheticPool("image", model.modality, DATA, 0), count)
+
+
 def test_validation_is_fixed_and_follows_the_weights(tiny_model):
-    samples = validation_samples("image", tiny_model.modality, 3, 0)
-    again = validation_samples("image", tiny_model.modality, 3, 0)
+    samples = held(tiny_model, 3)
+    again = held(tiny_model, 3)
     torch.manual_seed(5)  # no other randomness than that of its streams
     first = measured(tiny_model, samples)
     assert first.keys() == {"0.1", "0.5"}
@@ -41,7 +49,7 @@ def test_validation_is_fixed_and_follows_the_weights(tiny_model):
 
 
 def test_validation_loss_is_the_mean_at_each_time_on_its_noise(tiny_model):
-    samples = validation_samples("image", tiny_model.modality, 2, 0)
+    samples = held(tiny_model, 2)
     stream = derived_seed(0, NOISE_STREAM)
     for t in TIMES:
         losses = []
@@ -92,8 +100,8 @@ def test_a_run_measures_on_schedule_with_its_averaged_weights(
     assert "step 4  validation loss " in err
     config = compose_train(tiny_training(out, *words, "resume=true"))
     run = train.start(config)
-    held = validation_samples("image", run.model.modality, 2, config.seed)
-    (again,) = measures(train.averaged(run), 4, config, None, held, lambda: False)
+    samples = held_samples(config, run.pool)
+    (again,) = measures(train.averaged(run), 4, config, None, samples, lambda: False)
     assert again[0] == entries[-1]
 
 
@@ -120,3 +128,18 @@ def test_evaluation_needs_a_world(tiny_training, tmp_path, capsys, monkeypatch):
     assert "evaluate_every=1 needs the oracle of a synthetic world" in err
     assert err.count("\n") == 1
     assert not out.exists()
+
+
+def test_validation_takes_the_samples_that_can_be_used(tiny_model):
+    class Broken(LatentPool):
+        def draw(self, number):
+            return good if is_good(number) else None
+
+    good = held(tiny_model, 1)[0]
+    is_good = bool
+    assert len(validation_samples(Broken(4, 1), 3)) == 3
+    is_good = lambda number: number % 2  # noqa: E731, one of them
+    assert len(validation_samples(Broken(4, 1), 4)) == 2
+    is_good = lambda number: False  # noqa: E731
+    with pytest.raises(LuminaError, match="none of num_validation_samples=4"):
+        validation_samples(Broken(4, 1), 4)
