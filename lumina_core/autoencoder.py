@@ -75,7 +75,7 @@ class FramewiseAutoencoder:
         """The diffusers model; read at the first call."""
         with self._lock:  # two threads must not both read it
             if self._model is None:
-                model = _read_folder(self.folder)
+                model = read_autoencoder(self.folder)
                 self._model = model.to(self._device).eval().requires_grad_(False)
             return self._model
 
@@ -125,7 +125,7 @@ class FramewiseAutoencoder:
         return model.decode(latent).sample
 
 
-def _read_folder(folder: Path) -> Any:
+def read_autoencoder(folder: Path) -> Any:
     """The diffusers model in a folder, strictly; safetensors only.
 
     Raises:

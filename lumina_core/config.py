@@ -218,6 +218,9 @@ class TrainVAEConfig:
     options: Any
     out: str
     overwrite: bool
+    init_from: str | None
+    """An autoencoder to start from; block_channels and its like are not used then."""
+    decoder_only: bool
     max_steps: int
     batch_size: int
     seed: int
@@ -237,6 +240,10 @@ class TrainVAEConfig:
             raise LuminaError(
                 f"block_channels is {list(self.block_channels)}; give one width of 1 or more per "
                 "resolution, such as [32,64]."
+            )
+        if self.decoder_only and self.init_from is None:
+            raise LuminaError(
+                "decoder_only=true keeps an encoder, and there is none; give init_from=FOLDER"
             )
         if not self.learning_rate > 0:
             raise LuminaError(f"learning_rate is {self.learning_rate}; set a number above 0.")

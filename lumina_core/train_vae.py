@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lumina_core import host
+from lumina_core.autoencoder import read_autoencoder
 from lumina_core.data.synthetic import TRAINED, draw_variant, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_folder
@@ -90,7 +91,7 @@ def autoencoder_loss(
 
 def train_autoencoder(
     modality: Any,
-    shape: AutoencoderShape,
+    model: Any,
     *,
     max_steps: int,
     batch_size: int,
@@ -102,19 +103,19 @@ def train_autoencoder(
 
     Args:
         modality: gives the world and the pixels of a medium; it has no autoencoder yet.
-        shape: architecture.
+        model: a diffusers AutoencoderKL; changed in place, what requires a gradient.
         max_steps: optimizer steps.
         batch_size: media per step, all of one size.
         learning_rate: peak, reached at once.
-        seed: of weights, media and noise.
+        seed: of media and noise.
         log_every: steps between lines on stderr.
 
     Returns:
         The model with its latent statistics in its config; the last training loss and the PSNR in
         dB on fresh media.
     """
-    model = build_autoencoder(shape, seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate, fused=True)
     loss = torch.zeros(())
     for step in progress(range(max_steps), "autoencoder"):
         generator = seeded(seed, step)
@@ -124,13 +125,17 @@ def train_autoencoder(
         )
         loss = autoencoder_loss(model, pixels, generator)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         if (step + 1) % log_every == 0:
             print(json.dumps({"step": step + 1, "loss": loss.item()}), file=sys.stderr)
+    has_new_latents = next(model.encoder.parameters()).requires_grad
     model.eval().requires_grad_(False)
-    psnr = _set_statistics(model, modality, seeded(seed, max_steps))
+    latents, psnr = _measure(model, modality, seeded(seed, max_steps))
+    if has_new_latents:  # else those of its config hold, to the last digit
+        mean, std = latents.mean(dim=1), latents.std(dim=1)
+        model.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
     return model, {"loss": loss.item(), "psnr": psnr}
 
 
@@ -155,8 +160,10 @@ def _draw(modality: Any, count: int, generator: torch.Generator) -> Tensor:
     return torch.cat([modality.vae.pixels(item) for item in media])
 
 
-def _set_statistics(model: Any, modality: Any, generator: torch.Generator) -> float:
-    """Write mean and std of each latent channel into the model's config; return the PSNR."""
+def _measure(
+    model: Any, modality: Any, generator: torch.Generator
+) -> tuple[Float[Tensor, "channel value"], float]:
+    """The latent values of fresh media by channel, and the PSNR in dB."""
     latents, errors = [], []
     for _ in range(NUM_STATISTICS):
         pixels = _draw(modality, 1, generator)
@@ -164,11 +171,7 @@ def _set_statistics(model: Any, modality: Any, generator: torch.Generator) -> fl
         error = functional.mse_loss(model.decode(z).sample.clamp(-1, 1), pixels)
         latents.append(rearrange(z, "b c h w -> c (b h w)"))
         errors.append(10 * torch.log10(4 / error))  # the range of a pixel is 2
-    values = torch.cat(latents, dim=1)
-    model.register_to_config(
-        latents_mean=values.mean(dim=1).tolist(), latents_std=values.std(dim=1).tolist()
-    )
-    return float(torch.stack(errors).mean())
+    return torch.cat(latents, dim=1), float(torch.stack(errors).mean())
 
 
 def train_vae_command(config: "TrainVAEConfig") -> int:
@@ -176,14 +179,12 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
     out = Path(config.out)
     _check_out(out, overwrite=config.overwrite)
     modality = host.modality_class(config.modality)(config.options, out)
-    shape = AutoencoderShape(
-        config.latent_channels, tuple(config.block_channels), config.layers_per_block
-    )
+    model = _first_autoencoder(config)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     model, result = train_autoencoder(
         modality,
-        shape,
+        model,
         max_steps=config.max_steps,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
@@ -195,6 +196,22 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
     save_autoencoder(model, out)
     print(json.dumps({"out": str(out), **result}))
     return 0
+
+
+def _first_autoencoder(config: "TrainVAEConfig") -> Any:
+    """A fresh autoencoder, or the one to start from."""
+    if config.init_from is None:
+        shape = AutoencoderShape(
+            config.latent_channels, tuple(config.block_channels), config.layers_per_block
+        )
+        return build_autoencoder(shape, config.seed)
+    model = read_autoencoder(Path(config.init_from)).to(memory_format=torch.channels_last)
+    model.requires_grad_(True).train()
+    if config.decoder_only:
+        for part in (model.encoder, model.quant_conv):
+            if part is not None:
+                part.requires_grad_(False)
+    return model
 
 
 def _check_out(out: Path, *, overwrite: bool) -> None:

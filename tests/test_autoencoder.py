@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lumina_core import FramewiseAutoencoder, LuminaError
+from lumina_core import FramewiseAutoencoder, LuminaError, train_vae
 from lumina_core.cli import main
 from lumina_core.train_vae import AutoencoderShape, autoencoder_loss, build_autoencoder
 
@@ -141,3 +141,25 @@ def test_train_vae_never_deletes_what_it_did_not_write(tmp_path, capsys):
         assert main(["train-vae", "+modality=image", f"out={out}", *words]) == 2
         assert capsys.readouterr().err.startswith("error: out=")
     assert (out / "thesis.txt").read_text() == "years"
+
+
+@pytest.mark.parametrize("decoder_only", [False, True])
+def test_training_goes_on_from_an_autoencoder(tiny_vae, tmp_path, monkeypatch, decoder_only):
+    monkeypatch.setattr(train_vae, "NUM_STATISTICS", 2)
+    out = tmp_path / "out"
+    words = [f"init_from={tiny_vae}", f"decoder_only={decoder_only}".lower(), "max_steps=2"]
+    assert main(["train-vae", "+modality=image", f"out={out}", "batch_size=2", *words]) == 0
+    before, after = (
+        load_file(folder / "diffusion_pytorch_model.safetensors") for folder in (tiny_vae, out)
+    )
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert any(key.startswith("decoder") for key in changed)
+    assert any(key.startswith("encoder") for key in changed) != decoder_only
+    configs = [json.loads((folder / "config.json").read_text()) for folder in (tiny_vae, out)]
+    assert (configs[0]["latents_mean"] == configs[1]["latents_mean"]) == decoder_only
+
+
+def test_a_kept_encoder_must_exist(tmp_path, capsys):
+    words = ["train-vae", "+modality=image", f"out={tmp_path / 'out'}", "decoder_only=true"]
+    assert main(words) == 2
+    assert "give init_from=FOLDER" in capsys.readouterr().err
