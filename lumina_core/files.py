@@ -109,8 +109,6 @@ def _temporary(path: Path) -> Path:
 
 def _unwritable(path: Path, error: Exception) -> LuminaError:
     reason = getattr(error, "strerror", None) or reason_of(error)
-    if isinstance(error, shutil.Error):  # of copytree: a list of (from, to, "[Errno N] reason: ..")
-        reason = str(error.args[0][0][2]).partition(": ")[0]
     return LuminaError(f"{path} cannot be written: {reason}")
 
 
