@@ -12,13 +12,12 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 
 from lumina_core import host
 from lumina_core.conditioning import Condition, given_tokens
-from lumina_core.config import compose_options, compose_sampling
+from lumina_core.config import compose_options, compose_run, compose_sampling
 from lumina_core.contact_sheet import save_contact_sheet
 from lumina_core.evaluate import wilson_interval
 from lumina_core.run import load_model
@@ -49,9 +48,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     words = parser.parse_args()
-    config = SimpleNamespace(
-        checkpoint=words.checkpoint, modality="image", device="cpu", dtype="float32"
-    )
+    words_of_run = ["modality=image", f"checkpoint={words.checkpoint}", "device=cpu", "prompt=x"]
+    config = compose_run(words_of_run)
     model, sampling = load_model(config), compose_sampling("image")
     world, vae, decoder = model.modality.world, model.modality.vae, model.modality.decoder
     variants = world.variants("trained")

@@ -11,31 +11,29 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-
-import torch
-from torch.nn import functional
 
 from lumina_core import host
 from lumina_core.backbone.rope import RopeScaling
-from lumina_core.conditioning import GivenTokens
-from lumina_core.config import compose_options, compose_sampling
+from lumina_core.coarse import CoarseConfig
+from lumina_core.config import compose_options, compose_run, compose_sampling
 from lumina_core.contact_sheet import save_contact_sheet
-from lumina_core.evaluate import Case, cases, wilson_interval
+from lumina_core.evaluate import cases, wilson_interval
 from lumina_core.run import load_model
-from lumina_core.sampling import Request, sample
+from lumina_core.sampling import sample
 
 NUM_SHOWN = 24
 TRAINED_POSITIONS = 80  # of a picture of 64 x 64 and its separators, near the middle of training
-SMALL_SIDE = 64  # the shorter side at which low resolution comes first
-MAX_SMALL = 112  # the longest side trained on
+LONGEST_TRAINED = 132  # of a picture of 88 x 88
 
 
 def methods(sampling):
-    """Name -> settings; `low_first_*` are handled by their name."""
+    """Name -> settings."""
 
     def scaled(linear=1.0, ntk=1.0, watershed=None):
         return replace(sampling, rope_scaling=RopeScaling(linear, ntk, watershed))
+
+    def begun_small(strength):
+        return replace(sampling, coarse=CoarseConfig(LONGEST_TRAINED, TRAINED_POSITIONS, strength))
 
     def shifted(shift):
         return replace(sampling, solver=replace(sampling.solver, shift=shift))
@@ -49,40 +47,11 @@ def methods(sampling):
         "shift_1.5": shifted(1.5),
         "shift_2.5": shifted(2.5),
         "shift_0.6": shifted(0.6),
-        "low_first_0.5": sampling,
-        "low_first_0.7": sampling,
-        "low_first_0.85": sampling,
+        "coarse_0.5": begun_small(0.5),
+        "coarse_0.6": begun_small(0.6),
+        "coarse_0.7": begun_small(0.7),
+        "coarse_0.85": begun_small(0.85),
     }
-
-
-def smaller(options, unit):
-    """A size with about the same aspect ratio inside the range of training."""
-    factor = min(SMALL_SIDE / min(options.height, options.width), 1.0)
-    factor = min(factor, MAX_SMALL / max(options.height, options.width))
-    sides = (round(side * factor / unit) * unit for side in (options.height, options.width))
-    height, width = sides
-    return replace(options, height=height, width=width)
-
-
-def continued(model, request: Request, sampling, strength: float) -> Request:
-    """The request, begun at low resolution: its picture enlarged and partly noised."""
-    small = smaller(request.options, 8)
-    (first,) = sample(model, [replace(request, options=small)], sampling)
-    size = (request.options.height, request.options.width)
-    pixels = functional.interpolate(first.media[None].float(), size, mode="bicubic")
-    picture = pixels[0].round().clamp(0, 255).to(torch.uint8)
-    tokens = model.modality.tokenizer.tokenize(model.modality.vae.encode(picture))
-    known = torch.zeros(len(tokens), dtype=torch.bool)
-    return replace(request, given=GivenTokens(tokens, known, 1 - strength, {}))
-
-
-def judged(model, case: Case, name: str, sampling):
-    request = case.request
-    if name.startswith("low_first"):
-        request = continued(model, request, sampling, float(name.rpartition("_")[2]))
-    (made,) = sample(model, [request], sampling)
-    found = model.modality.world.judge(made.media, request.prompt)
-    return made.media, found
 
 
 def main() -> None:
@@ -95,15 +64,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     words = parser.parse_args()
     words.out.mkdir(parents=True, exist_ok=True)
-    config = SimpleNamespace(
-        checkpoint=words.checkpoint, modality="image", device="cpu", dtype="float32"
-    )
+    words_of_run = ["modality=image", f"checkpoint={words.checkpoint}", "device=cpu", "prompt=x"]
+    config = compose_run(words_of_run)
     model, options = load_model(config), compose_options("image")
     known = methods(compose_sampling("image"))
     for name in words.methods.split(",") if words.methods else known:
         for split in words.splits.split(","):
             found = cases(model.modality.world, split, options, words.num, words.seed)
-            made = [judged(model, case, name, known[name]) for case in found]
+            media = [
+                item.media for case in found for item in sample(model, [case.request], known[name])
+            ]
+            judge = model.modality.world.judge
+            made = [
+                (m, judge(m, case.request.prompt)) for m, case in zip(media, found, strict=True)
+            ]
             right = [all(verdict.values()) for _, verdict in made]
             place = [all(v for k, v in verdict.items() if "shape" not in k) for _, verdict in made]
             low, high = wilson_interval(sum(right), len(right))

@@ -95,13 +95,16 @@ def save(
         _write_manifest(temporary, manifest)
 
 
-def export(source: Path, target: Path, dtype: torch.dtype) -> None:
+def export(
+    source: Path, target: Path, dtype: torch.dtype, sampling: Mapping[str, Any] | None = None
+) -> None:
     """Copy a checkpoint without its training state, its weights in another dtype: to be shipped.
 
     Args:
         source: a checkpoint folder.
         target: must not exist.
         dtype: of the stored weights.
+        sampling: recommended settings, by public key group; None: those of the source.
 
     Raises:
         LuminaError: the source is missing or damaged, the target exists or cannot be written.
@@ -117,6 +120,8 @@ def export(source: Path, target: Path, dtype: torch.dtype) -> None:
             entry["options"].pop(VAE, None)  # a folder on the machine that trained
         if manifest["text_encoder"].get("hub_id") is None:
             manifest["text_encoder"].pop("sha256", None)  # of weights that were not cast
+        if sampling is not None:
+            manifest["sampling"] = dict(sampling)
         _write_manifest(temporary, manifest)
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 QUESTIONS = ("modality", "oracle", "seed", "num_prompts")
 """What must be the same for numbers to be comparable, beside splits and their tasks."""
-SETTINGS = ("options", "solver", "guidance", "rope_scaling", "proportional_attention", "dtype")
+SETTINGS = (
+    *("options", "solver", "guidance", "rope_scaling", "proportional_attention", "coarse", "dtype"),
+)
 """How samples are made; may differ."""
 SHARE = ("accuracy", "low", "high")
 MAX_BYTES = 10_000_000  # of a file to compare with; a measurement has a few thousand

@@ -22,6 +22,7 @@ from lumina_core.records import build
 if TYPE_CHECKING:
     from lumina_core.backbone.flag_dit import FlagDiTConfig
     from lumina_core.backbone.rope import RopeScaling
+    from lumina_core.coarse import CoarseConfig
     from lumina_core.conditioning import Condition
     from lumina_core.data.files import FilesConfig
     from lumina_core.data.synthetic import SyntheticConfig
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "FlagDiTConfig": "lumina_core.backbone.flag_dit",
     "RopeScaling": "lumina_core.backbone.rope",
+    "CoarseConfig": "lumina_core.coarse",
     "Condition": "lumina_core.conditioning",
     "SyntheticConfig": "lumina_core.data.synthetic",
     "FilesConfig": "lumina_core.data.files",
@@ -89,6 +91,7 @@ class RunConfig:
     rope_scaling: RopeScaling
     proportional_attention: int | None
     """Positions of the sequences trained on; None: attention is not scaled."""
+    coarse: CoarseConfig
 
     def __post_init__(self) -> None:
         if self.prompt_file is None and not self.prompt.strip():
@@ -132,6 +135,7 @@ class EvaluateConfig:
     guidance: GuidanceConfig
     rope_scaling: RopeScaling
     proportional_attention: int | None
+    coarse: CoarseConfig
 
     def __post_init__(self) -> None:
         _check_at_least(self, 1, "num_prompts", "token_budget")

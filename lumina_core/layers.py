@@ -38,7 +38,7 @@ from lumina_core.manifest import MANIFEST, is_deeply_nested, read_manifest
 
 _REPEATED = (
     *("prompt", "negative_prompt", "seed", "dtype"),
-    *("solver", "guidance", "rope_scaling", "proportional_attention"),
+    *("solver", "guidance", "rope_scaling", "proportional_attention", "coarse"),
 )
 _LOCK = threading.Lock()  # Hydra keeps its state in process-wide singletons
 

@@ -242,6 +242,23 @@ class Modality(Protocol):
         ...
 
 
+class ResizableModality(Modality, Protocol):
+    """A modality whose large media can begin small (`coarse.above`)."""
+
+    def coarser(self, options: Any, factor: float) -> Any:
+        """Options of a smaller medium of the same proportions, as nearly as it goes.
+
+        Args:
+            options: of the medium to make.
+            factor: on every length, below 1.
+        """
+        ...
+
+    def enlarged(self, media: Media, options: Any) -> Media:
+        """A small medium at the size that `options` ask for, smoothly."""
+        ...
+
+
 class ConditionedModality(Modality, Protocol):
     """A modality whose spec names a `condition`."""
 

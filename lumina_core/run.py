@@ -216,6 +216,7 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         "guidance": asdict(sampling.guidance),
         "rope_scaling": asdict(sampling.rope_scaling),
         "proportional_attention": sampling.proportional_attention,
+        "coarse": asdict(sampling.coarse),
         "dtype": dtype,
         "checkpoint_sha256": model.checkpoint_sha256,
         "versions": {

@@ -7,7 +7,7 @@ of rows, and a sample must not depend on its batch mates to the bit.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from lumina_core.backbone.flag_dit import Context
 from lumina_core.backbone.rope import RopeScaling
 from lumina_core.checkpoint import Model
+from lumina_core.coarse import CoarseConfig, coarser_options, enlarged_tokens
 from lumina_core.conditioning import GivenTokens
 from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
@@ -53,6 +54,7 @@ class Sampling:
     rope_scaling: RopeScaling
     proportional_attention: int | None
     """Base length in positions; None: off."""
+    coarse: CoarseConfig
     token_budget: int
     """Positions computed at once on a GPU; at least one sample, whatever its length."""
 
@@ -85,9 +87,11 @@ def batches(
     group: list[Request] = []
     total = 0
     for request in requests:
-        grid = model.modality.tokenizer.grid(latent_shape(model, request.options))
-        length = grid.num_positions(model.backbone.config.separators)
-        if group and (is_alone or total + length > sampling.token_budget):
+        length = num_positions(model, request.options)
+        is_mixed = bool(group) and (
+            _begins_small(model, request, sampling) != _begins_small(model, group[0], sampling)
+        )
+        if group and (is_alone or is_mixed or total + length > sampling.token_budget):
             yield group
             group, total = [], 0
         group.append(request)
@@ -136,6 +140,9 @@ def sample_batch(
     Raises:
         LuminaError: the numbers ran over, as they can in half precision.
     """
+    evaluations = 0
+    if _begins_small(model, requests[0], sampling):
+        requests, evaluations = _begun_small(model, requests, sampling, on_step)
     noise = [first_tokens(model, request) for request in requests]
     velocity = GuidedVelocity(model, requests, noise, sampling)
     starts = {request.given.start if request.given else 0.0 for request in requests}
@@ -154,9 +161,38 @@ def sample_batch(
         model.modality.tokenizer.detokenize(item, one.grid)
         for item, one in zip(tokens, noise, strict=True)
     ]
-    return [
-        Sampled(model.modality.vae.decode(latent), velocity.num_evaluations) for latent in latents
+    evaluations += velocity.num_evaluations
+    return [Sampled(model.modality.vae.decode(latent), evaluations) for latent in latents]
+
+
+def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:
+    above = sampling.coarse.above
+    if above is None or request.given is not None:
+        return False
+    return num_positions(model, request.options) > above
+
+
+def _begun_small(
+    model: Model,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    on_step: Callable[[int, int], None] | None,
+) -> tuple[list[Request], int]:
+    """The requests with what they start from, and the evaluations that this cost each."""
+    coarse = sampling.coarse
+    small = [
+        replace(
+            r, options=coarser_options(model, r.options, num_positions(model, r.options), coarse)
+        )
+        for r in requests
     ]
+    once = replace(sampling, coarse=replace(coarse, above=None))
+    made = sample_batch(model, small, once, on_step=on_step)
+    begun = [
+        replace(r, given=enlarged_tokens(model, item.media, r.options, coarse))
+        for r, item in zip(requests, made, strict=True)
+    ]
+    return begun, made[0].network_evaluations
 
 
 def first_tokens(model: Model, request: Request) -> TokenSample:
@@ -179,6 +215,12 @@ def latent_shape(model: Model, options: Any) -> tuple[int, int, int, int]:
         LuminaError: the modality has no medium of that size.
     """
     return model.modality.vae.latent_shape(model.modality.media_shape(options))
+
+
+def num_positions(model: Model, options: Any) -> int:
+    """Positions of a sample with these options, separators included."""
+    grid = model.modality.tokenizer.grid(latent_shape(model, options))
+    return grid.num_positions(model.backbone.config.separators)
 
 
 class GuidedVelocity:

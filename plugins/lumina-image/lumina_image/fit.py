@@ -42,7 +42,7 @@ def fit_picture(media: Picture, unit: int, limits: SizeLimits) -> Fitted:
         scale = max(size[0] / height, size[1] / width)
     scaled = (max(size[0], round(height * scale)), max(size[1], round(width * scale)))
     if scaled != (height, width):
-        media = _resized(media, *scaled)
+        media = resized(media, *scaled)
     top, left = (scaled[0] - size[0]) // 2, (scaled[1] - size[1]) // 2
     return media[:, top : top + size[0], left : left + size[1]].contiguous()
 
@@ -73,7 +73,8 @@ def fitted_size(height: int, width: int, unit: int, limits: SizeLimits) -> tuple
     return rows * unit, columns * unit
 
 
-def _resized(media: Picture, height: int, width: int) -> Fitted:
+def resized(media: Picture, height: int, width: int) -> Fitted:
+    """The picture at another size in pixels, by Pillow's Lanczos filter."""
     image = Image.fromarray(media.permute(1, 2, 0).contiguous().numpy())
     resized = image.resize((width, height), Image.Resampling.LANCZOS)
     array = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8)

@@ -4,6 +4,7 @@ A picture is a uint8 tensor (3, height, width). It has one frame; its positions 
 its size, so that every picture spans the same interval on both axes.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from lumina_core import FramewiseAutoencoder, Given, LuminaError, PatchTokenizer, SizeLimits
 from lumina_image.editing import place
-from lumina_image.fit import Fitted, fit_picture
+from lumina_image.fit import Fitted, fit_picture, resized
 from lumina_image.options import ImageCondition, ImageOptions
 from lumina_image.picture_files import PictureDecoder
 from lumina_image.world import ImageWorld
@@ -85,6 +86,18 @@ class ImageModality:
         """Square patches of one frame."""
         patch = self.options.patch_size
         return PatchTokenizer(self.vae.autoencoder.channels, (1, patch, patch), normalised_step)
+
+    def coarser(self, options: ImageOptions, factor: float) -> ImageOptions:
+        """Options of a smaller picture: both sides times the factor, to the nearest token."""
+        unit = self.vae.autoencoder.stride * self.options.patch_size
+        height, width = (
+            max(1, round(side * factor / unit)) * unit for side in (options.height, options.width)
+        )
+        return replace(options, height=height, width=width)
+
+    def enlarged(self, media: Picture, options: ImageOptions) -> Fitted:
+        """A small picture at the size of the options (Lanczos)."""
+        return resized(media, options.height, options.width)
 
     def condition(self, wanted: ImageCondition, options: ImageOptions) -> Given:
         """The given picture on the canvas of the picture to make, and which cells it fixes.
