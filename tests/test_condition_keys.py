@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from lumina_core.cli import main
 
@@ -103,3 +104,30 @@ def test_a_filled_picture_is_repeated_from_the_same_files(make, files, tmp_path,
     assert "give it again: condition.image=FILE" in capsys.readouterr().err
     _, again = make("again.png", f"repeat={tmp_path / 'first.png'}", *words)
     assert first["files"][0]["media_sha256"] == again["files"][0]["media_sha256"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"condition": "abc"},
+        {"condition": 5},
+        {"condition": []},
+        {"condition": {"files": ["image"]}},
+        {"condition": {"files": None}},
+        {"condition": {"files": {"image": 5}}},
+        {"solver": 5},
+        {"guidance": None},
+        {"guidance": [1]},
+        {"rope_scaling": "linear"},
+        {"options": "height"},
+    ],
+)
+def test_a_damaged_request_is_one_line(tmp_path, capsys, damage):
+    info = PngInfo()
+    info.add_itxt("lumina", json.dumps({"modality": "image", "prompt": "a red circle"} | damage))
+    path = tmp_path / "a.png"
+    Image.new("RGB", (32, 32)).save(path, pnginfo=info)
+    assert main(["run", f"repeat={path}", "solver.num_steps=2", f"out={tmp_path / 'b.png'}"]) == 2
+    line = capsys.readouterr().err
+    assert "a.png carries a broken request" in line
+    assert line.count("\n") == 1
