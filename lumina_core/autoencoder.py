@@ -7,6 +7,7 @@ time, so that a sample does not depend on what else is in its request.
 """
 
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -25,6 +26,9 @@ MAX_WHOLE_PIXELS = 1024 * 1024  # of a frame that is decoded at once: 3 GB with 
 SHAPE_KEYS = {"block_out_channels", "latent_channels"}  # of config.json; diffusers knows the rest
 DEFAULTS = {"scaling_factor": 0.18215, "shift_factor": None}
 """Of diffusers' AutoencoderKL: what an older config.json, such as sd's, leaves out."""
+MAX_SHOWN = 60  # characters of a value in a message
+MAX_LEVELS = 10  # resolutions; released autoencoders have four
+MAX_NUMBER = 1e6  # of statistics and widths, and their inverse; float32 has room for both
 
 
 class FramewiseAutoencoder:
@@ -41,18 +45,24 @@ class FramewiseAutoencoder:
         """The folder's config.json.
 
         Raises:
-            LuminaError: there is none, or it is broken.
+            LuminaError: there is none, or it is broken, or its numbers describe no autoencoder.
         """
         path = self.folder / "config.json"
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise LuminaError(
                 f"no autoencoder in {self.folder}: {error}; give a diffusers folder"
             ) from error
         if not isinstance(config, dict) or not config.keys() >= SHAPE_KEYS:
             raise LuminaError(f"{path} describes no autoencoder; give a diffusers folder")
-        return DEFAULTS | config
+        config = DEFAULTS | config
+        for key, wanted in _faults(config):
+            raise LuminaError(
+                f"{path} describes no autoencoder: {key} is {str(config[key])[:MAX_SHOWN]!r}, not "
+                f"{wanted}; give a diffusers folder"
+            )
+        return config
 
     @property
     def stride(self) -> int:
@@ -123,6 +133,35 @@ class FramewiseAutoencoder:
         if pixels > MAX_WHOLE_PIXELS and has_tiles(model):
             return decode_in_tiles(model, latent)
         return model.decode(latent).sample
+
+
+def _faults(config: dict) -> Iterator[tuple[str, str]]:
+    """The keys of a config.json that cannot be used, each with what it should be."""
+    widths, channels = config["block_out_channels"], config["latent_channels"]
+    is_list = isinstance(widths, list) and 0 < len(widths) <= MAX_LEVELS
+    if not is_list or not all(_is_count(width) for width in widths):
+        yield "block_out_channels", f"a list of 1 to {MAX_LEVELS} widths"
+    if not _is_count(channels):
+        yield "latent_channels", "a whole number of 1 or more"
+        return
+    if not _is_number(config["scaling_factor"], 1 / MAX_NUMBER):
+        yield "scaling_factor", "a number above 0"
+    if config["shift_factor"] is not None and not _is_number(config["shift_factor"]):
+        yield "shift_factor", "a number or null"
+    for key, least in (("latents_mean", -MAX_NUMBER), ("latents_std", 1 / MAX_NUMBER)):
+        values = config.get(key)
+        is_fit = isinstance(values, list) and len(values) == channels
+        if values is not None and not (is_fit and all(_is_number(x, least) for x in values)):
+            above = " above 0" * (least > 0)
+            yield key, f"a list of {channels} numbers{above}, one per latent channel"
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MAX_NUMBER
+
+
+def _is_number(value: Any, least: float = -MAX_NUMBER) -> bool:
+    return type(value) in (int, float) and least <= value <= MAX_NUMBER
 
 
 def read_autoencoder(folder: Path) -> Any:

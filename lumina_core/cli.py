@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError as error:
         return 0 if _is_reader_gone() else _report_fault(error)
     except OSError as error:
-        return _report_full_disk(error) if error.errno in NO_SPACE else _report_fault(error)
+        return _report_os_error(error)
     except Exception as error:
         return _report_fault(error)
 
@@ -215,6 +215,15 @@ def _report_fault(error: BaseException) -> int:
     traceback.print_exception(error)
     print(f"internal error: {type(error).__name__}: {reason_of(error)}", file=sys.stderr)
     return 1
+
+
+def _report_os_error(error: OSError) -> int:
+    if error.errno in NO_SPACE:
+        return _report_full_disk(error)
+    if error.errno != errno.ENAMETOOLONG:
+        return _report_fault(error)
+    print(f"error: {error.filename}: the name is too long; use a shorter one", file=sys.stderr)
+    return 2
 
 
 def _report_full_disk(error: OSError) -> int:

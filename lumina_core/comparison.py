@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lumina_core.checkpoint import Model
 from lumina_core.data.synthetic import world_of
 from lumina_core.errors import LuminaError
+from lumina_core.manifest import is_deeply_nested
 from lumina_core.reports import flat
 from lumina_core.run import describe
 from lumina_core.sampling import Request, Sampling
@@ -142,7 +143,9 @@ def _change(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 def _check_result(result: Any) -> None:
     """Fail with a plain error unless it has the form that `compared` reads."""
     protocol = result["protocol"]
-    if not isinstance(result["checkpoint"], str) or not all(key in protocol for key in QUESTIONS):
+    if not (isinstance(protocol, dict) and protocol.keys() >= set(QUESTIONS)):
+        raise ValueError
+    if not isinstance(result["checkpoint"], str) or is_deeply_nested(result):
         raise ValueError
     for split in result["splits"].values():
         for share in (split, *split["tasks"].values()):

@@ -22,6 +22,7 @@ from lumina_core.sequence import Grid
 if TYPE_CHECKING:
     from lumina_core.checkpoint import Model
 
+MIN_STRENGTH = 1e-6  # of a request; below it 1 - strength rounds to 1 in float32
 CUT_SHARE = 0.5  # how often an axis is cut that need not be: else halves, bands, first frames
 INSIDE_SHARE = 0.5  # how often the inside of the box is given; else its surroundings
 
@@ -36,9 +37,9 @@ class Condition:
     """The plugin's own dataclass; None: nothing is given."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.strength <= 1:
+        if not MIN_STRENGTH <= self.strength <= 1:
             raise LuminaError(
-                f"condition.strength is {self.strength}; set a share above 0, at most 1."
+                f"condition.strength is {self.strength}; set a share from {MIN_STRENGTH} to 1."
             )
         if self.strength < 1 and self.wanted is None:
             raise LuminaError(
@@ -71,7 +72,8 @@ def given_tokens(model: "Model", condition: Condition, options: Any) -> GivenTok
         options: of the medium to make.
 
     Raises:
-        LuminaError: a file that cannot be read or does not fit, or nothing is left to generate.
+        LuminaError: a file that cannot be read or does not fit, nothing is left to generate, or
+            nothing that is given would be kept.
     """
     if condition.wanted is None:
         return None
@@ -87,6 +89,11 @@ def given_tokens(model: "Model", condition: Condition, options: Any) -> GivenTok
                 "condition.strength below 1, or ask for a larger medium"
             )
         known = torch.zeros_like(known)
+    elif condition.strength == 1 and not known.any():
+        raise LuminaError(
+            "nothing of what is given would be kept: a token is kept only if all of it is given; "
+            "give more of it, or a condition.strength below 1 to start from it"
+        )
     return GivenTokens(
         modality.tokenizer.tokenize(latent).cpu(),
         known.cpu(),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lumina_core import host
 from lumina_core.arguments import Overrides, sort_overrides
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, reason_of
 from lumina_core.keys import RAW_KEYS
 from lumina_core.layers import merge_layers, modality_options, recommended_sampling
 from lumina_core.records import build
@@ -341,17 +341,32 @@ def _condition(name: str, values: dict[str, Any], request: Mapping[str, Any]) ->
     """What is given beside the prompt, the plugin's part of it as its own record."""
     numbers = dict(values)
     strength = numbers.pop("strength")
-    for key in (request.get("condition") or {}).get("files", {}):
-        if numbers.get(key) is None:
-            raise LuminaError(
-                f"the repeated file was made from condition.{key}; give it again: "
-                f"condition.{key}=FILE"
-            )
+    for key, sha256 in (request.get("condition") or {}).get("files", {}).items():
+        _check_given_again(key, numbers.get(key), sha256)
     record = host.condition_class(name)
     wanted: Any = None
     if record and any(value is not None for value in numbers.values()):
         wanted = build(record, numbers, "condition.")
     return {"strength": strength, "wanted": wanted}
+
+
+def _check_given_again(key: str, path: str | None, sha256: str) -> None:
+    """Refuse another file than the one that a repeated request was made from."""
+    if path is None:
+        raise LuminaError(
+            f"the repeated file was made from condition.{key}; give it again: condition.{key}=FILE"
+        )
+    from lumina_core.files import sha256_of  # brings safetensors
+
+    try:
+        found = sha256_of(Path(path))
+    except (OSError, ValueError) as error:
+        raise LuminaError(f"condition.{key}={path} cannot be read: {reason_of(error)}") from error
+    if found != sha256:
+        raise LuminaError(
+            f"condition.{key}={path} differs from the file that the repeated one was made from; "
+            "give the same file, or the prompt and settings instead of repeat=FILE"
+        )
 
 
 def _refuse_second_prompt(values: Mapping[str, Any]) -> None:
@@ -400,7 +415,7 @@ def _build(record: type[T], name: str, values: dict[str, Any], options: dict[str
 def _data_record(values: dict[str, Any]) -> Any:
     """The record of the chosen kind of data."""
     name = values["name"]
-    if name not in _DATA_RECORDS:
+    if not isinstance(name, str) or name not in _DATA_RECORDS:
         raise LuminaError(f"data.name={name!r} is unknown; use {', '.join(_DATA_RECORDS)}")
     record = _DATA_RECORDS[name]
     return build(getattr(import_module(_HOMES[record]), record), values, "data.")

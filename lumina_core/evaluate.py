@@ -178,6 +178,11 @@ def _check_out(config: "EvaluateConfig") -> None:
     if _is_page(config):
         check_new_file(Path(config.out), overwrite=config.overwrite)
     else:
+        if config.overwrite:
+            raise LuminaError(
+                f"overwrite=true replaces a report that ends in .html, and out={config.out} is a "
+                "folder; leave it out and name a new folder"
+            )
         check_new_folder(Path(config.out))
 
 
@@ -236,7 +241,6 @@ def evaluate_command(config: "EvaluateConfig") -> int:
         result = {
             "modality": config.modality,
             "checkpoint": model.checkpoint_sha256,
-            "world": protocol["oracle"],
             "protocol": protocol,
             "splits": {split: summarise(found) for split, found in verdicts.items()},
         }

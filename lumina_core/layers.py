@@ -40,6 +40,8 @@ _REPEATED = (
     *("prompt", "negative_prompt", "seed", "dtype"),
     *("solver", "guidance", "rope_scaling", "proportional_attention", "coarse"),
 )
+_BLOCKS = ("options", "solver", "guidance", "rope_scaling")
+"""What must be a mapping in a request."""
 _LOCK = threading.Lock()  # Hydra keeps its state in process-wide singletons
 
 
@@ -139,19 +141,26 @@ def check_request(path: Path, request: Any) -> dict[str, Any]:
     """A request that a file carries, refused unless it is the kind of thing that `run` wrote.
 
     Raises:
-        LuminaError: it is no mapping, names no modality, or has options that are no mapping.
+        LuminaError: it is no mapping, names no modality, or has a block that is no mapping.
     """
     is_request = isinstance(request, dict) and isinstance(request.get("modality"), str)
-    if not (
-        is_request
-        and isinstance(request.get("options", {}), dict)
-        and not is_deeply_nested(request)
-    ):
+    if not is_request or is_deeply_nested(request) or not _has_blocks(request):
         raise LuminaError(
-            f"{path} carries a broken request; a modality and its options are wanted. Make the "
-            "file again from its prompt."
+            f"{path} carries a broken request; a modality, and its options and settings as blocks "
+            "are wanted. Make the file again from its prompt."
         )
     return dict(request)
+
+
+def _has_blocks(request: Mapping[str, Any]) -> bool:
+    """Whether everything that is read as a block is one; a condition may also be null."""
+    condition = request.get(CONDITION)
+    blocks = [request.get(key, {}) for key in _BLOCKS]
+    blocks.append({} if condition is None else condition)
+    if not all(isinstance(block, dict) for block in blocks):
+        return False
+    files = (condition or {}).get("files", {})
+    return isinstance(files, dict) and all(isinstance(value, str) for value in files.values())
 
 
 def _with_repeated_condition(values: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class World(Protocol):
     """A small synthetic world: it can draw any caption of its grammar, and judge a file."""
 
     version: str
-    """Rises whenever the same caption and seed would be drawn differently."""
+    """Rises whenever drawing or judging changes; results of two versions are never compared."""
 
     splits: tuple[str, ...]
     """Names of the sets of captions; the first is the one that is trained on."""

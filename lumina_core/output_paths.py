@@ -39,14 +39,20 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
 
 
 def check_new_folder(path: Path) -> None:
-    """Refuse a folder that holds something or could not be made.
+    """Refuse a folder that holds something, or whose place no finished folder could take.
 
     Raises:
-        LuminaError: it is a file, holds files, or no usable path.
+        LuminaError: it is a file, holds files, is no usable path, or is there and cannot be
+            replaced: the folder one is in, a link, the root of a file system.
     """
-    if _exists(path) and (not path.is_dir() or any(path.iterdir())):
+    if not _exists(path):
+        _check_folder(path, path)
+        return
+    if not path.is_dir() or any(path.iterdir()):
         raise LuminaError(f"out={path} exists already; choose an empty or new folder")
-    _check_folder(path, path)
+    if path.is_symlink() or os.path.ismount(path) or path.resolve() == Path.cwd():
+        raise LuminaError(f"out={path} would have to be replaced; name a new folder, maybe in it")
+    _check_folder(path.absolute().parent, path)
 
 
 def prompts_folder(config: "RunConfig", decoder: Decoder) -> Path:

@@ -24,12 +24,11 @@ from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
 from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import SolverConfig, integrate
 from lumina_core.frozen_text import FrozenTextEncoder
+from lumina_core.keys import ADAPTIVE
 from lumina_core.modality import Media
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
 from lumina_core.tokenizer import channel_mask
-
-ADAPTIVE_SOLVERS = ("dopri5",)  # their steps depend on the error of the whole batch
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,13 @@ def batches(
 ) -> Iterator[list[Request]]:
     """Requests that are computed together, in their order.
 
-    On a CPU, and by an adaptive solver, each is alone; else as many as the budget holds. All texts
-    are encoded before the first of them, so that a large frozen encoder is out of the way.
+    On a CPU, and by an adaptive solver, whose steps depend on the error of the whole batch, each is
+    alone; else as many as the budget holds. All texts are encoded before the first of them, so that
+    a large frozen encoder is out of the way.
     """
     if isinstance(model.text_encoder, FrozenTextEncoder):
         model.text_encoder.encode_ahead(_texts(requests, sampling.guidance))
-    is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE_SOLVERS
+    is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE
     group: list[Request] = []
     total = 0
     for request in requests:

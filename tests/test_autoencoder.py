@@ -82,12 +82,50 @@ def test_weights_must_fit_exactly(folder):
             FramewiseAutoencoder(folder).encode(pixels())
 
 
-@pytest.mark.parametrize("content", [None, "broken", "[]", "{}"])
+@pytest.mark.parametrize("content", [None, "broken", "[]", "{}", "[" * 100_000])
 def test_a_folder_without_autoencoder_is_one_line(tmp_path, content):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(LuminaError, match="give a diffusers folder"):
         _ = FramewiseAutoencoder(tmp_path).stride
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"block_out_channels": 5},
+        {"block_out_channels": []},
+        {"block_out_channels": ["8", 8]},
+        {"block_out_channels": [8, 0]},
+        {"block_out_channels": [8] * 99},
+        {"latent_channels": "four"},
+        {"latent_channels": None},
+        {"latent_channels": 0},
+        {"latent_channels": True},
+        {"latent_channels": 10**400},
+        {"scaling_factor": 0},
+        {"scaling_factor": None},
+        {"scaling_factor": [1.0]},
+        {"scaling_factor": float("nan")},
+        {"scaling_factor": 1e-320},
+        {"shift_factor": "none"},
+        {"shift_factor": float("inf")},
+        {"latents_mean": [0.0] * 3},
+        {"latents_mean": 0.0},
+        {"latents_mean": [0.0, 0.0, 0.0, "x"]},
+        {"latents_std": [1.0] * 5},
+        {"latents_std": [1.0, 1.0, 0.0, 1.0]},
+        {"latents_std": [1.0, 1.0, 10**400, 1.0]},
+    ],
+)
+def test_a_damaged_config_is_one_line_that_names_the_key(folder, damage):
+    assert FramewiseAutoencoder(folder).channels == 4
+    change_config(folder, **damage)
+    key = next(iter(damage))
+    with pytest.raises(LuminaError, match=f"no autoencoder: {key} is .*, not a ") as raised:
+        _ = FramewiseAutoencoder(folder).config
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
 
 
 def test_reading_prints_nothing(tiny_vae, capfd):

@@ -13,13 +13,19 @@ def share(right, count):
     return {"accuracy": accuracy, "low": low, "high": high, "num_prompts": count}
 
 
+def nested(depth):
+    value = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
 @pytest.fixture
 def result():
     tasks = {"counting": share(3, 5), "position": share(5, 5)}
     return {
         "modality": "toy",
         "checkpoint": "a" * 64,
-        "world": "1",
         "protocol": {
             "modality": "toy", "oracle": "1", "seed": 0, "num_prompts": 10,
             "splits": {"trained": ["counting", "position"]}, "options": {"rate": 8},
@@ -110,6 +116,9 @@ def test_a_foreign_file_is_refused(write, content):
     [
         lambda result: result.pop("protocol"),
         lambda result: result["protocol"].pop("oracle"),
+        lambda result: result.update(protocol="modality oracle seed num_prompts"),
+        lambda result: result.update(protocol=["modality", "oracle", "seed", "num_prompts"]),
+        lambda result: result["protocol"].update(solver=nested(300)),
         lambda result: result.update(checkpoint=5),
         lambda result: result.update(splits=["trained"]),
         lambda result: result["splits"]["trained"].pop("tasks"),

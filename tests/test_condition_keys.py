@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from lumina_core.cli import main
 
@@ -78,16 +79,22 @@ def test_the_strength_says_how_much_of_a_picture_stays(make, files, read, tiny_m
     [
         (["condition.image={image}"], "nothing is left to generate"),
         (["condition.strength=0.5"], "changes something that is given"),
-        (["condition.image={image}", "condition.strength=0"], "set a share above 0"),
+        (["condition.image={image}", "condition.strength=0"], "set a share from 1e-06 to 1"),
         (["condition.image=missing.png"], "missing.png"),
         (["condition.mask={image}"], "condition.image=FILE"),
         (["condition.imagee={image}"], "Did you mean 'condition.image'"),
         (["condition.image={image}", "condition.offset=[1]"], "condition.offset"),
+        (["condition.image={image}", "condition.strength=1e-17"], "set a share from"),
+        (["condition.image={small}"], "only if all of it is given"),
+        (["condition.image={image}", "condition.mask={grid}"], "only if all of it is given"),
     ],
 )
 def test_wrong_conditions_are_one_line(make, files, words, said):
     image = files("a.png", 32, 32)
-    code, line = make("x.png", *(word.format(image=image) for word in words))
+    small = files("small.png", 4, 4)
+    grid = files("grid.png", 32, 32, np.s_[::4, ::4])
+    names = {"image": image, "small": small, "grid": grid}
+    code, line = make("x.png", *(word.format(**names) for word in words))
     assert code == 2
     assert said in line
     assert line.count("\n") == 1
@@ -103,3 +110,46 @@ def test_a_filled_picture_is_repeated_from_the_same_files(make, files, tmp_path,
     assert "give it again: condition.image=FILE" in capsys.readouterr().err
     _, again = make("again.png", f"repeat={tmp_path / 'first.png'}", *words)
     assert first["files"][0]["media_sha256"] == again["files"][0]["media_sha256"]
+
+
+@pytest.mark.parametrize("key", ["image", "mask"])
+def test_a_repeated_file_wants_the_very_files_it_was_made_from(make, files, tmp_path, key):
+    given = {
+        "image": files("a.png", 32, 32),
+        "mask": files("m.png", 32, 32, np.s_[8:]),
+    }
+    make("first.png", *(f"condition.{name}={path}" for name, path in given.items()))
+    given[key] = files("other.png", 32, 32, np.s_[:16])
+    words = (f"condition.{name}={path}" for name, path in given.items())
+    code, line = make("again.png", f"repeat={tmp_path / 'first.png'}", *words)
+    assert code == 2
+    assert f"condition.{key}={given[key]} differs from the file" in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "again.png").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"condition": "abc"},
+        {"condition": 5},
+        {"condition": []},
+        {"condition": {"files": ["image"]}},
+        {"condition": {"files": None}},
+        {"condition": {"files": {"image": 5}}},
+        {"solver": 5},
+        {"guidance": None},
+        {"guidance": [1]},
+        {"rope_scaling": "linear"},
+        {"options": "height"},
+    ],
+)
+def test_a_damaged_request_is_one_line(tmp_path, capsys, damage):
+    info = PngInfo()
+    info.add_itxt("lumina", json.dumps({"modality": "image", "prompt": "a red circle"} | damage))
+    path = tmp_path / "a.png"
+    Image.new("RGB", (32, 32)).save(path, pnginfo=info)
+    assert main(["run", f"repeat={path}", "solver.num_steps=2", f"out={tmp_path / 'b.png'}"]) == 2
+    line = capsys.readouterr().err
+    assert "a.png carries a broken request" in line
+    assert line.count("\n") == 1

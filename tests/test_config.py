@@ -434,6 +434,9 @@ def test_each_kind_of_data_has_its_own_keys(toy, monkeypatch, tmp_path):
         compose_train([*train, *words])
     with pytest.raises(LuminaError, match=r"data\.name='floder' is unknown; use synthetic, folder"):
         compose_train([*train, "data.name=floder"])
+    for value in ("[a]", "{a: 1}", "null", "5"):
+        with pytest.raises(LuminaError, match=r"data\.name=.* is unknown; use synthetic"):
+            compose_train([*train, f"data.name={value}"])
     with pytest.raises(LuminaError, match=r"data\.path.* data=folder or data=manifest"):
         compose_train([*train, "data.path=x"])
 

@@ -175,6 +175,7 @@ def measure(toy, ask, capsys):
 
 def test_a_result_tells_its_protocol(measure):
     result = measure("seed=4")
+    assert list(result) == ["modality", "checkpoint", "protocol", "splits"]
     assert result["protocol"] == {
         "modality": "image",
         "oracle": "7",
@@ -277,6 +278,28 @@ def test_unlike_measurements_are_refused_before_anything_is_generated(
     monkeypatch.setattr(ToyWorld, "version", "8")
     assert main(ask(*small, f"compare={earlier}")) == 2
     assert "measured with oracle='7', this would be with '8'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_kept_is_found_before_anything_is_measured(
+    ask, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evaluate, "load_model", None)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "link").symlink_to(empty)
+    monkeypatch.chdir(empty)
+    for words, message in (
+        (["out=."], "out=. would have to be replaced"),
+        ([f"out={empty}"], "would have to be replaced"),
+        ([f"out={tmp_path / 'link'}"], "would have to be replaced"),
+        ([f"out={tmp_path}"], "choose an empty or new folder"),
+        ([f"out={tmp_path / 'new'}", "overwrite=true"], "overwrite=true replaces a report"),
+    ):
+        assert main(ask("num_prompts=1", *words)) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "link"]
 
 
 @pytest.mark.parametrize("name", ["kept", "report.html"])

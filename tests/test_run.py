@@ -350,6 +350,34 @@ def test_a_damaged_checkpoint_is_one_line(refusal, checkpoint_copy, work):
     assert "is missing" in refusal(words)
 
 
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [
+        *(("run", key) for key in ("checkpoint", "repeat", "prompt_file", "condition.image")),
+        *(("run", key) for key in ("condition.mask", "out")),
+        *(("train", key) for key in ("out", "modality.vae", "init_from", "text_encoder.path")),
+        *(("train", key) for key in ("data.path", "text_encoder.cache")),
+        *(("evaluate", key) for key in ("compare", "out", "checkpoint")),
+        *(("train-vae", key) for key in ("out", "init_from")),
+    ],
+)
+def test_a_name_that_is_too_long_is_one_line(work, capsys, command, key):
+    name = "x" * 300
+    words = [command, "+modality=image", f"{key}={name}", *["a red circle"] * (command == "run")]
+    words = [word for word in words if key not in ("prompt_file", "repeat") or " " not in word]
+    words += {
+        "condition.mask": ["condition.image=x.png"],
+        "data.path": ["data=folder", "max_steps=1"],
+        "text_encoder.path": ["text_encoder=t5"],
+        "text_encoder.cache": ["text_encoder=t5", "text_encoder.path=."],
+    }.get(key, [])
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert not list(work.rglob("*"))
+
+
 def test_a_foreign_file_is_never_repeated(work, refusal, ask):
     Image.new("RGB", (8, 8)).save("plain.png")
     Path("broken.png").write_bytes(b"\x89PNG broken")

@@ -54,9 +54,6 @@ def place(
     given = torch.zeros(canvas, dtype=torch.bool)
     rows, columns = slice(top, top + image.shape[1]), slice(left, left + image.shape[2])
     picture[:, rows, columns] = image
-    given[rows, columns] = True
-    if wanted.mask is None:
-        return _filled(picture, given), given
     given[rows, columns] = known
     return _filled(picture, given), given
 
