@@ -114,12 +114,24 @@ def test_what_cannot_be_used_is_named_once(build, folder, tmp_path, capsys):
 def test_a_resumed_run_goes_on_with_its_quarantine(build, folder, tmp_path):
     (folder / "03.png").write_bytes(b"")
     build(folder, "data.max_quarantined=0.5").advance(0)
-    with (tmp_path / "out" / QUARANTINE).open("a") as file:
-        file.write('{"path": "cut')
-    pool = build(folder, "data.max_quarantined=0.5")
+    with (tmp_path / "out" / QUARANTINE).open("ab") as file:
+        file.write(b'{bad"}\n{"pa"}\n[1]\n{"path": 5, "a": "b"}\n\xff\xfe"}\n{"path": "cut')
+    pool = build(folder, "data.max_quarantined=0.5", "resume=true")
     pool.advance(3)
     assert quarantine(tmp_path).keys() == {"03.png"}
     assert pool.summary()["num_quarantined"] == 1
+
+
+def test_a_new_run_begins_its_quarantine_anew(build, folder, tmp_path):
+    path = tmp_path / "out" / QUARANTINE
+    path.parent.mkdir()
+    path.write_text('{"path": "old.png", "reason": "x"}\n')
+    build(folder).advance(0)
+    assert not path.exists()
+    path.mkdir()
+    for word, message in (("resume=true", "is no regular file"), ("seed=1", "cannot be replaced")):
+        with pytest.raises(LuminaError, match=message):
+            build(folder, word).advance(0)
 
 
 @pytest.mark.parametrize("kind", ["captions", "pictures", "both"])
@@ -155,6 +167,11 @@ def test_captions_are_those_of_the_data(build, folder):
     assert len(set(found)) == 5
     assert set(found) < {f"picture {number}" for number in range(12)}
     assert len(pool.captions(4000, seeded(0))) == 12
+
+
+def test_a_new_vocabulary_knows_every_caption(build, folder):
+    found = build(folder, pool_size=4).vocabulary_captions(seeded(0))
+    assert sorted(found) == sorted(f"picture {number}" for number in range(12))
 
 
 def test_the_summary_names_no_path(build, folder):
