@@ -5,11 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, SizeLimits
 from lumina_core.config import compose_train
+from lumina_core.data import source
 from lumina_core.data.files import QUARANTINE, FilesConfig
 from lumina_core.data.source import build_pool
 from lumina_core.runtime import seeded
+from lumina_image.fit import fitted_size
 
 LIMITS = "data.min_tokens=4 data.max_tokens=16 data.max_aspect=4"
 
@@ -146,7 +148,18 @@ def test_too_many_broken_items_end_the_run(build, folder, tmp_path, kind):
     assert quarantine(tmp_path).keys() == {"00.png", "01.png"}
 
 
-def test_a_sample_longer_than_the_budget_is_left_out(build, folder, tmp_path):
+def test_a_budget_holds_a_sample_of_full_size_with_its_separators(build, folder):
+    build(folder, "token_budget=24")  # 8 rows of 2 tokens and a separator
+    with pytest.raises(LuminaError, match="one sample of up to 24 positions"):
+        build(folder, "token_budget=23")
+    build(folder, "token_budget=16", "backbone.separators=false")
+    for rows, columns in ((8, 2), (2, 8), (4, 4), (1, 4), (5, 3)):
+        size = fitted_size(rows * 8, columns * 8, 8, SizeLimits(1, 16, 4.0))
+        assert size[0] // 8 * (size[1] // 8 + 1) <= 24
+
+
+def test_a_sample_longer_than_the_budget_is_left_out(build, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "longest_fitted", lambda *_: 0)  # as of one with many frames
     write_picture(folder / "00.png", (32, 32), 0)  # 16 tokens and 4 separators
     pool = build(folder, "token_budget=19")
     pool.advance(0)
@@ -186,7 +199,10 @@ def test_the_summary_names_no_path(build, folder):
     [
         ("data.path=null", "data=folder needs to know where: data.path=FOLDER"),
         ("data.path=/nowhere", "data.path=/nowhere is no folder"),
-        ("data.max_tokens=301", "token_budget=300 is shorter than one sample of 301 positions"),
+        (
+            "data.max_tokens=301",
+            "token_budget=300 is shorter than one sample of up to 330 positions",
+        ),
         ("modality.height=33", "modality.height=33 is not a multiple of 8 pixels"),
     ],
 )
