@@ -245,15 +245,26 @@ def load(
     verify(folder, manifest)
     token_dims = {key: entry["token_dim"] for key, entry in manifest["modalities"].items()}
     backbone = _load_backbone(folder, manifest["backbone"], token_dims).to(device, dtype)
-    encoder = _load_text_encoder(folder, manifest["text_encoder"], device, download=download)
+    encoder = load_frozen_encoder(folder, manifest["text_encoder"], device, download=download)
     modality = host.modality_class(name)(options, folder / VAE / name)
     modality.vae.to(device)
     return Model(name, modality, backbone, encoder, manifest_sha256(folder))
 
 
-def _load_text_encoder(
+def load_frozen_encoder(
     folder: Path, about: Mapping[str, Any], device: torch.device, *, download: bool
 ) -> FrozenTextEncoder:
+    """The text encoder of a checkpoint, which reads texts as in its training.
+
+    Args:
+        folder: the checkpoint.
+        about: what its manifest says of the encoder.
+        device: where it computes.
+        download: fetch one that is named by its id on the hub.
+
+    Raises:
+        LuminaError: it is not there, or another one than in training.
+    """
     names = {field.name for field in fields(Reading)}
     reading = Reading(**{key: value for key, value in about.items() if key in names})
     hub_id = about.get("hub_id")

@@ -209,8 +209,8 @@ class TrainConfig:
             raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
         if self.resume and self.init_from is not None:
             raise LuminaError(
-                "resume goes on with the weights in `out`, init_from starts anew with others. "
-                "Set one of them."
+                "resume=true goes on with the weights in `out`; leave out init_from, with which a "
+                "run only begins."
             )
 
 

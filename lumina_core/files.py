@@ -5,6 +5,7 @@ process may leave it behind, and nothing ever reads it.
 """
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from errno import ENOTSUP, EPERM
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from safetensors import SafetensorError  # its way to say that the disk is full
 
@@ -82,6 +83,30 @@ def check_writable(folder: Path) -> None:
         raise _unwritable(folder, error) from error
     finally:
         _discard(temporary)
+
+
+def json_lines(path: Path) -> list[tuple[str, Any]]:
+    """The lines of a file that are JSON, each with its value; none where there is no file.
+
+    Others are left out: a killed process or a full disk cuts lines short.
+
+    Raises:
+        LuminaError: it cannot be read, or is no regular file.
+    """
+    try:
+        if path.exists() and not path.is_file():  # a device may never end
+            raise LuminaError(f"{path} is no regular file; move it away")
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+    except OSError as error:
+        raise LuminaError(f"{path} cannot be read: {error.strerror}") from error
+    found = []
+    for line in lines:
+        try:
+            text = line.decode()
+            found.append((text, json.loads(text)))
+        except (ValueError, RecursionError):
+            continue
+    return found
 
 
 def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:

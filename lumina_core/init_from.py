@@ -1,7 +1,8 @@
 """Start a training run with the weights of a checkpoint: `init_from=FOLDER`, or of the demo.
 
 The averaged weights of the backbone and the text encoder are taken; step, optimizer and data begin
-anew. The settings are those of the run, and must give weights of the same shapes.
+anew. The settings are those of the run, and must give weights of the same shapes; a text encoder
+that was frozen stays so, with its settings.
 """
 
 import sys
@@ -13,7 +14,6 @@ from safetensors.torch import load_file
 from lumina_core import host
 from lumina_core.checkpoint import (
     BACKBONE,
-    TEXT_ENCODER,
     Model,
     differences,
     has_same_autoencoder,
@@ -35,23 +35,6 @@ def init_folder(name: str, modality: str) -> Path:
     if demo is None:
         raise LuminaError(f"modality {modality!r} ships no demo checkpoint; give init_from=FOLDER")
     return demo
-
-
-def text_encoder_folder(folder: Path) -> Path:
-    """The text encoder of a checkpoint, its hash compared.
-
-    Raises:
-        LuminaError: the checkpoint is missing or damaged, or names an encoder of the hub.
-    """
-    manifest = read_manifest(folder)
-    verify(folder, manifest)
-    hub_id = manifest["text_encoder"].get("hub_id")
-    if hub_id is not None:
-        raise LuminaError(
-            f"{folder} holds no text encoder but names one; add text_encoder.path={hub_id} and the "
-            "settings that it was trained with"
-        )
-    return folder / TEXT_ENCODER
 
 
 def start_from(folder: Path, model: Model) -> None:

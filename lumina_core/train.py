@@ -7,9 +7,7 @@ needs no stored generator and repeats the uninterrupted one to the bit on a CPU.
 
 import copy
 import json
-import shutil
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -23,41 +21,38 @@ from lumina_core import checkpoint, host
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
 from lumina_core.contact_sheet import save_contact_sheet
-from lumina_core.data.files import QUARANTINE
 from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.data.source import build_pool
 from lumina_core.errors import LuminaError
-from lumina_core.files import UNFINISHED, check_writable
-from lumina_core.frozen_text import FrozenTextEncoder
-from lumina_core.hub import local_folder
-from lumina_core.init_from import init_folder, start_from, text_encoder_folder
+from lumina_core.files import check_writable
+from lumina_core.init_from import init_folder, start_from
 from lumina_core.loss import Objective, draw, save_drawn, training_loss
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
 from lumina_core.recipe import check_resumed, recipe
 from lumina_core.runtime import autocast, resolve_device, resolve_dtype, seeded
 from lumina_core.sampling import Request, Sampling, sample
-from lumina_core.text import (
-    MAX_COSINE,
-    TextEncoder,
-    load_text_encoder,
-    one_word_cosine,
+from lumina_core.text import MAX_COSINE, TextEncoder, one_word_cosine
+from lumina_core.training_folder import (
+    BAD_BATCH,
+    CHECKPOINTS,
+    METRICS,
+    SAMPLES,
+    check_out,
+    clear,
+    finished_checkpoints,
 )
-from lumina_core.tiny_text import create_tiny
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
+from lumina_core.training_text import text_encoder_of
 from lumina_core.vae_folder import find_vae
 from lumina_core.validation import held_samples, is_due, measures
 
 if TYPE_CHECKING:
     from lumina_core.config import TrainConfig
 
-NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stands in one
 NUM_PROBE_CAPTIONS = 32  # for the check that words are told apart
 INTERRUPTED = 130  # exit code
 STEP_STREAM = 0  # of random numbers from the seed; the pool of data has another
-CHECKPOINTS, SAMPLES, METRICS = "checkpoints", "samples", "metrics.jsonl"  # what a run writes
-BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up
-STEP = "step-" + "[0-9]" * 7  # glob of what a run writes at a step
 
 
 @dataclass
@@ -160,7 +155,7 @@ def start(config: "TrainConfig") -> Run:
     modality = _modality(config)
     pool = build_pool(config, modality)
     modality.vae.to(device)
-    encoder = _text_encoder(config, pool, device)
+    encoder = text_encoder_of(config, pool, device)
     shape = replace(
         config.backbone,
         token_dims={config.modality: modality.tokenizer.token_dim},
@@ -191,46 +186,10 @@ def start(config: "TrainConfig") -> Run:
     return run
 
 
-def finished_checkpoints(out: Path) -> list[Path]:
-    """The finished checkpoints of a training folder, the oldest first.
-
-    Raises:
-        LuminaError: there is none.
-    """
-    found = sorted((out / CHECKPOINTS).glob(f"{STEP}/{checkpoint.MANIFEST}"))
-    if not found:
-        raise LuminaError(f"out={out} holds no checkpoint to resume from; leave out resume=true")
-    return [path.parent for path in found]
-
-
 def _modality(config: "TrainConfig") -> Modality:
     name = config.modality
     folder = find_vae(name, config.options.vae, download=config.download)
     return host.modality_class(name)(config.options, folder)
-
-
-def _text_encoder(
-    config: "TrainConfig", pool: LatentPool, device: torch.device
-) -> TextEncoder | FrozenTextEncoder:
-    settings = config.text_encoder
-    if settings.path is None and config.init_from is not None:
-        begin = text_encoder_folder(init_folder(config.init_from, config.modality))
-        return load_text_encoder(begin, settings.reading).to(device)
-    if settings.path is None:
-        captions = pool.captions(NUM_VOCABULARY_CAPTIONS, seeded(config.seed))
-        with tempfile.TemporaryDirectory() as folder:
-            create_tiny(Path(folder), captions, settings, config.seed)
-            return load_text_encoder(Path(folder), settings.reading).to(device)
-    path = local_folder(settings.path, download=config.download)
-    if settings.trainable:
-        return load_text_encoder(path, settings.reading).to(device)
-    return FrozenTextEncoder(
-        path,
-        settings.reading,
-        device,
-        cache=None if settings.cache is None else Path(settings.cache),
-        hub_id=None if Path(settings.path).is_dir() else settings.path,
-    )
 
 
 def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
@@ -250,10 +209,32 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
     return folder
 
 
-def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
+def prepare(config: "TrainConfig", run: Run) -> list[CaptionedSample]:
+    """What may refuse a run and computes: it comes before anything of an earlier run is deleted.
+
+    Returns:
+        The samples that validation measures.
+
+    Raises:
+        LuminaError: the folder cannot be written, or the data cannot be used.
+    """
+    for folder in (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,):
+        check_writable(Path(config.out) / folder)
+    run.pool.advance(run.step)
+    run.pool.batch(seeded(config.seed), config.token_budget, config.backbone.separators)
+    return held_samples(config, run.pool)
+
+
+def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[CaptionedSample]) -> Path:
     """Train until `max_steps` or until a signal asks to stop; the state is saved either way.
 
     A second signal stops at once. Nothing is measured or saved at a step that was skipped.
+
+    Args:
+        config: of the run.
+        run: changed in place.
+        sampling: of sheets of samples and accuracies.
+        held: from `prepare`.
 
     Returns:
         The newest checkpoint.
@@ -261,10 +242,6 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling) -> Path:
     out = Path(config.out)
     pool = run.pool
     log = MetricsLog(out / METRICS, run.step)
-    for folder in (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,):
-        check_writable(out / folder)
-    pool.advance(run.step)
-    held = held_samples(config, pool)
     with stop_on_signal() as is_stopped, TrainingBar(config.max_steps, run.step) as bar:
         while run.step < config.max_steps and not is_stopped():
             metrics = training_step(run, config, pool)
@@ -343,7 +320,7 @@ def train_command(config: "TrainConfig") -> int:
         )
     resolve_dtype(config.save_dtype)
     out = Path(config.out)
-    _check_out(out, config)
+    check_out(out, config)
     run = start(config)
     if config.evaluate_every and run.model.modality.world is None:
         raise LuminaError(
@@ -351,35 +328,9 @@ def train_command(config: "TrainConfig") -> int:
             f"modality {config.modality!r} has none; leave it out"
         )
     warn_if_words_look_alike(run, config)
-    _clear(out, config)
-    folder = train(config, run, compose_sampling(config.modality))
+    held = prepare(config, run)
+    clear(out, config)
+    folder = train(config, run, compose_sampling(config.modality), held)
     made = {"checkpoint": str(folder), "step": run.step, "num_skipped": run.num_skipped}
     print(json.dumps(made))
     return 0 if run.step >= config.max_steps else INTERRUPTED
-
-
-def _check_out(out: Path, config: "TrainConfig") -> None:
-    """Refuse a folder that is in use, and a file, before anything is computed."""
-    if out.exists() and not out.is_dir():
-        raise LuminaError(f"out={out} is a file; choose a folder")
-    is_used = out.exists() and any(path.name != QUARANTINE for path in out.iterdir())
-    if is_used and not config.resume and not config.overwrite:
-        raise LuminaError(
-            f"out={out} exists already; continue it with resume=true, replace it with "
-            "overwrite=true, or choose another folder"
-        )
-
-
-def _clear(out: Path, config: "TrainConfig") -> None:
-    """Delete what a killed run left unfinished and, to overwrite, what an earlier run wrote."""
-    for folder in (out / CHECKPOINTS).glob(f"{UNFINISHED}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    if not config.resume and out.is_dir():
-        (out / QUARANTINE).unlink(missing_ok=True)
-    if config.overwrite:
-        for folder in (out / CHECKPOINTS).glob(STEP):
-            shutil.rmtree(folder)
-        for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
-            sheet.unlink()
-        for name in (METRICS, BAD_BATCH):
-            (out / name).unlink(missing_ok=True)

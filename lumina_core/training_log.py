@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from lumina_core.errors import LuminaError
-from lumina_core.files import atomic_write
+from lumina_core.files import atomic_write, json_lines
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,10 +22,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
-        if path.exists() and not path.is_file():  # a device may never end
-            raise LuminaError(f"{path} is no regular file; move it away")
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if _step_of(line) <= step]
+        kept = [line for line, entry in json_lines(path) if _step_of(entry) <= step]
         with atomic_write(path) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
 
@@ -38,12 +35,10 @@ class MetricsLog:
             raise LuminaError(f"{self._path} cannot be written: {error.strerror}") from error
 
 
-def _step_of(line: str) -> float:
-    """The step of a line; that of one cut short, by a full disk say, is never reached."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return inf
+def _step_of(entry: Any) -> float:
+    """The step of a line's value; that of one without a step is never reached."""
+    step = entry.get("step") if isinstance(entry, dict) else None
+    return step if isinstance(step, int | float) else inf
 
 
 class TrainingBar:

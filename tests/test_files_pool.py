@@ -5,11 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, SizeLimits
 from lumina_core.config import compose_train
+from lumina_core.data import source
 from lumina_core.data.files import QUARANTINE, FilesConfig
 from lumina_core.data.source import build_pool
 from lumina_core.runtime import seeded
+from lumina_image.fit import fitted_size
 
 LIMITS = "data.min_tokens=4 data.max_tokens=16 data.max_aspect=4"
 
@@ -114,12 +116,24 @@ def test_what_cannot_be_used_is_named_once(build, folder, tmp_path, capsys):
 def test_a_resumed_run_goes_on_with_its_quarantine(build, folder, tmp_path):
     (folder / "03.png").write_bytes(b"")
     build(folder, "data.max_quarantined=0.5").advance(0)
-    with (tmp_path / "out" / QUARANTINE).open("a") as file:
-        file.write('{"path": "cut')
-    pool = build(folder, "data.max_quarantined=0.5")
+    with (tmp_path / "out" / QUARANTINE).open("ab") as file:
+        file.write(b'{bad"}\n{"pa"}\n[1]\n{"path": 5, "a": "b"}\n\xff\xfe"}\n{"path": "cut')
+    pool = build(folder, "data.max_quarantined=0.5", "resume=true")
     pool.advance(3)
     assert quarantine(tmp_path).keys() == {"03.png"}
     assert pool.summary()["num_quarantined"] == 1
+
+
+def test_a_new_run_begins_its_quarantine_anew(build, folder, tmp_path):
+    path = tmp_path / "out" / QUARANTINE
+    path.parent.mkdir()
+    path.write_text('{"path": "old.png", "reason": "x"}\n')
+    build(folder).advance(0)
+    assert not path.exists()
+    path.mkdir()
+    for word, message in (("resume=true", "is no regular file"), ("seed=1", "cannot be replaced")):
+        with pytest.raises(LuminaError, match=message):
+            build(folder, word).advance(0)
 
 
 @pytest.mark.parametrize("kind", ["captions", "pictures", "both"])
@@ -134,7 +148,18 @@ def test_too_many_broken_items_end_the_run(build, folder, tmp_path, kind):
     assert quarantine(tmp_path).keys() == {"00.png", "01.png"}
 
 
-def test_a_sample_longer_than_the_budget_is_left_out(build, folder, tmp_path):
+def test_a_budget_holds_a_sample_of_full_size_with_its_separators(build, folder):
+    build(folder, "token_budget=24")  # 8 rows of 2 tokens and a separator
+    with pytest.raises(LuminaError, match="one sample of up to 24 positions"):
+        build(folder, "token_budget=23")
+    build(folder, "token_budget=16", "backbone.separators=false")
+    for rows, columns in ((8, 2), (2, 8), (4, 4), (1, 4), (5, 3)):
+        size = fitted_size(rows * 8, columns * 8, 8, SizeLimits(1, 16, 4.0))
+        assert size[0] // 8 * (size[1] // 8 + 1) <= 24
+
+
+def test_a_sample_longer_than_the_budget_is_left_out(build, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "longest_fitted", lambda *_: 0)  # as of one with many frames
     write_picture(folder / "00.png", (32, 32), 0)  # 16 tokens and 4 separators
     pool = build(folder, "token_budget=19")
     pool.advance(0)
@@ -157,6 +182,11 @@ def test_captions_are_those_of_the_data(build, folder):
     assert len(pool.captions(4000, seeded(0))) == 12
 
 
+def test_a_new_vocabulary_knows_every_caption(build, folder):
+    found = build(folder, pool_size=4).vocabulary_captions(seeded(0))
+    assert sorted(found) == sorted(f"picture {number}" for number in range(12))
+
+
 def test_the_summary_names_no_path(build, folder):
     pool = build(folder)
     pool.advance(0)
@@ -169,7 +199,10 @@ def test_the_summary_names_no_path(build, folder):
     [
         ("data.path=null", "data=folder needs to know where: data.path=FOLDER"),
         ("data.path=/nowhere", "data.path=/nowhere is no folder"),
-        ("data.max_tokens=301", "token_budget=300 is shorter than one sample of 301 positions"),
+        (
+            "data.max_tokens=301",
+            "token_budget=300 is shorter than one sample of up to 330 positions",
+        ),
         ("modality.height=33", "modality.height=33 is not a multiple of 8 pixels"),
     ],
 )

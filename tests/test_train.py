@@ -191,6 +191,46 @@ def test_an_existing_folder_is_kept(tiny_training, tmp_path, capsys):
     assert checkpoints.read_manifest(train.finished_checkpoints(out)[0])["training"]["seed"] == 3
 
 
+@pytest.mark.parametrize("kind", ["broken", "none fits"])
+def test_a_refused_run_deletes_nothing_of_the_one_before(tiny_training, tmp_path, capsys, kind):
+    out, data = tmp_path / "out", tmp_path / "set"
+    words = tiny_training(out, "max_steps=1")
+    assert main(["train", *words]) == 0
+    before = files_below(out)
+    write_set(data, (".png",))
+    more = ["data=folder", f"data.path={data}", "overwrite=true", "data.max_tokens=64"]
+    if kind == "none fits":
+        more.append("data.max_quarantined=1")
+    for path in data.glob("*.png"):
+        path.write_bytes(b"x")
+    capsys.readouterr()
+    assert main(["train", *words, *more]) == 2
+    assert "can be used" in capsys.readouterr().err.splitlines()[-1].replace("cannot", "can")
+    (out / "quarantine.jsonl").unlink()
+    assert files_below(out) == before
+
+
+def test_a_refused_first_run_leaves_the_folder_free(tiny_training, tmp_path, capsys):
+    out, data = tmp_path / "out", tmp_path / "set"
+    write_set(data, (".png",))
+    words = tiny_training(out, "data=folder", f"data.path={data}", "data.max_tokens=64")
+    assert "cannot be used" in refusal(capsys, [*words, "data.max_quarantined=0"])
+    assert main(["train", *words, "data.max_quarantined=0.5"]) == 0
+
+
+def test_what_cannot_be_deleted_is_one_line_and_keeps_the_checkpoints(
+    tiny_training, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    words = tiny_training(out, "max_steps=1")
+    assert main(["train", *words]) == 0
+    (out / "metrics.jsonl").unlink()
+    (out / "metrics.jsonl").mkdir()
+    error = refusal(capsys, [*words, "overwrite=true"])
+    assert f"{out / 'metrics.jsonl'} cannot be deleted for overwrite=true" in error
+    assert len(train.finished_checkpoints(out)) == 1
+
+
 def test_resume_refuses_another_architecture(
     tiny_training, tiny_checkpoint, tiny_vae, tmp_path, capsys
 ):
@@ -199,7 +239,9 @@ def test_resume_refuses_another_architecture(
     words = tiny_training(out, "resume=true", "max_steps=4")
     assert "backbone.depth=1, this run has 2" in refusal(capsys, [*words, "backbone.depth=2"])
     assert "text_encoder.max_tokens=32" in refusal(capsys, [*words, "text_encoder.max_tokens=9"])
-    assert "does not fit this run" in refusal(capsys, [*words, "text_encoder.depth=2"])
+    assert "text_encoder.num_heads=2, this run has 1" in refusal(
+        capsys, [*words, "text_encoder.num_heads=1"]
+    )
     vae = tmp_path / "vae"
     shutil.copytree(tiny_vae, vae)
     config = json.loads((vae / "config.json").read_text())
@@ -667,6 +709,44 @@ def test_init_from_starts_with_the_weights_of_a_checkpoint(
     assert main(["train", *words]) == 0
 
 
+def test_a_run_on_files_that_began_with_a_checkpoint_is_resumed(
+    tiny_training, tiny_checkpoint, tmp_path, capsys
+):
+    write_set(tmp_path / "set", (".png",))
+    more = ["data=folder", f"data.path={tmp_path / 'set'}", "data.max_quarantined=0.5"]
+    more += ["data.max_tokens=64", "max_steps=4", "save_every=2"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    begin = f"init_from={tiny_checkpoint}"
+    for out in (whole, parts):
+        assert main(["train", *tiny_training(out, *more, begin)]) == 0
+    shutil.rmtree(parts / "checkpoints" / "step-0000004")  # as if killed before the end
+    words = tiny_training(parts, *more, "resume=true")
+    assert "leave out init_from" in refusal(capsys, [*words, begin])
+    assert main(["train", *words]) == 0
+    assert losses(whole) == losses(parts)
+    name = "checkpoints/step-0000004"
+    assert files_below(whole / name) == files_below(parts / name)
+
+
+def test_init_from_keeps_a_frozen_text_encoder_frozen(
+    tiny_training, encoder_folders, tmp_path, capsys
+):
+    frozen = [f"text_encoder.path={encoder_folders['gemma_2b']}", "text_encoder.trainable=false"]
+    frozen += ["text_encoder.max_tokens=9", "text_encoder.hidden_state=-2", "max_steps=1"]
+    assert main(["train", *tiny_training(tmp_path / "first", *frozen)]) == 0
+    first = tmp_path / "first" / "checkpoints" / "step-0000001"
+    words = tiny_training(tmp_path / "out", "max_steps=1")
+    begin = f"init_from={first}"
+    error = refusal(capsys, [*words, begin, "text_encoder.max_tokens=8"])
+    assert "text_encoder.max_tokens=9, this run has 8; leave it out" in error
+    assert main(["train", *words, begin]) == 0
+    assert main(["train", *words, "resume=true", "max_steps=2"]) == 0
+    newest = tmp_path / "out" / "checkpoints" / "step-0000002"
+    stored, wanted = (checkpoints.read_manifest(x)["text_encoder"] for x in (newest, first))
+    assert stored == wanted
+    assert (stored["max_tokens"], stored["hidden_state"]) == (9, -2)
+
+
 def test_init_from_takes_another_data_set_and_says_what_differs(
     tiny_training, tiny_checkpoint, tiny_vae, tmp_path, capsys
 ):
@@ -686,9 +766,12 @@ def test_init_from_takes_another_data_set_and_says_what_differs(
 def test_init_from_refuses_what_does_not_fit(tiny_training, checkpoint_copy, tmp_path, capsys):
     words = tiny_training(tmp_path / "out", f"init_from={checkpoint_copy}")
     assert "backbone.depth=1, this run has 2" in refusal(capsys, [*words, "backbone.depth=2"])
+    for key, stored, wanted in (("hidden_size", 32, 64), ("depth", 1, 3), ("num_heads", 2, 1)):
+        error = refusal(capsys, [*words, f"text_encoder.{key}={wanted}"])
+        assert f"text_encoder.{key}={stored}, this run has {wanted}; leave it out" in error
     other = [*words, "modality.patch_size=1", "token_budget=3000"]
     assert "options.patch_size=2, this run has 1" in refusal(capsys, other)
-    assert "init_from starts anew" in refusal(capsys, [*words, "resume=true"])
+    assert "leave out init_from" in refusal(capsys, [*words, "resume=true"])
     assert "no checkpoint in" in refusal(capsys, [*words, f"init_from={tmp_path}"])
     weights = checkpoint_copy / "backbone.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
@@ -707,6 +790,9 @@ def test_log_drops_what_came_after_a_step(tmp_path):
     path.write_text('{"step": 1}\n{"step": 2, "a": {"b": 1}\n')  # cut short by a full disk
     MetricsLog(path, 2)
     assert path.read_text() == '{"step": 1}\n'
+    path.write_bytes(b'\xff\xfe\n{"step": 1, "a": "\xff"}\n[1]\n{"step": "1"}\n{"step": 2}\n')
+    MetricsLog(path, 2)
+    assert path.read_text() == '{"step": 2}\n'
     path.unlink()
     path.symlink_to("/dev/full")
     with pytest.raises(LuminaError, match="is no regular file"):

@@ -18,7 +18,7 @@ import torch
 from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
 from lumina_core.errors import LuminaError
-from lumina_core.files import atomic_write
+from lumina_core.files import atomic_write, json_lines
 from lumina_core.modality import Modality, SizeLimits
 from lumina_core.runtime import seeded
 
@@ -117,7 +117,7 @@ class FilePool(LatentPool):
         """
         is_first = not self._num_tried
         if is_first:
-            self._quarantine.open()
+            self._quarantine.open(is_resumed=self._config.resume)
             for name, reason in self._skipped.items():
                 self._quarantine.add(name, reason)
             self._check_share()
@@ -146,6 +146,10 @@ class FilePool(LatentPool):
         """Captions of different items."""
         order = torch.randperm(len(self._items), generator=generator)[:count]
         return [self._items[index].caption for index in order.tolist()]
+
+    def vocabulary_captions(self, generator: torch.Generator) -> list[str]:
+        """Those of all items."""
+        return [item.caption for item in self._items]
 
     def variants(self) -> Sequence[Mapping[str, Any]]:
         """One: the options of the run are the size of its samples."""
@@ -191,15 +195,26 @@ class Quarantine:
         self.names: set[str] = set()
         self.newest = ("", "")
 
-    def open(self) -> None:
-        """Go on after what an earlier part of the run left out, less a line cut off by a kill."""
-        if not self.path.exists():
+    def open(self, *, is_resumed: bool) -> None:
+        """Begin anew, or go on after what an earlier part of the run left out.
+
+        Raises:
+            LuminaError: the file of an earlier run cannot be read or replaced.
+        """
+        kept = {}
+        for line, entry in json_lines(self.path) if is_resumed else []:
+            name = entry.get("path") if isinstance(entry, dict) else None
+            if isinstance(name, str):
+                kept[name] = line
+        self.names = set(kept)
+        if kept:
+            with atomic_write(self.path) as file:
+                file.write("".join(f"{line}\n" for line in kept.values()).encode())
             return
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.endswith('"}')]
-        self.names = {json.loads(line)["path"] for line in kept}
-        with atomic_write(self.path) as file:
-            file.write("".join(f"{line}\n" for line in kept).encode())
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise LuminaError(f"{self.path} cannot be replaced: {error.strerror}") from error
 
     def add(self, name: str, reason: str) -> None:
         """Write down an item, unless it is there already.

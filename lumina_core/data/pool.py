@@ -56,6 +56,10 @@ class LatentPool:
         """At most `count` captions of the data, in random order; at least one."""
         raise NotImplementedError
 
+    def vocabulary_captions(self, generator: torch.Generator) -> list[str]:
+        """Captions in which every word of the data stands."""
+        raise NotImplementedError
+
     def variants(self) -> Sequence[Mapping[str, Any]]:
         """The options in which generated samples differ, one mapping per variant."""
         raise NotImplementedError

@@ -29,15 +29,30 @@ def build_pool(config: "TrainConfig", modality: Modality) -> LatentPool:
     seed = derived_seed(config.seed, POOL_STREAM)
     if isinstance(config.data, FilesConfig):
         modality.media_shape(config.options)  # of the samples on the sheets
-        _check_budget(config, config.data.max_tokens)
+        _check_budget(config, longest_fitted(config.data, config.backbone.separators), "up to ")
         return FilePool(config, config.data, modality, seed)
     refuse_varied_options(config.modality, config.options, world_of(modality))
     _check_budget(config, longest_sample(modality, config.backbone.separators))
     return SyntheticPool(config.modality, modality, config.data, seed)
 
 
-def _check_budget(config: "TrainConfig", longest: int) -> None:
+def longest_fitted(data: FilesConfig, separators: bool) -> int:
+    """Positions that no file of one frame exceeds at its legal size, separators included.
+
+    Whole tokens of a legal size: `columns` of them hold a width below `columns + 1`, so there are
+    no more rows than `max_aspect` times that.
+    """
+    if not separators:
+        return data.max_tokens
+    return max(
+        int(min(data.max_tokens // columns, data.max_aspect * (columns + 1))) * (columns + 1)
+        for columns in range(1, data.max_tokens + 1)
+    )
+
+
+def _check_budget(config: "TrainConfig", longest: int, bound: str = "") -> None:
     if longest > config.token_budget:
         raise LuminaError(
-            f"token_budget={config.token_budget} is shorter than one sample of {longest} positions"
+            f"token_budget={config.token_budget} is shorter than one sample of {bound}{longest} "
+            "positions"
         )

@@ -12,6 +12,7 @@ from lumina_core.modality import Modality, World
 from lumina_core.runtime import seeded
 
 TRAINED = "trained"
+NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stands in one
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,10 @@ class SyntheticPool(LatentPool):
     def captions(self, count: int, generator: torch.Generator) -> list[str]:
         """Captions of the trained split, exactly `count`."""
         return draw_captions(self._modality, count, generator)
+
+    def vocabulary_captions(self, generator: torch.Generator) -> list[str]:
+        """So many of the trained split that hardly a word is missing."""
+        return self.captions(NUM_VOCABULARY_CAPTIONS, generator)
 
     def variants(self) -> Sequence[Mapping[str, Any]]:
         """The sizes of the trained split."""

@@ -1,0 +1,72 @@
+"""The folder of a training run: what it holds, whether it may be used, what is cleared from it."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lumina_core.checkpoint import MANIFEST
+from lumina_core.data.files import QUARANTINE
+from lumina_core.errors import LuminaError
+from lumina_core.files import UNFINISHED
+
+if TYPE_CHECKING:
+    from lumina_core.config import TrainConfig
+
+CHECKPOINTS, SAMPLES, METRICS = "checkpoints", "samples", "metrics.jsonl"  # what a run writes
+BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up
+STEP = "step-" + "[0-9]" * 7  # glob of what a run writes at a step
+
+
+def finished_checkpoints(out: Path) -> list[Path]:
+    """The finished checkpoints of a training folder, the oldest first.
+
+    Raises:
+        LuminaError: there is none.
+    """
+    found = sorted((out / CHECKPOINTS).glob(f"{STEP}/{MANIFEST}"))
+    if not found:
+        raise LuminaError(f"out={out} holds no checkpoint to resume from; leave out resume=true")
+    return [path.parent for path in found]
+
+
+def check_out(out: Path, config: "TrainConfig") -> None:
+    """Refuse a folder that is in use, and a file, before anything is computed.
+
+    What a refused run may leave is no use: empty folders, and its list of broken files.
+
+    Raises:
+        LuminaError: `out` is a file, or holds files and is neither resumed nor overwritten.
+    """
+    if out.exists() and not out.is_dir():
+        raise LuminaError(f"out={out} is a file; choose a folder")
+    if config.resume or config.overwrite:
+        return
+    if any(path.name != QUARANTINE and not path.is_dir() for path in out.rglob("*")):
+        raise LuminaError(
+            f"out={out} exists already; continue it with resume=true, replace it with "
+            "overwrite=true, or choose another folder"
+        )
+
+
+def clear(out: Path, config: "TrainConfig") -> None:
+    """Delete what a killed run left unfinished and, to overwrite, what an earlier run wrote.
+
+    Raises:
+        LuminaError: something cannot be deleted.
+    """
+    for folder in (out / CHECKPOINTS).glob(f"{UNFINISHED}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    if not config.overwrite:
+        return
+    try:
+        for name in (METRICS, BAD_BATCH):  # first, for one in the way keeps the checkpoints
+            (out / name).unlink(missing_ok=True)
+        for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
+            sheet.unlink()
+        for folder in (out / CHECKPOINTS).glob(STEP):
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise LuminaError(
+            f"{error.filename} cannot be deleted for overwrite=true: {error.strerror}; delete it "
+            "or choose another folder"
+        ) from error

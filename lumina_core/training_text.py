@@ -1,0 +1,99 @@
+"""Which text encoder a training run has: a new one, one in a folder, or that of a checkpoint."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lumina_core.checkpoint import TEXT_ENCODER, load_frozen_encoder, verify
+from lumina_core.data.pool import LatentPool
+from lumina_core.errors import LuminaError
+from lumina_core.frozen_text import FrozenTextEncoder
+from lumina_core.hub import local_folder
+from lumina_core.init_from import init_folder
+from lumina_core.keys import conf_root
+from lumina_core.layers import read_yaml
+from lumina_core.manifest import read_manifest
+from lumina_core.runtime import seeded
+from lumina_core.text import TextEncoder, TextEncoderConfig, load_text_encoder
+from lumina_core.tiny_text import create_tiny
+from lumina_core.training_folder import finished_checkpoints
+
+if TYPE_CHECKING:
+    from lumina_core.config import TrainConfig
+
+SHAPE = {  # of a new encoder, and what transformers calls it
+    "hidden_size": "hidden_size",
+    "depth": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+}
+
+
+def text_encoder_of(
+    config: "TrainConfig", pool: LatentPool, device: torch.device
+) -> TextEncoder | FrozenTextEncoder:
+    """The encoder of `text_encoder.path`; without one that of the checkpoint that the run goes on
+    from or begins with; else a new one for the words of the data.
+
+    Raises:
+        LuminaError: it cannot be read, or has another shape than the configuration says.
+    """
+    settings = config.text_encoder
+    if settings.path is not None:
+        return _from_path(config, settings.path, device)
+    if config.resume:
+        return _from_checkpoint(finished_checkpoints(Path(config.out))[-1], config, device)
+    if config.init_from is not None:
+        return _from_checkpoint(init_folder(config.init_from, config.modality), config, device)
+    captions = pool.vocabulary_captions(seeded(config.seed))
+    with tempfile.TemporaryDirectory() as folder:
+        create_tiny(Path(folder), captions, settings, config.seed)
+        return load_text_encoder(Path(folder), settings.reading).to(device)
+
+
+def _from_path(
+    config: "TrainConfig", named: str, device: torch.device
+) -> TextEncoder | FrozenTextEncoder:
+    settings = config.text_encoder
+    path = local_folder(named, download=config.download)
+    if settings.trainable:
+        return load_text_encoder(path, settings.reading).to(device)
+    return FrozenTextEncoder(
+        path,
+        settings.reading,
+        device,
+        cache=None if settings.cache is None else Path(settings.cache),
+        hub_id=None if Path(named).is_dir() else named,
+    )
+
+
+def _from_checkpoint(
+    folder: Path, config: "TrainConfig", device: torch.device
+) -> TextEncoder | FrozenTextEncoder:
+    """Frozen, and read as it was, if it was frozen there; else it learns on."""
+    manifest = read_manifest(folder)
+    verify(folder, manifest)
+    about = manifest["text_encoder"]
+    if about.keys() & {"hub_id", "sha256"}:  # only frozen ones have them
+        frozen = load_frozen_encoder(folder, about, device, download=config.download)
+        _refuse_others(folder, config.text_encoder, asdict(frozen.reading))
+        return frozen
+    encoder = load_text_encoder(folder / TEXT_ENCODER, config.text_encoder.reading)
+    shape = {key: getattr(encoder.model.config, name, None) for key, name in SHAPE.items()}
+    _refuse_others(folder, config.text_encoder, shape)
+    return encoder.to(device)
+
+
+def _refuse_others(folder: Path, settings: TextEncoderConfig, stored: Mapping[str, Any]) -> None:
+    """Refuse a setting that the encoder of a checkpoint does not follow; defaults mean nothing."""
+    defaults = read_yaml(conf_root() / "text_encoder" / "tiny.yaml")
+    for key, value in stored.items():
+        wanted = getattr(settings, key)
+        if wanted not in (value, defaults[key]):
+            raise LuminaError(
+                f"{folder} was trained with text_encoder.{key}={value}, this run has {wanted}; "
+                "leave it out, for the text encoder comes from there"
+            )
