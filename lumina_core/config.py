@@ -55,6 +55,7 @@ _DATA_RECORDS = {
 }
 """By `data.name`."""
 
+MAX_JITTER = 2.0  # seven times larger or smaller: positions of another picture
 MAX_SAMPLES = 10_000  # of one request; their names are made before the first is computed
 NUM_SEEDS = 2**63  # torch generators take a seed below this
 
@@ -176,6 +177,7 @@ class TrainConfig:
     time: TimeConfig
     caption_dropout: float
     condition_share: float
+    position_jitter: float
     data: SyntheticConfig | FilesConfig
     log_every: int
     sample_every: int
@@ -205,6 +207,11 @@ class TrainConfig:
         for key in ("caption_dropout", "condition_share"):
             if not 0 <= getattr(self, key) <= 1:
                 raise LuminaError(f"{key} is {getattr(self, key)}; set a share in [0, 1].")
+        if not 0 <= self.position_jitter <= MAX_JITTER:
+            raise LuminaError(
+                f"position_jitter is {self.position_jitter}; set a number from 0 (none) to "
+                f"{MAX_JITTER:g}."
+            )
         if self.resume and self.overwrite:
             raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
         if self.resume and self.init_from is not None:

@@ -7,6 +7,7 @@ noise at fixed times for validation, or from a file for a batch that went wrong.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import exp
 from pathlib import Path
 
 import torch
@@ -32,6 +33,8 @@ class Objective:
     """Share of captions replaced by the empty one, for guidance."""
     condition_share: float
     """Share of samples of which a part is given, for filling and continuing."""
+    position_jitter: float
+    """Largest logarithm of the factor on the common unit of rows and columns, drawn per sample."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +63,22 @@ def draw(
     """
     keep = torch.rand(len(samples), generator=generator) >= objective.caption_dropout
     texts = [s.caption if kept else "" for s, kept in zip(samples, keep.tolist(), strict=True)]
-    tokens = [_with_known(s.tokens, objective.condition_share, generator) for s in samples]
+    tokens = [_varied(s.tokens, objective, generator) for s in samples]
     t = sample_time(len(samples), objective.time, generator)
     num_elements = sum(item.tokens.numel() for item in tokens)
     x_0 = torch.randn(num_elements, generator=generator)
     return Drawn([CaptionedSample(*pair) for pair in zip(tokens, texts, strict=True)], t, x_0)
 
 
-def _with_known(tokens: TokenSample, share: float, generator: torch.Generator) -> TokenSample:
-    is_led = bool(torch.rand((), generator=generator) < share)
-    return replace(tokens, known=draw_known(tokens.grid, generator)) if is_led else tokens
+def _varied(tokens: TokenSample, objective: Objective, generator: torch.Generator) -> TokenSample:
+    """The sample with a part given, or none, and its common unit of rows and columns scaled."""
+    chance, place = torch.rand(2, generator=generator).tolist()
+    if objective.position_jitter:
+        scale = exp(objective.position_jitter * (2 * place - 1))
+        tokens = replace(tokens, grid=replace(tokens.grid, common_scale=scale))
+    if chance < objective.condition_share:
+        tokens = replace(tokens, known=draw_known(tokens.grid, generator))
+    return tokens
 
 
 def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:

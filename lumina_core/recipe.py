@@ -21,7 +21,7 @@ MAY_CHANGE = {"max_steps", "data.num_quarantined"}  # the latter grows while fil
 def recipe(config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
     """What one needs to train the same weights again, but for the data's code."""
     numbers = ("seed", "max_steps", "token_budget", "gradient_accumulation", "dtype")
-    shares = ("caption_dropout", "condition_share")
+    shares = ("caption_dropout", "condition_share", "position_jitter")
     records = ("optimizer", "time")
     return {
         **{key: getattr(config, key) for key in (*numbers, *shares)},

@@ -31,6 +31,8 @@ class Grid:
     columns: int
     step: tuple[float, float, float]
     """Distance between neighbours on each axis, in the plugin's units; axial positions follow."""
+    common_scale: float = 1.0
+    """Factor on the common unit of rows and columns; training varies it."""
 
     def __post_init__(self) -> None:
         if min(self.frames, self.rows, self.columns) < 1:
@@ -96,7 +98,7 @@ def layout(grid: Grid, separators: bool) -> Layout:
     length = grid.num_positions(separators)  # drops the [nextframe] after the last frame
     source, index = source.flatten()[:length], index.flatten(0, 1)[:length]
     count = torch.tensor([frames, rows, columns])
-    isotropic = max(grid.step[1:])
+    isotropic = grid.common_scale * max(grid.step[1:])
     index = (index + 0.5 - count / 2)[:, [0, 1, 2, 1, 2]]
     coordinates = index * torch.tensor([*grid.step, isotropic, isotropic])
     owner = torch.cummax(source, dim=0).values  # patches are numbered in the order they stand

@@ -126,7 +126,8 @@ def draw_batches(
 
 def objective_of(config: "TrainConfig") -> Objective:
     """The part of the configuration that says what is asked of the networks."""
-    return Objective(config.time, config.caption_dropout, config.condition_share)
+    shares = (config.caption_dropout, config.condition_share, config.position_jitter)
+    return Objective(config.time, *shares)
 
 
 def stop_at_bad_batch(run: Run, config: "TrainConfig", pool: LatentPool) -> NoReturn:

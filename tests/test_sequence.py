@@ -1,6 +1,7 @@
 """The sequence layout by hand, and pack with its exact inverse."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -213,3 +214,12 @@ def test_pack_refuses_tokens_that_do_not_fit():
 def test_pack_refuses_segments_that_do_not_fit(segments):
     with pytest.raises((ValueError, TypeError), match="segments"):  # TypeError: the shape checker
         pack([sample(1, 1, 3, segments=torch.tensor(segments))], separators=True)
+
+
+def test_the_common_scale_moves_only_the_common_axes():
+    plain, scaled = (
+        layout(grid(1, 2, 3), True),
+        layout(replace(grid(1, 2, 3), common_scale=2.0), True),
+    )
+    assert torch.equal(scaled.coordinates[:, :3], plain.coordinates[:, :3])
+    assert torch.equal(scaled.coordinates[:, 3:], 2 * plain.coordinates[:, 3:])

@@ -60,7 +60,7 @@ def test_loss_falls_on_a_few_samples(run):
 
     def loss():
         return train.training_loss(
-            state.model, samples, train.Objective(config.time, 0.0, 0.0), seeded(0)
+            state.model, samples, train.Objective(config.time, 0.0, 0.0, 0.0), seeded(0)
         ).mean()
 
     before = loss().item()
@@ -77,7 +77,7 @@ def test_loss_depends_on_its_generator_alone(run):
 
     def loss(seed):
         return train.training_loss(
-            state.model, samples, train.Objective(config.time, 0.5, 0.0), seeded(seed)
+            state.model, samples, train.Objective(config.time, 0.5, 0.0, 0.0), seeded(seed)
         )
 
     torch.manual_seed(1)
@@ -94,7 +94,7 @@ def test_full_caption_dropout_trains_without_captions(run):
 
     def loss(item, dropout):
         return train.training_loss(
-            state.model, [item], train.Objective(config.time, dropout, 0.0), seeded(0)
+            state.model, [item], train.Objective(config.time, dropout, 0.0, 0.0), seeded(0)
         )
 
     for block in state.model.backbone.blocks:  # a fresh model predicts 0 whatever the text
@@ -122,6 +122,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
         "max_steps=6",
         "caption_dropout=0.5",
         "condition_share=0.5",
+        "position_jitter=0.3",
         "optimizer.warmup_steps=2",
         "num_threads=1",  # several threads add in another order when the machine is busy
     ]
@@ -592,7 +593,7 @@ def test_sampling_never_spoils_training(run):
     tokens = TokenSample("image", grid, model.modality.tokenizer.tokenize(latent))
     item = CaptionedSample(tokens, "a star")
     train.training_loss(
-        state.model, [item], train.Objective(config.time, 0.0, 0.0), seeded(0)
+        state.model, [item], train.Objective(config.time, 0.0, 0.0, 0.0), seeded(0)
     ).sum().backward()
 
 
