@@ -149,6 +149,10 @@ def save_autoencoder(model: Any, out: Path) -> None:
 
     with quiet(logging), atomic_folder(out) as folder:
         model.save_pretrained(folder)
+        path = folder / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)  # a folder of this machine, where it was begun
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _draw(modality: Any, count: int, generator: torch.Generator) -> Tensor:

@@ -195,6 +195,7 @@ def test_training_goes_on_from_an_autoencoder(tiny_vae, tmp_path, monkeypatch, d
     assert any(key.startswith("encoder") for key in changed) != decoder_only
     configs = [json.loads((folder / "config.json").read_text()) for folder in (tiny_vae, out)]
     assert (configs[0]["latents_mean"] == configs[1]["latents_mean"]) == decoder_only
+    assert str(tiny_vae) not in (out / "config.json").read_text()
 
 
 def test_a_kept_encoder_must_exist(tmp_path, capsys):
