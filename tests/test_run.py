@@ -163,8 +163,8 @@ def test_a_file_holds_its_request_without_date_or_path(make, work, tiny_checkpoi
     request = run.read_request(path)
     assert request.keys() == {
         *("modality", "prompt", "negative_prompt", "seed", "options", "solver", "guidance"),
-        *("rope_scaling", "proportional_attention", "dtype", "checkpoint_sha256", "versions"),
-        "condition",
+        *("rope_scaling", "proportional_attention", "coarse", "condition", "dtype"),
+        *("checkpoint_sha256", "versions"),
     }
     assert request["options"] == {"height": 32, "width": 32}
     assert request["versions"].keys() == {"lumina-core", "torch", "lumina-image"}
