@@ -19,7 +19,7 @@ from lumina_core.run import describe
 from lumina_core.sampling import Request, Sampling
 
 if TYPE_CHECKING:
-    from lumina_core.config import EvaluateConfig
+    from lumina_core.command_records import EvaluateConfig
 
 QUESTIONS = ("modality", "oracle", "seed", "num_prompts")
 """What must be the same for numbers to be comparable, beside splits and their tasks."""

@@ -36,7 +36,7 @@ from lumina_core.runtime import derived_seed, progress, seeded
 from lumina_core.sampling import Request, Sampling, batches, sample_batch, sampling_of
 
 if TYPE_CHECKING:
-    from lumina_core.config import EvaluateConfig
+    from lumina_core.command_records import EvaluateConfig
 
 CONFIDENCE_Z = 1.96  # standard normal quantile of a two-sided 95 % interval
 NUM_FAILURES_SHOWN = 64  # of a split, on its contact sheet and in the report

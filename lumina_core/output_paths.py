@@ -8,7 +8,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.modality import Decoder
 
 if TYPE_CHECKING:
-    from lumina_core.config import RunConfig
+    from lumina_core.command_records import RunConfig
 
 OUTPUTS = Path("outputs")
 

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lumina_core.config import MAX_SAMPLES
+from lumina_core.command_records import MAX_SAMPLES
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.keys import suggestion
 from lumina_core.records import build
 
 if TYPE_CHECKING:
-    from lumina_core.config import RunConfig
+    from lumina_core.command_records import RunConfig
 
 JSON_LINES = ".jsonl"
 

@@ -31,7 +31,7 @@ from lumina_core.run import (
 from lumina_core.sampling import Request, batches, latent_shape, media_sha256, sampling_of
 
 if TYPE_CHECKING:
-    from lumina_core.config import RunConfig
+    from lumina_core.command_records import RunConfig
 
 
 @dataclass(frozen=True)

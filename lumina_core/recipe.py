@@ -13,7 +13,7 @@ from lumina_core.data.pool import LatentPool
 from lumina_core.errors import LuminaError
 
 if TYPE_CHECKING:
-    from lumina_core.config import TrainConfig
+    from lumina_core.command_records import TrainConfig
 
 MAY_CHANGE = {"max_steps", "data.num_quarantined"}  # the latter grows while files are read
 

@@ -42,7 +42,7 @@ from lumina_core.sampling import (
 )
 
 if TYPE_CHECKING:
-    from lumina_core.config import EvaluateConfig, RunConfig
+    from lumina_core.command_records import EvaluateConfig, RunConfig
 
 FILE_KEYS = ("out", "overwrite", "json", "repeat")  # `generate` leaves files alone
 ARGUMENTS = ("prompt", "modality", "seed", "num_samples", "negative_prompt")  # of `generate`

@@ -48,7 +48,7 @@ from lumina_core.vae_folder import find_vae
 from lumina_core.validation import held_samples, is_due, measures
 
 if TYPE_CHECKING:
-    from lumina_core.config import TrainConfig
+    from lumina_core.command_records import TrainConfig
 
 NUM_PROBE_CAPTIONS = 32  # for the check that words are told apart
 INTERRUPTED = 130  # exit code

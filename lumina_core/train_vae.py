@@ -28,7 +28,7 @@ from lumina_core.files import atomic_folder
 from lumina_core.runtime import progress, quiet, seeded
 
 if TYPE_CHECKING:
-    from lumina_core.config import TrainVAEConfig
+    from lumina_core.command_records import TrainVAEConfig
 
 LATENT_NOISE = 0.1  # standard deviation added to z in training, about a tenth of its own
 NUM_STATISTICS = 512  # samples over which the latent statistics are measured

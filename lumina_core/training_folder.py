@@ -10,7 +10,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED
 
 if TYPE_CHECKING:
-    from lumina_core.config import TrainConfig
+    from lumina_core.command_records import TrainConfig
 
 CHECKPOINTS, SAMPLES, METRICS = "checkpoints", "samples", "metrics.jsonl"  # what a run writes
 BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up

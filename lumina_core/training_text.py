@@ -23,7 +23,7 @@ from lumina_core.tiny_text import create_tiny
 from lumina_core.training_folder import finished_checkpoints
 
 if TYPE_CHECKING:
-    from lumina_core.config import TrainConfig
+    from lumina_core.command_records import TrainConfig
 
 SHAPE = {  # of a new encoder, and what transformers calls it
     "hidden_size": "hidden_size",

@@ -22,7 +22,7 @@ from lumina_core.runtime import autocast, derived_seed, seeded
 from lumina_core.sampling import Sampling
 
 if TYPE_CHECKING:
-    from lumina_core.config import TrainConfig
+    from lumina_core.command_records import TrainConfig
 
 NOISE_STREAM = 2  # of random numbers from the seed of a run; its steps and its data have others
 FIRST_HELD = 2**40  # number of a sample in the pool's stream that no training reaches

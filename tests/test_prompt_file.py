@@ -7,7 +7,8 @@ from PIL import Image
 
 from lumina_core import LuminaError, run, sampling
 from lumina_core.cli import main
-from lumina_core.config import MAX_SAMPLES, compose_run
+from lumina_core.command_records import MAX_SAMPLES
+from lumina_core.config import compose_run
 from lumina_core.file_request import decoders
 from lumina_core.prompt_file import read_prompts
 

@@ -132,6 +132,8 @@ def test_evaluation_needs_a_world(tiny_training, tmp_path, capsys, monkeypatch):
 
 def test_validation_takes_the_samples_that_can_be_used(tiny_model):
     class Broken(LatentPool):
+        captions = vocabulary_captions = variants = summary = None
+
         def draw(self, number):
             return good if is_good(number) else None
 

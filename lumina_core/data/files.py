@@ -23,7 +23,7 @@ from lumina_core.modality import Modality, SizeLimits
 from lumina_core.runtime import seeded
 
 if TYPE_CHECKING:
-    from lumina_core.config import TrainConfig
+    from lumina_core.command_records import TrainConfig
 
 QUARANTINE = "quarantine.jsonl"  # in the folder of a training run
 NUM_JUDGED = 100  # items, or all if there are fewer, that a share of broken ones is a share of

@@ -5,6 +5,7 @@ step depends on the seed and the step alone: a resumed run fills the same pool a
 storing it.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def check_pool(pool_size: int, refresh_per_step: int) -> None:
         )
 
 
-class LatentPool:
+class LatentPool(ABC):
     """The newest `size` samples of an endless stream; what sample k is, a subclass says."""
 
     def __init__(self, size: int, refresh_per_step: int) -> None:
@@ -48,25 +49,25 @@ class LatentPool:
         self._samples: deque[CaptionedSample | None] = deque(maxlen=size)
         self._end = 0
 
+    @abstractmethod
     def draw(self, number: int) -> CaptionedSample | None:
         """Sample `number` of the stream, always the same; None where it cannot be used."""
-        raise NotImplementedError
 
+    @abstractmethod
     def captions(self, count: int, generator: torch.Generator) -> list[str]:
         """At most `count` captions of the data, in random order; at least one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def vocabulary_captions(self, generator: torch.Generator) -> list[str]:
         """Captions in which every word of the data stands."""
-        raise NotImplementedError
 
+    @abstractmethod
     def variants(self) -> Sequence[Mapping[str, Any]]:
         """The options in which generated samples differ, one mapping per variant."""
-        raise NotImplementedError
 
+    @abstractmethod
     def summary(self) -> dict[str, Any]:
         """What a checkpoint says about its data: no path, for these belong to one machine."""
-        raise NotImplementedError
 
     def advance(self, step: int) -> None:
         """Bring the pool to its state at `step`, drawing what is missing."""

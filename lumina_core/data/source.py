@@ -15,7 +15,7 @@ from lumina_core.modality import Modality
 from lumina_core.runtime import derived_seed
 
 if TYPE_CHECKING:
-    from lumina_core.config import TrainConfig
+    from lumina_core.command_records import TrainConfig
 
 POOL_STREAM = 1  # of random numbers from the seed of the run; stream 0 belongs to its steps
 
