@@ -24,6 +24,7 @@ from lumina_core.sampling import sample
 NUM_SHOWN = 24
 TRAINED_POSITIONS = 80  # of a picture of 64 x 64 and its separators, near the middle of training
 LONGEST_TRAINED = 132  # of a picture of 88 x 88
+LONGEST_SIDE = 24.0  # of a picture of 32 x 96, whose short side spans 8
 
 
 def methods(sampling):
@@ -47,10 +48,14 @@ def methods(sampling):
         "shift_1.5": shifted(1.5),
         "shift_2.5": shifted(2.5),
         "shift_0.6": shifted(0.6),
+        "longest_side": replace(sampling, longest_side=LONGEST_SIDE),
         "coarse_0.5": begun_small(0.5),
         "coarse_0.6": begun_small(0.6),
         "coarse_0.7": begun_small(0.7),
         "coarse_0.85": begun_small(0.85),
+        "coarse_0.7_proportional": replace(
+            begun_small(0.7), proportional_attention=TRAINED_POSITIONS
+        ),
     }
 
 

@@ -71,6 +71,7 @@ class RunConfig:
     solver: SolverConfig
     guidance: GuidanceConfig
     rope_scaling: RopeScaling
+    longest_side: float | None
     proportional_attention: int | None
     """Positions of the sequences trained on; None: attention is not scaled."""
     coarse: CoarseConfig
@@ -85,6 +86,7 @@ class RunConfig:
             _check_unicode(text)
         _check_at_least(self, 1, "num_samples", "token_budget")
         _check_at_least(self, 2, "proportional_attention")
+        _check_longest_side(self.longest_side)
         if self.num_samples > MAX_SAMPLES:
             raise LuminaError(
                 f"num_samples is {self.num_samples}; set at most {MAX_SAMPLES} per command."
@@ -116,12 +118,14 @@ class EvaluateConfig:
     solver: SolverConfig
     guidance: GuidanceConfig
     rope_scaling: RopeScaling
+    longest_side: float | None
     proportional_attention: int | None
     coarse: CoarseConfig
 
     def __post_init__(self) -> None:
         _check_at_least(self, 1, "num_prompts", "token_budget")
         _check_at_least(self, 2, "proportional_attention")
+        _check_longest_side(self.longest_side)
         _check_seed(self.seed, self.num_prompts)
         if self.splits is not None and not 0 < len(self.splits) == len(set(self.splits)):
             raise LuminaError(
@@ -246,6 +250,13 @@ def _check_at_least(record: Any, least: int, *names: str) -> None:
         value = getattr(record, name)
         if value is not None and value < least:
             raise LuminaError(f"{name} is {value}; set a whole number of at least {least}.")
+
+
+def _check_longest_side(longest_side: float | None) -> None:
+    if longest_side is not None and not longest_side > 0:
+        raise LuminaError(
+            f"longest_side is {longest_side}; set a number above 0, or null for no limit."
+        )
 
 
 def _check_seed(seed: int, count: int = 1) -> None:

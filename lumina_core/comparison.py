@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lumina_core.checkpoint import Model
 from lumina_core.data.synthetic import world_of
 from lumina_core.errors import LuminaError
+from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.manifest import is_deeply_nested
 from lumina_core.reports import flat
 from lumina_core.run import describe
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 
 QUESTIONS = ("modality", "oracle", "seed", "num_prompts")
 """What must be the same for numbers to be comparable, beside splits and their tasks."""
-SETTINGS = (
-    *("options", "solver", "guidance", "rope_scaling", "proportional_attention", "coarse", "dtype"),
-)
+SETTINGS = ("options", *SAMPLING_SETTINGS, "dtype")
 """How samples are made; may differ."""
 SHARE = ("accuracy", "low", "high")
 MAX_BYTES = 10_000_000  # of a file to compare with; a measurement has a few thousand

@@ -49,6 +49,11 @@ IDLE_KEYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
 }
 """Keys that another key switches off, and its values that do; a user who sets both is told."""
 
+SAMPLING_SETTINGS = (
+    *("solver", "guidance", "rope_scaling", "longest_side", "proportional_attention", "coarse"),
+)
+"""Keys that say how a sample is made; its file carries them."""
+
 RECOMMENDATION_BLOCKS = ("sampling", "training")
 """Blocks of a modality's YAML that recommend values for the core."""
 

@@ -29,6 +29,7 @@ from lumina_core.keys import (
     NAME_LIST_KEYS,
     RAW_KEYS,
     RECOMMENDATION_BLOCKS,
+    SAMPLING_SETTINGS,
     conf_root,
     group_choices,
     read_keys,
@@ -36,10 +37,7 @@ from lumina_core.keys import (
 )
 from lumina_core.manifest import MANIFEST, is_deeply_nested, read_manifest
 
-_REPEATED = (
-    *("prompt", "negative_prompt", "seed", "dtype"),
-    *("solver", "guidance", "rope_scaling", "proportional_attention", "coarse"),
-)
+_REPEATED = ("prompt", "negative_prompt", "seed", "dtype", *SAMPLING_SETTINGS)
 _BLOCKS = ("options", "solver", "guidance", "rope_scaling")
 """What must be a mapping in a request."""
 _LOCK = threading.Lock()  # Hydra keeps its state in process-wide singletons

@@ -29,6 +29,7 @@ from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.errors import LuminaError
 from lumina_core.file_request import read_request
 from lumina_core.files import UNFINISHED, publish
+from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.modality import Decoder
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
 from lumina_core.runtime import resolve_device, resolve_dtype
@@ -212,11 +213,7 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         "seed": request.seed,
         "options": options,
         "condition": None if request.given is None else request.given.request,
-        "solver": asdict(sampling.solver),
-        "guidance": asdict(sampling.guidance),
-        "rope_scaling": asdict(sampling.rope_scaling),
-        "proportional_attention": sampling.proportional_attention,
-        "coarse": asdict(sampling.coarse),
+        **{key: value for key, value in asdict(sampling).items() if key in SAMPLING_SETTINGS},
         "dtype": dtype,
         "checkpoint_sha256": model.checkpoint_sha256,
         "versions": {

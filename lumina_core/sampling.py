@@ -51,6 +51,8 @@ class Sampling:
     solver: SolverConfig
     guidance: GuidanceConfig
     rope_scaling: RopeScaling
+    longest_side: float | None
+    """Of rows or columns in their common unit; positions of longer ones are shrunk. None: never."""
     proportional_attention: int | None
     """Base length in positions; None: off."""
     coarse: CoarseConfig
@@ -144,6 +146,9 @@ def sample_batch(
     if _begins_small(model, requests[0], sampling):
         requests, evaluations = _begun_small(model, requests, sampling, on_step)
     noise = [first_tokens(model, request) for request in requests]
+    if sampling.longest_side is not None:
+        shrunk = [item.grid.shrunk(sampling.longest_side) for item in noise]
+        noise = [replace(item, grid=grid) for item, grid in zip(noise, shrunk, strict=True)]
     velocity = GuidedVelocity(model, requests, noise, sampling)
     starts = {request.given.start if request.given else 0.0 for request in requests}
     if len(starts) > 1:

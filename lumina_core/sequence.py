@@ -32,7 +32,7 @@ class Grid:
     step: tuple[float, float, float]
     """Distance between neighbours on each axis, in the plugin's units; axial positions follow."""
     common_scale: float = 1.0
-    """Factor on the common unit of rows and columns; training varies it."""
+    """Factor on the common unit of rows and columns: training varies it, `shrunk` lowers it."""
 
     def __post_init__(self) -> None:
         if min(self.frames, self.rows, self.columns) < 1:
@@ -42,6 +42,19 @@ class Grid:
     def num_patches(self) -> int:
         """Positions that carry content."""
         return self.frames * self.rows * self.columns
+
+    @property
+    def common_step(self) -> float:
+        """Distance between neighbours on the row and column axes of the common unit."""
+        return self.common_scale * max(self.step[1:])
+
+    def shrunk(self, longest_side: float) -> "Grid":
+        """The grid with neither rows nor columns longer than that in the common unit.
+
+        A side longer than all those of training would reach positions that no weight has seen.
+        """
+        side = max(self.rows, self.columns) * self.common_step
+        return replace(self, common_scale=self.common_scale * min(1.0, longest_side / side))
 
     def num_positions(self, separators: bool) -> int:
         """Length of the sequence, known before anything is allocated."""
@@ -98,9 +111,8 @@ def layout(grid: Grid, separators: bool) -> Layout:
     length = grid.num_positions(separators)  # drops the [nextframe] after the last frame
     source, index = source.flatten()[:length], index.flatten(0, 1)[:length]
     count = torch.tensor([frames, rows, columns])
-    isotropic = grid.common_scale * max(grid.step[1:])
     index = (index + 0.5 - count / 2)[:, [0, 1, 2, 1, 2]]
-    coordinates = index * torch.tensor([*grid.step, isotropic, isotropic])
+    coordinates = index * torch.tensor([*grid.step, grid.common_step, grid.common_step])
     owner = torch.cummax(source, dim=0).values  # patches are numbered in the order they stand
     return Layout(source, owner, coordinates.float())
 

@@ -30,7 +30,8 @@ def result():
             "modality": "toy", "oracle": "1", "seed": 0, "num_prompts": 10,
             "splits": {"trained": ["counting", "position"]}, "options": {"rate": 8},
             "solver": {"name": "euler", "num_steps": 10}, "guidance": {"interval": [0.0, 1.0]},
-            "rope_scaling": {}, "proportional_attention": None, "dtype": "float32",
+            "rope_scaling": {}, "longest_side": None, "proportional_attention": None,
+            "dtype": "float32",
         },
         "splits": {"trained": share(8, 10) | {"tasks": tasks}},
     }  # fmt: skip

@@ -120,6 +120,8 @@ def test_architecture_keys_are_refused_beside_a_checkpoint(toy, override):
         ("seed=9223372036854775808", "seed is"),
         ("num_samples=0", "num_samples is 0"),
         ("guidance.interval=[0.5]", "guidance.interval must be a list of 2 values"),
+        ("longest_side=0", "longest_side is 0.0; set a number above 0"),
+        ("longest_side=nan", "longest_side is nan; set a number above 0"),
         ("proportional_attention=0", "proportional_attention is 0"),
     ],
 )

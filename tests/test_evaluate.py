@@ -186,6 +186,7 @@ def test_a_result_tells_its_protocol(measure):
         "solver": {"name": "euler", "num_steps": 1, "shift": 1.0, "atol": 1e-5, "rtol": 1e-5},
         "guidance": {"scale": 1.0, "interval": [0.0, 1.0], "channels": None},
         "rope_scaling": {"linear": 1.0, "ntk": 1.0, "watershed": None},
+        "longest_side": None,
         "proportional_attention": None,
         "coarse": {"above": None, "tokens": 80, "strength": 0.7},
         "dtype": "float32",

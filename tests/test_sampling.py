@@ -70,6 +70,21 @@ def test_a_sample_does_not_depend_on_its_batch_mates(model, request_, settings):
     assert len({media_sha256(item.media) for item in together}) == 4
 
 
+def test_a_longest_side_moves_the_positions_of_longer_samples_only(model, request_, settings):
+    square = replace(request_, options=replace(request_.options, width=32))
+    grid = first_tokens(model, request_).grid
+    side = max(grid.rows, grid.columns) * grid.common_step
+
+    def hashes(longest_side):
+        changed = replace(settings, longest_side=longest_side)
+        return [media_sha256(s.media) for s in sample(model, [request_, square], changed)]
+
+    plain, exact, shorter = hashes(None), hashes(side), hashes(0.9 * side)
+    assert plain == exact
+    assert plain[1] == shorter[1]  # a square reaches two thirds of it
+    assert plain[0] != shorter[0]
+
+
 def test_samples_depend_on_seed_prompt_and_size(model, request_, settings):
     changed = [
         request_,

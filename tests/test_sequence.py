@@ -223,3 +223,12 @@ def test_the_common_scale_moves_only_the_common_axes():
     )
     assert torch.equal(scaled.coordinates[:, :3], plain.coordinates[:, :3])
     assert torch.equal(scaled.coordinates[:, 3:], 2 * plain.coordinates[:, 3:])
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "scale"), [(16, 4, 0.75), (4, 16, 0.75), (12, 4, 1.0), (4, 4, 1.0)]
+)
+def test_a_grid_shrinks_to_its_longest_side_and_never_grows(rows, columns, scale):
+    stretched = Grid(1, rows, columns, step=(1.0, 8 / rows, 8 / columns))
+    assert stretched.shrunk(24.0) == replace(stretched, common_scale=scale)
+    assert stretched.shrunk(24.0).shrunk(24.0) == stretched.shrunk(24.0)
