@@ -43,7 +43,7 @@ from lumina_core.training_folder import (
     finished_checkpoints,
 )
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
-from lumina_core.training_text import text_encoder_of
+from lumina_core.training_text import encode_captions_ahead, text_encoder_of
 from lumina_core.vae_folder import find_vae
 from lumina_core.validation import held_samples, is_due, measures
 
@@ -223,7 +223,9 @@ def prepare(config: "TrainConfig", run: Run) -> list[CaptionedSample]:
         check_writable(Path(config.out) / folder)
     run.pool.advance(run.step)
     run.pool.batch(seeded(config.seed), config.token_budget, config.backbone.separators)
-    return held_samples(config, run.pool)
+    held = held_samples(config, run.pool)
+    encode_captions_ahead(run.model.text_encoder, run.pool, held)
+    return held
 
 
 def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[CaptionedSample]) -> Path:

@@ -1,7 +1,7 @@
 """Which text encoder a training run has: a new one, one in a folder, or that of a checkpoint."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lumina_core.checkpoint import TEXT_ENCODER, load_frozen_encoder, verify
-from lumina_core.data.pool import LatentPool
+from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.errors import LuminaError
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.hub import local_folder
@@ -52,6 +52,17 @@ def text_encoder_of(
     with tempfile.TemporaryDirectory() as folder:
         create_tiny(Path(folder), captions, settings, config.seed)
         return load_text_encoder(Path(folder), settings.reading).to(device)
+
+
+def encode_captions_ahead(
+    encoder: TextEncoder | FrozenTextEncoder, pool: LatentPool, held: Sequence[CaptionedSample]
+) -> None:
+    """Encode what a frozen encoder will be asked, where that is known, and give its weights up.
+
+    A pool that is renewed brings captions that nobody has counted: the weights stay for them.
+    """
+    if isinstance(encoder, FrozenTextEncoder) and pool.lasting_captions:
+        encoder.encode_ahead(["", *pool.lasting_captions, *(sample.caption for sample in held)])
 
 
 def _from_path(

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
 NOISE_STREAM = 2  # of random numbers from the seed of a run; its steps and its data have others
-FIRST_HELD = 2**40  # number of a sample in the pool's stream that no training reaches
 
 
 def is_due(step: int, every: int) -> bool:
@@ -76,14 +75,12 @@ def measures(
 
 
 def validation_samples(pool: LatentPool, count: int) -> list[CaptionedSample]:
-    """Samples that are measured again and again, from beyond where training gets in the stream.
-
-    A synthetic world draws them for this alone. Files stand in the training data as well.
+    """Samples that are measured again and again, and never trained on.
 
     Raises:
         LuminaError: not one of them can be used.
     """
-    drawn = [pool.draw(FIRST_HELD + number) for number in range(count)]
+    drawn = [pool.held_out(number) for number in range(count)]
     samples = [sample for sample in drawn if sample is not None]
     if not samples:
         raise LuminaError(

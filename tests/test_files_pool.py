@@ -79,6 +79,24 @@ def test_a_larger_set_goes_through_every_item_in_each_epoch(build, folder):
     assert epochs[0] != epochs[1] != epochs[2]
 
 
+def test_files_set_aside_for_validation_are_never_trained_on(build, folder, tmp_path):
+    words = ("validate_every=5", "num_validation_samples=3")
+    pool, again = build(folder, *words), build(folder, *words)
+    pool.advance(0)
+    held = [pool.held_out(number).caption for number in range(3)]
+    assert held == [again.held_out(number).caption for number in range(3)]
+    assert sorted(captions(pool) + held) == sorted(f"picture {number}" for number in range(12))
+    assert not set(held) & set(pool.vocabulary_captions(seeded(0)))
+    assert (pool.summary()["num_items"], pool.summary()["num_held"]) == (9, 3)
+    held = [build(folder, *words, "seed=5").held_out(number).caption for number in range(3)]
+    assert held != [again.held_out(number).caption for number in range(3)]
+
+
+def test_a_set_must_be_larger_than_what_is_set_aside(build, folder):
+    with pytest.raises(LuminaError, match="num_validation_samples=12 are set aside"):
+        build(folder, "validate_every=5", "num_validation_samples=12")
+
+
 def test_files_pool_depends_on_seed_and_step_alone(build, folder):
     pools = [build(folder, *words, pool_size=4, refresh=2) for words in ([], [], ["seed=1"])]
     for step in range(8):

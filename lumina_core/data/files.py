@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
 QUARANTINE = "quarantine.jsonl"  # in the folder of a training run
+HELD_STREAM = 2**40  # of random numbers from the pool's seed; epochs have the numbers below
 NUM_JUDGED = 100  # items, or all if there are fewer, that a share of broken ones is a share of
 
 
@@ -99,10 +100,12 @@ class FilePool(LatentPool):
         self, config: "TrainConfig", data: FilesConfig, modality: Modality, seed: int
     ) -> None:
         listing = list_data(data, modality.decoder.suffixes)
-        num_items = len(listing.items)
+        num_held = config.num_validation_samples if config.validate_every else 0
+        trained, held = _split(listing.items, num_held, seed)
+        num_items = len(trained)
         fits = num_items <= data.pool_size
         super().__init__(min(num_items, data.pool_size), 0 if fits else data.refresh_per_step)
-        self._items, self._skipped = listing.items, listing.skipped
+        self._items, self._held, self._skipped = trained, held, listing.skipped
         self._config, self._data, self._modality = config, data, modality
         self._seed = seed
         self._num_tried = self._num_broken = 0
@@ -132,7 +135,13 @@ class FilePool(LatentPool):
     def draw(self, number: int) -> CaptionedSample | None:
         """Read and encode item `number` of the stream; None where it is left out."""
         epoch, place = divmod(number, len(self._items))
-        item = self._items[self._order(epoch)[place]]
+        return self._read(self._items[self._order(epoch)[place]])
+
+    def held_out(self, number: int) -> CaptionedSample | None:
+        """Read and encode one of the items that were set aside; None where it is left out."""
+        return self._read(self._held[number])
+
+    def _read(self, item: Item) -> CaptionedSample | None:
         self._num_tried += 1
         try:
             return self._encoded(item)
@@ -159,7 +168,8 @@ class FilePool(LatentPool):
         """The configuration without its path, and how much there was."""
         settings = {key: value for key, value in asdict(self._data).items() if key != "path"}
         num_quarantined = len(self._quarantine.names)
-        return settings | {"num_items": len(self._items), "num_quarantined": num_quarantined}
+        numbers = {"num_items": len(self._items), "num_held": len(self._held)}
+        return settings | numbers | {"num_quarantined": num_quarantined}
 
     def _epoch(self, epoch: int) -> list[int]:
         return torch.randperm(len(self._items), generator=seeded(self._seed, epoch)).tolist()
@@ -185,6 +195,22 @@ class FilePool(LatentPool):
                 f"than data.max_quarantined={self._data.max_quarantined}; one is {name}: {reason}; "
                 f"{self._quarantine.path} names the others. Mend them, or allow more"
             )
+
+
+def _split(items: Sequence[Item], num_held: int, seed: int) -> tuple[list[Item], list[Item]]:
+    """The items to train on, and those set aside to validate on.
+
+    Raises:
+        LuminaError: nothing is left to train on.
+    """
+    if num_held >= len(items):
+        raise LuminaError(
+            f"num_validation_samples={num_held} are set aside, and data.path has {len(items)} "
+            "items; set a smaller number, so that some are left to train on"
+        )
+    order = torch.randperm(len(items), generator=seeded(seed, HELD_STREAM)).tolist()
+    held, trained = sorted(order[:num_held]), sorted(order[num_held:])
+    return [items[index] for index in trained], [items[index] for index in held]
 
 
 class Quarantine:

@@ -54,6 +54,10 @@ class LatentPool(ABC):
         """Sample `number` of the stream, always the same; None where it cannot be used."""
 
     @abstractmethod
+    def held_out(self, number: int) -> CaptionedSample | None:
+        """Sample `number` of those that training never sees; None where it cannot be used."""
+
+    @abstractmethod
     def captions(self, count: int, generator: torch.Generator) -> list[str]:
         """At most `count` captions of the data, in random order; at least one."""
 
@@ -68,6 +72,11 @@ class LatentPool(ABC):
     @abstractmethod
     def summary(self) -> dict[str, Any]:
         """What a checkpoint says about its data: no path, for these belong to one machine."""
+
+    @property
+    def lasting_captions(self) -> list[str]:
+        """Those of the samples at hand, if training meets no others; else none."""
+        return [] if self._refresh else [sample.caption for sample in self._samples if sample]
 
     def advance(self, step: int) -> None:
         """Bring the pool to its state at `step`, drawing what is missing."""

@@ -12,6 +12,7 @@ from lumina_core.modality import Modality, World
 from lumina_core.runtime import seeded
 
 TRAINED = "trained"
+FIRST_HELD = 2**40  # number of a sample that no training reaches
 NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stands in one
 
 
@@ -107,6 +108,10 @@ class SyntheticPool(LatentPool):
     def draw(self, number: int) -> CaptionedSample:
         """Draw sample `number` of the stream."""
         return draw_sample(self._name, self._modality, seeded(self._seed, number))
+
+    def held_out(self, number: int) -> CaptionedSample:
+        """As `draw`, from beyond where training gets in the stream."""
+        return self.draw(FIRST_HELD + number)
 
     def captions(self, count: int, generator: torch.Generator) -> list[str]:
         """Captions of the trained split, exactly `count`."""

@@ -1,0 +1,58 @@
+"""When a frozen encoder computes: ahead, wherever the captions of a run are known."""
+
+import pytest
+
+from lumina_core import frozen_text, train
+from lumina_core.config import compose_sampling, compose_train
+from lumina_core.data.pool import LatentPool
+
+SIZES = {"pool_size": 5, "refresh_per_step": 0}
+
+
+@pytest.fixture
+def prepared(tiny_training, encoder_folders, tmp_path, monkeypatch):
+    """A run just before its first step, whose encoder is too large to stay."""
+    monkeypatch.setattr(frozen_text, "RESIDENT_BYTES", 0)
+
+    def prepare(**sizes):
+        more = [f"data.{key}={value}" for key, value in {**SIZES, **sizes}.items()]
+        more += [f"text_encoder.path={encoder_folders['gemma_2b']}", "text_encoder.trainable=false"]
+        more += ["validate_every=1", "num_validation_samples=2", "caption_dropout=0.5"]
+        config = compose_train(tiny_training(tmp_path / "out", *more))
+        run = train.start(config)
+        return config, run, train.prepare(config, run)
+
+    return prepare
+
+
+def test_lasting_captions_are_encoded_ahead_and_the_weights_are_gone(prepared, monkeypatch):
+    config, run, held = prepared()
+    encoder = run.model.text_encoder
+    known = {"", *(s.caption for s in held), *run.pool.lasting_captions}
+    assert encoder._encoder is None
+    assert encoder._features.keys() == known
+
+    def refuse(*_):
+        raise AssertionError("a text is encoded during training")
+
+    monkeypatch.setattr(frozen_text, "read_weights", refuse)
+    train.train(config, run, compose_sampling("image"), held)
+    assert run.step == config.max_steps
+
+
+def test_a_renewed_pool_keeps_the_weights_for_new_captions(prepared):
+    _, run, _ = prepared(refresh_per_step=1)
+    assert run.pool.lasting_captions == []
+    assert run.model.text_encoder._features == {}
+
+
+def test_lasting_captions_leave_out_what_cannot_be_used():
+    class Half(LatentPool):
+        captions = vocabulary_captions = variants = summary = held_out = None
+
+        def draw(self, number):
+            return train.CaptionedSample(None, str(number)) if number % 2 else None
+
+    pool = Half(4, 0)
+    pool.advance(0)
+    assert pool.lasting_captions == ["1", "3"]
