@@ -30,6 +30,7 @@ from lumina_core.hub import local_folder
 from lumina_core.manifest import FORMAT_VERSION, MANIFEST, read_manifest, sealed
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers
+from lumina_core.records import flat
 from lumina_core.text import Reading, TextEncoder
 from lumina_core.vae_folder import copy_vae
 
@@ -314,7 +315,7 @@ def check_architecture(folder: Path, model: Model) -> None:
 
 def differences(folder: Path, model: Model) -> list[str]:
     """How a model differs from the one of a checkpoint, its autoencoder aside."""
-    stored, wanted = (flattened(x) for x in (read_manifest(folder), describe(model)))
+    stored, wanted = (flat(x) for x in (read_manifest(folder), describe(model)))
     return [
         f"{key}={stored[key]}, this run has {wanted[key]}"
         for key in sorted(wanted.keys() & stored.keys() - {"lumina_core"})
@@ -328,17 +329,6 @@ def has_same_autoencoder(folder: Path, model: Model) -> bool:
     stored, wanted = (FramewiseAutoencoder(place).config for place in places)
     keys = {key for key in stored | wanted if not key.startswith("_")}  # these say who wrote it
     return all(stored.get(key) == wanted.get(key) for key in keys)
-
-
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys; tuples and lists alike, as JSON has them."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flattened(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat
 
 
 def training_state(

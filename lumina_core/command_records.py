@@ -268,4 +268,6 @@ def _check_unicode(text: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise LuminaError("the prompt is no valid UTF-8. Set the terminal to UTF-8.") from error
+        raise LuminaError(
+            "the prompt is no valid UTF-8: half a character stands in it. Write it as UTF-8."
+        ) from error

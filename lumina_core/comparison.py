@@ -15,7 +15,7 @@ from lumina_core.data.synthetic import world_of
 from lumina_core.errors import LuminaError
 from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.manifest import is_deeply_nested
-from lumina_core.reports import flat
+from lumina_core.records import flat
 from lumina_core.run import describe
 from lumina_core.sampling import Request, Sampling
 

@@ -17,7 +17,7 @@ from lumina_core.html_pages import (
     settings_table,
     table,
 )
-from lumina_core.reports import flat
+from lumina_core.records import flat
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from lumina_core.html_pages import (
     write_page,
 )
 from lumina_core.output_paths import check_new_file
-from lumina_core.reports import flat
+from lumina_core.records import flat
 
 INDEX = "index.html"
 _SHOWN_ALWAYS = ("prompt", "seed")  # below each medium, even if all are alike

@@ -138,11 +138,4 @@ def _with_values(config: "RunConfig", values: dict[str, Any]) -> "RunConfig":
     own = {key: value for key, value in values.items() if key not in texts}
     text = build(_Text, {key: values.get(key, getattr(config, key)) for key in texts})
     changed = build(type(config.options), asdict(config.options) | own)
-    try:
-        text.prompt.encode()
-        text.negative_prompt.encode()
-    except UnicodeEncodeError as error:
-        raise LuminaError("the prompt holds half a character: a lone surrogate") from error
-    if not text.prompt.strip():
-        raise LuminaError("the prompt is empty; write what to show")
     return replace(config, prompt_file=None, options=changed, **asdict(text))

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumina_core.checkpoint import flattened
 from lumina_core.data.pool import LatentPool
 from lumina_core.errors import LuminaError
+from lumina_core.records import flat
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
@@ -46,7 +46,7 @@ def check_resumed(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, 
             f"max_steps={wanted['max_steps']} is less than the {stored['step']} steps of {folder}; "
             "resume with more"
         )
-    before, now = flattened(stored), flattened(wanted)
+    before, now = flat(stored), flat(wanted)
     for key in sorted(before.keys() & now.keys() - MAY_CHANGE):
         if before[key] != now[key]:
             raise LuminaError(

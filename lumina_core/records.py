@@ -111,3 +111,14 @@ def _convert_tuple(
 
 def _mismatch(key: str, value: Any, wanted: str) -> LuminaError:
     return LuminaError(f"{key} must be {wanted}, got {value!r} ({type(value).__name__}).")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys; an empty one stays, tuples become lists."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return found

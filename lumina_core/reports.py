@@ -12,6 +12,7 @@ from lumina_core import __version__, help, host
 from lumina_core.errors import LuminaError
 from lumina_core.keys import modality_keys
 from lumina_core.output_paths import OUTPUTS
+from lumina_core.records import flat
 
 FAULTS = ("broken", "incompatible", "duplicate")
 FIELDS = ("name", "package", "version", "status", "summary", "error")
@@ -87,15 +88,6 @@ def diagnosis(name: str, plugins: list[host.Plugin]) -> str:
 def checkpoint_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """A checkpoint's manifest without the hashes of its files."""
     return {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys; an empty one stays."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        is_block = isinstance(value, Mapping) and value
-        found |= flat(value, f"{prefix}{key}.") if is_block else {f"{prefix}{key}": value}
-    return found
 
 
 def as_lines(values: Mapping[str, Any]) -> Iterator[str]:

@@ -99,7 +99,7 @@ def test_json_lines_may_change_size_seed_and_negative_prompt(config, tmp_path):
         ('{"prompt": 5}', "prompt must be a text, got 5 (int)"),
         ('{"prompt": null}', "prompt must be a text"),
         ('{"prompt": " "}', "the prompt is empty"),
-        ('{"prompt": "\\ud800"}', "lone surrogate"),
+        ('{"prompt": "\\ud800"}', "half a character"),
         ('{"prompt": "x", "seed": "1"}', "seed must be a whole number"),
         ('{"prompt": "x", "seed": true}', "seed must be a whole number"),
         ('{"prompt": "x", "seed": NaN}', "seed must be a whole number"),
