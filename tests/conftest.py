@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -52,7 +52,10 @@ training:
   time: {mean: -0.7}
 """
 
+SMALL_REQUEST = "modality.height=32 modality.width=32 solver.num_steps=2"
+
 WriteDistribution = Callable[..., Path]
+Words = Callable[..., list[str]]
 
 
 @pytest.fixture
@@ -98,6 +101,12 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
             del sys.modules[name]
 
 
+@pytest.fixture
+def toy(write_distribution: WriteDistribution) -> Path:
+    """The folder of an installed modality of toys."""
+    return write_distribution("lumina-toy", "toy")
+
+
 TINY_TRAINING = (
     "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
     "backbone.rope_dims=[0,4,4,4,4] text_encoder.hidden_size=32 text_encoder.depth=1 "
@@ -121,8 +130,18 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture
+def other_vae(tiny_vae: Path, tmp_path: Path) -> Path:
+    """The same autoencoder with another mean of its latents."""
+    folder = tmp_path / "other-vae"
+    shutil.copytree(tiny_vae, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"latents_mean": [9.0] * 4}))
+    return folder
+
+
 @pytest.fixture(scope="session")
-def tiny_training(tiny_vae: Path) -> Callable[..., list[str]]:
+def tiny_training(tiny_vae: Path) -> Words:
     """The words of `train` for a run of seconds; later words win over earlier ones."""
 
     def words(out: Path, *more: str) -> list[str]:
@@ -133,9 +152,7 @@ def tiny_training(tiny_vae: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(
-    tmp_path_factory: pytest.TempPathFactory, tiny_training: Callable[..., list[str]]
-) -> Path:
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_training: Words) -> Path:
     """A finished checkpoint of three steps, its training state included."""
     from lumina_core.cli import main
 
@@ -163,6 +180,94 @@ def tiny_model(tiny_checkpoint: Path) -> "Model":
     options = compose_options("image", {"patch_size": 2})
     cpu = torch.device("cpu")
     return checkpoint.load(tiny_checkpoint, "image", options, device=cpu, dtype=torch.float32)
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def at_checkpoint(tiny_checkpoint: Path) -> list[str]:
+    """The first words of a command that reads the checkpoint."""
+    return ["+modality=image", f"checkpoint={tiny_checkpoint}", "device=cpu"]
+
+
+@pytest.fixture
+def ask(at_checkpoint: list[str]) -> Words:
+    """The words of a small request; later words win over earlier ones."""
+    return lambda *words: ["run", *at_checkpoint, *SMALL_REQUEST.split(), *words]
+
+
+@pytest.fixture
+def make(ask: Words, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Run a small request and give its JSON."""
+    from lumina_core.cli import main
+
+    def result(*words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert main(ask("json=true", *words)) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return result
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run words that are refused and give the one line that says why."""
+    from lumina_core.cli import main
+
+    def line(*words: str) -> str:
+        capsys.readouterr()
+        assert main(list(words)) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
+        return captured.err
+
+    return line
+
+
+@pytest.fixture
+def clean_refusal(refusal: Callable[..., str], work: Path) -> Callable[..., str]:
+    """Do as `refusal`; nothing may be written in the working folder."""
+
+    def line(*words: str) -> str:
+        before = {path: path.stat().st_mtime_ns for path in work.rglob("*")}
+        error = refusal(*words)
+        assert {path: path.stat().st_mtime_ns for path in work.rglob("*")} == before
+        return error
+
+    return line
+
+
+@pytest.fixture(scope="session")
+def metrics() -> Callable[[Path], list[dict[str, Any]]]:
+    """Read what a training run logged into its folder."""
+    return lambda out: [
+        json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()
+    ]
+
+
+@pytest.fixture(scope="session")
+def losses(
+    metrics: Callable[[Path], list[dict[str, Any]]],
+) -> Callable[[Path], dict[int, float]]:
+    """Read the loss of each logged step."""
+    return lambda out: {entry["step"]: entry["loss"] for entry in metrics(out)}
+
+
+@pytest.fixture(scope="session")
+def files_below() -> Callable[[Path], dict[str, bytes]]:
+    """Read every file below a folder."""
+    return lambda folder: {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")
+    }
 
 
 ENCODER_TEXTS = (

@@ -28,11 +28,6 @@ class Toy:
 
 
 @pytest.fixture
-def toy(write_distribution):
-    return write_distribution("lumina-toy", "toy")
-
-
-@pytest.fixture
 def commands(monkeypatch):
     """The configurations that commands were called with, instead of the commands."""
     configs = []

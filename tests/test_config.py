@@ -1,44 +1,14 @@
-import json
+"""From the words of a command to its typed record."""
+
 import threading
 
 import pytest
 
 from lumina_core import LuminaError
-from lumina_core.config import (
-    compose_evaluate,
-    compose_run,
-    compose_train,
-    compose_train_vae,
-)
-from lumina_core.keys import (
-    IDLE_KEYS,
-    closest,
-    command_keys,
-    conf_root,
-    group_choices,
-    group_defaults,
-    read_keys,
-)
-from lumina_core.manifest import sealed
+from lumina_core.config import compose_evaluate, compose_run, compose_train, compose_train_vae
+from lumina_core.keys import conf_root, group_choices, group_defaults
 
-YAML = "height: 32\nratio: 1\npatch_size: 2\nvae: demo\nsizes: null\n"
 RUN = ["+modality=toy", "prompt=a cat"]
-
-
-@pytest.fixture
-def toy(write_distribution):
-    return write_distribution("lumina-toy", "toy")
-
-
-def _write_checkpoint(folder, **entries):
-    content = {
-        "format": 1, "lumina_core": "0.1.0", "backbone": {}, "text_encoder": {"max_tokens": 8},
-        "modalities": {"toy": {"options": {"patch_size": 4, "height": 999}, "token_dim": 16}},
-        "sampling": {}, "training": {}, "files": {},
-    }  # fmt: skip
-    folder.mkdir()
-    (folder / "lumina.json").write_text(sealed(content | entries))
-    return folder
 
 
 def test_run_is_typed_and_complete(toy):
@@ -55,46 +25,10 @@ def test_run_is_typed_and_complete(toy):
     assert config.checkpoint is None
 
 
-def test_layers_win_in_their_order(toy, tmp_path):
-    modality = compose_run(RUN)
-    assert (modality.solver.name, modality.solver.num_steps) == ("midpoint", 10)
-    assert (modality.solver.atol, modality.guidance.scale) == (1e-5, 2.0)
-    folder = _write_checkpoint(
-        tmp_path / "checkpoint", sampling={"solver": {"num_steps": 12}, "guidance": {"scale": 3}}
-    )
-    checkpoint = compose_run([*RUN, f"checkpoint={folder}"])
-    assert (checkpoint.solver.name, checkpoint.solver.num_steps) == ("midpoint", 12)
-    assert (checkpoint.solver.shift, checkpoint.guidance.scale) == (3.0, 3.0)
-    user = compose_run([*RUN, f"checkpoint={folder}", "guidance.scale=4", "solver.num_steps=7"])
-    assert (user.solver.num_steps, user.guidance.scale) == (7, 4.0)
-
-
 def test_a_chosen_group_beats_recommendations_and_keeps_what_it_does_not_decide(toy):
     config = compose_run([*RUN, "solver.num_steps=5", "solver=rk4"])
     assert (config.solver.name, config.solver.num_steps, config.solver.shift) == ("rk4", 5, 3.0)
     assert compose_run([*RUN, "solver=euler"]).solver.num_steps == 30
-
-
-def test_the_demo_checkpoint_is_the_default(toy):
-    folder = _write_checkpoint(toy / "demo", sampling={"solver": {"num_steps": 3}})
-    config = compose_run(RUN)
-    assert config.checkpoint == str(folder)
-    assert config.solver.num_steps == 3
-
-
-def test_a_checkpoint_fixes_the_architecture_and_nothing_else(toy, tmp_path):
-    folder = _write_checkpoint(tmp_path / "checkpoint")
-    config = compose_run([*RUN, f"checkpoint={folder}"])
-    assert (config.options.patch_size, config.options.height) == (4, 32)
-
-
-@pytest.mark.parametrize(
-    "override", ["modality.patch_size=4", "backbone=tiny", "backbone.depth=2", "text_encoder=tiny"]
-)
-def test_architecture_keys_are_refused_beside_a_checkpoint(toy, override):
-    for compose, words in ((compose_run, RUN), (compose_evaluate, RUN[:1])):
-        with pytest.raises(LuminaError, match="which the checkpoint fixes"):
-            compose([*words, override])
 
 
 @pytest.mark.parametrize(
@@ -172,38 +106,6 @@ def test_a_key_that_another_one_switches_off_is_refused(toy, compose, switch, ke
     compose([*words, switch])  # what YAML says beside it disturbs nobody
 
 
-def test_every_switch_names_keys_and_choices_that_exist():
-    for key, (switch, idle_values) in IDLE_KEYS.items():
-        commands = [c for c in ("run", "train") if key in {k.name for k in command_keys(c)}]
-        assert commands
-        for command in commands:
-            assert switch in {known.name for known in command_keys(command)}
-            group = switch.partition(".")[0]
-            if group in group_defaults(command):
-                assert set(idle_values) <= set(group_choices(group))
-
-
-@pytest.mark.parametrize("key", ["out", "checkpoint", "repeat"])
-def test_null_is_no_path_and_nothing_is_refused(toy, key):
-    assert getattr(compose_run([*RUN, f"{key}=x", f"{key}=null"]), key) is None
-    with pytest.raises(LuminaError, match=f"{key} is empty. .* {key}=null"):
-        compose_run([*RUN, f"{key}="])
-
-
-def test_a_tilde_is_the_home_folder_in_every_path(toy, monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    _write_checkpoint(tmp_path / "checkpoint")
-    config = compose_run([*RUN, "out=~/a", "checkpoint=~/checkpoint"])
-    assert (config.out, config.checkpoint) == (f"{tmp_path}/a", f"{tmp_path}/checkpoint")
-    with pytest.raises(LuminaError, match=f"{tmp_path}/nowhere is no file"):
-        compose_run([*RUN, "repeat=~/nowhere"])
-    config = compose_train(["+modality=toy", "out=~/a", "text_encoder.path=~/b"])
-    assert (config.out, config.text_encoder.path) == (f"{tmp_path}/a", f"{tmp_path}/b")
-    words = ["+modality=toy", "out=null", "text_encoder.path=null"]
-    assert compose_train(words).text_encoder.path is None
-    assert compose_train(words).out == "outputs/toy-checkpoint"
-
-
 def test_one_split_needs_no_brackets(toy):
     assert compose_evaluate(["+modality=toy", "splits=trained"]).splits == ("trained",)
     assert compose_evaluate(["+modality=toy", "splits=[a,b]"]).splits == ("a", "b")
@@ -217,7 +119,8 @@ def test_an_option_of_another_modality_is_refused(toy):
 
 def test_the_yaml_of_a_plugin_reads_no_environment(write_distribution, monkeypatch):
     monkeypatch.setenv("SECRET", "48")
-    write_distribution("lumina-toy", "toy", yaml=YAML.replace("demo", "${oc.env:SECRET}"))
+    yaml = "height: 32\nratio: 1\npatch_size: 2\nvae: ${oc.env:SECRET}\nsizes: null\n"
+    write_distribution("lumina-toy", "toy", yaml=yaml)
     assert compose_run(RUN).options.vae == "${oc.env:SECRET}"
 
 
@@ -259,48 +162,6 @@ def test_mistakes_of_a_plugin_name_its_file(write_distribution):
         compose_run(["+modality=three", "prompt=x"])
 
 
-def test_a_damaged_checkpoint_is_refused(toy, tmp_path):
-    deep = '{"a":' * 5000 + "1" + "}" * 5000
-    for content in ("", "{", "[]", "{}", '{"modalities": {"image": 5}}', deep):
-        (tmp_path / "lumina.json").write_text(content)
-        with pytest.raises(LuminaError, match="damaged"):
-            compose_run([*RUN, f"checkpoint={tmp_path}"])
-    with pytest.raises(LuminaError, match="no checkpoint in"):
-        compose_run([*RUN, f"checkpoint={tmp_path / 'nowhere'}"])
-    other = _write_checkpoint(
-        tmp_path / "other", modalities={"image": {"options": {}, "token_dim": 4}}
-    )
-    with pytest.raises(LuminaError, match="was trained on image, not on toy"):
-        compose_run([*RUN, f"checkpoint={other}"])
-
-
-@pytest.mark.parametrize(
-    ("entry", "fault"),
-    [
-        ({"modalities": 5}, "modalities is int, not dict"),
-        ({"modalities": {}}, "modalities is empty"),
-        ({"modalities": {"toy": 5}}, r"modalities\.toy has no options"),
-        (
-            {"modalities": {"toy": {"options": 5, "token_dim": 4}}},
-            r"modalities\.toy has no options",
-        ),
-        (
-            {"modalities": {"toy": {"options": {}}}},
-            r"modalities\.toy has no options or no token_dim",
-        ),
-        ({"text_encoder": {}}, "text_encoder.max_tokens is no whole number"),
-        ({"sampling": None}, "sampling is NoneType"),
-        ({"files": {"x": 1}}, "something that is no hash"),
-        ({"extra": 1}, "missing or unknown: extra"),
-        ({"training": {"x": json.loads("[" * 50 + "]" * 50)}}, "too deeply nested"),
-    ],
-)
-def test_a_sealed_manifest_of_wrong_types_is_refused(toy, tmp_path, entry, fault):
-    folder = _write_checkpoint(tmp_path / "checkpoint", **entry)
-    with pytest.raises(LuminaError, match=fault):
-        compose_run([*RUN, f"checkpoint={folder}"])
-
-
 def test_train_takes_the_training_recommendation(toy):
     config = compose_train(["+modality=toy", "modality.patch_size=4", "backbone.depth=2"])
     assert (config.token_budget, config.time.mean, config.time.std) == (512, -0.7, 1.0)
@@ -338,28 +199,6 @@ def test_train_vae_composes_and_checks(toy):
             compose_train_vae(["+modality=toy", override])
 
 
-def test_repeat_takes_the_request_and_lets_the_command_line_win(toy, monkeypatch):
-    import sys
-    from types import ModuleType
-
-    request = {
-        "modality": "toy", "prompt": "a dog", "negative_prompt": "fog", "seed": 7,
-        "options": {"height": 48}, "solver": {"name": "heun", "num_steps": 4},
-        "guidance": {"scale": 9}, "checkpoint_sha256": "00",
-    }  # fmt: skip
-    module = ModuleType("lumina_core.run")
-    module.read_request = lambda path: request
-    monkeypatch.setitem(sys.modules, "lumina_core.run", module)
-    config = compose_run(["repeat=a, file.png", "guidance.scale=5"])
-    assert (config.prompt, config.negative_prompt, config.seed) == ("a dog", "fog", 7)
-    assert (config.solver.name, config.solver.num_steps, config.options.height) == ("heun", 4, 48)
-    assert (config.guidance.scale, config.repeat) == (5.0, "a, file.png")
-    assert compose_run(["repeat=x", "prompt=a cat"]).prompt == "a cat"
-    request["options"]["patch_size"] = 4
-    with pytest.raises(LuminaError, match=r"sets modality\.patch_size, which the checkpoint fixes"):
-        compose_run(["repeat=x"])
-
-
 def test_four_threads_compose_at_once(toy):
     found, faults = [], []
 
@@ -387,42 +226,6 @@ def test_composing_leaves_an_outer_hydra_program_alone(toy):
         assert compose("train").max_steps > 0
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("sedd", "seed"),
-        ("num_steps", "solver.num_steps"),
-        ("text_encodr.hidden_size", "text_encoder.hidden_size"),
-        ("backbone.dept", "backbone.depth"),
-        ("e", None),
-    ],
-)
-def test_the_closest_key_is_the_one_that_was_meant(written, meant):
-    names = [key.name for command in ("run", "train") for key in command_keys(command)]
-    assert closest(written, names) == meant
-
-
-def test_every_key_of_the_core_says_what_it_means():
-    for path in sorted(conf_root().rglob("*.yaml")):
-        for key in read_keys(path):
-            assert key.meaning or not key.default, f"{path.name}: {key.name} has no comment"
-
-
-def test_help_reads_the_same_keys_as_hydra(toy):
-    from omegaconf import OmegaConf
-
-    def flat(values, prefix=""):
-        for key, value in values.items():
-            yield f"{prefix}{key}"
-            if isinstance(value, dict):
-                yield from flat(value, f"{prefix}{key}.")
-
-    for path in sorted(conf_root().rglob("*.yaml")):
-        values = OmegaConf.to_container(OmegaConf.load(path))
-        values.pop("defaults", None)
-        assert [key.name for key in read_keys(path)] == list(flat(values)), path
-
-
 def test_each_kind_of_data_has_its_own_keys(toy, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     train = ["+modality=toy"]
@@ -441,16 +244,3 @@ def test_each_kind_of_data_has_its_own_keys(toy, monkeypatch, tmp_path):
             compose_train([*train, f"data.name={value}"])
     with pytest.raises(LuminaError, match=r"data\.path.* data=folder or data=manifest"):
         compose_train([*train, "data.path=x"])
-
-
-def test_help_says_which_choice_a_key_belongs_to():
-    meanings = {key.name: key.meaning for key in command_keys("train")}
-    assert meanings["data.path"].startswith("with data=folder or manifest: ")
-    assert meanings["data.pool_size"] == "samples kept encoded"
-
-
-def test_init_from_is_a_path_and_no_way_to_resume(toy):
-    assert compose_train(["+modality=toy"]).init_from is None
-    assert compose_train(["+modality=toy", "init_from=a, [b]"]).init_from == "a, [b]"
-    with pytest.raises(LuminaError, match="leave out init_from"):
-        compose_train(["+modality=toy", "init_from=a", "resume=true"])

@@ -9,14 +9,14 @@ from lumina_core import LuminaError, evaluate
 from lumina_core.cli import main
 from lumina_core.evaluate import cases, wilson_interval
 
-SMALL = ["solver.num_steps=1", "guidance.scale=1", "device=cpu"]
+SMALL = ["modality.height=32", "modality.width=32", "num_prompts=3"]
 
 
 @pytest.fixture
-def ask(tiny_checkpoint):
-    return lambda *words: [
-        "evaluate", "+modality=image", f"checkpoint={tiny_checkpoint}", *SMALL, *words
-    ]  # fmt: skip
+def ask(at_checkpoint):
+    """The words of a short evaluation."""
+    fast = ["solver.num_steps=1", "guidance.scale=1"]
+    return lambda *words: ["evaluate", *at_checkpoint, *fast, *words]
 
 
 @pytest.fixture
@@ -118,11 +118,8 @@ def test_a_perfect_picture_is_right(tiny_model, world, tmp_path):
         ("modality.patch_size=4", "which the checkpoint fixes"),
     ],
 )
-def test_a_mistake_is_one_line(ask, capsys, tmp_path, word, message):
-    assert main(ask(word, f"out={tmp_path / 'out'}")) == 2
-    captured = capsys.readouterr()
-    assert message in captured.err
-    assert (captured.out, captured.err.count("\n")) == ("", 1)
+def test_a_mistake_is_one_line(ask, refusal, tmp_path, word, message):
+    assert message in refusal(*ask(word, f"out={tmp_path / 'out'}"))
     assert not (tmp_path / "out").exists()
 
 
@@ -166,8 +163,7 @@ def toy(tiny_model, monkeypatch):
 def measure(toy, ask, capsys):
     def result(*words):
         capsys.readouterr()
-        small = ["modality.height=32", "modality.width=32", "num_prompts=3", "json=true"]
-        assert main(ask(*small, *words)) == 0
+        assert main(ask(*SMALL, "json=true", *words)) == 0
         return json.loads(capsys.readouterr().out)
 
     return result
@@ -234,11 +230,11 @@ def test_a_report_shows_what_failed(measure, tmp_path, monkeypatch):
     assert "solver.num_steps" in text
 
 
-def test_a_report_is_replaced_only_when_told(measure, ask, capsys, tmp_path):
+def test_a_report_is_replaced_only_when_told(measure, ask, refusal, tmp_path):
     out = tmp_path / "report.html"
     out.write_text("mine")
-    assert main(ask("num_prompts=1", f"out={out}")) == 2
-    assert "exists already; use overwrite=true" in capsys.readouterr().err
+    error = refusal(*ask("num_prompts=1", f"out={out}"))
+    assert "exists already; use overwrite=true" in error
     assert out.read_text() == "mine"
     measure(f"out={out}", "overwrite=true")
     assert "Evaluation of image" in out.read_text()
@@ -254,8 +250,7 @@ def test_a_result_is_compared_with_an_earlier_one(measure, ask, capsys, tmp_path
     assert list(comparison["splits"]) == ["trained"]
     assert comparison["splits"]["trained"]["difference"] == 0
     assert "solver.num_steps was 1, is now 2" in out.read_text()
-    small = ["modality.height=32", "modality.width=32"]
-    assert main(ask(*small, "num_prompts=3", *words)) == 0
+    assert main(ask(*SMALL, *words)) == 0
     captured = capsys.readouterr()
     assert "note: solver.num_steps was 1, is now 2" in captured.err
     assert "+0.0" in captured.out
@@ -269,21 +264,19 @@ def test_a_result_is_compared_with_an_earlier_one(measure, ask, capsys, tmp_path
     ],
 )
 def test_unlike_measurements_are_refused_before_anything_is_generated(
-    measure, ask, capsys, tmp_path, monkeypatch, words, message
+    measure, ask, refusal, tmp_path, monkeypatch, words, message
 ):
     earlier = tmp_path / "earlier.json"
     earlier.write_text(json.dumps(measure()))
     monkeypatch.setattr(evaluate, "sample_batch", None)
-    small = ["modality.height=32", "modality.width=32", "num_prompts=3"]
-    assert main(ask(*small, f"compare={earlier}", *words)) == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal(*ask(*SMALL, f"compare={earlier}", *words))
     monkeypatch.setattr(ToyWorld, "version", "8")
-    assert main(ask(*small, f"compare={earlier}")) == 2
-    assert "measured with oracle='7', this would be with '8'" in capsys.readouterr().err
+    error = refusal(*ask(*SMALL, f"compare={earlier}"))
+    assert "measured with oracle='7', this would be with '8'" in error
 
 
 def test_a_folder_that_cannot_be_kept_is_found_before_anything_is_measured(
-    ask, capsys, tmp_path, monkeypatch
+    ask, refusal, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(evaluate, "load_model", None)
     empty = tmp_path / "empty"
@@ -297,10 +290,7 @@ def test_a_folder_that_cannot_be_kept_is_found_before_anything_is_measured(
         ([f"out={tmp_path}"], "choose an empty or new folder"),
         ([f"out={tmp_path / 'new'}", "overwrite=true"], "overwrite=true replaces a report"),
     ):
-        assert main(ask("num_prompts=1", *words)) == 2
-        captured = capsys.readouterr()
-        assert message in captured.err
-        assert captured.err.count("\n") == 1
+        assert message in refusal(*ask("num_prompts=1", *words))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "link"]
 
 
@@ -316,8 +306,7 @@ def test_an_interrupt_leaves_nothing(toy, ask, tmp_path, monkeypatch, name):
         return original(*words, **more)
 
     monkeypatch.setattr(evaluate, "sample_batch", interrupted)
-    small = ["modality.height=32", "modality.width=32", "num_prompts=3"]
-    assert main(ask(*small, f"out={tmp_path / 'new' / name}")) == 130
+    assert main(ask(*SMALL, f"out={tmp_path / 'new' / name}")) == 130
     assert [path for path in tmp_path.rglob("*") if path.name != "new"] == []
 
 
@@ -327,7 +316,6 @@ def test_more_prompts_than_tasks_or_fewer_are_both_measured(measure):
     assert list(found["splits"]["trained"]["tasks"]) == ["tone"]
 
 
-def test_a_modality_without_a_world_is_one_line(toy, ask, capsys):
+def test_a_modality_without_a_world_is_one_line(toy, ask, refusal):
     toy.modality.world = None
-    assert main(ask("num_prompts=1")) == 2
-    assert "has no synthetic world" in capsys.readouterr().err
+    assert "has no synthetic world" in refusal(*ask("num_prompts=1"))

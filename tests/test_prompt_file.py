@@ -12,23 +12,6 @@ from lumina_core.config import compose_run
 from lumina_core.file_request import decoders
 from lumina_core.prompt_file import read_prompts
 
-SMALL = ["modality.height=32", "modality.width=32", "solver.num_steps=2", "device=cpu"]
-
-
-@pytest.fixture
-def work(tmp_path, monkeypatch):
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def ask(tiny_checkpoint):
-    return lambda *words: [
-        "run", "+modality=image", f"checkpoint={tiny_checkpoint}", *SMALL, *words
-    ]  # fmt: skip
-
 
 @pytest.fixture
 def config(ask):
@@ -36,27 +19,9 @@ def config(ask):
 
 
 @pytest.fixture
-def make(ask, capsys):
-    def result(*words):
-        capsys.readouterr()
-        assert main(ask("json=true", *words)) == 0
-        return json.loads(capsys.readouterr().out)
-
-    return result
-
-
-@pytest.fixture
-def refusal(ask, capsys, work):
-    def line(*words):
-        before = {path: path.stat().st_mtime_ns for path in work.rglob("*")}
-        capsys.readouterr()
-        assert main(ask(*words)) == 2
-        captured = capsys.readouterr()
-        assert (captured.out, captured.err.count("\n")) == ("", 1)
-        assert {path: path.stat().st_mtime_ns for path in work.rglob("*")} == before
-        return captured.err
-
-    return line
+def refused(ask, clean_refusal):
+    """The line that refuses a small request."""
+    return lambda *words: clean_refusal(*ask(*words))
 
 
 def test_a_text_file_holds_one_prompt_per_line(config, tmp_path):
@@ -114,10 +79,10 @@ def test_json_lines_may_change_size_seed_and_negative_prompt(config, tmp_path):
         ('{"prompt": "x", "num_samples": 2}', "unknown key 'num_samples'"),
     ],
 )
-def test_a_wrong_line_is_named_by_its_number(refusal, work, monkeypatch, line, message):
+def test_a_wrong_line_is_named_by_its_number(refused, work, monkeypatch, line, message):
     monkeypatch.setattr(run, "sample_batch", None)  # nothing may be computed
     (work / "a.jsonl").write_text('{"prompt": "a star"}\n\n' + line + "\n")
-    error = refusal("prompt_file=a.jsonl")
+    error = refused("prompt_file=a.jsonl")
     assert error.startswith("error: a.jsonl, line 3: ")
     assert message in error
 
@@ -135,10 +100,10 @@ def test_a_wrong_line_is_named_by_its_number(refusal, work, monkeypatch, line, m
         (".", None, "is no file"),
     ],
 )
-def test_an_unusable_file_is_one_line(refusal, work, name, content, message):
+def test_an_unusable_file_is_one_line(refused, work, name, content, message):
     if content is not None:
         (work / name).write_bytes(content)
-    assert message in refusal(f"prompt_file={name}")
+    assert message in refused(f"prompt_file={name}")
 
 
 def test_too_many_prompts_are_refused(config, tmp_path):
@@ -150,13 +115,13 @@ def test_too_many_prompts_are_refused(config, tmp_path):
         read_prompts(path, config)
 
 
-def test_prompt_and_prompt_file_exclude_each_other(refusal, ask, make, work):
+def test_prompt_and_prompt_file_exclude_each_other(refused, ask, make, work):
     (work / "a.txt").write_text("a star\n")
     file = make("x", "out=b.png")["files"][0]["path"]
-    assert "prompt and prompt_file=a.txt both" in refusal("prompt_file=a.txt", "x")
-    assert "repeat and prompt_file=a.txt both" in refusal("prompt_file=a.txt", f"repeat={file}")
-    assert "name a folder" in refusal("prompt_file=a.txt", "out=c.png")
-    assert "which is a file" in refusal("prompt_file=a.txt", "out=a.txt")
+    assert "prompt and prompt_file=a.txt both" in refused("prompt_file=a.txt", "x")
+    assert "repeat and prompt_file=a.txt both" in refused("prompt_file=a.txt", f"repeat={file}")
+    assert "name a folder" in refused("prompt_file=a.txt", "out=c.png")
+    assert "which is a file" in refused("prompt_file=a.txt", "out=a.txt")
 
 
 def test_files_are_named_by_line_and_seed(make, work):
@@ -198,10 +163,10 @@ def test_a_second_run_makes_what_is_missing(make, work, monkeypatch, capsys, ask
         (["negative_prompt=x", "solver.num_steps=1"], "another negative_prompt, solver"),
     ],
 )
-def test_a_file_of_another_request_is_never_kept_silently(make, refusal, work, words, difference):
+def test_a_file_of_another_request_is_never_kept_silently(make, refused, work, words, difference):
     (work / "a.txt").write_text("a star\na ring\n")
     before = make("prompt_file=a.txt")["files"]
-    error = refusal("prompt_file=a.txt", *words)
+    error = refused("prompt_file=a.txt", *words)
     assert f"outputs/a/0001-s0.png was made with {difference} (and 1 others like it)" in error
     assert "use overwrite=true" in error
     after = make("prompt_file=a.txt", *words, "overwrite=true")["files"]
@@ -209,7 +174,7 @@ def test_a_file_of_another_request_is_never_kept_silently(make, refusal, work, w
     assert all(file["sha256"] != old["sha256"] for file, old in zip(after, before, strict=True))
 
 
-def test_a_foreign_or_broken_file_is_refused_and_an_older_version_is_not(make, refusal, work):
+def test_a_foreign_or_broken_file_is_refused_and_an_older_version_is_not(make, refused, work):
     (work / "a.txt").write_text("a star\n")
     path = Path(make("prompt_file=a.txt")["files"][0]["path"])
     whole = path.read_bytes()
@@ -220,9 +185,9 @@ def test_a_foreign_or_broken_file_is_refused_and_an_older_version_is_not(make, r
     assert make("prompt_file=a.txt")["files"][0]["skipped"]
     for content in (b"mine", whole[:-400], b""):
         path.write_bytes(content)
-        assert "exists already and carries no request" in refusal("prompt_file=a.txt")
+        assert "exists already and carries no request" in refused("prompt_file=a.txt")
     Image.new("RGB", (8, 8)).save(path)
-    assert "exists already and carries no request" in refusal("prompt_file=a.txt")
+    assert "exists already and carries no request" in refused("prompt_file=a.txt")
     make("prompt_file=a.txt", "overwrite=true")
     assert path.read_bytes() == whole
 
@@ -299,19 +264,19 @@ class _Pretending:
         yield torch.empty(0, device="meta")
 
 
-def test_what_is_given_beside_the_prompt_serves_every_line(make, refusal, work):
+def test_what_is_given_beside_the_prompt_serves_every_line(make, refused, work):
     (work / "a.jsonl").write_text(
         '{"prompt": "a star"}\n{"prompt": "a ring", "height": 24}\n{"prompt": "a cross"}\n'
     )
     for name, grey in (("given.png", 90), ("other.png", 200)):
         Image.new("RGB", (32, 32), (grey, grey, grey)).save(work / name)
     words = ("condition.image=given.png", "condition.strength=0.5")
-    error = refusal("prompt_file=a.jsonl", *words)
+    error = refused("prompt_file=a.jsonl", *words)
     assert error.startswith("error: a.jsonl, line 2: ")  # the picture is larger than that line
     (work / "a.jsonl").write_text('{"prompt": "a star"}\n{"prompt": "a cross"}\n')
     files = make("prompt_file=a.jsonl", *words)["files"]
     alone = make("a cross", *words, "out=alone.png")["files"][0]
     assert files[1]["sha256"] == alone["sha256"]
     assert all(file["skipped"] for file in make("prompt_file=a.jsonl", *words)["files"])
-    error = refusal("prompt_file=a.jsonl", "condition.image=other.png", words[1])
+    error = refused("prompt_file=a.jsonl", "condition.image=other.png", words[1])
     assert "another condition" in error

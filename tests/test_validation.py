@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import pytest
@@ -78,7 +77,7 @@ def test_accuracy_is_what_evaluate_measures(tiny_model, monkeypatch):
 
 
 def test_a_run_measures_on_schedule_with_its_averaged_weights(
-    tiny_training, tmp_path, capsys, monkeypatch
+    tiny_training, tmp_path, capsys, monkeypatch, metrics
 ):
     from lumina_core import validation
 
@@ -88,7 +87,7 @@ def test_a_run_measures_on_schedule_with_its_averaged_weights(
     words += ["evaluate_every=3", "num_evaluation_prompts=4", "max_steps=4", "log_every=9"]
     assert main(["train", *tiny_training(out, *words)]) == 0
     err = capsys.readouterr().err
-    entries = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    entries = metrics(out)
     found = [(entry["step"], next(key for key in entry if key != "step")) for entry in entries]
     assert found == [
         (2, "validation_loss"),

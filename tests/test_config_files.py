@@ -1,0 +1,150 @@
+"""Files that the words of a command name: checkpoints, requests to repeat, folders of the user."""
+
+import json
+
+import pytest
+
+from lumina_core import LuminaError
+from lumina_core.config import compose_evaluate, compose_run, compose_train
+from lumina_core.manifest import sealed
+
+RUN = ["+modality=toy", "prompt=a cat"]
+
+
+def write_checkpoint(folder, **entries):
+    content = {
+        "format": 1, "lumina_core": "0.1.0", "backbone": {}, "text_encoder": {"max_tokens": 8},
+        "modalities": {"toy": {"options": {"patch_size": 4, "height": 999}, "token_dim": 16}},
+        "sampling": {}, "training": {}, "files": {},
+    }  # fmt: skip
+    folder.mkdir()
+    (folder / "lumina.json").write_text(sealed(content | entries))
+    return folder
+
+
+def test_layers_win_in_their_order(toy, tmp_path):
+    modality = compose_run(RUN)
+    assert (modality.solver.name, modality.solver.num_steps) == ("midpoint", 10)
+    assert (modality.solver.atol, modality.guidance.scale) == (1e-5, 2.0)
+    folder = write_checkpoint(
+        tmp_path / "checkpoint", sampling={"solver": {"num_steps": 12}, "guidance": {"scale": 3}}
+    )
+    checkpoint = compose_run([*RUN, f"checkpoint={folder}"])
+    assert (checkpoint.solver.name, checkpoint.solver.num_steps) == ("midpoint", 12)
+    assert (checkpoint.solver.shift, checkpoint.guidance.scale) == (3.0, 3.0)
+    user = compose_run([*RUN, f"checkpoint={folder}", "guidance.scale=4", "solver.num_steps=7"])
+    assert (user.solver.num_steps, user.guidance.scale) == (7, 4.0)
+
+
+def test_the_demo_checkpoint_is_the_default(toy):
+    folder = write_checkpoint(toy / "demo", sampling={"solver": {"num_steps": 3}})
+    config = compose_run(RUN)
+    assert config.checkpoint == str(folder)
+    assert config.solver.num_steps == 3
+
+
+def test_a_checkpoint_fixes_the_architecture_and_nothing_else(toy, tmp_path):
+    folder = write_checkpoint(tmp_path / "checkpoint")
+    config = compose_run([*RUN, f"checkpoint={folder}"])
+    assert (config.options.patch_size, config.options.height) == (4, 32)
+
+
+@pytest.mark.parametrize(
+    "override", ["modality.patch_size=4", "backbone=tiny", "backbone.depth=2", "text_encoder=tiny"]
+)
+def test_architecture_keys_are_refused_beside_a_checkpoint(toy, override):
+    for compose, words in ((compose_run, RUN), (compose_evaluate, RUN[:1])):
+        with pytest.raises(LuminaError, match="which the checkpoint fixes"):
+            compose([*words, override])
+
+
+@pytest.mark.parametrize("key", ["out", "checkpoint", "repeat"])
+def test_null_is_no_path_and_nothing_is_refused(toy, key):
+    assert getattr(compose_run([*RUN, f"{key}=x", f"{key}=null"]), key) is None
+    with pytest.raises(LuminaError, match=f"{key} is empty. .* {key}=null"):
+        compose_run([*RUN, f"{key}="])
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(toy, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_checkpoint(tmp_path / "checkpoint")
+    config = compose_run([*RUN, "out=~/a", "checkpoint=~/checkpoint"])
+    assert (config.out, config.checkpoint) == (f"{tmp_path}/a", f"{tmp_path}/checkpoint")
+    with pytest.raises(LuminaError, match=f"{tmp_path}/nowhere is no file"):
+        compose_run([*RUN, "repeat=~/nowhere"])
+    config = compose_train(["+modality=toy", "out=~/a", "text_encoder.path=~/b"])
+    assert (config.out, config.text_encoder.path) == (f"{tmp_path}/a", f"{tmp_path}/b")
+    words = ["+modality=toy", "out=null", "text_encoder.path=null"]
+    assert compose_train(words).text_encoder.path is None
+    assert compose_train(words).out == "outputs/toy-checkpoint"
+
+
+def test_a_damaged_checkpoint_is_refused(toy, tmp_path):
+    deep = '{"a":' * 5000 + "1" + "}" * 5000
+    for content in ("", "{", "[]", "{}", '{"modalities": {"image": 5}}', deep):
+        (tmp_path / "lumina.json").write_text(content)
+        with pytest.raises(LuminaError, match="damaged"):
+            compose_run([*RUN, f"checkpoint={tmp_path}"])
+    with pytest.raises(LuminaError, match="no checkpoint in"):
+        compose_run([*RUN, f"checkpoint={tmp_path / 'nowhere'}"])
+    other = write_checkpoint(
+        tmp_path / "other", modalities={"image": {"options": {}, "token_dim": 4}}
+    )
+    with pytest.raises(LuminaError, match="was trained on image, not on toy"):
+        compose_run([*RUN, f"checkpoint={other}"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"modalities": 5}, "modalities is int, not dict"),
+        ({"modalities": {}}, "modalities is empty"),
+        ({"modalities": {"toy": 5}}, r"modalities\.toy has no options"),
+        (
+            {"modalities": {"toy": {"options": 5, "token_dim": 4}}},
+            r"modalities\.toy has no options",
+        ),
+        (
+            {"modalities": {"toy": {"options": {}}}},
+            r"modalities\.toy has no options or no token_dim",
+        ),
+        ({"text_encoder": {}}, "text_encoder.max_tokens is no whole number"),
+        ({"sampling": None}, "sampling is NoneType"),
+        ({"files": {"x": 1}}, "something that is no hash"),
+        ({"extra": 1}, "missing or unknown: extra"),
+        ({"training": {"x": json.loads("[" * 50 + "]" * 50)}}, "too deeply nested"),
+    ],
+)
+def test_a_sealed_manifest_of_wrong_types_is_refused(toy, tmp_path, entry, fault):
+    folder = write_checkpoint(tmp_path / "checkpoint", **entry)
+    with pytest.raises(LuminaError, match=fault):
+        compose_run([*RUN, f"checkpoint={folder}"])
+
+
+def test_repeat_takes_the_request_and_lets_the_command_line_win(toy, monkeypatch):
+    import sys
+    from types import ModuleType
+
+    request = {
+        "modality": "toy", "prompt": "a dog", "negative_prompt": "fog", "seed": 7,
+        "options": {"height": 48}, "solver": {"name": "heun", "num_steps": 4},
+        "guidance": {"scale": 9}, "checkpoint_sha256": "00",
+    }  # fmt: skip
+    module = ModuleType("lumina_core.run")
+    module.read_request = lambda path: request
+    monkeypatch.setitem(sys.modules, "lumina_core.run", module)
+    config = compose_run(["repeat=a, file.png", "guidance.scale=5"])
+    assert (config.prompt, config.negative_prompt, config.seed) == ("a dog", "fog", 7)
+    assert (config.solver.name, config.solver.num_steps, config.options.height) == ("heun", 4, 48)
+    assert (config.guidance.scale, config.repeat) == (5.0, "a, file.png")
+    assert compose_run(["repeat=x", "prompt=a cat"]).prompt == "a cat"
+    request["options"]["patch_size"] = 4
+    with pytest.raises(LuminaError, match=r"sets modality\.patch_size, which the checkpoint fixes"):
+        compose_run(["repeat=x"])
+
+
+def test_init_from_is_a_path_and_no_way_to_resume(toy):
+    assert compose_train(["+modality=toy"]).init_from is None
+    assert compose_train(["+modality=toy", "init_from=a, [b]"]).init_from == "a, [b]"
+    with pytest.raises(LuminaError, match="leave out init_from"):
+        compose_train(["+modality=toy", "init_from=a", "resume=true"])

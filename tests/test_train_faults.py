@@ -1,0 +1,206 @@
+"""Steps that are not finite, a full disk, and mistakes that are found before the first step."""
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from lumina_core import checkpoint as checkpoints
+from lumina_core import train
+from lumina_core.cli import main
+from lumina_core.config import compose_train
+from lumina_core.data.synthetic import CaptionedSample
+from lumina_core.loss import Drawn, drawn_loss
+from lumina_core.runtime import seeded
+from lumina_core.sequence import Grid, TokenSample
+
+
+def nan_at(monkeypatch, steps):
+    """The loss is not a number at these steps, counted from 1."""
+    whole, seen = train.training_loss, []
+
+    def loss(*arguments):
+        seen.append(None)
+        return whole(*arguments) * (torch.nan if len(seen) in steps else 1)
+
+    monkeypatch.setattr(train, "training_loss", loss)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("token_budget=50", "token_budget=50 is shorter than one sample of"),
+        ("dtype=float16", "train with dtype=bfloat16 or float32"),
+        ("gradient_accumulation=0", "gradient_accumulation is 0"),
+        ("max_nonfinite_steps=0", "max_nonfinite_steps is 0"),
+        ("save_dtype=float8", "dtype='float8' is unknown"),
+        ("modality.vae=/nowhere", "Known by name: demo, flux, sd, sdxl, a folder or a hub id"),
+        ("text_encoder.path=/nowhere", "'/nowhere' is no folder and no id of the hub"),
+        ("text_encoder=t5", "give download=true or a folder"),
+        ("optimizer.clip_norm=0", "optimizer.clip_norm=0"),
+        ("max_steps=0", "max_steps is 0"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(tiny_training, tmp_path, word, message, refusal):
+    assert message in refusal("train", *tiny_training(tmp_path / "out", word))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_folder_is_kept(tiny_training, tmp_path, files_below, refusal):
+    out = tmp_path / "out"
+    mine = ["notes.txt", "samples/mine.png", "checkpoints/mine/a.txt"]
+    for name in mine:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+    assert "exists already" in refusal("train", *tiny_training(out))
+    assert "no checkpoint to resume from" in refusal("train", *tiny_training(out, "resume=true"))
+    words = tiny_training(out, "max_steps=1", "sample_every=1", "overwrite=true")
+    assert main(["train", *words]) == 0
+    before = files_below(out)
+    assert "shorter than one sample" in refusal("train", *words, "token_budget=20")
+    assert files_below(out) == before  # a mistaken request deletes nothing
+    assert main(["train", *words, "seed=3"]) == 0
+    assert [(out / name).read_text() for name in mine] == ["mine"] * 3
+    assert len(train.finished_checkpoints(out)) == 1
+    assert checkpoints.read_manifest(train.finished_checkpoints(out)[0])["training"]["seed"] == 3
+
+
+def test_what_cannot_be_deleted_is_one_line_and_keeps_the_checkpoints(
+    tiny_training, tmp_path, refusal
+):
+    out = tmp_path / "out"
+    words = tiny_training(out, "max_steps=1")
+    assert main(["train", *words]) == 0
+    (out / "metrics.jsonl").unlink()
+    (out / "metrics.jsonl").mkdir()
+    error = refusal("train", *words, "overwrite=true")
+    assert f"{out / 'metrics.jsonl'} cannot be deleted for overwrite=true" in error
+    assert len(train.finished_checkpoints(out)) == 1
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tiny_training, tmp_path, refusal):
+    (tmp_path / "file").write_text("")
+    assert "is a file" in refusal("train", *tiny_training(tmp_path / "file"))
+    assert "cannot be written" in refusal("train", *tiny_training(tmp_path / "file" / "below"))
+    assert "cannot be written" in refusal("train", *tiny_training("/proc/lumina"))
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "samples"])
+def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(
+    tiny_training, tmp_path, monkeypatch, name, refusal
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    monkeypatch.setattr(train, "training_step", None)
+    words = tiny_training(out, "overwrite=true", "sample_every=1")
+    assert "cannot be written" in refusal("train", *words)
+    assert (out / name).read_text() == "mine"
+
+
+def test_a_full_disk_ends_a_run_with_a_sentence_and_keeps_the_last_checkpoint(
+    tiny_training, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    step = train.training_step
+
+    def fill_the_disk(run, *arguments):
+        metrics = step(run, *arguments)
+        if run.step == 2:
+            (out / "metrics.jsonl").unlink()
+            (out / "metrics.jsonl").symlink_to("/dev/full")
+        return metrics
+
+    monkeypatch.setattr(train, "training_step", fill_the_disk)
+    capsys.readouterr()
+    assert main(["train", *tiny_training(out, "save_every=1")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"error: {out / 'metrics.jsonl'} cannot be written: No space left on device"
+    (folder,) = train.finished_checkpoints(out)
+    checkpoints.verify(folder, checkpoints.read_manifest(folder))
+    assert os.listdir(out / "checkpoints") == ["step-0000001"]
+
+
+def test_a_step_that_is_not_finite_updates_nothing(tiny_training, tmp_path, monkeypatch):
+    config = compose_train(tiny_training(tmp_path / "out"))
+    state = train.start(config)
+    train.training_step(state, config, state.pool)
+    before = checkpoints.training_state(state.networks, state.average, state.optimizer)
+    nan_at(monkeypatch, [1])
+    metrics = train.training_step(state, config, state.pool)
+    assert metrics == {"step": 2, "not_finite": "loss", "num_skipped": 1}
+    after = checkpoints.training_state(state.networks, state.average, state.optimizer)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert "loss" in train.training_step(state, config, state.pool)
+    assert (state.step, state.num_skipped, state.num_skipped_in_a_row) == (3, 1, 0)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(torch.inf))
+    assert train.training_step(state, config, state.pool)["not_finite"] == "gradient"
+
+
+def test_a_skipped_step_is_counted_and_resumed_alike(
+    tiny_training, tmp_path, monkeypatch, capsys, metrics
+):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    words = ["max_steps=5", "save_every=1", "sample_every=0"]
+    for out in (whole, parts):
+        with pytest.MonkeyPatch.context() as patch:
+            nan_at(patch, [3])
+            assert main(["train", *tiny_training(out, *words)]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["num_skipped"] == 1
+        assert "warning: step 3 skipped: loss not finite" in captured.err
+    entries = metrics(whole)
+    assert entries[2] == {"step": 3, "not_finite": "loss", "num_skipped": 1}
+    assert not (whole / "checkpoints" / "step-0000003").exists()  # nothing new to save
+    shutil.rmtree(parts / "checkpoints" / "step-0000005")
+    assert main(["train", *tiny_training(parts, *words, "resume=true")]) == 0
+    assert json.loads(capsys.readouterr().out)["num_skipped"] == 1
+    name = "checkpoints/step-0000005/training.safetensors"
+    assert (whole / name).read_bytes() == (parts / name).read_bytes()
+
+
+def test_a_diverged_run_stops_with_its_batch_and_keeps_its_checkpoints(
+    tiny_training, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    words = tiny_training(
+        out, "max_steps=9", "save_every=2", "max_nonfinite_steps=2", "gradient_accumulation=2"
+    )
+    nan_at(monkeypatch, [3, 7, 9])  # two batches per step: the steps 2, 4 and 5
+    capsys.readouterr()
+    assert main(["train", *words]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: 2 steps in a row, up to step 5, had a loss or gradient")
+    assert list((out / "checkpoints").iterdir()) == []
+    monkeypatch.undo()
+    with safe_open(out / "bad-batch.safetensors", framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
+        about = file.metadata()
+    texts = json.loads(about["samples"])
+    assert (about["step"], about["seed"], len(texts)) == ("5", "0", 2)
+    config = compose_train(words)
+    state = train.start(config)
+    state.pool.advance(4)
+    generator = seeded(0, train.STEP_STREAM, 4)
+    batches = [state.pool.batch(generator, 300, True) for _ in range(2)]
+    objective = train.objective_of(config)
+    for number, samples in enumerate(batches):
+        loss = train.training_loss(state.model, samples, objective, generator)
+        read = [
+            CaptionedSample(
+                TokenSample(
+                    "image",
+                    Grid(**item["grid"] | {"step": tuple(item["grid"]["step"])}),
+                    tensors[f"{number}.{place}.tokens"],
+                    known=tensors.get(f"{number}.{place}.known"),
+                ),
+                item["caption"],
+            )
+            for place, item in enumerate(texts[number])
+        ]
+        drawn = Drawn(read, tensors[f"{number}.t"], tensors[f"{number}.x_0"])
+        assert torch.equal(drawn_loss(state.model, drawn), loss)

@@ -1,0 +1,76 @@
+"""A run that begins with the weights of a checkpoint."""
+
+import torch
+from safetensors.torch import load_file
+
+from lumina_core import checkpoint as checkpoints
+from lumina_core import train
+from lumina_core.cli import main
+from lumina_core.config import compose_train
+
+
+def test_init_from_starts_with_the_weights_of_a_checkpoint(
+    tiny_training, tiny_checkpoint, tmp_path, capsys
+):
+    words = tiny_training(tmp_path / "out", f"init_from={tiny_checkpoint}", "seed=5")
+    state = train.start(compose_train(words))
+    stored = load_file(tiny_checkpoint / "backbone.safetensors")
+    text = load_file(tiny_checkpoint / "text_encoder" / "model.safetensors")
+    for networks in (state.networks, state.average):
+        backbone = networks["backbone"].state_dict()
+        assert all(torch.equal(backbone[key], value) for key, value in stored.items())
+        encoder = networks["text_encoder"].model.state_dict()
+        assert all(torch.equal(encoder[key], value) for key, value in text.items())
+    assert state.step == 0
+    assert not state.optimizer.state_dict()["state"]
+    assert capsys.readouterr().err == ""
+    assert main(["train", *words]) == 0
+
+
+def test_init_from_keeps_a_frozen_text_encoder_frozen(
+    tiny_training, encoder_folders, tmp_path, refusal
+):
+    frozen = [f"text_encoder.path={encoder_folders['gemma_2b']}", "text_encoder.trainable=false"]
+    frozen += ["text_encoder.max_tokens=9", "text_encoder.hidden_state=-2", "max_steps=1"]
+    assert main(["train", *tiny_training(tmp_path / "first", *frozen)]) == 0
+    first = tmp_path / "first" / "checkpoints" / "step-0000001"
+    words = tiny_training(tmp_path / "out", "max_steps=1")
+    begin = f"init_from={first}"
+    error = refusal("train", *words, begin, "text_encoder.max_tokens=8")
+    assert "text_encoder.max_tokens=9, this run has 8; leave it out" in error
+    assert main(["train", *words, begin]) == 0
+    assert main(["train", *words, "resume=true", "max_steps=2"]) == 0
+    newest = tmp_path / "out" / "checkpoints" / "step-0000002"
+    stored, wanted = (checkpoints.read_manifest(x)["text_encoder"] for x in (newest, first))
+    assert stored == wanted
+    assert (stored["max_tokens"], stored["hidden_state"]) == (9, -2)
+
+
+def test_init_from_takes_another_data_set_and_says_what_differs(
+    tiny_training, tiny_checkpoint, other_vae, tmp_path, capsys
+):
+    begin = f"init_from={tiny_checkpoint}"
+    words = tiny_training(
+        tmp_path / "out", begin, "backbone.rope_theta=50", f"modality.vae={other_vae}"
+    )
+    train.start(compose_train(words))
+    err = capsys.readouterr().err
+    assert "backbone.rope_theta=100.0, this run has 50.0" in err
+    assert "another autoencoder" in err
+    assert (err.count("warning: "), err.count("\n")) == (2, 2)
+
+
+def test_init_from_refuses_what_does_not_fit(tiny_training, checkpoint_copy, tmp_path, refusal):
+    words = tiny_training(tmp_path / "out", f"init_from={checkpoint_copy}")
+    assert "backbone.depth=1, this run has 2" in refusal("train", *words, "backbone.depth=2")
+    for key, stored, wanted in (("hidden_size", 32, 64), ("depth", 1, 3), ("num_heads", 2, 1)):
+        error = refusal("train", *words, f"text_encoder.{key}={wanted}")
+        assert f"text_encoder.{key}={stored}, this run has {wanted}; leave it out" in error
+    other = [*words, "modality.patch_size=1", "token_budget=3000"]
+    assert "options.patch_size=2, this run has 1" in refusal("train", *other)
+    assert "leave out init_from" in refusal("train", *words, "resume=true")
+    assert "no checkpoint in" in refusal("train", *words, f"init_from={tmp_path}")
+    weights = checkpoint_copy / "backbone.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert "is damaged" in refusal("train", *words)
+    assert not (tmp_path / "out").exists()

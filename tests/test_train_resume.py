@@ -1,0 +1,165 @@
+"""A run that was ended and goes on: equal to one that was not, and refused where it cannot be."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lumina_core import LuminaError, train
+from lumina_core import checkpoint as checkpoints
+from lumina_core.cli import main
+from lumina_core.config import compose_train
+from lumina_core.data.synthetic import SyntheticPool
+from lumina_core.recipe import check_resumed, recipe
+
+SIGNAL_WAIT_SECONDS = 120  # for a machine that does other things
+
+
+@pytest.fixture
+def restored_threads():
+    """Puts back the number of threads that a run sets for its process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resumed_run_equals_an_uninterrupted_one(
+    tiny_training, tmp_path, optimizer, restored_threads, metrics, losses
+):
+    more = [
+        f"optimizer={optimizer}",
+        "max_steps=6",
+        "caption_dropout=0.5",
+        "condition_share=0.5",
+        "position_jitter=0.3",
+        "optimizer.warmup_steps=2",
+        "num_threads=1",  # several threads add in another order when the machine is busy
+    ]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["train", *tiny_training(whole, *more)]) == 0
+    assert main(["train", *tiny_training(parts, *more, "save_every=3")]) == 0
+    shutil.rmtree(parts / "checkpoints" / "step-0000006")  # as if killed before the end
+    assert losses(parts).keys() == set(range(1, 7))
+    assert main(["train", *tiny_training(parts, *more, "resume=true")]) == 0
+    assert losses(whole) == losses(parts)
+    assert len(metrics(parts)) == 6
+    name = "checkpoints/step-0000006"
+    first, second = (load_file(out / name / "training.safetensors") for out in (whole, parts))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert checkpoints.read_manifest(whole / name) == checkpoints.read_manifest(parts / name)
+
+
+def test_resume_refuses_another_architecture(
+    tiny_training, tiny_checkpoint, other_vae, tmp_path, refusal
+):
+    out = tmp_path / "out"
+    shutil.copytree(tiny_checkpoint, out / "checkpoints" / tiny_checkpoint.name)
+    words = tiny_training(out, "resume=true", "max_steps=4")
+    assert "backbone.depth=1, this run has 2" in refusal("train", *words, "backbone.depth=2")
+    assert "text_encoder.max_tokens=32" in refusal("train", *words, "text_encoder.max_tokens=9")
+    assert "text_encoder.num_heads=2, this run has 1" in refusal(
+        "train", *words, "text_encoder.num_heads=1"
+    )
+    assert "another autoencoder" in refusal("train", *words, f"modality.vae={other_vae}")
+    assert main(["train", *words]) == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("seed=1", "seed=0, this run has seed=1"),
+        ("token_budget=400", "token_budget=300, this run has token_budget=400"),
+        ("gradient_accumulation=2", "gradient_accumulation=1, this run has"),
+        ("dtype=bfloat16", "dtype=float32, this run has dtype=bfloat16"),
+        ("optimizer.learning_rate=0.5", "optimizer.learning_rate=0.002, this run has"),
+        ("time.mean=2", "time.mean=-0.7, this run has time.mean=2.0"),
+        ("data.pool_size=5", "data.pool_size=4, this run has data.pool_size=5"),
+        ("max_steps=2", "max_steps=2 is less than the 3 steps"),
+    ],
+)
+def test_resume_refuses_other_numbers(tiny_training, tiny_checkpoint, tmp_path, word, message):
+    out = tmp_path / "out"
+    folder = out / "checkpoints" / tiny_checkpoint.name
+    stored = checkpoints.read_manifest(tiny_checkpoint)["training"]
+    words = tiny_training(out, "resume=true", "max_steps=9", "log_every=7", "save_every=2")
+
+    def wanted(*more):
+        config = compose_train([*words, *more])
+        return recipe(config, SyntheticPool("image", None, config.data, 0))
+
+    check_resumed(folder, stored, wanted())
+    with pytest.raises(LuminaError, match=message):
+        check_resumed(folder, stored, wanted(word))
+
+
+def test_resume_takes_no_damaged_or_unfinished_checkpoint(
+    tiny_training, tiny_checkpoint, tmp_path, refusal
+):
+    out = tmp_path / "out"
+    folder = out / "checkpoints" / tiny_checkpoint.name
+    shutil.copytree(tiny_checkpoint, folder)
+    unfinished = [".lumina-0123", "step-0000009"]
+    for name in unfinished:  # what a process killed while saving may leave
+        shutil.copytree(tiny_checkpoint, out / "checkpoints" / name)
+        (out / "checkpoints" / name / "lumina.json").unlink()
+    words = tiny_training(out, "resume=true", "max_steps=4")
+    assert main(["train", *words]) == 0
+    assert not (out / "checkpoints" / ".lumina-0123").exists()
+    state = out / "checkpoints" / "step-0000004" / "training.safetensors"
+    state.write_bytes(state.read_bytes()[:-1] + b"?")
+    assert "is damaged" in refusal("train", *words)
+    state.unlink()
+    assert "does not fit this run" in refusal("train", *words)
+
+
+def test_a_failed_save_leaves_the_checkpoints_before(
+    tiny_training, tmp_path, monkeypatch, files_below
+):
+    out = tmp_path / "out"
+    assert main(["train", *tiny_training(out)]) == 0
+    before = files_below(out / "checkpoints")
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "_write_manifest", fail)
+    words = tiny_training(out, "resume=true", "max_steps=5")
+    assert main(["train", *words]) == 130
+    assert files_below(out / "checkpoints") == before
+    monkeypatch.undo()
+    assert main(["train", *words]) == 0
+
+
+def test_a_signal_saves_and_exits(tiny_training, tmp_path, losses):
+    out = tmp_path / "out"
+    words = tiny_training(out, "max_steps=100000", "save_every=0")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lumina_core", "train", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    for _ in range(SIGNAL_WAIT_SECONDS * 10):
+        if (out / "metrics.jsonl").exists() and len(losses(out)) > 2:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=SIGNAL_WAIT_SECONDS)
+    assert process.returncode == 130
+    assert all(line.startswith("step ") for line in stderr.splitlines())
+    (folder,) = train.finished_checkpoints(out)
+    step = json.loads(stdout)["step"]
+    assert checkpoints.read_manifest(folder)["training"]["step"] == step == max(losses(out))
+    assert os.listdir(out / "checkpoints") == [folder.name]
+    assert main(["train", *words, "resume=true", f"max_steps={step + 1}"]) == 0
+    assert max(losses(out)) == step + 1
