@@ -23,7 +23,7 @@ from lumina_core.sampling import sample
 
 NUM_SHOWN = 24
 TRAINED_POSITIONS = 80  # of a picture of 64 x 64 and its separators, near the middle of training
-LONGEST_TRAINED = 132  # of a picture of 88 x 88
+LONGEST_TRAINED = 210  # of a picture of 112 x 112
 LONGEST_SIDE = 24.0  # of a picture of 32 x 96, whose short side spans 8
 
 

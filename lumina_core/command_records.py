@@ -1,4 +1,4 @@
-"""One typed, checked record per command: what its code takes instead of a dictionary.
+"""A typed, checked record per command: what its code takes instead of a dictionary.
 
 Every value stands in the YAML, none is a default here.
 """
@@ -44,7 +44,31 @@ NUM_SEEDS = 2**63  # torch generators take a seed below this
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class Sampling:
+    """How samples are made."""
+
+    solver: SolverConfig
+    guidance: GuidanceConfig
+    rope_scaling: RopeScaling
+    longest_side: float | None
+    """Of rows or columns in their common unit; positions of longer ones are shrunk. None: never."""
+    proportional_attention: int | None
+    """Positions of the sequences trained on; None: attention is not scaled."""
+    coarse: CoarseConfig
+    token_budget: int
+    """Positions computed at once on a GPU; at least one sample, whatever its length."""
+
+    def __post_init__(self) -> None:
+        _check_at_least(self, 1, "token_budget")
+        _check_at_least(self, 2, "proportional_attention")
+        if self.longest_side is not None and not self.longest_side > 0:
+            raise LuminaError(
+                f"longest_side is {self.longest_side}; set a number above 0, or null for no limit."
+            )
+
+
+@dataclass(frozen=True)
+class RunConfig(Sampling):
     """A request: everything that decides what `run` makes."""
 
     modality: str
@@ -67,16 +91,9 @@ class RunConfig:
     download: bool
     device: str
     dtype: str
-    token_budget: int
-    solver: SolverConfig
-    guidance: GuidanceConfig
-    rope_scaling: RopeScaling
-    longest_side: float | None
-    proportional_attention: int | None
-    """Positions of the sequences trained on; None: attention is not scaled."""
-    coarse: CoarseConfig
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.prompt_file is None and not self.prompt.strip():
             raise LuminaError(
                 "the prompt is empty. Write what to show, in quotes: "
@@ -84,9 +101,7 @@ class RunConfig:
             )
         for text in (self.prompt, self.negative_prompt):
             _check_unicode(text)
-        _check_at_least(self, 1, "num_samples", "token_budget")
-        _check_at_least(self, 2, "proportional_attention")
-        _check_longest_side(self.longest_side)
+        _check_at_least(self, 1, "num_samples")
         if self.num_samples > MAX_SAMPLES:
             raise LuminaError(
                 f"num_samples is {self.num_samples}; set at most {MAX_SAMPLES} per command."
@@ -95,7 +110,7 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(Sampling):
     """What `evaluate` measures, and how it samples."""
 
     modality: str
@@ -114,18 +129,10 @@ class EvaluateConfig:
     download: bool
     device: str
     dtype: str
-    token_budget: int
-    solver: SolverConfig
-    guidance: GuidanceConfig
-    rope_scaling: RopeScaling
-    longest_side: float | None
-    proportional_attention: int | None
-    coarse: CoarseConfig
 
     def __post_init__(self) -> None:
-        _check_at_least(self, 1, "num_prompts", "token_budget")
-        _check_at_least(self, 2, "proportional_attention")
-        _check_longest_side(self.longest_side)
+        super().__post_init__()
+        _check_at_least(self, 1, "num_prompts")
         _check_seed(self.seed, self.num_prompts)
         if self.splits is not None and not 0 < len(self.splits) == len(set(self.splits)):
             raise LuminaError(
@@ -250,13 +257,6 @@ def _check_at_least(record: Any, least: int, *names: str) -> None:
         value = getattr(record, name)
         if value is not None and value < least:
             raise LuminaError(f"{name} is {value}; set a whole number of at least {least}.")
-
-
-def _check_longest_side(longest_side: float | None) -> None:
-    if longest_side is not None and not longest_side > 0:
-        raise LuminaError(
-            f"longest_side is {longest_side}; set a number above 0, or null for no limit."
-        )
 
 
 def _check_seed(seed: int, count: int = 1) -> None:

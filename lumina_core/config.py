@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from lumina_core import host
 from lumina_core.arguments import Overrides, sort_overrides
@@ -17,6 +17,7 @@ from lumina_core.command_records import (
     RECORD_HOMES,
     EvaluateConfig,
     RunConfig,
+    Sampling,
     TrainConfig,
     TrainVAEConfig,
 )
@@ -24,9 +25,6 @@ from lumina_core.errors import LuminaError, reason_of
 from lumina_core.keys import RAW_KEYS
 from lumina_core.layers import merge_layers, modality_options, recommended_sampling
 from lumina_core.records import build
-
-if TYPE_CHECKING:
-    from lumina_core.sampling import Sampling
 
 _DATA_RECORDS = {
     "synthetic": "SyntheticConfig",
@@ -90,10 +88,9 @@ def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
 
 def compose_sampling(name: str) -> Sampling:
     """How a modality's samples are made where neither a checkpoint nor a user says otherwise."""
-    from lumina_core.sampling import Sampling
-
     values = recommended_sampling(name)
-    return build(Sampling, {field.name: values[field.name] for field in fields(Sampling)})
+    used = {field.name: values[field.name] for field in fields(Sampling)}
+    return build(Sampling, used, namespace=_namespace(Sampling))
 
 
 def compose_options(name: str, stored: Mapping[str, Any] | None = None) -> Any:
@@ -188,13 +185,18 @@ def _repeated_request(words: Overrides) -> dict[str, Any]:
 def _build(record: type[T], name: str, values: dict[str, Any], options: dict[str, Any]) -> T:
     """The record of a command; the options are built first, for they say the most."""
     built: Any = build(host.options_class(name), options, "modality.")
-    wanted = " ".join(str(field.type) for field in fields(record))  # type: ignore[arg-type]
-    namespace = {
+    filled = values | {"modality": name, "options": built}
+    return build(record, filled, namespace=_namespace(record))
+
+
+def _namespace(record: Any) -> dict[str, Any]:
+    """The records that stand in another, by name."""
+    wanted = " ".join(str(field.type) for field in fields(record))
+    return {
         type_name: getattr(import_module(module), type_name)
         for type_name, module in RECORD_HOMES.items()
         if type_name in wanted
     }
-    return build(record, values | {"modality": name, "options": built}, namespace=namespace)
 
 
 def _data_record(values: dict[str, Any]) -> Any:

@@ -15,14 +15,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumina_core.backbone.flag_dit import Context
-from lumina_core.backbone.rope import RopeScaling
 from lumina_core.checkpoint import Model
-from lumina_core.coarse import CoarseConfig, coarser_options, enlarged_tokens
+from lumina_core.coarse import coarser_options, enlarged_tokens
+from lumina_core.command_records import Sampling
 from lumina_core.conditioning import GivenTokens
 from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
 from lumina_core.flow.path import interpolate
-from lumina_core.flow.solver import SolverConfig, integrate
+from lumina_core.flow.solver import integrate
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import ADAPTIVE
 from lumina_core.modality import Media
@@ -44,23 +44,7 @@ class Request:
     """What the medium is made from, beside the prompt."""
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How samples are made."""
-
-    solver: SolverConfig
-    guidance: GuidanceConfig
-    rope_scaling: RopeScaling
-    longest_side: float | None
-    """Of rows or columns in their common unit; positions of longer ones are shrunk. None: never."""
-    proportional_attention: int | None
-    """Base length in positions; None: off."""
-    coarse: CoarseConfig
-    token_budget: int
-    """Positions computed at once on a GPU; at least one sample, whatever its length."""
-
-
-def sampling_of(config: Any) -> Sampling:
+def sampling_of(config: Sampling) -> Sampling:
     """The part of a command's configuration that says how samples are made."""
     return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})
 

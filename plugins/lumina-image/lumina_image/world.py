@@ -65,10 +65,11 @@ STAR_POINTS = 5
 STAR_WAIST = 0.45  # inner radius of the outer; a pentagram's .38 loses its points at 5 pixels
 SNOWMAN_BODY, SNOWMAN_HEAD = 0.62, 0.46  # radii of the two balls; they overlap by .16
 
-_TRAINED_SIZES = tuple((side, side) for side in (32, 48, 56, 64, 72, 80, 88)) + tuple(
+_TRAINED_SIZES = tuple((side, side) for side in (32, 48, 56, 64, 72, 80, 88, 104, 112)) + tuple(
     size
     for short, long in (
         *((48, 64), (48, 80), (56, 72), (64, 80), (56, 88)),
+        *((72, 104), (80, 104), (88, 112)),
         *((32, 64), (40, 72), (32, 80), (40, 96), (32, 96), (48, 104), (40, 112)),  # 1.8 to 3
     )
     for size in ((short, long), (long, short))
@@ -92,7 +93,7 @@ class Canvas(Protocol):
 class ImageWorld:
     """Captions, the pictures they describe, and the verdict on what claims to be one."""
 
-    version = "2"
+    version = "3"
     splits = tuple(_SIZES)
 
     def tasks(self, split: str) -> tuple[str, ...]:
