@@ -33,7 +33,7 @@ from lumina_core.modality import World
 from lumina_core.output_paths import check_new_file, check_new_folder
 from lumina_core.run import describe, load_model
 from lumina_core.runtime import derived_seed, progress, seeded
-from lumina_core.sampling import Request, Sampling, batches, sample_batch, sampling_of
+from lumina_core.sampling import Request, Sampling, batches, in_turn, sample_batch, sampling_of
 
 if TYPE_CHECKING:
     from lumina_core.command_records import EvaluateConfig
@@ -115,7 +115,8 @@ def judge(
     """
     decoder, world = model.modality.decoder, world_of(model.modality)
     remaining = iter(found)
-    for batch in batches(model, [case.request for case in found], sampling):
+    groups = batches(model, [case.request for case in found], sampling)
+    for batch in in_turn(model, groups, sampling.guidance):
         for item in sample_batch(model, batch, sampling):
             case = next(remaining)
             path = folder / f"{case.number:05d}{decoder.suffixes[0]}"

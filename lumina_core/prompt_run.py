@@ -68,7 +68,7 @@ def run_prompts(config: "RunConfig") -> int:
         print(note, file=sys.stderr)
     if len(missing) < len(jobs):
         print(f"skipped {len(jobs) - len(missing)} of {len(jobs)} files", file=sys.stderr)
-    found = list(batches(model, [job.request for job in missing], sampling_of(config)))
+    found = batches(model, [job.request for job in missing], sampling_of(config))
     records, evaluations = {}, 0
     with step_bar(len(found)) as on_step:
         made = generate_batches(model, found, config, on_step)

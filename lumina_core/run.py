@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -37,6 +37,7 @@ from lumina_core.sampling import (
     Request,
     Sampling,
     batches,
+    in_turn,
     media_sha256,
     sample_batch,
     sampling_of,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 FILE_KEYS = ("out", "overwrite", "json", "repeat")  # `generate` leaves files alone
 ARGUMENTS = ("prompt", "modality", "seed", "num_samples", "negative_prompt")  # of `generate`
+NUM_PREVIEWS = 100  # on a contact sheet; so many pictures wait for it in memory
 MAX_SHOWN_WORDS = 8  # of those that the checkpoint has never seen
 _LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
 
@@ -146,13 +148,13 @@ def requests_of(config: "RunConfig", given: GivenTokens | None) -> list[Request]
 
 def generate_batches(
     model: Model,
-    found: Iterable[list[Request]],
+    groups: Sequence[list[Request]],
     config: "RunConfig",
     on_step: Callable[[int, int], None] | None = None,
 ) -> Iterator[Generated]:
     """The samples of any batches in their order; how they are made is in `config`."""
     sampling = sampling_of(config)
-    for batch in found:
+    for batch in in_turn(model, groups, sampling.guidance):
         made = sample_batch(model, batch, sampling, on_step=on_step)
         for request, item in zip(batch, made, strict=True):
             yield Generated(
@@ -267,7 +269,8 @@ def run_command(config: "RunConfig") -> int:
     for note in _notes(config, model):
         print(note, file=sys.stderr)
     folder = out_path(config)
-    files, evaluations, previews = [], 0, []
+    files, evaluations = [], 0
+    previews: list[Tensor] = []
     with step_bar(config.num_samples) as on_step:
         for path, item in zip(paths, generate_each(config, on_step), strict=True):
             if path is None:
@@ -275,7 +278,8 @@ def run_command(config: "RunConfig") -> int:
             else:
                 item.save(path, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
-            previews.append(decoder.preview(item.media))
+            if len(previews) < NUM_PREVIEWS:
+                previews.append(decoder.preview(item.media))
             files.append(file_record(path, item))
             if not config.json:
                 print(path, flush=True)
@@ -348,10 +352,10 @@ def step_bar(num_batches: int) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _save_sheet(paths: list[Path], previews: list[Tensor], config: "RunConfig") -> Path:
-    """A contact sheet beside several samples."""
+    """A contact sheet of the first samples, beside them."""
     from lumina_core.contact_sheet import save_contact_sheet
 
     sheet = sheet_path(paths[0])
-    labels = [f"seed {config.seed + number}" for number in range(len(paths))]
+    labels = [f"seed {config.seed + number}" for number in range(len(previews))]
     save_contact_sheet(sheet, previews, labels)
     return sheet

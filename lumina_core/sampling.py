@@ -30,6 +30,8 @@ from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
 from lumina_core.tokenizer import channel_mask
 
+NUM_TEXTS_AHEAD = 512  # encoded at once; the features of the longest take a megabyte each
+
 
 @dataclass(frozen=True)
 class Request:
@@ -58,31 +60,46 @@ class Sampled:
     """Backbone evaluations of this sample; a guided step counts 2."""
 
 
-def batches(
-    model: Model, requests: Sequence[Request], sampling: Sampling
-) -> Iterator[list[Request]]:
+def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[list[Request]]:
     """Requests that are computed together, in their order.
 
     On a CPU, and by an adaptive solver, whose steps depend on the error of the whole batch, each is
-    alone; else as many as the budget holds. All texts are encoded before the first of them, so that
-    a large frozen encoder is out of the way.
+    alone; else as many as the budget holds, where a guided sample counts twice.
     """
-    if isinstance(model.text_encoder, FrozenTextEncoder):
-        model.text_encoder.encode_ahead(_texts(requests, sampling.guidance))
+    copies = 1 if sampling.guidance.scale == 1 else 2
     is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE
-    group: list[Request] = []
+    groups: list[list[Request]] = []
     total = 0
     for request in requests:
-        length = num_positions(model, request.options)
-        is_mixed = bool(group) and (
-            _begins_small(model, request, sampling) != _begins_small(model, group[0], sampling)
+        length = copies * num_positions(model, request.options)
+        is_mixed = bool(groups) and (
+            _begins_small(model, request, sampling) != _begins_small(model, groups[-1][0], sampling)
         )
-        if group and (is_alone or is_mixed or total + length > sampling.token_budget):
-            yield group
-            group, total = [], 0
-        group.append(request)
+        if not groups or is_alone or is_mixed or total + length > sampling.token_budget:
+            groups.append([])
+            total = 0
+        groups[-1].append(request)
         total += length
-    if group:
+    return groups
+
+
+def in_turn(
+    model: Model, groups: Sequence[list[Request]], guidance: GuidanceConfig
+) -> Iterator[list[Request]]:
+    """The batches one after the other, the texts of many encoded before the first of these.
+
+    So a large frozen encoder has left the memory when the backbone runs, and no more features wait
+    than fit beside it.
+    """
+    encoder = model.text_encoder
+    num_encoded = 0
+    for number, group in enumerate(groups):
+        if isinstance(encoder, FrozenTextEncoder) and number == num_encoded:
+            texts: list[str] = []
+            while num_encoded < len(groups) and len(texts) < NUM_TEXTS_AHEAD:
+                texts += _texts(groups[num_encoded], guidance)
+                num_encoded += 1
+            encoder.encode_ahead(texts)
         yield group
 
 
@@ -103,7 +120,7 @@ def sample(model: Model, requests: Sequence[Request], sampling: Sampling) -> lis
     Returns:
         Media in the order of the requests. Sample by sample the same, whatever else is asked.
     """
-    found = batches(model, requests, sampling)
+    found = in_turn(model, batches(model, requests, sampling), sampling.guidance)
     return [item for batch in found for item in sample_batch(model, batch, sampling)]
 
 

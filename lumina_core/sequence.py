@@ -85,7 +85,6 @@ NEXTLINE = -1
 NEXTFRAME = -2
 
 
-@lru_cache(maxsize=256)  # sizes repeat from batch to batch
 def layout(grid: Grid, separators: bool) -> Layout:
     """Lay out one grid: patches row by row, [nextline] after each row, [nextframe] between frames.
 
@@ -96,6 +95,15 @@ def layout(grid: Grid, separators: bool) -> Layout:
     Returns:
         The layout; do not write into its tensors, they are shared.
     """
+    plain = _unscaled_layout(replace(grid, common_scale=1.0), separators)
+    if grid.common_scale == 1:
+        return plain
+    scale = torch.tensor([1.0, 1.0, 1.0, grid.common_scale, grid.common_scale])
+    return replace(plain, coordinates=plain.coordinates * scale)
+
+
+@lru_cache(maxsize=256)  # sizes repeat from batch to batch, scales hardly do
+def _unscaled_layout(grid: Grid, separators: bool) -> Layout:
     frames, rows, columns = grid.frames, grid.rows, grid.columns
     source = torch.arange(grid.num_patches).reshape(frames, rows, columns)
     if separators:

@@ -244,7 +244,12 @@ def test_batches_are_filled_up_to_the_budget(tiny_model, config, tmp_path):
     on_gpu = replace(tiny_model, backbone=_Pretending(tiny_model.backbone))
     budget = sum(lengths[:3])
     settings = replace(sampling.sampling_of(config), token_budget=budget)
+    settings = replace(settings, guidance=replace(settings.guidance, scale=1.0))
     found = [len(batch) for batch in sampling.batches(on_gpu, requests, settings)]
+    guided = replace(
+        settings, guidance=replace(settings.guidance, scale=2.0), token_budget=2 * budget
+    )
+    assert found == [len(batch) for batch in sampling.batches(on_gpu, requests, guided)]
     assert found[0] == 3
     assert sum(found) == len(sizes)
     ends = [sum(found[: number + 1]) for number in range(len(found))]

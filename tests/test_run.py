@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import lumina_core
-from lumina_core import LuminaError, run
+from lumina_core import LuminaError, contact_sheet, run
 from lumina_core.cli import main
 from lumina_core.config import compose_run
 from lumina_core.sampling import media_sha256
@@ -64,6 +64,16 @@ def test_json_says_what_was_written(make, work):
         "outputs/image-0002-s6.png",
     ]
     assert (work / "outputs" / "image-0001-s5-sheet.png").is_file()
+
+
+def test_a_contact_sheet_shows_the_first_samples(make, work, monkeypatch):
+    shown = []
+    monkeypatch.setattr(contact_sheet, "save_contact_sheet", lambda *words: shown.append(words))
+    monkeypatch.setattr(run, "NUM_PREVIEWS", 2)
+    make("a red circle", "num_samples=3", "seed=4")
+    ((path, previews, labels),) = shown
+    assert (path.name, len(previews)) == ("image-0001-s4-sheet.png", 2)
+    assert labels == ["seed 4", "seed 5"]
 
 
 def test_output_is_the_paths_and_nothing_else(ask, work, capfd):

@@ -179,7 +179,11 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode in HIGH_BIT_MODES:
-        return Image.fromarray(_as_8_bits(np.asarray(image))).convert("RGB")
+        levels = np.asarray(image)
+        grey = Image.fromarray(_as_8_bits(levels)).convert("RGB")
+        is_opaque = levels != image.info.get("transparency")  # one level of a PNG may be clear
+        background = Image.new("RGB", image.size, BACKGROUND)
+        return Image.composite(grey, background, Image.fromarray(np.uint8(is_opaque) * MAX_LEVEL))
     if image.has_transparency_data:
         background = Image.new("RGBA", image.size, BACKGROUND)
         image = Image.alpha_composite(background, image.convert("RGBA"))

@@ -137,6 +137,11 @@ def test_deep_greys_are_scaled_not_clipped(tmp_path, kind, suffix):
     assert DECODER.read(tmp_path / f"a{suffix}")[:, 0].tolist() == [[0, 0, 128, 255]] * 3
 
 
+def test_a_clear_level_of_a_deep_grey_shows_the_background(tmp_path):
+    deep_grey("short").save(tmp_path / "a.png", transparency=128)
+    assert DECODER.read(tmp_path / "a.png")[:, 0].tolist() == [[0, 255, 128, 255]] * 3
+
+
 def test_16_bit_colour_is_scaled(tmp_path):
     rows = b"".join(b"\0" + struct.pack(">6H", 0, 32_768, 65_535, 65_535, 257, 0) for _ in range(2))
     (tmp_path / "a.png").write_bytes(png(2, 2, rows, depth=16, colour=2))

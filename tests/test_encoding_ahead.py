@@ -1,10 +1,17 @@
-"""When a frozen encoder computes: ahead, wherever the captions of a run are known."""
+"""When a frozen encoder computes: ahead, wherever the texts are known."""
+
+from dataclasses import replace
 
 import pytest
+import torch
 
-from lumina_core import frozen_text, train
+from lumina_core import frozen_text, sampling, train
 from lumina_core.config import compose_sampling, compose_train
 from lumina_core.data.pool import LatentPool
+from lumina_core.flow.guidance import GuidanceConfig
+from lumina_core.frozen_text import FrozenTextEncoder
+from lumina_core.sampling import Request
+from lumina_core.text import Reading
 
 SIZES = {"pool_size": 5, "refresh_per_step": 0}
 
@@ -56,3 +63,17 @@ def test_lasting_captions_leave_out_what_cannot_be_used():
     pool = Half(4, 0)
     pool.advance(0)
     assert pool.lasting_captions == ["1", "3"]
+
+
+def test_prompts_are_encoded_a_few_batches_ahead(encoder_folders, tiny_model, monkeypatch):
+    monkeypatch.setattr(frozen_text, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(sampling, "NUM_TEXTS_AHEAD", 4)
+    encoder = FrozenTextEncoder(encoder_folders["gemma_2b"], Reading(8), torch.device("cpu"))
+    model = replace(tiny_model, text_encoder=encoder)
+    groups = [[Request(f"{number} stars", "", 0, None)] for number in range(5)]
+    seen = []
+    for group in sampling.in_turn(model, groups, GuidanceConfig(2.0, (0.0, 1.0), None)):
+        seen.append((group[0].prompt, len(encoder._features), encoder._encoder))
+    # each prompt beside the empty one: two batches hold four texts
+    counts = [3, 3, 5, 5, 6]
+    assert seen == [(f"{number} stars", counts[number], None) for number in range(5)]
