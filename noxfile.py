@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 from lumina_core.checkpoint import export
 out = Path(sys.argv[1])
-source = max(out.glob("second/checkpoints/step-*"))
-export(source, out / "checkpoint", torch.bfloat16, {"coarse": {"above": 132, "strength": 0.7}})
-"""  # bfloat16 weights without the training state; begin small above the longest sample trained on
+source = max(out.glob("third/checkpoints/step-*"))
+advice = {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0}
+export(source, out / "checkpoint", torch.bfloat16, advice)
+"""  # bfloat16 weights without the training state; docs/resolution.md has the figures of the advice
 
 nox.options.sessions = ["tests", "lint", "types", "wheel"]
 
@@ -83,7 +84,7 @@ def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Train the image demo anew into outputs/demo/checkpoint: about four hours of one CPU."""
+    """Train the image demo anew into outputs/demo/checkpoint: about six hours of one CPU."""
     plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
     session.install("-e", ".", *plugins, env=CONSTRAINED)
     out = "outputs/demo"
@@ -101,4 +102,8 @@ def demo(session: nox.Session) -> None:
     lumina("train", "first", f"modality.vae={out}/vae-3")
     first = f"init_from={out}/first/checkpoints/step-0004400"
     lumina("train", "second", f"modality.vae={out}/vae-3", first, "max_steps=5200", "seed=3")
+    second = f"init_from={out}/second/checkpoints/step-0005200"
+    slower = ("optimizer.muon_learning_rate=0.015", "optimizer.learning_rate=0.0015")
+    more = ("max_steps=6200", "seed=4", "position_jitter=0.3", *slower)
+    lumina("train", "third", f"modality.vae={out}/vae-3", second, *more)
     session.run("python", "-c", EXPORT, out)

@@ -88,6 +88,8 @@ class RunConfig(Sampling):
     """The file whose request this is."""
     condition: Condition
     json: bool
+    text_cache: str | None
+    """Folder that keeps features of texts; None: they are kept in memory alone."""
     download: bool
     device: str
     dtype: str
@@ -126,6 +128,8 @@ class EvaluateConfig(Sampling):
     overwrite: bool
     compare: str | None
     json: bool
+    text_cache: str | None
+    """Folder that keeps features of texts; None: they are kept in memory alone."""
     download: bool
     device: str
     dtype: str

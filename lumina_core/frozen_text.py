@@ -63,7 +63,7 @@ class FrozenTextEncoder(TextReader):
         self.device = device
         self.hub_id = hub_id
         self._config, self.tokenizer = open_folder(folder, reading)
-        self._cache = cache
+        self.cache = cache  # may change at any time: what comes from there is what is computed
         self._encoder: TextEncoder | None = None
         self._features: OrderedDict[str, Tensor] = OrderedDict()
         self._num_bytes = 0  # of these
@@ -121,7 +121,7 @@ class FrozenTextEncoder(TextReader):
         if text in self._features:
             self._features.move_to_end(text)
             return self._features[text]
-        path = None if self._cache is None else self._cache / self._place(text)
+        path = None if self.cache is None else self.cache / self._place(text)
         features = None if path is None else read_features(path)
         if features is None:
             with torch.autocast(self.device.type, enabled=False):  # kept features serve every run

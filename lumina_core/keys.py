@@ -24,7 +24,7 @@ CONFIG_NAMES = {
 PROMPT_KEYS = ("prompt", "negative_prompt")
 PATH_KEYS = (
     *("out", "checkpoint", "repeat", "prompt_file", "compare", "init_from"),
-    *("data.path", "text_encoder.path", "text_encoder.cache"),
+    *("data.path", "text_encoder.path", "text_encoder.cache", "text_cache"),
 )
 """`null` is what all of them are when they are not given."""
 

@@ -29,6 +29,7 @@ from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.errors import LuminaError
 from lumina_core.file_request import read_request
 from lumina_core.files import UNFINISHED, publish
+from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.modality import Decoder
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
@@ -181,7 +182,11 @@ def load_model(config: "RunConfig | EvaluateConfig") -> Model:
     checkpoint.verify(folder, manifest)
     with _LOAD_LOCK:
         sha256 = checkpoint.manifest_sha256(folder)
-        return _load(folder, sha256, config.modality, config.device, config.dtype, config.download)
+        settings = (config.modality, config.device, config.dtype, config.download)
+        model = _load(folder, sha256, *settings)
+    if isinstance(model.text_encoder, FrozenTextEncoder):
+        model.text_encoder.cache = None if config.text_cache is None else Path(config.text_cache)
+    return model
 
 
 @lru_cache(maxsize=2)

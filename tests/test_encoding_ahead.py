@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lumina_core import frozen_text, sampling, train
+from lumina_core import frozen_text, run, sampling, train
+from lumina_core.cli import main
 from lumina_core.config import compose_sampling, compose_train
 from lumina_core.data.pool import LatentPool
 from lumina_core.flow.guidance import GuidanceConfig
@@ -77,3 +78,20 @@ def test_prompts_are_encoded_a_few_batches_ahead(encoder_folders, tiny_model, mo
     # each prompt beside the empty one: two batches hold four texts
     counts = [3, 3, 5, 5, 6]
     assert seen == [(f"{number} stars", counts[number], None) for number in range(5)]
+
+
+def test_a_text_cache_serves_the_next_command(tiny_checkpoint, tmp_path, monkeypatch):
+    words = ["+modality=image", f"checkpoint={tiny_checkpoint}", "solver.num_steps=1"]
+    words += ["modality.height=32", "modality.width=32", "device=cpu"]
+
+    def made(number, *more):
+        run._load.cache_clear()  # as in a new process
+        out = tmp_path / f"{number}.png"
+        assert main(["run", *words, f"out={out}", *more, "a red circle"]) == 0
+        return out.read_bytes()
+
+    cache = f"text_cache={tmp_path / 'features'}"
+    plain, first = made(0), made(1, cache)
+    monkeypatch.setattr(frozen_text, "read_weights", None)  # nobody reads them any more
+    assert plain == first == made(2, cache)
+    assert len(list((tmp_path / "features").rglob("*.safetensors"))) == 2  # the empty one beside it
