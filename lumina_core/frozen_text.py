@@ -26,7 +26,7 @@ from torch import Tensor
 
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, known_sha256
-from lumina_core.hub import FILES
+from lumina_core.hub import FILES, check_whole
 from lumina_core.runtime import release_memory
 from lumina_core.text import Reading, TextEncoder, TextReader, open_folder, read_weights, width_of
 
@@ -105,9 +105,15 @@ class FrozenTextEncoder(TextReader):
         release_memory(self.device)
 
     def save(self, folder: Path) -> None:
-        """Copy the encoder's files, as they are, to a new folder."""
+        """Copy the encoder's files, as they are, to a new folder.
+
+        Raises:
+            LuminaError: they are gone since they were read.
+        """
+        found = encoder_files(self.folder)
+        check_whole("text encoder", self.folder, found)
         folder.mkdir()
-        for path in encoder_files(self.folder):
+        for path in found:
             shutil.copyfile(path, folder / path.name)
 
     @property

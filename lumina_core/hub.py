@@ -47,3 +47,22 @@ def local_folder(name: str, *, download: bool, files: Sequence[str] = FILES) -> 
             "download=true or a folder"
         ) from error
     return Path(found)
+
+
+def check_whole(what: str, folder: Path, files: Sequence[Path]) -> None:
+    """Refuse to copy a model that is no longer in the folder from which it was read.
+
+    Args:
+        what: it is, for people.
+        folder: where it was.
+        files: what is there now.
+
+    Raises:
+        LuminaError: the settings or all weights are missing.
+    """
+    has_settings = any(path.name == "config.json" for path in files)
+    if not has_settings or not any(path.suffix == ".safetensors" for path in files):
+        raise LuminaError(
+            f"the {what} in {folder} is gone, so no checkpoint can be written; put it back, and "
+            "keep it while the training runs"
+        )

@@ -1,5 +1,6 @@
 """The folder of a training run: what it holds, whether it may be used, what is cleared from it."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +36,13 @@ def check_out(out: Path, config: "TrainConfig") -> None:
     What a refused run may leave is no use: empty folders, and its list of broken files.
 
     Raises:
-        LuminaError: `out` is a file, or holds files and is neither resumed nor overwritten.
+        LuminaError: `out` is a file, holds files and is neither resumed nor overwritten, or is to
+            be overwritten and holds what this run reads.
     """
     if out.exists() and not out.is_dir():
         raise LuminaError(f"out={out} is a file; choose a folder")
+    if config.overwrite:
+        _refuse_own_inputs(out, config)
     if config.resume or config.overwrite:
         return
     if any(path.name != QUARANTINE and not path.is_dir() for path in out.rglob("*")):
@@ -46,6 +50,24 @@ def check_out(out: Path, config: "TrainConfig") -> None:
             f"out={out} exists already; continue it with resume=true, replace it with "
             "overwrite=true, or choose another folder"
         )
+
+
+def _refuse_own_inputs(out: Path, config: "TrainConfig") -> None:
+    """Refuse to overwrite a folder in which the run itself has something to read."""
+    inputs = {
+        "modality.vae": config.options.vae,
+        "init_from": config.init_from,
+        "text_encoder.path": config.text_encoder.path,
+        "data.path": getattr(config.data, "path", None),  # a world has none
+    }
+    for key, name in inputs.items():
+        if name is None or not os.path.exists(Path(name).expanduser()):  # a name, or a hub id
+            continue
+        if Path(name).expanduser().resolve().is_relative_to(out.resolve()):
+            raise LuminaError(
+                f"{key}={name} lies in out={out}, from which overwrite=true deletes; copy it to "
+                "another place, or choose another out"
+            )
 
 
 def clear(out: Path, config: "TrainConfig") -> None:

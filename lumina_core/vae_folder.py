@@ -12,7 +12,7 @@ from pathlib import Path
 from lumina_core import host
 from lumina_core.autoencoder import FramewiseAutoencoder
 from lumina_core.errors import LuminaError, nearest
-from lumina_core.hub import local_folder
+from lumina_core.hub import check_whole, local_folder
 from lumina_core.layers import read_yaml
 from lumina_core.records import build
 
@@ -72,11 +72,16 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
 
 
 def copy_vae(folder: Path, target: Path) -> None:
-    """Copy an autoencoder, and nothing that lies beside it, into a new folder."""
+    """Copy an autoencoder, and nothing that lies beside it, into a new folder.
+
+    Raises:
+        LuminaError: it is gone since it was read.
+    """
+    found = [path for pattern in FILES for path in folder.glob(pattern)]
+    check_whole("autoencoder", folder, found)
     target.mkdir(parents=True)
-    for pattern in FILES:
-        for path in folder.glob(pattern):
-            shutil.copyfile(path, target / path.name)
+    for path in found:
+        shutil.copyfile(path, target / path.name)
 
 
 def _local(modality: str, name: str, *, download: bool) -> Path:

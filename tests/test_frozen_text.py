@@ -224,6 +224,16 @@ def test_released_weights_are_gone_and_come_back(encoder_folders, monkeypatch):
     assert encoder._encoder is not None
 
 
+def test_an_encoder_that_is_gone_is_not_copied(encoder_folders, tmp_path):
+    shutil.copytree(encoder_folders["gemma_2b"], tmp_path / "encoder")
+    encoder = FrozenTextEncoder(tmp_path / "encoder", readings("gemma_2b"), CPU)
+    for path in (tmp_path / "encoder").glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(LuminaError, match=r"the text encoder in .* is gone"):
+        encoder.save(tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
 def test_memory_has_a_bound(encoder_folders, monkeypatch, num_forward_calls):
     encoder = FrozenTextEncoder(encoder_folders["t5"], Reading(8, padded=True), CPU)
     monkeypatch.setattr(frozen_text, "MEMORY_BYTES", 2 * 8 * 32 * 4)  # two texts

@@ -68,6 +68,30 @@ def test_an_existing_folder_is_kept(tiny_training, tmp_path, files_below, refusa
     assert checkpoints.read_manifest(train.finished_checkpoints(out)[0])["training"]["seed"] == 3
 
 
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("modality.vae", "checkpoints/step-0000001/vae/image"),
+        ("init_from", "checkpoints/step-0000001"),
+        ("text_encoder.path", "checkpoints/step-0000001/text_encoder"),
+        ("data.path", ""),
+    ],
+)
+def test_overwriting_never_deletes_what_the_run_reads(
+    tiny_training, checkpoint_copy, tmp_path, files_below, refusal, key, place
+):
+    out = tmp_path / "out"
+    shutil.copytree(checkpoint_copy, out / "checkpoints" / "step-0000001")
+    (tmp_path / "link").symlink_to(out)
+    before = files_below(out)
+    words = tiny_training(out, *["data=folder"] * (key == "data.path"), "overwrite=true")
+    for path in (out / place, tmp_path / "link" / place):
+        error = refusal("train", *words, f"{key}={path}")
+        assert f"{key}={path} lies in out={out}" in error
+        assert "choose another out" in error
+    assert files_below(out) == before
+
+
 def test_what_cannot_be_deleted_is_one_line_and_keeps_the_checkpoints(
     tiny_training, tmp_path, refusal
 ):

@@ -140,6 +140,15 @@ def test_only_the_autoencoder_is_copied(tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["config.json", WEIGHTS])
+def test_an_autoencoder_that_is_gone_is_not_copied(tmp_path, name):
+    save("sdxl", tmp_path / "vae")
+    (tmp_path / "vae" / name).unlink()
+    with pytest.raises(LuminaError, match=r"the autoencoder in .* is gone"):
+        copy_vae(tmp_path / "vae", tmp_path / "copy" / "image")
+    assert not (tmp_path / "copy").exists()
+
+
 def test_a_picture_is_made_with_the_autoencoder_trained_on(tmp_path, tiny_training, capsys):
     save("flux", tmp_path / "pipeline")
     words = [f"modality.vae={tmp_path / 'pipeline'}", "modality.patch_size=1", "max_steps=1"]
