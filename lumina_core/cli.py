@@ -23,6 +23,16 @@ from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.keys import CONFIG_NAMES, command_keys, modality_keys
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
+WAYS_OUT = {
+    errno.EACCES: "change its permissions or choose another path",
+    errno.EPERM: "change its permissions or choose another path",
+    errno.EROFS: "choose another path",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "name a path that leads through folders only",
+    errno.ELOOP: "name a path whose links do not lead in a circle",
+    errno.ENAMETOOLONG: "use a shorter name",
+}
+"""What a user can do where the file system refuses a path."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -220,9 +230,10 @@ def _report_fault(error: BaseException) -> int:
 def _report_os_error(error: OSError) -> int:
     if error.errno in NO_SPACE:
         return _report_full_disk(error)
-    if error.errno != errno.ENAMETOOLONG:
+    if error.filename is None or error.errno not in WAYS_OUT:
         return _report_fault(error)
-    print(f"error: {error.filename}: the name is too long; use a shorter one", file=sys.stderr)
+    way_out = WAYS_OUT[error.errno]
+    print(f"error: {error.filename}: {error.strerror}; {way_out}", file=sys.stderr)
     return 2
 
 

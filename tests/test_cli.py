@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import resource
@@ -309,6 +310,33 @@ def test_exit_codes_tell_whose_fault_it_is(toy, commands, monkeypatch, capsys):
     assert "Traceback" in err
     assert err.endswith("internal error: ZeroDivisionError: two lines\n")
     assert fails_with(BrokenPipeError("of a child process")) == 1
+
+
+@pytest.mark.parametrize("name", ["EACCES", "EPERM", "EROFS", "EISDIR", "ENOTDIR", "ELOOP"])
+def test_a_path_that_the_system_refuses_is_one_line(toy, commands, monkeypatch, refusal, name):
+    number = getattr(errno, name)
+
+    def command(config, *place):
+        raise OSError(number, os.strerror(number), *place)
+
+    words = ["run", "+modality=toy", "x"]
+    module = sys.modules["lumina_core.run"]
+    monkeypatch.setattr(module, "run_command", lambda config: command(config, "locked"))
+    assert f"error: locked: {os.strerror(number)}; " in refusal(*words)
+    monkeypatch.setattr(module, "run_command", command)
+    assert main(words) == 1  # without a path it is nothing that the user named
+
+
+def test_a_locked_folder_is_one_line(monkeypatch, refusal):
+    whole = os.stat
+
+    def stat(path, **more):
+        if str(path) == "locked/a.png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole(path, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert "error: locked/a.png: Permission denied; " in refusal("info", "locked/a.png")
 
 
 def _python(*words, **environment):
