@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lumina_core.checkpoint import Model
 from lumina_core.data.synthetic import world_of
 from lumina_core.errors import LuminaError
+from lumina_core.files import check_regular
 from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.manifest import is_deeply_nested
 from lumina_core.records import flat
@@ -59,9 +60,12 @@ def read_result(path: Path) -> dict[str, Any]:
         LuminaError: the file cannot be read or is something else.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        check_regular(path)
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise ValueError
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(content.decode("utf-8"))
         _check_result(result)
     except OSError as error:
         raise LuminaError(f"compare={path} cannot be read: {error.strerror or error}") from error

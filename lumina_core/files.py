@@ -10,10 +10,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import ENOTSUP, EPERM
+from errno import EINVAL, ENOTSUP, EPERM
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
+from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO
 
 from safetensors import SafetensorError  # its way to say that the disk is full
@@ -83,6 +84,17 @@ def check_writable(folder: Path) -> None:
         raise _unwritable(folder, error) from error
     finally:
         _discard(temporary)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what may never end: a device, a pipe. To read a folder fails by itself.
+
+    Raises:
+        OSError: it is such a file, or there is none.
+    """
+    mode = path.stat().st_mode
+    if not S_ISREG(mode) and not S_ISDIR(mode):
+        raise OSError(EINVAL, "it is no regular file", str(path))
 
 
 def json_lines(path: Path) -> list[tuple[str, Any]]:

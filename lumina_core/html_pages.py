@@ -147,5 +147,7 @@ def write_page(path: Path, text: str) -> None:
 
 def is_own_page(path: Path) -> bool:
     """Whether a file is a page that `write_page` wrote."""
+    if not path.is_file():  # a pipe never ends
+        return False
     with path.open("rb") as file:
         return MARK.encode() in file.read(_MARK_WITHIN)

@@ -1,5 +1,7 @@
 import json
+import os
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 
@@ -110,6 +112,13 @@ def test_settings_may_differ(result):
 def test_a_foreign_file_is_refused(write, content):
     with pytest.raises(LuminaError, match="is no result of `evaluate json=true`"):
         read_result(write(content))
+
+
+def test_what_never_ends_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(LuminaError, match="cannot be read: it is no regular file"):
+            read_result(path)
 
 
 @pytest.mark.parametrize(

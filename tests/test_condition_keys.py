@@ -1,6 +1,7 @@
 """Given pictures through the command line."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,15 @@ def test_a_repeated_file_wants_the_very_files_it_was_made_from(
     both[number] = f"{both[number].partition('=')[0]}={other}"
     error = clean_refusal(*ask("a red circle", "repeat=first.png", *both))
     assert f"{both[number]} differs from the file" in error
+
+
+def test_what_never_ends_is_not_hashed_for_a_repeated_file(make, ask, both, clean_refusal, work):
+    make("a red circle", "out=first.png", *both)
+    os.mkfifo(work / "pipe")
+    for path in ("/dev/zero", "pipe"):
+        words = ("repeat=first.png", f"condition.image={path}", both[1])
+        error = clean_refusal(*ask("a red circle", *words))
+        assert f"condition.image={path} cannot be read: it is no regular file" in error
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import base64
+import os
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -103,3 +104,8 @@ def test_a_page_of_ours_is_known(tmp_path):
     other.write_text("<html>mine</html>")
     assert html_pages.is_own_page(own)
     assert not html_pages.is_own_page(other)
+
+
+def test_a_pipe_is_no_page_of_ours(tmp_path):
+    os.mkfifo(tmp_path / "pipe.html")
+    assert not html_pages.is_own_page(tmp_path / "pipe.html")

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -78,6 +79,16 @@ def test_metadata_of_a_folder_tells_the_captions_alone(tmp_path):
         "../outside.png": "there is no such file in the folder",
         "gone.png": "there is no such file in the folder",
     }
+
+
+def test_what_never_ends_is_no_caption_and_no_manifest(tmp_path):
+    write(tmp_path / "a.png")
+    for name in ("a.txt", "set.jsonl"):
+        os.mkfifo(tmp_path / name)
+    skipped = list_folder(tmp_path, (".png",)).skipped
+    assert skipped == {"a.png": "its caption in a.txt cannot be read: it is no regular file"}
+    with pytest.raises(LuminaError, match="it is no regular file"):
+        list_manifest(tmp_path / "set.jsonl")
 
 
 def test_manifest_starts_at_its_own_folder(tmp_path):

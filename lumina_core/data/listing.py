@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.files import check_regular
 
 METADATA = "metadata.jsonl"  # of a folder, as the `imagefolder` of Hugging Face datasets has it
 PATH_NAMES = ("path", "image", "image_path", "file_name")
@@ -162,6 +163,7 @@ def _json_list(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _read(path: Path) -> bytes:
     try:
+        check_regular(path)
         return path.read_bytes()
     except OSError as error:
         raise LuminaError(f"data.path: {path} cannot be read: {error.strerror}") from error
@@ -189,6 +191,7 @@ def _caption(record: Mapping[str, Any]) -> Any:
 
 def _read_sidecar(path: Path) -> str:
     try:
+        check_regular(path)
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ValueError(f"it has no caption: there is no {path.name} beside it") from error
