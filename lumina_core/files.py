@@ -48,12 +48,16 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Make a temporary folder beside `path` that takes its place when the block ends well.
 
+    Args:
+        path: the folder.
+        overwrite: replace one that is there; it is deleted once the new one has its place.
+
     Raises:
-        LuminaError: `path` exists, its parent cannot be written, or the disk is full; nothing is
-            left.
+        LuminaError: `path` exists and is not to be replaced, its parent cannot be written, or the
+            disk is full; nothing is left.
     """
     temporary = _temporary(path)
     try:
@@ -61,9 +65,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         _make_readable(temporary)
-        if path.exists():
+        if path.exists() and not overwrite:
             raise LuminaError(f"{path} exists already")
-        temporary.rename(path)
+        _take_place(temporary, path)
     except (OSError, SafetensorError) as error:
         raise _unwritable(path, error) from error
     finally:
@@ -142,6 +146,21 @@ def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
 
 def _temporary(path: Path) -> Path:
     return path.absolute().with_name(f"{UNFINISHED}{token_hex(8)}")
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Rename a folder; one that has the name stays until then, and comes back if it fails."""
+    if not path.exists():
+        temporary.rename(path)
+        return
+    earlier = _temporary(path)  # a folder with content cannot be replaced in one step
+    path.rename(earlier)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        earlier.rename(path)
+        raise
+    _discard(earlier)
 
 
 def _unwritable(path: Path, error: Exception) -> LuminaError:

@@ -8,7 +8,6 @@ costs little; the KL term of the family was not needed.
 """
 
 import json
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,15 +138,15 @@ def train_autoencoder(
     return model, {"loss": loss.item(), "psnr": psnr}
 
 
-def save_autoencoder(model: Any, out: Path) -> None:
-    """Write a diffusers folder atomically.
+def save_autoencoder(model: Any, out: Path, *, overwrite: bool = False) -> None:
+    """Write a diffusers folder atomically; the one it replaces goes last.
 
     Raises:
-        LuminaError: the folder exists or cannot be written.
+        LuminaError: the folder exists and is not to be replaced, or cannot be written.
     """
     from diffusers.utils import logging
 
-    with quiet(logging), atomic_folder(out) as folder:
+    with quiet(logging), atomic_folder(out, overwrite=overwrite) as folder:
         model.save_pretrained(folder)
         path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -195,9 +194,7 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
         seed=config.seed,
         log_every=config.log_every,
     )
-    if out.exists():
-        shutil.rmtree(out)
-    save_autoencoder(model, out)
+    save_autoencoder(model, out.resolve(), overwrite=config.overwrite)  # not a link to it
     print(json.dumps({"out": str(out), **result}))
     return 0
 

@@ -1,9 +1,11 @@
+import errno
 import json
 import shutil
 from threading import Thread
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from lumina_core import FramewiseAutoencoder, LuminaError, train_vae
@@ -179,6 +181,31 @@ def test_train_vae_never_deletes_what_it_did_not_write(tmp_path, capsys):
         assert main(["train-vae", "+modality=image", f"out={out}", *words]) == 2
         assert capsys.readouterr().err.startswith("error: out=")
     assert (out / "thesis.txt").read_text() == "years"
+
+
+def test_a_failed_save_keeps_the_autoencoder_that_it_would_replace(
+    tiny_vae, tmp_path, monkeypatch, files_below, refusal
+):
+    monkeypatch.setattr(train_vae, "NUM_STATISTICS", 2)
+    out = tmp_path / "out"
+    shutil.copytree(tiny_vae, out)
+    before = files_below(tmp_path)
+    (tmp_path / "link").symlink_to(out)
+    words = ["batch_size=2", "max_steps=1", "block_channels=[8]", "overwrite=true"]
+    words = ["train-vae", "+modality=image", f"out={tmp_path / 'link'}", *words]
+
+    def fill_the_disk(model, folder):
+        (folder / WEIGHTS).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoencoderKL, "save_pretrained", fill_the_disk)
+        assert "No space left" in refusal(*words)
+    assert files_below(tmp_path) == before
+    assert main(words) == 0
+    after = files_below(tmp_path)
+    assert after.keys() == before.keys()
+    assert after != before
 
 
 @pytest.mark.parametrize("decoder_only", [False, True])

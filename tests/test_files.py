@@ -3,6 +3,7 @@ import os
 import resource
 import stat
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -49,6 +50,36 @@ def test_atomic_folder_appears_only_at_the_end(tmp_path):
     assert os.listdir(path) == ["a"]
     with pytest.raises(LuminaError, match="exists already"), atomic_folder(path):
         pass
+
+
+def test_a_folder_is_replaced_only_once_the_new_one_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_folder(path, overwrite=True) as folder:
+        (folder / "new").write_text("new")
+        raise KeyboardInterrupt
+    assert os.listdir(path) == ["old"]
+    rename = Path.rename
+
+    def refuse_new(source, target):
+        if (source / "new").exists():
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse_new)
+        with (
+            pytest.raises(LuminaError, match="Input/output error"),
+            atomic_folder(path, overwrite=True) as folder,
+        ):
+            (folder / "new").write_text("new")
+    assert os.listdir(path) == ["old"]
+    with atomic_folder(path, overwrite=True) as folder:
+        (folder / "new").write_text("new")
+        assert os.listdir(path) == ["old"]
+    assert os.listdir(path) == ["new"]
+    assert os.listdir(tmp_path) == ["folder"]
 
 
 def test_files_get_the_permissions_of_the_process(tmp_path):
