@@ -123,13 +123,15 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
             words.options[key.removeprefix("modality.")] = value
         elif key in groups:
             words.choices[key] = _checked_choice(key, value)
-        elif key in blocks:
+        elif key in blocks and key != CONDITION:  # layers.py knows what the modality has in it
             members = ", ".join(name for name in names if name.startswith(f"{key}."))
             raise LuminaError(f"{key!r} is a block of keys. Set one of them: {members}")
         elif key in PATH_KEYS and key in names:
             _set_path(words.values, key, value)
-        elif key in names or (command in CONDITIONED_COMMANDS and key.startswith(f"{CONDITION}.")):
-            words.values[key] = value  # the rest of `condition` is the modality's
+        elif key in names or (
+            command in CONDITIONED_COMMANDS and key.partition(".")[0] == CONDITION
+        ):
+            words.values[key] = value
         else:
             raise LuminaError(f"unknown key {key!r}.{suggestion(key, names)}")
     return words

@@ -79,16 +79,24 @@ def merge_layers(
         values = values | {group: chosen} if has_own_keys else _overlay(values, {group: chosen})
     files = {f"{CONDITION}.{field}" for field in _file_fields(name)}
     for key, text in words.values.items():
-        if key in files:
-            value: Any = None if text == "null" else os.path.expanduser(text)
-        else:
-            value = text if key in RAW_KEYS else _parse(key, text)
-        if key in NAME_LIST_KEYS and isinstance(value, str):
-            value = [value]
+        if key == CONDITION:
+            members = ", ".join(f"{CONDITION}.{name}" for name in values[CONDITION])
+            raise LuminaError(f"{key!r} is a block of keys. Set one of them: {members}")
+        value = _value(key, text, is_file=key in files)
         _refuse_key_of_another_choice(values, key)
         values = _overlay(values, _nested(key, value))
     _refuse_idle_keys(words, values)
     return values, _with_options(name, options, words, command)
+
+
+def _value(key: str, text: str, *, is_file: bool) -> Any:
+    """The value that was written for a key of the core or of a condition."""
+    if is_file:
+        if not text:
+            raise LuminaError(f"{key} is empty. Give a path, or leave it out: {key}=null")
+        return None if text == "null" else os.path.expanduser(text)
+    value = text if key in RAW_KEYS else _parse(key, text)
+    return [value] if key in NAME_LIST_KEYS and isinstance(value, str) else value
 
 
 def _refuse_idle_keys(words: Overrides, values: Mapping[str, Any]) -> None:

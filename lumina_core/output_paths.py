@@ -33,7 +33,9 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
     Raises:
         LuminaError: an existing file or folder, or no usable path.
     """
-    if _exists(path) and (path.is_dir() or not overwrite):
+    if _exists(path) and path.is_dir():
+        raise LuminaError(f"out={path} is a folder; use another name")
+    if _exists(path) and not overwrite:
         raise LuminaError(f"out={path} exists already; use overwrite=true or another name")
     _check_folder(path.parent, path)
 

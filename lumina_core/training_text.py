@@ -69,7 +69,10 @@ def _from_path(
     config: "TrainConfig", named: str, device: torch.device
 ) -> TextEncoder | FrozenTextEncoder:
     settings = config.text_encoder
-    path = local_folder(named, download=config.download)
+    try:
+        path = local_folder(named, download=config.download)
+    except LuminaError as error:
+        raise LuminaError(f"text_encoder.path: {error}") from error
     if settings.trainable:
         return load_text_encoder(path, settings.reading).to(device)
     return FrozenTextEncoder(

@@ -128,6 +128,7 @@ def test_a_gallery_elsewhere_leads_back_to_the_files(folder, write, tmp_path, ca
         (["n" * 300], "is no folder"),
         (["made"], "holds no file with a request"),
         (["made", "out=x.png"], "a page ends in .html"),
+        (["made", "out=folder.html"], "out=folder.html is a folder; use another name"),
         (["made", "out=file/x.html"], "which is a file"),
         (["made", f"out={'n' * 300}.html"], "no usable path"),
     ],
@@ -135,6 +136,7 @@ def test_a_gallery_elsewhere_leads_back_to_the_files(folder, write, tmp_path, ca
 def test_a_mistake_is_one_line(folder, monkeypatch, capsys, words, message):
     monkeypatch.chdir(folder.parent)
     (folder.parent / "file").write_text("mine")
+    (folder.parent / "folder.html").mkdir()
     before = sorted(folder.parent.rglob("*"))
     assert main(["gallery", *words]) == 2
     captured = capsys.readouterr()
