@@ -35,8 +35,9 @@ NAME_LIST_KEYS = ("splits",)
 """Lists of names; one name needs no brackets."""
 
 ADAPTIVE, FIXED_STEP = ("dopri5",), ("euler", "heun", "midpoint", "rk4")
-IDLE_KEYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
+IDLE_KEYS: dict[str, tuple[str, tuple[str | int | None, ...]]] = {
     "optimizer.muon_learning_rate": ("optimizer.name", ("adamw",)),
+    "num_sample_prompts": ("sample_every", (0,)),
     "num_validation_samples": ("validate_every", (0,)),
     "validation_times": ("validate_every", (0,)),
     "num_evaluation_prompts": ("evaluate_every", (0,)),
@@ -46,6 +47,8 @@ IDLE_KEYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "solver.shift": ("solver.name", ADAPTIVE),
     "solver.atol": ("solver.name", FIXED_STEP),
     "solver.rtol": ("solver.name", FIXED_STEP),
+    "coarse.tokens": ("coarse.above", (None,)),
+    "coarse.strength": ("coarse.above", (None,)),
 }
 """Keys that another key switches off, and its values that do; a user who sets both is told."""
 

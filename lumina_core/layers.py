@@ -108,8 +108,9 @@ def _refuse_idle_keys(words: Overrides, values: Mapping[str, Any]) -> None:
             chosen = chosen[part]
         if chosen in idle_values:
             raise LuminaError(
-                f"{key}={words.values[key]} has no effect with {switch}={chosen}; leave it out or "
-                f"choose another {switch}"
+                f"{key}={words.values[key]} has no effect with "
+                f"{switch}={'null' if chosen is None else chosen}; leave it out or choose another "
+                f"{switch}"
             )
 
 

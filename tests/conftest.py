@@ -111,7 +111,7 @@ TINY_TRAINING = (
     "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
     "backbone.rope_dims=[0,4,4,4,4] text_encoder.hidden_size=32 text_encoder.depth=1 "
     "text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=300 data.pool_size=4 "
-    "data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 num_sample_prompts=2 "
+    "data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 "
     "device=cpu max_steps=3"
 )
 

@@ -165,7 +165,7 @@ def test_words_that_look_alike_are_warned_of(run, capsys, monkeypatch):
 
 def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd, metrics):
     out = tmp_path / "out"
-    more = ["sample_every=2", "save_every=1", "max_steps=4", "log_every=2"]
+    more = ["sample_every=2", "num_sample_prompts=2", "save_every=1", "max_steps=4", "log_every=2"]
     assert main(["train", *tiny_training(out, *more)]) == 0
     captured = capfd.readouterr()
     newest = out / "checkpoints" / "step-0000004"

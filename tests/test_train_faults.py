@@ -17,6 +17,8 @@ from lumina_core.loss import Drawn, drawn_loss
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid, TokenSample
 
+SHEET = ["sample_every=1", "num_sample_prompts=2"]
+
 
 def nan_at(monkeypatch, steps):
     """The loss is not a number at these steps, counted from 1."""
@@ -60,7 +62,7 @@ def test_an_existing_folder_is_kept(tiny_training, tmp_path, files_below, refusa
         (out / name).write_text("mine")
     assert "exists already" in refusal("train", *tiny_training(out))
     assert "no checkpoint to resume from" in refusal("train", *tiny_training(out, "resume=true"))
-    words = tiny_training(out, "max_steps=1", "sample_every=1", "overwrite=true")
+    words = tiny_training(out, "max_steps=1", *SHEET, "overwrite=true")
     assert main(["train", *words]) == 0
     before = files_below(out)
     assert "shorter than one sample" in refusal("train", *words, "token_budget=20")
@@ -123,7 +125,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(
     out.mkdir()
     (out / name).write_text("mine")
     monkeypatch.setattr(train, "training_step", None)
-    words = tiny_training(out, "overwrite=true", "sample_every=1")
+    words = tiny_training(out, "overwrite=true", *SHEET)
     assert "cannot be written" in refusal("train", *words)
     assert (out / name).read_text() == "mine"
 
