@@ -5,7 +5,6 @@ segment of their own; they carry no loss and are not moved by the solver (sequen
 segments). Nothing here knows what a patch shows.
 """
 
-import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lumina_core.errors import LuminaError
+from lumina_core.files import sha256_of
 from lumina_core.modality import ConditionedModality
 from lumina_core.sequence import Grid
 
@@ -106,11 +106,7 @@ def _described(condition: Condition) -> dict[str, Any]:
     """The condition as files carry it: numbers, and the hashes of the files it read."""
     names = {f.name: getattr(condition.wanted, f.name) for f in fields(condition.wanted)}
     files = [f.name for f in fields(condition.wanted) if f.metadata.get("file")]
-    hashes = {
-        name: hashlib.sha256(Path(names[name]).read_bytes()).hexdigest()
-        for name in files
-        if names[name] is not None
-    }
+    hashes = {name: sha256_of(Path(names[name])) for name in files if names[name] is not None}
     numbers = {name: value for name, value in names.items() if name not in files}
     return {"strength": condition.strength, **numbers, "files": hashes}
 

@@ -351,7 +351,8 @@ def step_bar(num_batches: int) -> Iterator[Callable[[int, int], None] | None]:
         task = bar.add_task("generating", total=None)
 
         def on_step(step: int, total: int) -> None:
-            bar.update(task, advance=1, total=total * num_batches)
+            # in batches: those that begin small have more steps than others
+            bar.update(task, advance=1 / total, total=num_batches)
 
         yield on_step
 

@@ -138,14 +138,16 @@ def sample_batch(
         model: the checkpoint.
         requests: computed together.
         sampling: solver, guidance and scaling.
-        on_step: called as on_step(step, total) after each step; may raise to cancel.
+        on_step: called as on_step(step, total) after each step, those of a sample begun small
+            included; may raise to cancel.
 
     Raises:
         LuminaError: the numbers ran over, as they can in half precision.
     """
     evaluations = 0
     if _begins_small(model, requests[0], sampling):
-        requests, evaluations = _begun_small(model, requests, sampling, on_step)
+        requests, evaluations = _begun_small(model, requests, sampling, _of_both(on_step, 0))
+        on_step = _of_both(on_step, 1)
     noise = [first_tokens(model, request) for request in requests]
     if sampling.longest_side is not None:
         shrunk = [item.grid.shrunk(sampling.longest_side) for item in noise]
@@ -199,6 +201,20 @@ def _begun_small(
         for r, item in zip(requests, made, strict=True)
     ]
     return begun, made[0].network_evaluations
+
+
+def _of_both(
+    on_step: Callable[[int, int], None] | None, num_before: int
+) -> Callable[[int, int], None] | None:
+    """Count the steps of one of two passes, which have equally many, as steps of both.
+
+    Args:
+        on_step: is told the steps of both.
+        num_before: passes that are over.
+    """
+    if on_step is None:
+        return None
+    return lambda step, total: on_step(num_before * total + step, 2 * total)
 
 
 def first_tokens(model: Model, request: Request) -> TokenSample:

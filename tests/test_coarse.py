@@ -1,16 +1,19 @@
 """Large samples that begin small."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from rich.progress import Progress
 
 from lumina_core import LuminaError, checkpoint
 from lumina_core.cli import main
 from lumina_core.coarse import CoarseConfig
 from lumina_core.config import compose_options, compose_run, compose_sampling
-from lumina_core.sampling import Request, batches, num_positions, sample
+from lumina_core.run import step_bar
+from lumina_core.sampling import Request, batches, num_positions, sample, sample_batch
 
 
 @pytest.fixture
@@ -35,6 +38,30 @@ def test_only_long_samples_begin_small(tiny_model, settings):
     assert begun[1].media.shape == plain[1].media.shape
     evaluations = [item.network_evaluations for item in (*plain, *begun)]
     assert evaluations == [4, 4, 4, 8]
+
+
+def test_steps_are_counted_over_the_small_sample_and_the_large_one(tiny_model, settings):
+    steps = []
+    coarse = replace(settings, coarse=CoarseConfig(30, 20, 0.5))
+    sample_batch(tiny_model, [request(64)], coarse, on_step=lambda *step: steps.append(step))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_bar_is_full_when_all_is_made_and_not_before(tiny_model, settings, monkeypatch):
+    shares = []
+    update = Progress.update
+
+    def watched(bar, task, **change):
+        update(bar, task, **change)
+        shares.append(bar.tasks[0].completed / bar.tasks[0].total)
+
+    monkeypatch.setattr(Progress, "update", watched)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    coarse = replace(settings, coarse=CoarseConfig(30, 20, 0.5))
+    with step_bar(2) as on_step:
+        for side in (32, 64):
+            sample_batch(tiny_model, [request(side)], coarse, on_step=on_step)
+    assert shares == pytest.approx([1 / 4, 2 / 4, 5 / 8, 6 / 8, 7 / 8, 1])
 
 
 def test_a_weak_finish_keeps_what_the_small_one_shows(tiny_model, settings):
