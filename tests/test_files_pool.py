@@ -166,6 +166,23 @@ def test_too_many_broken_items_end_the_run(build, folder, tmp_path, kind):
     assert quarantine(tmp_path).keys() == {"00.png", "01.png"}
 
 
+@pytest.mark.parametrize("num_held", [0, 3])
+def test_files_set_aside_count_as_files(build, folder, num_held):
+    (folder / "00.png").write_bytes(b"")
+    (folder / "01.txt").unlink()
+    aside = ["validate_every=1", f"num_validation_samples={num_held}"] if num_held else []
+
+    def read_all(most):
+        pool = build(folder, f"data.max_quarantined={most}", *aside)
+        pool.advance(0)
+        for number in range(num_held):
+            pool.held_out(number)
+
+    read_all(0.17)  # 2 of 12 are 0.167
+    with pytest.raises(LuminaError, match="17% of the items"):
+        read_all(0.16)
+
+
 def test_a_budget_holds_a_sample_of_full_size_with_its_separators(build, folder):
     build(folder, "token_budget=24")  # 8 rows of 2 tokens and a separator
     with pytest.raises(LuminaError, match="one sample of up to 24 positions"):

@@ -185,8 +185,9 @@ class FilePool(LatentPool):
 
     def _check_share(self) -> None:
         """Stop where too much is left out: of the whole listing, and of the files read so far."""
-        unlisted = len(self._skipped) / (len(self._skipped) + len(self._items))
-        judged = max(self._num_tried, min(len(self._items), NUM_JUDGED))
+        num_listed = len(self._items) + len(self._held)
+        unlisted = len(self._skipped) / (len(self._skipped) + num_listed)
+        judged = max(self._num_tried, min(num_listed, NUM_JUDGED))
         share = unlisted + (1 - unlisted) * self._num_broken / judged
         if share > self._data.max_quarantined:
             name, reason = self._quarantine.newest
