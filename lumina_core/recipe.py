@@ -15,7 +15,11 @@ from lumina_core.records import flat
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
-MAY_CHANGE = {"max_steps", "data.num_quarantined"}  # the latter grows while files are read
+MAY_CHANGE = {  # the number grows while files are read; the share only says when to stop
+    "max_steps",
+    "data.num_quarantined",
+    "data.max_quarantined",
+}
 
 
 def recipe(config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
@@ -31,7 +35,8 @@ def recipe(config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
 
 
 def check_resumed(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse to go on with other numbers than a run began with; a run may only become longer.
+    """Refuse to go on with other numbers than a run began with; a run may become longer, and
+    bear more files that cannot be used.
 
     Args:
         folder: the checkpoint to go on from, for messages.

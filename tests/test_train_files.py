@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw
 
 from lumina_core import checkpoint as checkpoints
 from lumina_core.cli import main
+from lumina_core.config import compose_train
+from lumina_core.data.source import build_pool
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 220)}
 
@@ -131,6 +133,33 @@ def test_resumed_run_on_files_equals_an_uninterrupted_one(
     assert main(["train", *tiny_training(killed, *words, "resume=true")]) == 0
     assert losses(whole) == losses(killed)
     assert checkpoints.read_manifest(whole / last) == checkpoints.read_manifest(killed / last)
+
+
+@pytest.mark.parametrize("is_mended", [True, False], ids=["mended", "allowed"])
+def test_a_run_that_its_quarantine_stopped_is_resumed(
+    tiny_training, tiny_model, tmp_path, capsys, losses, is_mended
+):
+    data, out = tmp_path / "set", tmp_path / "out"
+    write_set(data, (".png",))
+    for name in BROKEN:
+        (data / name).unlink()
+    more = ["data=folder", f"data.path={data}", "data.max_tokens=64", "data.max_quarantined=0.04"]
+    more += ["data.pool_size=4", "data.refresh_per_step=2", "max_steps=11", "save_every=5"]
+    words = tiny_training(out, *more)
+    order = build_pool(compose_train(words), tiny_model.modality)._order(0)
+    pictures = sorted(data.glob("*.png"))
+    spoilt = [pictures[place] for place in order[-2:]]  # read after the first steps
+    wholes = [path.read_bytes() for path in spoilt]
+    for path in spoilt:
+        path.write_bytes(b"")
+    assert main(["train", *words]) == 2
+    assert "Replace them under the same names" in capsys.readouterr().err.splitlines()[-1]
+    for path, whole in zip(spoilt, wholes if is_mended else (), strict=False):
+        path.write_bytes(whole)
+    begun = max(losses(out))
+    more = [] if is_mended else ["data.max_quarantined=0.5"]
+    assert main(["train", *words, "resume=true", *more]) == 0
+    assert 5 <= begun < max(losses(out)) == 11
 
 
 def test_a_run_on_files_that_began_with_a_checkpoint_is_resumed(

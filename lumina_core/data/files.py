@@ -194,7 +194,8 @@ class FilePool(LatentPool):
             raise LuminaError(
                 f"{share:.0%} of the items of data.path={self._data.path} cannot be used, more "
                 f"than data.max_quarantined={self._data.max_quarantined}; one is {name}: {reason}; "
-                f"{self._quarantine.path} names the others. Mend them, or allow more"
+                f"{self._quarantine.path} names the others. Replace them under the same names (a "
+                "resumed run needs as many items as it began with), or allow more"
             )
 
 
