@@ -91,6 +91,20 @@ def test_what_never_ends_is_no_caption_and_no_manifest(tmp_path):
         list_manifest(tmp_path / "set.jsonl")
 
 
+@pytest.mark.parametrize("name", ["metadata.jsonl", "set.jsonl"])
+def test_no_name_is_both_used_and_left_out(tmp_path, name):
+    write(tmp_path / "a.png")
+    write(tmp_path / "b.png")
+    good, empty, none = ({"path": "a.png", "text": "a cat"}, {"path": "a.png", "text": " "}, {})
+    twice = [{"path": "b.png", "text": ""}, {"path": "b.png"}]
+    write(tmp_path / name, lines(empty, good, none, empty, *twice))
+    is_folder = name == "metadata.jsonl"
+    listing = list_folder(tmp_path, (".png",)) if is_folder else list_manifest(tmp_path / name)
+    assert captions(listing) == {"a.png": "a cat"}
+    assert listing.skipped.keys() == {"b.png", *(f"{name}:{number}" for number in (1, 3, 4))}
+    assert listing.skipped[f"{name}:4"] == "its caption is empty"
+
+
 def test_manifest_starts_at_its_own_folder(tmp_path):
     write(tmp_path / "set.jsonl", lines(
         {"path": "a/b.png", "caption": "a cat"}, {"path": "/elsewhere/c.png", "caption": "a dog"}
@@ -108,8 +122,10 @@ def test_manifest_reads_every_form_of_lumina(tmp_path):
         {"path": "3.png", "prompt": "three"},
         {"image": "4.png", "caption": "four"},
         {"image_path": "5.png", "super_high_quality_caption": "five"},
+        {"image_url": "6.png", "caption": "six"},
     ]
-    wanted = {"1.png": "one", "2.png": "two", "3.png": "three", "4.png": "four", "5.png": "five"}
+    words = ("one", "two", "three", "four", "five", "six")
+    wanted = {f"{number}.png": word for number, word in enumerate(words, start=1)}
     write(tmp_path / "set.json", json.dumps(records))
     write(tmp_path / "set.jsonl", lines(*records))
     for name in ("set.json", "set.jsonl"):

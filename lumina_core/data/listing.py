@@ -16,7 +16,7 @@ from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import check_regular
 
 METADATA = "metadata.jsonl"  # of a folder, as the `imagefolder` of Hugging Face datasets has it
-PATH_NAMES = ("path", "image", "image_path", "file_name")
+PATH_NAMES = ("path", "image", "image_path", "image_url", "file_name")
 CAPTION_NAMES = ("caption", "prompt", "text", "super_high_quality_caption")
 """Names in a record; the first that is there counts. The last is that of Lumina-Image-2.0."""
 
@@ -118,20 +118,25 @@ def _with_metadata(folder: Path, names: list[str]) -> Listing:
 def _listed(path: Path, records: Iterator[tuple[int, Any]]) -> Listing:
     """Records as items, one each: a file with five captions stands in five records.
 
+    A record that cannot be used has the name of its file, or its own number where another record
+    of the file can be used: no name is both among the items and left out.
+
     Args:
         path: of the file that holds the records.
         records: with their numbers; an Exception in place of one says why it cannot be read.
     """
-    items, skipped = [], {}
+    items, unusable = [], []
     for number, record in records:
-        name = f"{path.name}:{number}"
+        name = place = f"{path.name}:{number}"
         try:
             if isinstance(record, Exception):
                 raise record
             name = _file_name(record)
             items.append(Item(name, path.parent / name, _checked(_caption(record))))
         except ValueError as error:
-            skipped[name] = reason_of(error)
+            unusable.append((name, place, reason_of(error)))
+    used = {item.name for item in items}
+    skipped = {place if name in used else name: reason for name, place, reason in unusable}
     return Listing(items, skipped)
 
 
