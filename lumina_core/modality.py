@@ -160,6 +160,18 @@ class Decoder(Protocol):
         ...
 
 
+class ReadingDecoder(Decoder, Protocol):
+    """A decoder that reads more kinds of file than it writes; see `read_suffixes`."""
+
+    read_suffixes: tuple[str, ...]
+    """Suffixes of every file that `read` takes, in lower case, with their dots."""
+
+
+def read_suffixes(decoder: Decoder) -> tuple[str, ...]:
+    """Suffixes of the files that a decoder reads: those it writes, unless it names others."""
+    return getattr(decoder, "read_suffixes", decoder.suffixes)
+
+
 @runtime_checkable
 class World(Protocol):
     """A small synthetic world: it can draw any caption of its grammar, and judge a file."""

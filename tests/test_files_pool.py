@@ -166,6 +166,29 @@ def test_too_many_broken_items_end_the_run(build, folder, tmp_path, kind):
     assert quarantine(tmp_path).keys() == {"00.png", "01.png"}
 
 
+@pytest.mark.parametrize("has_metadata", [False, True])
+def test_every_kind_of_file_that_is_read_is_used(build, tmp_path, has_metadata):
+    names = ["0.png", "1.gif", "2.tif", "3.BMP", "4.tiff", "5.webp", "6.jpg"]
+    for number, name in enumerate(names):
+        write_picture(tmp_path / "set" / name, (32, 24), number)
+    if has_metadata:
+        records = [{"file_name": name, "text": f"picture {name[0]}"} for name in names]
+        path = tmp_path / "set" / "metadata.jsonl"
+        path.write_text("\n".join(json.dumps(record) for record in records))
+    pool = build(tmp_path / "set", "data.max_quarantined=0")
+    pool.advance(0)
+    assert sorted(captions(pool)) == [f"picture {number}" for number in range(7)]
+
+
+def test_a_decoder_that_names_no_other_kinds_reads_what_it_writes(
+    build, folder, tiny_model, monkeypatch
+):
+    write_picture(folder / "12.gif", (32, 24), 12)
+    assert build(folder).summary()["num_items"] == 13
+    monkeypatch.delattr(type(tiny_model.modality.decoder), "read_suffixes")
+    assert build(folder).summary()["num_items"] == 12
+
+
 @pytest.mark.parametrize("num_held", [0, 3])
 def test_files_set_aside_count_as_files(build, folder, num_held):
     (folder / "00.png").write_bytes(b"")

@@ -19,7 +19,7 @@ from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
-from lumina_core.modality import Modality, SizeLimits
+from lumina_core.modality import Modality, SizeLimits, read_suffixes
 from lumina_core.runtime import seeded
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class FilePool(LatentPool):
     def __init__(
         self, config: "TrainConfig", data: FilesConfig, modality: Modality, seed: int
     ) -> None:
-        listing = list_data(data, modality.decoder.suffixes)
+        listing = list_data(data, read_suffixes(modality.decoder))
         num_held = config.num_validation_samples if config.validate_every else 0
         trained, held = _split(listing.items, num_held, seed)
         num_items = len(trained)

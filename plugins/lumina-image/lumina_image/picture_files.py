@@ -47,6 +47,7 @@ class PictureDecoder:
     """Picture <-> file."""
 
     suffixes = (".png", ".webp", ".jpg", ".jpeg")
+    read_suffixes = (*suffixes, ".gif", ".bmp", ".tif", ".tiff")
 
     def write(self, media: Picture, path: Path, metadata: dict[str, Any]) -> None:
         """Write a PNG, WebP or JPEG atomically, by the suffix, the metadata inside.
