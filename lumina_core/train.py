@@ -32,7 +32,7 @@ from lumina_core.optimizer import Optimizers, build_optimizer, update_average
 from lumina_core.recipe import check_resumed, recipe
 from lumina_core.runtime import autocast, resolve_device, resolve_dtype, seeded
 from lumina_core.sampling import Request, Sampling, sample
-from lumina_core.text import MAX_COSINE, TextEncoder, one_word_cosine
+from lumina_core.text import TextEncoder
 from lumina_core.training_folder import (
     BAD_BATCH,
     CHECKPOINTS,
@@ -43,14 +43,13 @@ from lumina_core.training_folder import (
     finished_checkpoints,
 )
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
-from lumina_core.training_text import encode_captions_ahead, text_encoder_of
+from lumina_core.training_text import encode_captions_ahead, text_encoder_of, word_notes
 from lumina_core.vae_folder import find_vae
 from lumina_core.validation import held_samples, is_due, measures
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
-NUM_PROBE_CAPTIONS = 32  # for the check that words are told apart
 INTERRUPTED = 130  # exit code
 STEP_STREAM = 0  # of random numbers from the seed; the pool of data has another
 
@@ -297,19 +296,6 @@ def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path
     save_contact_sheet(path, previews, [request.prompt for request in requests])
 
 
-def warn_if_words_look_alike(run: Run, config: "TrainConfig") -> None:
-    """Warn on stderr when the text features hardly tell one word from another."""
-    captions = run.pool.captions(NUM_PROBE_CAPTIONS, seeded(config.seed))
-    cosine = one_word_cosine(run.model.text_encoder, captions)
-    if cosine > MAX_COSINE:
-        print(
-            f"warning: captions that differ in one word have text features with cosine "
-            f"{cosine:.3f}; the backbone can hardly tell them apart. Train the text encoder "
-            f"(text_encoder.trainable=true) or choose another one.",
-            file=sys.stderr,
-        )
-
-
 def train_command(config: "TrainConfig") -> int:
     """Run `train` and print the newest checkpoint as JSON."""
     from lumina_core.config import compose_sampling
@@ -330,8 +316,10 @@ def train_command(config: "TrainConfig") -> int:
             f"evaluate_every={config.evaluate_every} needs the oracle of a synthetic world, and "
             f"modality {config.modality!r} has none; leave it out"
         )
-    warn_if_words_look_alike(run, config)
+    notes = list(word_notes(config, run.model.text_encoder, run.pool))  # while it has its weights
     held = prepare(config, run)
+    for note in notes:
+        print(note, file=sys.stderr)
     clear(out, config)
     folder = train(config, run, compose_sampling(config.modality), held)
     made = {"checkpoint": str(folder), "step": run.step, "num_skipped": run.num_skipped}

@@ -1,7 +1,7 @@
 """Which text encoder a training run has: a new one, one in a folder, or that of a checkpoint."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,22 @@ from lumina_core.init_from import init_folder
 from lumina_core.keys import conf_root
 from lumina_core.layers import read_yaml
 from lumina_core.manifest import read_manifest
+from lumina_core.run import unknown_words_note
 from lumina_core.runtime import seeded
-from lumina_core.text import TextEncoder, TextEncoderConfig, load_text_encoder
+from lumina_core.text import (
+    MAX_COSINE,
+    TextEncoder,
+    TextEncoderConfig,
+    load_text_encoder,
+    one_word_cosine,
+)
 from lumina_core.tiny_text import create_tiny
 from lumina_core.training_folder import finished_checkpoints
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
+NUM_PROBE_CAPTIONS = 32  # for the check that words are told apart
 SHAPE = {  # of a new encoder, and what transformers calls it
     "hidden_size": "hidden_size",
     "depth": "num_hidden_layers",
@@ -63,6 +71,31 @@ def encode_captions_ahead(
     """
     if isinstance(encoder, FrozenTextEncoder) and pool.lasting_captions:
         encoder.encode_ahead(["", *pool.lasting_captions, *(sample.caption for sample in held)])
+
+
+def word_notes(
+    config: "TrainConfig", encoder: TextEncoder | FrozenTextEncoder, pool: LatentPool
+) -> Iterator[str]:
+    """What the user should know about the words of the data, one line each."""
+    if config.text_encoder.path is None and (config.resume or config.init_from is not None):
+        words = " ".join(
+            pool.vocabulary_captions(seeded(config.seed))
+        )  # so that each is looked up once
+        if unknown := encoder.unknown_words(words):
+            yield f"{unknown_words_note(unknown)}; they all look alike to its text encoder"
+    captions = pool.captions(NUM_PROBE_CAPTIONS, seeded(config.seed))
+    cosine = one_word_cosine(encoder, captions)
+    if cosine > MAX_COSINE:
+        advice = "Train the text encoder (text_encoder.trainable=true) or choose another one"
+        if isinstance(encoder, TextEncoder):
+            advice = (
+                "The text encoder is trained too, which may part them; if samples ignore their "
+                "captions, choose another one"
+            )
+        yield (
+            f"warning: captions that differ in one word have text features with cosine "
+            f"{cosine:.3f}; the backbone can hardly tell them apart. {advice}"
+        )
 
 
 def _from_path(

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
-from lumina_core import frozen_text, run, sampling, train
+from lumina_core import frozen_text, run, sampling, train, training_text
 from lumina_core.cli import main
 from lumina_core.config import compose_sampling, compose_train
 from lumina_core.data.pool import LatentPool
@@ -52,6 +53,50 @@ def test_a_renewed_pool_keeps_the_weights_for_new_captions(prepared):
     _, run, _ = prepared(refresh_per_step=1)
     assert run.pool.lasting_captions == []
     assert run.model.text_encoder._features == {}
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_words_that_look_alike_are_warned_of(
+    tiny_training, encoder_folders, tmp_path, capsys, monkeypatch, is_trained
+):
+    frozen = [f"text_encoder.path={encoder_folders['gemma_2b']}", "text_encoder.trainable=false"]
+    words = tiny_training(tmp_path / "out", "max_steps=1", *(() if is_trained else frozen))
+    config = compose_train(words)
+    run = train.start(config)
+    monkeypatch.setattr(training_text, "one_word_cosine", lambda *_: 0.2)
+    assert list(training_text.word_notes(config, run.model.text_encoder, run.pool)) == []
+    monkeypatch.setattr(training_text, "one_word_cosine", lambda *_: 0.99)
+    assert main(["train", *words]) == 0
+    warning = capsys.readouterr().err.splitlines()[0]
+    assert warning.startswith("warning: captions that differ in one word")
+    assert ("text_encoder.trainable=true" in warning) == (not is_trained)
+    assert ("is trained too" in warning) == is_trained
+
+
+def test_a_refused_run_warns_of_no_words(tiny_training, tmp_path, refusal, monkeypatch):
+    monkeypatch.setattr(training_text, "one_word_cosine", lambda *_: 0.99)
+    (tmp_path / "out").write_text("a file")
+    monkeypatch.setattr(train, "check_out", lambda *_: None)
+    refusal("train", *tiny_training(tmp_path / "out"))
+
+
+def test_words_that_a_checkpoint_never_saw_are_named(
+    tiny_training, tiny_checkpoint, tmp_path, capsys
+):
+    picture = Image.new("RGB", (64, 64), "red")
+    for number in range(4):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        picture.save(tmp_path / "set" / f"{number}.png")
+        words = " ".join(f"zebra{n}" for n in range(3 * number, 3 * number + 3))
+        (tmp_path / "set" / f"{number}.txt").write_text(f"a red {words}")
+    more = ["data=folder", f"data.path={tmp_path / 'set'}", "data.max_tokens=64", "max_steps=1"]
+    words = tiny_training(tmp_path / "out", *more)
+    assert main(["train", *words, f"init_from={tiny_checkpoint}"]) == 0
+    shown = ", ".join(f"'zebra{n}'" for n in range(8))
+    note = f"note: the checkpoint has never seen {shown} and 4 more; they all look alike"
+    assert capsys.readouterr().err.startswith(note)
+    assert main(["train", *words, "overwrite=true"]) == 0  # a new encoder learns every word
+    assert "never seen" not in capsys.readouterr().err
 
 
 def test_lasting_captions_leave_out_what_cannot_be_used():

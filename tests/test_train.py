@@ -152,17 +152,6 @@ def test_sampling_never_spoils_training(run):
     loss_of(run, [CaptionedSample(tokens, "a star")]).sum().backward()
 
 
-def test_words_that_look_alike_are_warned_of(run, capsys, monkeypatch):
-    state, config = run
-    train.warn_if_words_look_alike(state, config)
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(train, "one_word_cosine", lambda *_: 0.99)
-    train.warn_if_words_look_alike(state, config)
-    err = capsys.readouterr().err
-    assert err.startswith("warning: captions that differ in one word")
-    assert err.count("\n") == 1
-
-
 def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd, metrics):
     out = tmp_path / "out"
     more = ["sample_every=2", "num_sample_prompts=2", "save_every=1", "max_steps=4", "log_every=2"]
