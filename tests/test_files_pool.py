@@ -92,6 +92,19 @@ def test_files_set_aside_for_validation_are_never_trained_on(build, folder, tmp_
     assert held != [again.held_out(number).caption for number in range(3)]
 
 
+def test_a_file_with_two_captions_is_set_aside_whole(build, folder, tmp_path):
+    lines = [
+        json.dumps({"file_name": f"{number:02}.png", "text": f"{word} {number}"})
+        for number in range(12)
+        for word in ("picture", "square")
+    ]
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    pool = build(folder, "validate_every=5", "num_validation_samples=3")
+    held = {item.name for item in pool._held}
+    assert (len(held), len(pool._held), len(pool._items)) == (3, 6, 18)
+    assert not held & {item.name for item in pool._items}
+
+
 def test_a_set_must_be_larger_than_what_is_set_aside(build, folder):
     with pytest.raises(LuminaError, match="num_validation_samples=12 are set aside"):
         build(folder, "validate_every=5", "num_validation_samples=12")

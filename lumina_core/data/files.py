@@ -43,7 +43,7 @@ class FilesConfig:
     refresh_per_step: int
     """Latents replaced per step; none where the pool holds all files."""
     min_tokens: int
-    """Smaller files are left out."""
+    """Smaller files are left out; at their own size, before a long side is scaled down."""
     max_tokens: int
     """Larger files are scaled down."""
     max_aspect: float
@@ -200,19 +200,20 @@ class FilePool(LatentPool):
 
 
 def _split(items: Sequence[Item], num_held: int, seed: int) -> tuple[list[Item], list[Item]]:
-    """The items to train on, and those set aside to validate on.
+    """The items to train on, and those of the files set aside to validate on.
 
     Raises:
         LuminaError: nothing is left to train on.
     """
-    if num_held >= len(items):
+    names = list(dict.fromkeys(item.name for item in items))  # several captions may tell of a file
+    if num_held >= len(names):
         raise LuminaError(
-            f"num_validation_samples={num_held} are set aside, and data.path has {len(items)} "
-            "items; set a smaller number, so that some are left to train on"
+            f"num_validation_samples={num_held} are set aside, and data.path has {len(names)} "
+            "files; set a smaller number, so that some are left to train on"
         )
-    order = torch.randperm(len(items), generator=seeded(seed, HELD_STREAM)).tolist()
-    held, trained = sorted(order[:num_held]), sorted(order[num_held:])
-    return [items[index] for index in trained], [items[index] for index in held]
+    order = torch.randperm(len(names), generator=seeded(seed, HELD_STREAM)).tolist()
+    held = {names[index] for index in order[:num_held]}
+    return [i for i in items if i.name not in held], [i for i in items if i.name in held]
 
 
 class Quarantine:

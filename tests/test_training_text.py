@@ -1,4 +1,4 @@
-"""When a frozen encoder computes: ahead, wherever the texts are known."""
+"""What a run does with texts: encoded ahead where they are known, and warned of."""
 
 from dataclasses import replace
 
