@@ -23,7 +23,7 @@ from lumina_core.sampling import sample
 
 NUM_SHOWN = 24
 TRAINED_POSITIONS = 80  # of a picture of 64 x 64 and its separators, near the middle of training
-LONGEST_TRAINED = 210  # of a picture of 112 x 112
+BEGUN_SMALL_ABOVE = 132  # positions, of a picture of 88 x 88: longer ones are rare in training
 LONGEST_SIDE = 24.0  # of a picture of 32 x 96, whose short side spans 8
 
 
@@ -34,7 +34,9 @@ def methods(sampling):
         return replace(sampling, rope_scaling=RopeScaling(linear, ntk, watershed))
 
     def begun_small(strength):
-        return replace(sampling, coarse=CoarseConfig(LONGEST_TRAINED, TRAINED_POSITIONS, strength))
+        return replace(
+            sampling, coarse=CoarseConfig(BEGUN_SMALL_ABOVE, TRAINED_POSITIONS, strength)
+        )
 
     def shifted(shift):
         return replace(sampling, solver=replace(sampling.solver, shift=shift))
