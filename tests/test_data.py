@@ -88,9 +88,9 @@ def test_a_sample_longer_than_the_budget_is_refused(tiny_model):
 
 
 def test_longest_sample_is_the_largest_variant(tiny_model):
-    # 88x88 pixels, latents of 22x22, patches of 2x2, one separator behind each of eleven rows
-    assert longest_sample(tiny_model.modality, True) == 11 * 11 + 11
-    assert longest_sample(tiny_model.modality, False) == 11 * 11
+    # 112x112 pixels, latents of 28x28, patches of 2x2, one separator behind each of fourteen rows
+    assert longest_sample(tiny_model.modality, True) == 14 * 14 + 14
+    assert longest_sample(tiny_model.modality, False) == 14 * 14
 
 
 def test_variants_and_captions_are_those_of_training(tiny_model):

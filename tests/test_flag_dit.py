@@ -157,6 +157,18 @@ def test_batch_of_two_modalities_trains_every_weight():
             assert parameter.grad.abs().max() > 1e-6, name
 
 
+def test_gradients_are_the_same_every_time():
+    model = random_model(learn_sigma=False).float()
+    samples, lengths = [sample(1, 48, 48), sample(2, 24, 24, "video")], (3, 2)
+    gradients = []
+    for _ in range(6):
+        model.zero_grad()
+        evaluate(model, samples, texts(*lengths), lengths, [0.3, 0.6]).square().sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for again in gradients[1:]:
+        assert all(map(torch.equal, gradients[0], again))
+
+
 def test_sigma_half_gets_no_gradient():
     model = random_model()
     evaluate(model, [sample(1, 2, 2)], texts(2), [2], [0.5]).square().sum().backward()

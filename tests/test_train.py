@@ -15,7 +15,7 @@ from lumina_core.data.synthetic import CaptionedSample, draw_sample
 from lumina_core.loss import Drawn, draw, drawn_loss
 from lumina_core.runtime import autocast, seeded
 from lumina_core.sampling import Request, sample
-from lumina_core.sequence import TokenSample, layout
+from lumina_core.sequence import TokenSample, _unscaled_layout
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_sampling_never_spoils_training(run):
     state, config = run
     model = train.averaged(state)
     options = replace(config.options, height=48, width=64)
-    layout.cache_clear()  # the sizes are new to the process
+    _unscaled_layout.cache_clear()  # the sizes are new to the process
     sample(model, [Request("a star", "", 0, options)], compose_sampling("image"))
     picture = torch.zeros(3, 48, 64, dtype=torch.uint8)
     latent = model.modality.vae.encode(picture)

@@ -167,8 +167,8 @@ class Block(nn.Module):
         batch: TokenBatch,
     ) -> Float[Tensor, "position hidden"]:
         """One layer; `condition` has passed SiLU already, which is the same in every block."""
-        modulation = self.modulation(condition)[batch.segment_index].chunk(6, dim=-1)
-        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation
+        modulation = self.modulation(condition).index_select(0, batch.segment_index)
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation.chunk(6, dim=-1)
         y = torch.addcmul(shift, self.attention_norm(x), 1 + scale)
         x = torch.addcmul(x, gate, self.attention(y, table, context, text, batch.lengths))
         y = torch.addcmul(ffn_shift, self.ffn_norm(x), 1 + ffn_scale)
@@ -273,14 +273,15 @@ class FlagDiT(nn.Module):
         Returns:
             float32, shaped as the state.
         """
-        condition = self.time_embedding(segment_time) + context.pooled[batch.segment_sample]
-        condition = functional.silu(condition)
+        pooled = context.pooled.index_select(0, batch.segment_sample)
+        condition = functional.silu(self.time_embedding(segment_time) + pooled)
         table = table_at(context.tables, segment_time[batch.segment_index])
         x = self._embed(batch)
         for block, k, v in zip(self.blocks, context.keys, context.values, strict=True):
             x = block(x, condition, table, context, (k, v), batch)
-        shift, scale = self.final_modulation(condition)[batch.segment_index].chunk(2, dim=-1)
-        x = torch.addcmul(shift, self.final_norm(x), 1 + scale)[batch.content_index]
+        modulation = self.final_modulation(condition).index_select(0, batch.segment_index)
+        shift, scale = modulation.chunk(2, dim=-1)
+        x = torch.addcmul(shift, self.final_norm(x), 1 + scale).index_select(0, batch.content_index)
         parts = x.split([span.num_patches for span in batch.spans])
         velocity = [
             self.outputs[span.modality](part)[:, : span.token_dim].flatten()
@@ -297,7 +298,7 @@ class FlagDiT(nn.Module):
         ]
         if self.config.separators:
             tokens += [self.nextline[None], self.nextframe[None]]
-        return torch.cat(tokens)[batch.source]
+        return torch.cat(tokens).index_select(0, batch.source)
 
 
 def _mean_of_each(
