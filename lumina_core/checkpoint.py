@@ -323,9 +323,12 @@ def differences(folder: Path, model: Model) -> list[str]:
     ]
 
 
-def has_same_autoencoder(folder: Path, model: Model) -> bool:
-    """Compares the configs: they hold the latent statistics, which no two autoencoders share."""
-    places = (folder / VAE / model.name, Path(model.modality.vae.folder))
+def has_same_autoencoder(folder: Path, model: Model, name: str | None = None) -> bool:
+    """Whether a checkpoint's autoencoder, that of modality `name` if it is given, is the model's.
+
+    Compares the configs: they hold the latent statistics, which no two autoencoders share.
+    """
+    places = (folder / VAE / (name or model.name), Path(model.modality.vae.folder))
     stored, wanted = (FramewiseAutoencoder(place).config for place in places)
     keys = {key for key in stored | wanted if not key.startswith("_")}  # these say who wrote it
     return all(stored.get(key) == wanted.get(key) for key in keys)

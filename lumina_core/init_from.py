@@ -2,14 +2,18 @@
 
 The averaged weights of the backbone and the text encoder are taken; step, optimizer and data begin
 anew. The settings are those of the run, and must give weights of the same shapes; a text encoder
-that was frozen stays so, with its settings.
+that was frozen stays so, with its settings. A checkpoint of another modality gives what modalities
+share; the projections in and out begin anew, unless the latents are the same.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from lumina_core import host
 from lumina_core.checkpoint import (
@@ -21,6 +25,8 @@ from lumina_core.checkpoint import (
 )
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.manifest import read_manifest
+
+PROJECTIONS = ("inputs", "outputs")  # of each modality; all other weights are shared
 
 
 def init_folder(name: str, modality: str) -> Path:
@@ -40,29 +46,70 @@ def init_folder(name: str, modality: str) -> Path:
 def start_from(folder: Path, model: Model) -> None:
     """Put the backbone's weights of a checkpoint into a model that has the same shapes.
 
-    Settings that differ without changing a shape are named on stderr, one line each.
+    Settings that differ without changing a shape are named on stderr, one line each, and so is a
+    modality that the checkpoint does not know.
 
     Args:
         folder: the checkpoint.
         model: changed in place; its text encoder stays as it is.
 
     Raises:
-        LuminaError: the checkpoint is missing or damaged, of another modality or other shapes.
+        LuminaError: the checkpoint is missing or damaged, or of other shapes.
     """
     manifest = read_manifest(folder)
-    if model.name not in manifest["modalities"]:
-        known = ", ".join(manifest["modalities"])
-        raise LuminaError(f"{folder} was trained on {known}, not on {model.name}")
     verify(folder, manifest)
     found = differences(folder, model)
+    is_known = model.name in manifest["modalities"]
     try:
-        model.backbone.load_state_dict(load_file(folder / BACKBONE), strict=True)
+        weights = load_file(folder / BACKBONE)
+        if not is_known:
+            weights, note = _of_another_modality(weights, folder, manifest, model)
+            print(f"note: {note}", file=sys.stderr)
+        model.backbone.load_state_dict(weights, strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         why = (
             f"was trained with {'; '.join(found)}" if found else f"does not fit: {reason_of(error)}"
         )
         raise LuminaError(f"{folder} {why}; start from it with the same shapes") from error
-    if not has_same_autoencoder(folder, model):
+    if is_known and not has_same_autoencoder(folder, model):
         found.append("another autoencoder, so its latents mean something else")
     for difference in found:
         print(f"warning: {folder} was trained with {difference}", file=sys.stderr)
+
+
+def _of_another_modality(
+    weights: Mapping[str, Tensor], folder: Path, manifest: Mapping[str, Any], model: Model
+) -> tuple[dict[str, Tensor], str]:
+    """What a checkpoint has for a modality it does not know, and what becomes of its projections.
+
+    Returns:
+        Weights under the names that the model's backbone expects, and a line for people.
+    """
+    others = manifest["modalities"]
+    own = f"projections of {model.name}"
+    source = next((name for name in others if _has_same_latents(folder, manifest, name, model)), None)
+    found = {}
+    for key, value in weights.items():
+        kind, _, rest = key.partition(".")
+        name = rest.partition(".")[0]
+        if kind not in PROJECTIONS:
+            found[key] = value
+        elif name == source:
+            found[f"{kind}.{model.name}.{rest.removeprefix(name + '.')}"] = value
+    for key, value in model.backbone.state_dict().items():
+        if key.partition(".")[0] in PROJECTIONS:
+            found.setdefault(key, value)
+    known = f"{folder} was trained on {', '.join(others)}"
+    if source is not None:
+        return found, f"{known}; the {own} begin as those of {source}, whose latents are the same"
+    return found, f"{known}; the {own} begin anew"
+
+
+def _has_same_latents(folder: Path, manifest: Mapping[str, Any], name: str, model: Model) -> bool:
+    token_dim = model.backbone.config.token_dims[model.name]
+    if manifest["modalities"][name]["token_dim"] != token_dim:
+        return False
+    try:
+        return has_same_autoencoder(folder, model, name)
+    except LuminaError:  # an autoencoder of another kind
+        return False

@@ -333,9 +333,13 @@ def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
 
 def unknown_words_note(unknown: Sequence[str]) -> str:
     """The line about words that the checkpoint's text encoder does not know, at least one."""
-    shown = ", ".join(repr(word) for word in unknown[:MAX_SHOWN_WORDS])
-    more = f" and {len(unknown) - MAX_SHOWN_WORDS} more" * (len(unknown) > MAX_SHOWN_WORDS)
-    return f"note: the checkpoint has never seen {shown}{more}"
+    return f"note: the checkpoint has never seen {shown_words(unknown)}"
+
+
+def shown_words(words: Sequence[str]) -> str:
+    """The first words of a list, and how many more there are."""
+    shown = ", ".join(repr(word) for word in words[:MAX_SHOWN_WORDS])
+    return shown + f" and {len(words) - MAX_SHOWN_WORDS} more" * (len(words) > MAX_SHOWN_WORDS)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ tokenizer), read back by the same code as any other. It must be trained jointly:
 model of this size does not tell which colour belongs to which object.
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,47 @@ def create_tiny(
         model = LlamaModel(shape)
         nn.init.normal_(model.embed_tokens.weight)
     TextEncoder(model, tokenizer, config.reading).save(folder)
+
+
+def add_words(encoder: TextEncoder, captions: Iterable[str], seed: int) -> list[str]:
+    """Give the words of `captions` that an encoder lacks an untrained embedding of their own.
+
+    Args:
+        encoder: changed in place if its tokens are whole words, as those of `create_tiny` are.
+        captions: of the new data.
+        seed: of the embeddings.
+
+    Returns:
+        The new words, sorted; none where the tokens are parts of words.
+    """
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = encoder.tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not isinstance(backend.model, models.WordLevel):
+        return []
+    about = json.loads(backend.to_str())
+    vocabulary = about["model"]["vocab"]
+    split = backend.pre_tokenizer.pre_tokenize_str
+    found = {word for text in captions for word, _ in split(backend.normalizer.normalize_str(text))}
+    words = sorted(found - vocabulary.keys())
+    if not words:
+        return []
+    old = len(vocabulary)
+    vocabulary |= {word: old + number for number, word in enumerate(words)}
+    encoder.tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(about)),
+        padding_side=tokenizer.padding_side,
+        **tokenizer.special_tokens_map,
+    )
+    rows = torch.randn(
+        len(words), encoder.text_dim, generator=torch.Generator().manual_seed(seed)
+    )
+    with torch.no_grad():
+        encoder.model.resize_token_embeddings(old + len(words), mean_resizing=False)
+        encoder.model.get_input_embeddings().weight[old:] = rows
+    return words
 
 
 def _word_tokenizer(captions: Iterable[str]) -> Any:

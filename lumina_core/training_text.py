@@ -1,5 +1,6 @@
 """Which text encoder a training run has: a new one, one in a folder, or that of a checkpoint."""
 
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from lumina_core.init_from import init_folder
 from lumina_core.keys import conf_root
 from lumina_core.layers import read_yaml
 from lumina_core.manifest import read_manifest
-from lumina_core.run import unknown_words_note
+from lumina_core.run import shown_words, unknown_words_note
 from lumina_core.runtime import seeded
 from lumina_core.text import (
     MAX_COSINE,
@@ -26,7 +27,7 @@ from lumina_core.text import (
     load_text_encoder,
     one_word_cosine,
 )
-from lumina_core.tiny_text import create_tiny
+from lumina_core.tiny_text import add_words, create_tiny
 from lumina_core.training_folder import finished_checkpoints
 
 if TYPE_CHECKING:
@@ -55,7 +56,12 @@ def text_encoder_of(
     if config.resume:
         return _from_checkpoint(finished_checkpoints(Path(config.out))[-1], config, device)
     if config.init_from is not None:
-        return _from_checkpoint(init_folder(config.init_from, config.modality), config, device)
+        encoder = _from_checkpoint(init_folder(config.init_from, config.modality), config, device)
+        if isinstance(encoder, TextEncoder):
+            new = add_words(encoder, pool.vocabulary_captions(seeded(config.seed)), config.seed)
+            if new:
+                print(f"note: {shown_words(new)} are new to the text encoder", file=sys.stderr)
+        return encoder
     captions = pool.vocabulary_captions(seeded(config.seed))
     with tempfile.TemporaryDirectory() as folder:
         create_tiny(Path(folder), captions, settings, config.seed)
@@ -77,7 +83,7 @@ def word_notes(
     config: "TrainConfig", encoder: TextEncoder | FrozenTextEncoder, pool: LatentPool
 ) -> Iterator[str]:
     """What the user should know about the words of the data, one line each."""
-    if config.text_encoder.path is None and (config.resume or config.init_from is not None):
+    if config.text_encoder.path is None and config.resume:
         words = " ".join(
             pool.vocabulary_captions(seeded(config.seed))
         )  # so that each is looked up once

@@ -1,9 +1,8 @@
 """The captions of the synthetic image world: a scene as words, and back.
 
-The only file that the renderer and the oracle share. It holds words, no pixels: neither a colour's
-RGB value nor a shape's outline stands here. The tasks are GenEval's (one object, two objects,
-counting, colours, position, colour attribution); the wordings are our own, and each parses back to
-exactly the scene it was made from.
+The only file that the renderer and the oracle share, beside the words of the shapes. The tasks are
+GenEval's (one object, two objects, counting, colours, position, colour attribution); the wordings
+are our own, and each parses back to exactly the scene it was made from.
 """
 
 import re
@@ -12,11 +11,20 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
+from lumina_core.shapes.words import (
+    BACKGROUNDS,
+    COLOURS,
+    HELD_OUT_PAIRS,
+    SHAPES,
+    chance,
+    join,
+    one_of,
+    pick,
+    pick_two,
+    with_article,
+)
 
-COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "grey")
-SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "snowman")
 SIZES = ("small", "large")
-BACKGROUNDS = ("black", "navy", "brown", "teal")
 NUMBERS = ("one", "two", "three", "four")
 RELATIONS = {
     "left": ("to the left of", "left of", "on the left of"),
@@ -26,19 +34,7 @@ RELATIONS = {
 }
 TASKS = ("one_object", "two_objects", "counting", "colours", "position", "colour_attribution")
 
-# Combinations that stand in no training caption. Every shape is held out once, in seven of the
-# eight colours; white is left whole, since a white snowman is the first thing people ask for.
-HELD_OUT_PAIRS = frozenset(
-    {
-        ("purple", "circle"),
-        ("orange", "square"),
-        ("red", "triangle"),
-        ("blue", "star"),
-        ("green", "ring"),
-        ("yellow", "cross"),
-        ("grey", "snowman"),
-    }
-)
+# Combinations that stand in no training caption, beside HELD_OUT_PAIRS.
 HELD_OUT_TRIPLES = frozenset(
     {
         ("star", "left", "ring"),
@@ -125,17 +121,17 @@ def caption_of(scene: Scene, generator: torch.Generator) -> str:
     if scene.task == "counting":
         (thing,) = scene.things
         noun = thing.shape if scene.count == 1 else _PLURAL[thing.shape]
-        words = _join(NUMBERS[scene.count - 1], thing.colour, noun)
+        words = join(NUMBERS[scene.count - 1], thing.colour, noun)
         openings = _OPENINGS if scene.count == 1 else _PLURAL_OPENINGS
     elif len(scene.things) == 1:
         words = _named(scene.things[0])
     else:
         links = RELATIONS[scene.relation] if scene.relation else _CONJUNCTIONS
         first, second = scene.things
-        words = _join(_named(first), pick(links, generator), _named(second))
+        words = join(_named(first), pick(links, generator), _named(second))
     words = pick(openings, generator) + words
     if scene.background:
-        words = _join(words, pick(_SETTINGS, generator), "a", scene.background, "background")
+        words = join(words, pick(_SETTINGS, generator), "a", scene.background, "background")
     return words
 
 
@@ -178,48 +174,29 @@ def triple_of(scene: Scene) -> tuple[str, str, str]:
     return first, scene.relation, second
 
 
-def pick(options, generator: torch.Generator):
-    """One of the options, each as likely as the others."""
-    return options[int(torch.randint(len(options), (), generator=generator))]
-
-
 def _sample_any(generator: torch.Generator, task: str) -> Scene:
-    background = pick(BACKGROUNDS, generator) if _chance(BACKGROUND_NAMED, generator) else None
+    background = pick(BACKGROUNDS, generator) if chance(BACKGROUND_NAMED, generator) else None
     if task in ("one_object", "colours"):
-        size = pick(SIZES, generator) if _chance(SIZE_NAMED, generator) else None
+        size = pick(SIZES, generator) if chance(SIZE_NAMED, generator) else None
         colour = pick(COLOURS, generator) if task == "colours" else None
         return Scene(task, (Thing(colour, pick(SHAPES, generator), size),), None, 1, background)
     if task == "counting":
-        colour = pick(COLOURS, generator) if _chance(COLOUR_NAMED, generator) else None
+        colour = pick(COLOURS, generator) if chance(COLOUR_NAMED, generator) else None
         count = int(torch.randint(1, len(NUMBERS) + 1, (), generator=generator))
         return Scene(task, (Thing(colour, pick(SHAPES, generator)),), None, count, background)
-    shapes = _pick_two(SHAPES, generator)  # two different ones, or the caption could not tell them
+    shapes = pick_two(SHAPES, generator)  # two different ones, or the caption could not tell them
     colours = (None, None)
     if task == "colour_attribution":
-        colours = _pick_two(COLOURS, generator)
-    elif task == "position" and _chance(COLOUR_NAMED, generator):
+        colours = pick_two(COLOURS, generator)
+    elif task == "position" and chance(COLOUR_NAMED, generator):
         colours = (pick(COLOURS, generator), pick(COLOURS, generator))
     relation = pick(tuple(RELATIONS), generator) if task == "position" else None
     things = tuple(Thing(colour, shape) for colour, shape in zip(colours, shapes, strict=True))
     return Scene(task, things, relation, len(things), background)
 
 
-def _pick_two(options: tuple[str, ...], generator: torch.Generator) -> tuple[str, str]:
-    first, second = torch.randperm(len(options), generator=generator)[:2].tolist()
-    return options[first], options[second]
-
-
-def _chance(probability: float, generator: torch.Generator) -> bool:
-    return bool(torch.rand((), generator=generator) < probability)
-
-
-def _join(*words: str | None) -> str:
-    return " ".join(word for word in words if word)
-
-
 def _named(thing: Thing) -> str:
-    words = _join(thing.size, thing.colour, thing.shape)
-    return ("an " if words[0] in "aeiou" else "a ") + words
+    return with_article(join(thing.size, thing.colour, thing.shape))
 
 
 def _agrees_in_number(match: re.Match[str]) -> bool:
@@ -239,19 +216,15 @@ _SINGULAR = {plural: shape for shape, plural in _PLURAL.items()} | {
 _RELATION_OF = {words: name for name, wordings in RELATIONS.items() for words in wordings}
 
 
-def _one_of(words, name: str | None = None) -> str:
-    return f"({f'?P<{name}>' if name else '?:'}{'|'.join(words)})"
-
-
 _CAPTION = re.compile(
-    _one_of(("there are ", *_OPENINGS[1:]), "opening")
+    one_of(("there are ", *_OPENINGS[1:]), "opening")
     + "?(?:"
-    + f"{_one_of(NUMBERS, 'number')} (?:{_one_of(COLOURS, 'counted_colour')} )?"
-    + _one_of(_SINGULAR, "counted")
-    + f"|an? (?:{_one_of(SIZES, 'size')} )?(?:{_one_of(COLOURS, 'colour')} )?"
-    + _one_of(SHAPES, "shape")
-    + f"|an? (?:{_one_of(COLOURS, 'colour_1')} )?{_one_of(SHAPES, 'shape_1')} "
-    + _one_of((*_CONJUNCTIONS, *_RELATION_OF), "link")
-    + f" an? (?:{_one_of(COLOURS, 'colour_2')} )?{_one_of(SHAPES, 'shape_2')}"
-    + f")(?: {_one_of(_SETTINGS)} a {_one_of(BACKGROUNDS, 'background')} background)?"
+    + f"{one_of(NUMBERS, 'number')} (?:{one_of(COLOURS, 'counted_colour')} )?"
+    + one_of(_SINGULAR, "counted")
+    + f"|an? (?:{one_of(SIZES, 'size')} )?(?:{one_of(COLOURS, 'colour')} )?"
+    + one_of(SHAPES, "shape")
+    + f"|an? (?:{one_of(COLOURS, 'colour_1')} )?{one_of(SHAPES, 'shape_1')} "
+    + one_of((*_CONJUNCTIONS, *_RELATION_OF), "link")
+    + f" an? (?:{one_of(COLOURS, 'colour_2')} )?{one_of(SHAPES, 'shape_2')}"
+    + f")(?: {one_of(_SETTINGS)} a {one_of(BACKGROUNDS, 'background')} background)?"
 )

@@ -8,7 +8,8 @@ import torch
 from scipy import ndimage
 
 from lumina_core import LuminaError
-from lumina_image import grammar, oracle
+from lumina_core.shapes.finding import find_objects
+from lumina_image import grammar
 from lumina_image.grammar import Scene, Thing, caption_of, parse, sample_scene
 from lumina_image.world import ImageWorld
 
@@ -130,7 +131,7 @@ def test_held_out_reads_a_relation_from_both_sides():
 def test_training_never_shows_a_held_out_pair_even_where_the_colour_is_free(split):
     for caption, picture in drawn(split, 120, seed=1):
         assert not grammar.is_held_out(parse(caption)), caption
-        for found in oracle.find_objects(picture):
+        for found in find_objects(picture):
             assert (found.colour, found.shape) not in grammar.HELD_OUT_PAIRS, caption
 
 

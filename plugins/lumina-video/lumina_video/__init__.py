@@ -1,0 +1,1 @@
+"""Video for lumina-core: text to clips of any length and size."""

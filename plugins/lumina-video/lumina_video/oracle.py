@@ -1,0 +1,210 @@
+"""Whether a clip shows what its caption says: measured from the pixels alone.
+
+It shares only the grammar with the renderer. Objects are found in every frame
+(`lumina_core.shapes.finding`) and followed from frame to frame; what they are is what they are in
+most frames, what they do is read off their tracks. It forgives a flaw in a frame or two, nothing
+that stays.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise, permutations
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from lumina_core.shapes.finding import Found, find_objects, is_background
+from lumina_video import grammar
+from lumina_video.grammar import Scene, Thing
+
+MIN_GOOD_FRAMES = 0.8  # of all, with as many objects as the caption says
+MIN_ALIKE = 0.75  # of the good ones, in which a shape or colour is the one that is asked for
+MIN_TRAVEL = 0.22  # of the side: the least way of something that moves; the path is half the side
+MIN_PART_TRAVEL = 0.13  # the same in one half of a clip in which two things happen
+MIN_STRAIGHT = 0.85  # of the way lies along the direction that is asked for
+MAX_BACK = 0.06  # of the side: how far it may go back on its way
+MAX_DRIFT = 0.09  # of the shorter side: how far something that stands still may move
+MIN_GROWTH, MIN_PART_GROWTH = 1.4, 1.18  # least ratio of radii
+MAX_WOBBLE = 1.4  # largest ratio of radii of something that does not grow
+MAX_STEP = 0.3  # of the longer side, between two frames that follow each other: else it jumped
+ENDS = 0.3  # of the clip at either end, where a colour has not begun to turn or is done with it
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One object in one frame."""
+
+    moment: float
+    """From 0 to 1."""
+    found: Found
+
+
+Track = list[Sighting]
+
+
+def judge(media: UInt8[Tensor, "frame 3 height width"], caption: str) -> dict[str, bool]:
+    """Say for each thing that the caption says whether the clip shows it.
+
+    Args:
+        media: the clip, RGB.
+        caption: a caption of the grammar. What it leaves open is not judged, except that objects
+            must have one of the eight colours, and that nothing else may be in the clip.
+
+    Returns:
+        A verdict by name: count, shape_1, colour_1, motion_1, shape_2, colour_2, motion_2, order,
+        passing, change, background, as far as the caption says it. The clip is right if all are
+        true.
+    """
+    scene = grammar.parse(caption)
+    frames = [find_objects(frame) for frame in media]
+    good = [number for number, found in enumerate(frames) if len(found) == len(scene.things)]
+    is_counted = len(good) >= max(1, MIN_GOOD_FRAMES * len(frames))
+    verdict = {"count": is_counted}
+    sides = (media.shape[2], media.shape[3])
+    sightings = [
+        [Sighting((number + 0.5) / len(frames), found) for found in frames[number]]
+        for number in good
+    ]
+    readings = [
+        _judge_tracks(scene, tracks, sides) for tracks in permutations(_tracks(sightings, sides))
+    ]
+    # Nobody says which object is meant by which name: take the reading that fits best.
+    empty: tuple[Track, ...] = ([],) * len(scene.things)
+    best = max(readings, key=lambda reading: sum(reading.values()), default=None)
+    verdict |= best or _judge_tracks(scene, empty, sides)
+    if scene.background:
+        alike = [is_background(frame, scene.background) for frame in media]
+        verdict["background"] = sum(alike) >= MIN_ALIKE * len(alike)
+    return verdict
+
+
+def _tracks(frames: list[list[Sighting]], sides: tuple[int, int]) -> list[Track]:
+    """One track per object of the first frame: in each frame it is the nearest, as a whole."""
+    if not frames:
+        return []
+    tracks = [[sighting] for sighting in frames[0]]
+    for sightings in frames[1:]:
+        orders = permutations(sightings)
+        nearest = min(
+            orders,
+            key=lambda order: sum(
+                _distance(track[-1], sighting) for track, sighting in zip(tracks, order, strict=True)
+            ),
+        )
+        for track, sighting in zip(tracks, nearest, strict=True):
+            track.append(sighting)
+    return tracks
+
+
+def _distance(before: Sighting, after: Sighting) -> float:
+    return math.hypot(after.found.row - before.found.row, after.found.column - before.found.column)
+
+
+def _judge_tracks(
+    scene: Scene, tracks: tuple[Track, ...], sides: tuple[int, int]
+) -> dict[str, bool]:
+    verdict = {}
+    for number, (thing, track) in enumerate(zip(scene.things, tracks, strict=True), start=1):
+        verdict[f"shape_{number}"] = _mostly(track, lambda found, t=thing: found.shape == t.shape)
+        verdict[f"colour_{number}"] = _has_colour(scene, thing, track)
+        if thing.motions:
+            verdict[f"motion_{number}"] = _does(thing.motions, track, sides)
+    if scene.task == "colour_change":
+        verdict["motion_1"] = _is_still(tracks[0], sides)
+        verdict["change"] = _changes(scene, tracks[0])
+    if scene.task == "passing":
+        verdict["motion_2"] = _is_still(tracks[1], sides)
+        verdict["passing"] = _passes(scene.things[0], tracks, sides)
+    verdict["continuity"] = all(
+        _distance(before, after) <= MAX_STEP * max(sides)
+        for track in tracks
+        for before, after in pairwise(track)
+    )
+    return verdict
+
+
+def _mostly(track: Track, test) -> bool:
+    return bool(track) and sum(test(s.found) for s in track) >= MIN_ALIKE * len(track)
+
+
+def _has_colour(scene: Scene, thing: Thing, track: Track) -> bool:
+    if scene.new_colour:  # the colours in between have no name; `change` judges both ends
+        return bool(track)
+    named = Counter(sighting.found.colour for sighting in track)
+    colour, count = named.most_common(1)[0] if track else (None, 0)
+    wanted = thing.colour or colour
+    return wanted is not None and colour == wanted and count >= MIN_ALIKE * len(track)
+
+
+def _changes(scene: Scene, track: Track) -> bool:
+    before = [s for s in track if s.moment < ENDS]
+    after = [s for s in track if s.moment > 1 - ENDS]
+    return _mostly(before, lambda found: found.colour == scene.things[0].colour) and _mostly(
+        after, lambda found: found.colour == scene.new_colour
+    )
+
+
+def _does(motions: tuple[str, ...], track: Track, sides: tuple[int, int]) -> bool:
+    """Whether a track shows one motion, or two one after the other."""
+    if len(motions) == 1:
+        return _shows(motions[0], track, sides, MIN_TRAVEL, MIN_GROWTH)
+    halves = (
+        [s for s in track if s.moment <= 0.5],
+        [s for s in track if s.moment >= 0.5],
+    )
+    return all(
+        _shows(motion, half, sides, MIN_PART_TRAVEL, MIN_PART_GROWTH)
+        for motion, half in zip(motions, halves, strict=True)
+    )
+
+
+def _shows(
+    motion: str, track: Track, sides: tuple[int, int], min_travel: float, min_growth: float
+) -> bool:
+    if len(track) < 2:
+        return False
+    if motion == "still":
+        return _is_still(track, sides)
+    first, last = track[0].found, track[-1].found
+    ratio = _ratio(last.radius, first.radius)
+    down, right = last.row - first.row, last.column - first.column
+    drift = math.hypot(down, right)
+    if motion in grammar.GROWTHS:
+        growth = ratio if motion == "grow" else _ratio(first.radius, last.radius)
+        return growth >= min_growth and drift <= MAX_DRIFT * min(sides)
+    towards = {"left": -right, "right": right, "up": -down, "down": down}[motion]
+    is_row = motion in ("up", "down")
+    side, sign = sides[0 if is_row else 1], 1 if motion in ("right", "down") else -1
+    ways = [sign * (s.found.row if is_row else s.found.column) for s in track]
+    goes_back = max(before - after for before, after in pairwise(ways)) > MAX_BACK * side
+    is_far = towards >= min_travel * side and towards >= MIN_STRAIGHT * drift
+    return is_far and not goes_back and 1 / MAX_WOBBLE <= ratio <= MAX_WOBBLE
+
+
+def _is_still(track: Track, sides: tuple[int, int]) -> bool:
+    """Neither moves nor grows; in one frame nothing can be seen to."""
+    if not track:
+        return False
+    first = track[0]
+    radii = [sighting.found.radius for sighting in track if sighting.found.radius]
+    is_steady = bool(radii) and _ratio(max(radii), min(radii)) <= MAX_WOBBLE
+    return is_steady and all(_distance(first, s) <= MAX_DRIFT * min(sides) for s in track)
+
+
+def _ratio(one: float, other: float) -> float:
+    return one / other if other else 0.0
+
+
+def _passes(thing: Thing, tracks: tuple[Track, ...], sides: tuple[int, int]) -> bool:
+    """Whether the first moves in some direction from before the second to behind it."""
+    passer, passed = tracks
+    if not passer or not passed:
+        return False
+    for direction in thing.motions or grammar.DIRECTIONS:
+        if _shows(direction, passer, sides, MIN_TRAVEL, MIN_GROWTH):
+            axis = "row" if direction in ("up", "down") else "column"
+            gaps = [getattr(a.found, axis) - getattr(b.found, axis) for a, b in
+                    ((passer[0], passed[0]), (passer[-1], passed[-1]))]
+            return gaps[0] * gaps[1] < 0
+    return False

@@ -1,0 +1,14 @@
+"""The entry point: names the video modality and where its parts are."""
+
+from lumina_core import ModalitySpec, hookimpl
+
+
+@hookimpl
+def lumina_modality() -> ModalitySpec:
+    """The video modality."""
+    return ModalitySpec(
+        summary="Text to video (MP4, GIF, WebP)",
+        api=(1, 1),
+        options="lumina_video.options:VideoOptions",
+        modality="lumina_video.video:VideoModality",
+    )
