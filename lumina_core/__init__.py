@@ -16,8 +16,10 @@ _HOME = {
     "PatchTokenizer": "tokenizer",
     "SizeLimits": "modality",
     "atomic_write": "files",
+    "fit_frames": "fitting",
     "generate": "run",
     "hookimpl": "hookspecs",
+    "resized": "fitting",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -162,17 +162,20 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 def describe(model: Model) -> dict[str, Any]:
     """The part of the manifest that follows from the architecture."""
     config = asdict(model.backbone.config)
-    token_dims = config.pop("token_dims")
+    token_dims, feature_dims = config.pop("token_dims"), config.pop("feature_dims")
     options = model.modality.options
     architecture = {
         field.name: getattr(options, field.name)
         for field in fields(options)
         if field.metadata.get("architecture") and field.name != VAE  # the checkpoint holds it
     }
+    entry = {"options": architecture, "token_dim": token_dims[model.name]}
+    if model.name in feature_dims:
+        entry["feature_dim"] = feature_dims[model.name]
     return {
         "format": FORMAT_VERSION,
         "lumina_core": __version__,
-        "modalities": {model.name: {"options": architecture, "token_dim": token_dims[model.name]}},
+        "modalities": {model.name: entry},
         "backbone": config,
         "text_encoder": _describe_text_encoder(model.text_encoder),
     }
@@ -245,8 +248,7 @@ def load(
             f"use +modality={known[0]} or another checkpoint"
         )
     verify(folder, manifest)
-    token_dims = {key: entry["token_dim"] for key, entry in manifest["modalities"].items()}
-    backbone = _load_backbone(folder, manifest["backbone"], token_dims).to(device, dtype)
+    backbone = _load_backbone(folder, manifest).to(device, dtype)
     encoder = load_frozen_encoder(folder, manifest["text_encoder"], device, download=download)
     modality = host.modality_class(name)(options, folder / VAE / name)
     modality.vae.to(device)
@@ -278,12 +280,18 @@ def load_frozen_encoder(
     return encoder
 
 
-def _load_backbone(
-    folder: Path, config: Mapping[str, Any], token_dims: Mapping[str, int]
-) -> FlagDiT:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> FlagDiT:
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in manifest["backbone"].items()
+    }
+    modalities = manifest["modalities"].items()
+    values["token_dims"] = {name: entry["token_dim"] for name, entry in modalities}
+    values["feature_dims"] = {
+        name: entry["feature_dim"] for name, entry in modalities if "feature_dim" in entry
+    }
     try:
-        shape = FlagDiTConfig(token_dims=token_dims, **values)
+        shape = FlagDiTConfig(**values)
         with torch.device("meta"):
             backbone = FlagDiT(shape)
         weights = load_file(folder / BACKBONE)

@@ -167,7 +167,7 @@ class TrainConfig:
     """Of the stored weights; the training state keeps float32."""
     num_threads: int | None
     backbone: FlagDiTConfig
-    """Without token_dims: these follow from the modality."""
+    """Without token_dims and feature_dims: these follow from the modality."""
     text_encoder: TextEncoderConfig
     optimizer: OptimizerConfig
     time: TimeConfig

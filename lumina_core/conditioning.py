@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MIN_STRENGTH = 1e-6  # of a request; below it 1 - strength rounds to 1 in float32
 CUT_SHARE = 0.5  # how often an axis is cut that need not be: else halves, bands, first frames
 INSIDE_SHARE = 0.5  # how often the inside of the box is given; else its surroundings
+LEADING_SHARE = 0.5  # how often the first frames of several are given; else a box
+ONE_FRAME_SHARE = 0.4  # how often that is the first alone
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,10 @@ def _described(condition: Condition) -> dict[str, Any]:
 
 
 def draw_known(grid: Grid, generator: torch.Generator) -> Bool[Tensor, "patch"]:
-    """Which patches of a training sample are given: a random box of the grid, or all but one.
+    """Which patches of a training sample are given: its first frames, a random box, or all but one.
 
-    The box takes each axis as a whole or an interval of it, so that halves, bands, first frames,
-    holes and surroundings all occur. At least one patch is given and one is not, if there are two.
+    The box takes each axis as a whole or an interval of it, so that halves, bands, holes and
+    surroundings all occur. At least one patch is given and one is not, if there are two.
 
     Args:
         grid: patches along each axis.
@@ -126,6 +128,12 @@ def draw_known(grid: Grid, generator: torch.Generator) -> Bool[Tensor, "patch"]:
     axes = [axis for axis, size in enumerate(sizes) if size > 1]
     if not axes:
         return ~box.flatten()
+    if grid.frames > 1 and _chance(LEADING_SHARE, generator):
+        count = 1
+        if not _chance(ONE_FRAME_SHARE, generator):
+            count = int(torch.randint(1, grid.frames, (), generator=generator))
+        box[count:] = False
+        return box.flatten()
     must_cut = axes[int(torch.randint(len(axes), (), generator=generator))]
     for axis in axes:
         interval = _interval(sizes[axis], generator)

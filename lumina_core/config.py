@@ -72,7 +72,7 @@ def compose_train(overrides: list[str]) -> TrainConfig:
     name = _one_modality(words)
     values, options = merge_layers("train", name, words)
     values["out"] = values["out"] or f"outputs/{name}-checkpoint"
-    values["backbone"]["token_dims"] = {}
+    values["backbone"] |= {"token_dims": {}, "feature_dims": {}}
     values["data"] = _data_record(values["data"])
     return _build(TrainConfig, name, values, options)
 

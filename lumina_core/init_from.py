@@ -26,7 +26,7 @@ from lumina_core.checkpoint import (
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.manifest import read_manifest
 
-PROJECTIONS = ("inputs", "outputs")  # of each modality; all other weights are shared
+PROJECTIONS = ("inputs", "outputs", "features")  # of each modality; all other weights are shared
 
 
 def init_folder(name: str, modality: str) -> Path:
@@ -87,7 +87,9 @@ def _of_another_modality(
     """
     others = manifest["modalities"]
     own = f"projections of {model.name}"
-    source = next((name for name in others if _has_same_latents(folder, manifest, name, model)), None)
+    source = next(
+        (name for name in others if _has_same_latents(folder, manifest, name, model)), None
+    )
     found = {}
     for key, value in weights.items():
         kind, _, rest = key.partition(".")

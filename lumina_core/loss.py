@@ -108,8 +108,9 @@ def training_loss(
 def save_drawn(path: Path, batches: Sequence[Drawn], about: Mapping[str, str]) -> None:
     """Write batches as safetensors, so that their loss can be computed again.
 
-    Tensors are `N.t`, `N.x_0`, `N.M.tokens` and `N.M.known` of sample M in batch N; the metadata
-    holds `samples`, caption and grid of each as JSON, and what `about` says.
+    Tensors are `N.t`, `N.x_0`, and `N.M.tokens`, `N.M.known` and `N.M.features` of sample M in
+    batch N, the last two where there are any; the metadata holds `samples`, caption and grid of
+    each as JSON, and what `about` says.
 
     Args:
         path: the file, replaced if it exists.
@@ -126,8 +127,10 @@ def save_drawn(path: Path, batches: Sequence[Drawn], about: Mapping[str, str]) -
         for place, sample in enumerate(drawn.samples):
             # a small pool gives a sample twice, and safetensors takes no tensor twice
             tensors[f"{number}.{place}.tokens"] = sample.tokens.tokens.contiguous().clone()
-            if sample.tokens.known is not None:
-                tensors[f"{number}.{place}.known"] = sample.tokens.known
+            for name in ("known", "features"):
+                value = getattr(sample.tokens, name)
+                if value is not None:
+                    tensors[f"{number}.{place}.{name}"] = value.contiguous().clone()
         texts.append([{"caption": s.caption, "grid": asdict(s.tokens.grid)} for s in drawn.samples])
     with atomic_write(path) as file:
         file.write(save(tensors, {**about, "samples": json.dumps(texts)}))

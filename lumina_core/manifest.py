@@ -109,6 +109,8 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
         is_entry = isinstance(entry, dict) and isinstance(entry.get("options"), dict)
         if not (is_entry and type(entry.get("token_dim")) is int):
             return f"modalities.{name} has no options or no token_dim"
+        if type(entry.get("feature_dim", 1)) is not int:
+            return f"modalities.{name}.feature_dim is no whole number"
     encoder = manifest["text_encoder"]
     if type(encoder.get("max_tokens")) is not int:
         return "text_encoder.max_tokens is no whole number"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -269,6 +269,58 @@ class ResizableModality(Modality, Protocol):
     def enlarged(self, media: Media, options: Any) -> Media:
         """A small medium at the size that `options` ask for, smoothly."""
         ...
+
+
+class TimedModality(Modality, Protocol):
+    """A modality whose media run in time: files are read at a rate, no further than asked."""
+
+    def read(self, path: Path, options: Any) -> Media:
+        """The beginning of a file at the rate and of at most the length that the options ask for.
+
+        Raises:
+            LuminaError: as `Decoder.read`.
+        """
+        ...
+
+
+class FeaturedModality(Modality, Protocol):
+    """A modality whose frames carry more than their tokens: a rate, a camera."""
+
+    feature_dim: int
+    """Numbers per frame."""
+
+    def features(self, options: Any, grid: Grid) -> Float[Tensor, "frame feature"]:
+        """What conditions each frame of the grid beside time and text.
+
+        Args:
+            options: of the medium, or of the training run for media from files.
+            grid: of the tokens.
+        """
+        ...
+
+
+def feature_dims(name: str, modality: Modality) -> dict[str, int]:
+    """The number of a modality's features by its name; empty where it has none."""
+    dim = getattr(modality, "feature_dim", 0)
+    return {name: dim} if dim else {}
+
+
+def read_media(modality: Modality, path: Path, options: Any) -> Media:
+    """A file as media for training with these options.
+
+    Raises:
+        LuminaError: for a file that is broken or of another kind.
+    """
+    if hasattr(modality, "read"):
+        return cast(TimedModality, modality).read(path, options)
+    return modality.decoder.read(path)
+
+
+def features_of(modality: Modality, options: Any, grid: Grid) -> Tensor | None:
+    """The features of a sample; None for a modality that has none."""
+    if not feature_dims("", modality):
+        return None
+    return cast(FeaturedModality, modality).features(options, grid)
 
 
 class ConditionedModality(Modality, Protocol):

@@ -25,7 +25,7 @@ from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import integrate
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import ADAPTIVE
-from lumina_core.modality import Media
+from lumina_core.modality import Media, features_of
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
 from lumina_core.tokenizer import channel_mask
@@ -223,11 +223,13 @@ def first_tokens(model: Model, request: Request) -> TokenSample:
     shape = latent_shape(model, request.options)
     tokens = tokenizer.tokenize(torch.randn(shape, generator=seeded(request.seed)))
     grid, given = tokenizer.grid(shape), request.given
+    features = features_of(model.modality, request.options, grid)
     if given is None:
-        return TokenSample(model.name, grid, tokens.to(model.device))
+        return TokenSample(model.name, grid, tokens.to(model.device), features=features)
     mixed = interpolate(tokens.flatten(), given.tokens.flatten(), given.start).view_as(tokens)
     tokens = torch.where(given.known[:, None], given.tokens, mixed)
-    return TokenSample(model.name, grid, tokens.to(model.device), known=given.known)
+    tokens = tokens.to(model.device)
+    return TokenSample(model.name, grid, tokens, known=given.known, features=features)
 
 
 def latent_shape(model: Model, options: Any) -> tuple[int, int, int, int]:

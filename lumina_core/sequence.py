@@ -139,6 +139,9 @@ class TokenSample:
     """
     known: Bool[Tensor, "patch"] | None = None
     """Patches that are given and only lead the others: clean, at t = 1. None: none."""
+    features: Float[Tensor, "frame feature"] | None = None
+    """What conditions each frame beside time and text; None: nothing. Neighbouring frames that have
+    the same share a segment."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ class Span:
     token_dim: int
     num_samples: int
     num_patches: int
+    num_segments: int
 
     @property
     def num_elements(self) -> int:
@@ -178,6 +182,8 @@ class TokenBatch:
     """The sample to which each segment belongs."""
     segment_known: Bool[Tensor, "segment"]
     """Whether the patches of a segment are given."""
+    segment_features: Float[Tensor, "segment feature"]
+    """Features of each segment; zeros behind those of a modality that has fewer, or none."""
 
     @property
     def num_samples(self) -> int:
@@ -240,7 +246,8 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
         ValueError: no samples, tokens or segments that do not fit their grid, or modalities not
             grouped.
     """
-    spans = _spans(samples)
+    segmented = [_segments_of(sample) for sample in samples]
+    spans = _spans(samples, [len(item.known) for item in segmented])
     layouts = [layout(sample.grid, separators) for sample in samples]
     lengths = tuple(len(item.source) for item in layouts)
     starts = list(accumulate((s.grid.num_patches for s in samples), initial=0))
@@ -248,13 +255,14 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
     source, segment_index = [], []
     segment_sample: list[int] = []
     segment_known: list[bool] = []
-    for number, (sample, item, start) in enumerate(zip(samples, layouts, starts, strict=False)):
+    for number, (own, item, start) in enumerate(zip(segmented, layouts, starts, strict=False)):
         separator = num_patches + NEXTLINE - item.source  # NEXTLINE -> +0, NEXTFRAME -> +1
         source.append(torch.where(item.source >= 0, item.source + start, separator))
-        segments, known = _local_segments(sample)
-        segment_index.append(segments[item.owner] + len(segment_sample))
-        segment_sample += [number] * len(known)
-        segment_known += known
+        segment_index.append(own.index[item.owner] + len(segment_sample))
+        segment_sample += [number] * len(own.known)
+        segment_known += own.known
+    num_features = max(own.features.shape[1] for own in segmented)
+    features = [pad(own.features, (0, num_features - own.features.shape[1])) for own in segmented]
     positions = torch.cat(source)
     batch = TokenBatch(
         state=torch.cat([sample.tokens.flatten() for sample in samples]),
@@ -268,14 +276,16 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
         segment_index=torch.cat(segment_index),
         segment_sample=torch.tensor(segment_sample),
         segment_known=torch.tensor(segment_known),
+        segment_features=torch.cat(features),
     )
     return batch.to(samples[0].tokens.device)
 
 
-def _spans(samples: Sequence[TokenSample]) -> tuple[Span, ...]:
+def _spans(samples: Sequence[TokenSample], num_segments: Sequence[int]) -> tuple[Span, ...]:
     if not samples:
         raise ValueError("a batch holds at least one sample")
-    spans = []
+    spans: list[Span] = []
+    counts = iter(num_segments)
     for modality, group in groupby(samples, key=lambda sample: sample.modality):
         members = list(group)
         token_dim = members[0].tokens.shape[-1]
@@ -286,28 +296,51 @@ def _spans(samples: Sequence[TokenSample]) -> tuple[Span, ...]:
                     f"expected {(member.grid.num_patches, token_dim)}"
                 )
         num_patches = sum(member.grid.num_patches for member in members)
-        spans.append(Span(modality, token_dim, len(members), num_patches))
+        segments = sum(next(counts) for _ in members)
+        spans.append(Span(modality, token_dim, len(members), num_patches, segments))
     names = [span.modality for span in spans]
     if len(set(names)) != len(names):
         raise ValueError(f"samples of one modality must stand together, got {names}")
     return tuple(spans)
 
 
-def _local_segments(sample: TokenSample) -> tuple[Int[Tensor, "patch"], list[bool]]:
-    """Segment of each patch, and which segments are known: each once more for its given patches."""
+@dataclass(frozen=True)
+class _Segments:
+    """The segments of one sample."""
+
+    index: Int[Tensor, "patch"]
+    """Segment of each patch, numbered from 0 within the sample."""
+    known: list[bool]
+    """Whether the patches of each segment are given."""
+    features: Float[Tensor, "segment feature"]
+
+
+def _segments_of(sample: TokenSample) -> _Segments:
+    """The segments of a sample: each once more for its given patches, if there are any."""
     shape = (sample.grid.num_patches,)
-    segments = torch.zeros(shape, dtype=torch.long)
+    index = torch.zeros(shape, dtype=torch.long)
     if sample.segments is not None:
-        segments = sample.segments.cpu()
-    for name, values in (("segments", segments), ("known", sample.known)):
+        index = sample.segments.cpu()
+    for name, values in (("segments", index), ("known", sample.known)):
         if values is not None and values.shape != shape:
             raise ValueError(f"{name} are {tuple(values.shape)}, one per patch is expected")
-    if segments.min() < 0:  # would silently take the time of the sample before
-        raise ValueError(f"segments count from 0, got {int(segments.min())}")
-    count = int(segments.max()) + 1
+    if index.min() < 0:  # would silently take the time of the sample before
+        raise ValueError(f"segments count from 0, got {int(index.min())}")
+    count = int(index.max()) + 1
+    rows = torch.zeros(1, 0)
+    if sample.features is not None:
+        if len(sample.features) != sample.grid.frames:
+            raise ValueError(
+                f"features are {tuple(sample.features.shape)}, one row per frame is expected"
+            )
+        rows, of_frame = sample.features.unique_consecutive(dim=0, return_inverse=True)
+        of_patch = of_frame.repeat_interleave(sample.grid.rows * sample.grid.columns)
+        index, count = index * len(rows) + of_patch, count * len(rows)
+    features = rows.repeat(count // len(rows), 1)
     if sample.known is None:
-        return segments, [False] * count
-    return segments + count * sample.known.cpu(), [False] * count + [True] * count
+        return _Segments(index, [False] * count, features)
+    known = [False] * count + [True] * count
+    return _Segments(index + count * sample.known.cpu(), known, features.repeat(2, 1))
 
 
 def unpack(batch: TokenBatch) -> list[Float[Tensor, "_patch _token_dim"]]:

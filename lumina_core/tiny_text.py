@@ -98,9 +98,7 @@ def add_words(encoder: TextEncoder, captions: Iterable[str], seed: int) -> list[
         padding_side=tokenizer.padding_side,
         **tokenizer.special_tokens_map,
     )
-    rows = torch.randn(
-        len(words), encoder.text_dim, generator=torch.Generator().manual_seed(seed)
-    )
+    rows = torch.randn(len(words), encoder.text_dim, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         encoder.model.resize_token_embeddings(old + len(words), mean_resizing=False)
         encoder.model.get_input_embeddings().weight[old:] = rows

@@ -27,7 +27,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.files import check_writable
 from lumina_core.init_from import init_folder, start_from
 from lumina_core.loss import Objective, draw, save_drawn, training_loss
-from lumina_core.modality import Modality
+from lumina_core.modality import Modality, feature_dims
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
 from lumina_core.recipe import check_resumed, recipe
 from lumina_core.runtime import autocast, resolve_device, resolve_dtype, seeded
@@ -159,6 +159,7 @@ def start(config: "TrainConfig") -> Run:
     shape = replace(
         config.backbone,
         token_dims={config.modality: modality.tokenizer.token_dim},
+        feature_dims=feature_dims(config.modality, modality),
         text_dim=encoder.text_dim,
     )
     with torch.random.fork_rng(devices=[]):

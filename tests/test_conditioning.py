@@ -55,3 +55,15 @@ def test_known_patches_are_a_segment_at_time_one():
     dims = torch.tensor([3] * 8 + [2] * 4)
     given = torch.cat([known, torch.zeros(4, dtype=torch.bool), known])
     assert torch.equal(batch.unknown, ~given.repeat_interleave(dims))
+
+
+def test_first_frames_are_given_often_and_the_first_alone_more_often_than_others():
+    counts = [0] * 6
+    for seed in range(600):
+        mask = draw_known(Grid(6, 2, 3, STEP), seeded(seed)).reshape(6, 6)
+        leading = int(mask.all(dim=1).cumprod(0).sum())
+        if leading and not mask[leading:].any():
+            counts[leading] += 1
+    assert sum(counts) > 240
+    assert counts[1] > 2 * max(counts[2:])
+    assert min(counts[1:]) > 20

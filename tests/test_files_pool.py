@@ -10,8 +10,8 @@ from lumina_core.config import compose_train
 from lumina_core.data import source
 from lumina_core.data.files import QUARANTINE, FilesConfig
 from lumina_core.data.source import build_pool
+from lumina_core.fitting import fitted_size
 from lumina_core.runtime import seeded
-from lumina_image.fit import fitted_size
 
 LIMITS = "data.min_tokens=4 data.max_tokens=16 data.max_aspect=4"
 

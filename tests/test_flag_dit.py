@@ -12,7 +12,7 @@ from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
 from lumina_core.backbone.rope import NO_SCALING, RopeScaling
 from lumina_core.errors import LuminaError
 from lumina_core.records import build
-from lumina_core.sequence import Grid, TokenSample, pack
+from lumina_core.sequence import Grid, TokenSample, pack, unpack
 
 CONF = Path(__file__).parents[1] / "conf" / "backbone"
 TOKEN_DIMS = {"image": 16, "video": 12}
@@ -224,6 +224,30 @@ def test_time_of_a_segment_reaches_its_sample_and_no_other():
 
 
 @torch.no_grad()
+def test_features_act_on_their_frames_and_modality_alone():
+    model = random_model(feature_dims={"video": 2})
+    plain = [sample(1, 3, 4), sample(3, 2, 2, "video")]
+    features = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    told = [plain[0], replace(plain[1], features=features)]
+    assert pack(told, separators=True).num_segments == 3  # the first two frames are alike
+    silent = [plain[0], replace(plain[1], features=torch.zeros(3, 2))]
+    lengths = (2, 3)
+    out, still = (
+        evaluate(model, samples, texts(*lengths), lengths, [0.5] * count)
+        for samples, count in ((told, 3), (silent, 2))
+    )
+    parts, stills = (unpack(pack(told, separators=True).with_state(x)) for x in (out, still))
+    assert torch.allclose(parts[0], stills[0])
+    assert (parts[1] - stills[1]).abs().max() > 1e-3
+    fresh = FlagDiT(config(feature_dims={"video": 2}))
+    assert fresh.features["video"].weight.count_nonzero() == 0
+
+
+def test_features_of_the_wrong_shape_are_refused():
+    with pytest.raises(ValueError, match="one row per frame"):
+        pack([replace(sample(3, 2, 2, "video"), features=torch.zeros(2, 2))], separators=True)
+
+
 def test_proportional_attention_is_neutral_at_its_base():
     model = random_model()
     item = sample(1, 3, 4)

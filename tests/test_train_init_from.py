@@ -1,12 +1,17 @@
 """A run that begins with the weights of a checkpoint."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from lumina_core import checkpoint as checkpoints
 from lumina_core import train
+from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.cli import main
 from lumina_core.config import compose_train
+from lumina_core.init_from import start_from
 
 
 def test_init_from_starts_with_the_weights_of_a_checkpoint(
@@ -58,6 +63,22 @@ def test_init_from_takes_another_data_set_and_says_what_differs(
     assert "backbone.rope_theta=100.0, this run has 50.0" in err
     assert "another autoencoder" in err
     assert (err.count("warning: "), err.count("\n")) == (2, 2)
+
+
+@pytest.mark.parametrize(("token_dim", "said"), [(16, "as those of image"), (8, "begin anew")])
+def test_another_modality_gives_what_is_shared(
+    tiny_checkpoint, tiny_model, capsys, token_dim, said
+):
+    shape = replace(tiny_model.backbone.config, token_dims={"other": token_dim})
+    model = replace(tiny_model, name="other", backbone=FlagDiT(shape))
+    fresh = {key: value.clone() for key, value in model.backbone.state_dict().items()}
+    start_from(tiny_checkpoint, model)
+    assert said in capsys.readouterr().err.splitlines()[0]
+    stored = load_file(tiny_checkpoint / "backbone.safetensors")
+    for key, value in model.backbone.state_dict().items():
+        is_own = key.startswith(("inputs.other", "outputs.other"))
+        source = fresh[key] if is_own and token_dim == 8 else stored[key.replace("other", "image")]
+        assert torch.equal(value, source), key
 
 
 def test_init_from_refuses_what_does_not_fit(tiny_training, checkpoint_copy, tmp_path, refusal):

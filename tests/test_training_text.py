@@ -13,7 +13,8 @@ from lumina_core.data.pool import LatentPool
 from lumina_core.flow.guidance import GuidanceConfig
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.sampling import Request
-from lumina_core.text import Reading
+from lumina_core.text import Reading, load_text_encoder
+from lumina_core.tiny_text import add_words
 
 SIZES = {"pool_size": 5, "refresh_per_step": 0}
 
@@ -92,11 +93,27 @@ def test_words_that_a_checkpoint_never_saw_are_named(
     more = ["data=folder", f"data.path={tmp_path / 'set'}", "data.max_tokens=64", "max_steps=1"]
     words = tiny_training(tmp_path / "out", *more)
     assert main(["train", *words, f"init_from={tiny_checkpoint}"]) == 0
-    shown = ", ".join(f"'zebra{n}'" for n in range(8))
-    note = f"note: the checkpoint has never seen {shown} and 4 more; they all look alike"
-    assert capsys.readouterr().err.startswith(note)
-    assert main(["train", *words, "overwrite=true"]) == 0  # a new encoder learns every word
-    assert "never seen" not in capsys.readouterr().err
+    shown = ", ".join(f"'{word}'" for word in sorted(f"zebra{n}" for n in range(12))[:8])
+    assert capsys.readouterr().err.startswith(f"note: {shown} and 4 more are new to the text enc")
+    assert main(["train", *words, "overwrite=true"]) == 0  # a new encoder knows every word
+    assert "are new to" not in capsys.readouterr().err
+
+
+def test_new_words_get_embeddings_of_their_own_and_old_ones_keep_theirs(tiny_checkpoint, tmp_path):
+    encoder = load_text_encoder(tiny_checkpoint / "text_encoder", Reading(max_tokens=32))
+    known, before = ["a red circle", "two blue stars"], encoder.encode(["a red circle"])[0]
+    assert add_words(encoder, known, seed=0) == []
+    assert add_words(encoder, [*known, "a Zebra, moving"], seed=0) == ["moving", "zebra"]
+    assert encoder.unknown_words("a zebra moving") == []
+    assert encoder.unknown_words("yak") == ["yak"]
+    assert torch.equal(encoder.encode(["a red circle"])[0], before)
+    rows = encoder.model.get_input_embeddings().weight[-2:]
+    assert 0.7 < rows.std() < 1.3
+    assert not torch.equal(*encoder.encode(["zebra", "moving"])[0].chunk(2))
+    (tmp_path / "saved").mkdir()
+    encoder.save(tmp_path / "saved")
+    again = load_text_encoder(tmp_path / "saved", Reading(max_tokens=32))
+    assert torch.equal(again.encode(["a zebra moving"])[0], encoder.encode(["a zebra moving"])[0])
 
 
 def test_lasting_captions_leave_out_what_cannot_be_used():

@@ -1,7 +1,7 @@
 """The architecture of a Flag-DiT backbone, checked before anything is allocated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lumina_core.backbone.attention import BACKENDS
 from lumina_core.errors import LuminaError, nearest
@@ -45,6 +45,8 @@ class FlagDiTConfig:
     """Where the cross-attention gates start, before tanh. 0 is the released value."""
     attention: str
     """Attention backend."""
+    feature_dims: Mapping[str, int] = field(default_factory=dict)
+    """Features that condition each frame, per modality that has any."""
 
     def __post_init__(self) -> None:
         self._check_positive()

@@ -36,6 +36,7 @@ from lumina_core.sequence import TokenBatch, split_spans
 
 TIME_CHANNELS = 256  # width of the sinusoid, as released
 TIME_PERIOD = 10_000  # longest period of the sinusoid, as released
+ZERO_PARTS = ("modulation", "outputs.", "pooled_linear", "features.")  # of a fresh model
 FINAL_NORM_EPS = 1e-6  # the released final LayerNorm; the other norms take norm_eps
 INITIAL_STD = 0.02  # time MLP and separators, as released
 
@@ -187,6 +188,9 @@ class FlagDiT(nn.Module):
         self.outputs = nn.ModuleDict(
             {m: nn.Linear(width, halves * n) for m, n in config.token_dims.items()}
         )
+        self.features = nn.ModuleDict(
+            {m: nn.Linear(n, condition, bias=False) for m, n in config.feature_dims.items()}
+        )
         self.time_embedding = TimeEmbedding(condition)
         self.pooled_norm = nn.LayerNorm(config.text_dim, config.norm_eps)
         self.pooled_linear = nn.Linear(config.text_dim, condition)
@@ -207,12 +211,12 @@ class FlagDiT(nn.Module):
         |---|---|
         | attention, feed-forward, input projections | xavier-uniform |
         | time MLP, separators | N(0, 0.02) |
-        | adaLN, final modulation, output projections, pooled text, every bias | 0 |
+        | adaLN, final modulation, output projections, pooled text, features, every bias | 0 |
         | norms | 1, bias 0 |
         | cross-attention gates | initial_gate |
         """
         for name, parameter in self.named_parameters():
-            is_zero = any(part in name for part in ("modulation", "outputs.", "pooled_linear"))
+            is_zero = any(part in name for part in ZERO_PARTS)
             if name.endswith("gate"):
                 parameter.fill_(self.config.initial_gate)
             elif is_zero or name.endswith("bias"):
@@ -274,7 +278,10 @@ class FlagDiT(nn.Module):
             float32, shaped as the state.
         """
         pooled = context.pooled.index_select(0, batch.segment_sample)
-        condition = functional.silu(self.time_embedding(segment_time) + pooled)
+        condition = self.time_embedding(segment_time) + pooled
+        if self.features:
+            condition = condition + self._features(batch)
+        condition = functional.silu(condition)
         table = table_at(context.tables, segment_time[batch.segment_index])
         x = self._embed(batch)
         for block, k, v in zip(self.blocks, context.keys, context.values, strict=True):
@@ -288,6 +295,20 @@ class FlagDiT(nn.Module):
             for span, part in zip(batch.spans, parts, strict=True)
         ]
         return torch.cat(velocity).float()  # the solver's state is float32
+
+    def _features(self, batch: TokenBatch) -> Float[Tensor, "segment condition"]:
+        """What conditions the segments of each modality beside time and text."""
+        parts = batch.segment_features.split([span.num_segments for span in batch.spans])
+        found = []
+        for span, part in zip(batch.spans, parts, strict=True):
+            if span.modality in self.features:
+                linear = cast(nn.Linear, self.features[span.modality])
+                found.append(linear(part[:, : linear.in_features].to(linear.weight.dtype)))
+            else:
+                found.append(
+                    self.pooled_linear.weight.new_zeros(len(part), self.config.condition_dim)
+                )
+        return torch.cat(found)
 
     def _embed(self, batch: TokenBatch) -> Float[Tensor, "position hidden"]:
         """Project each modality's tokens and set separators between them."""

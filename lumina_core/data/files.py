@@ -19,7 +19,7 @@ from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
-from lumina_core.modality import Modality, SizeLimits, read_suffixes
+from lumina_core.modality import Modality, SizeLimits, read_media, read_suffixes
 from lumina_core.runtime import seeded
 
 if TYPE_CHECKING:
@@ -176,8 +176,9 @@ class FilePool(LatentPool):
 
     def _encoded(self, item: Item) -> CaptionedSample:
         modality, budget = self._modality, self._config.token_budget
-        media = modality.fit(modality.decoder.read(item.path), self._data.limits)
-        sample = encode_sample(self._config.modality, modality, media, item.caption)
+        options = self._config.options
+        media = modality.fit(read_media(modality, item.path, options), self._data.limits)
+        sample = encode_sample(self._config.modality, modality, media, options, item.caption)
         length = sample.tokens.grid.num_positions(self._config.backbone.separators)
         if length > budget:
             raise LuminaError(f"its {length} positions are more than token_budget={budget}")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Media, Modality
+from lumina_core.modality import Media, Modality, features_of
 from lumina_core.runtime import progress
 from lumina_core.sequence import TokenSample
 
@@ -124,11 +124,16 @@ class LatentPool(ABC):
 
 
 def encode_sample(
-    modality_name: str, modality: Modality, media: Media, caption: str
+    modality_name: str, modality: Modality, media: Media, options: Any, caption: str
 ) -> CaptionedSample:
-    """Encode and tokenize media of a legal size."""
+    """Encode and tokenize media of a legal size; `options` are those it was made or read with."""
     latent = modality.vae.encode(media)
     channels, frames, height, width = latent.shape
     grid = modality.tokenizer.grid((channels, frames, height, width))
-    tokens = TokenSample(modality_name, grid, modality.tokenizer.tokenize(latent).cpu())
+    tokens = TokenSample(
+        modality_name,
+        grid,
+        modality.tokenizer.tokenize(latent).cpu(),
+        features=features_of(modality, options, grid),
+    )
     return CaptionedSample(tokens, caption)

@@ -90,7 +90,7 @@ def draw_sample(
     options = draw_variant(world, modality.options, generator)
     caption = world.caption(TRAINED, generator)
     media = world.draw(caption, options, generator)
-    return encode_sample(modality_name, modality, media, caption)
+    return encode_sample(modality_name, modality, media, options, caption)
 
 
 class SyntheticPool(LatentPool):

@@ -12,9 +12,16 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumina_core import FramewiseAutoencoder, Given, LuminaError, PatchTokenizer, SizeLimits
+from lumina_core import (
+    FramewiseAutoencoder,
+    Given,
+    LuminaError,
+    PatchTokenizer,
+    SizeLimits,
+    fit_frames,
+    resized,
+)
 from lumina_image.editing import place
-from lumina_image.fit import Fitted, fit_picture, resized
 from lumina_image.options import ImageCondition, ImageOptions
 from lumina_image.picture_files import PictureDecoder
 from lumina_image.world import ImageWorld
@@ -24,6 +31,7 @@ EXTENT = 8.0  # a picture spans [-4, 4] on each axis: about one unit per token a
 MAX_LEVEL = 255
 
 Picture = UInt8[Tensor, "3 height width"]
+Resized = UInt8[Tensor, "3 new_height new_width"]
 
 
 def normalised_step(frames: int, rows: int, columns: int) -> tuple[float, float, float]:
@@ -95,9 +103,9 @@ class ImageModality:
         )
         return replace(options, height=height, width=width)
 
-    def enlarged(self, media: Picture, options: ImageOptions) -> Fitted:
+    def enlarged(self, media: Picture, options: ImageOptions) -> Resized:
         """A small picture at the size of the options (Lanczos)."""
-        return resized(media, options.height, options.width)
+        return resized(media[None], options.height, options.width)[0]
 
     def condition(self, wanted: ImageCondition, options: ImageOptions) -> Given:
         """The given picture on the canvas of the picture to make, and which cells it fixes.
@@ -122,14 +130,14 @@ class ImageModality:
         check_multiple(options.height, options.width, unit)
         return NUM_CHANNELS, options.height, options.width
 
-    def fit(self, media: Picture, limits: SizeLimits) -> Fitted:
-        """A picture of any size at a legal one; see `lumina_image.fit`.
+    def fit(self, media: Picture, limits: SizeLimits) -> Resized:
+        """A picture of any size at a legal one; see `lumina_core.fitting`.
 
         Raises:
             LuminaError: it is too small or too long.
         """
         unit = self.vae.autoencoder.stride * self.options.patch_size
-        return fit_picture(media, unit, limits)
+        return fit_frames(media[None], unit, limits)[0]
 
 
 def check_multiple(height: int, width: int, unit: int) -> None:

@@ -44,7 +44,9 @@ class VideoOptions:
                 f"use more than 0 and at most {MAX_FRAMES} frames"
             )
         if self.frames is not None and not 1 <= self.frames <= MAX_FRAMES:
-            raise LuminaError(f"modality.frames={self.frames} is out of range; use 1 to {MAX_FRAMES}")
+            raise LuminaError(
+                f"modality.frames={self.frames} is out of range; use 1 to {MAX_FRAMES}"
+            )
         if self.frames is not None and self.seconds is not None:
             raise LuminaError(
                 f"modality.frames={self.frames} and modality.seconds={self.seconds} both say how "

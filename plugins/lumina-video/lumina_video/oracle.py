@@ -66,20 +66,17 @@ def judge(media: UInt8[Tensor, "frame 3 height width"], caption: str) -> dict[st
         [Sighting((number + 0.5) / len(frames), found) for found in frames[number]]
         for number in good
     ]
-    readings = [
-        _judge_tracks(scene, tracks, sides) for tracks in permutations(_tracks(sightings, sides))
-    ]
+    tracks = _tracks(sightings) or [[] for _ in scene.things]
     # Nobody says which object is meant by which name: take the reading that fits best.
-    empty: tuple[Track, ...] = ([],) * len(scene.things)
-    best = max(readings, key=lambda reading: sum(reading.values()), default=None)
-    verdict |= best or _judge_tracks(scene, empty, sides)
+    readings = [_judge_tracks(scene, order, sides) for order in permutations(tracks)]
+    verdict |= max(readings, key=lambda reading: sum(reading.values()))
     if scene.background:
         alike = [is_background(frame, scene.background) for frame in media]
         verdict["background"] = sum(alike) >= MIN_ALIKE * len(alike)
     return verdict
 
 
-def _tracks(frames: list[list[Sighting]], sides: tuple[int, int]) -> list[Track]:
+def _tracks(frames: list[list[Sighting]]) -> list[Track]:
     """One track per object of the first frame: in each frame it is the nearest, as a whole."""
     if not frames:
         return []
@@ -89,7 +86,8 @@ def _tracks(frames: list[list[Sighting]], sides: tuple[int, int]) -> list[Track]
         nearest = min(
             orders,
             key=lambda order: sum(
-                _distance(track[-1], sighting) for track, sighting in zip(tracks, order, strict=True)
+                _distance(track[-1], sighting)
+                for track, sighting in zip(tracks, order, strict=True)
             ),
         )
         for track, sighting in zip(tracks, nearest, strict=True):
@@ -204,7 +202,9 @@ def _passes(thing: Thing, tracks: tuple[Track, ...], sides: tuple[int, int]) -> 
     for direction in thing.motions or grammar.DIRECTIONS:
         if _shows(direction, passer, sides, MIN_TRAVEL, MIN_GROWTH):
             axis = "row" if direction in ("up", "down") else "column"
-            gaps = [getattr(a.found, axis) - getattr(b.found, axis) for a, b in
-                    ((passer[0], passed[0]), (passer[-1], passed[-1]))]
+            gaps = [
+                getattr(a.found, axis) - getattr(b.found, axis)
+                for a, b in ((passer[0], passed[0]), (passer[-1], passed[-1]))
+            ]
             return gaps[0] * gaps[1] < 0
     return False

@@ -1,4 +1,4 @@
-"""Brings pictures of any size to one that the network takes.
+"""For plugins: brings pictures of any size, and the frames of clips, to one the network takes.
 
 The rules, for tokens of `unit` x `unit` pixels:
 
@@ -18,33 +18,33 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from lumina_core import LuminaError, SizeLimits
+from lumina_core.errors import LuminaError
+from lumina_core.modality import SizeLimits
 
-Picture = UInt8[Tensor, "3 height width"]
-Fitted = UInt8[Tensor, "3 fitted_height fitted_width"]
+Frames = UInt8[Tensor, "frame 3 height width"]
+Fitted = UInt8[Tensor, "frame 3 fitted_height fitted_width"]
 
 
-def fit_picture(media: Picture, unit: int, limits: SizeLimits) -> Fitted:
-    """The picture at the size of `fitted_size`, scaled with a Lanczos filter, cut at the centre.
+def fit_frames(media: Frames, unit: int, limits: SizeLimits) -> Fitted:
+    """Frames at the size of `fitted_size`, scaled with a Lanczos filter, cut at the centre.
 
     Args:
-        media: of any size.
+        media: frames of one size, whichever it is.
         unit: pixels of a token along a side.
-        limits: of the run.
+        limits: of one frame.
 
     Raises:
-        LuminaError: it is too small or too long.
+        LuminaError: they are too small or too long.
     """
-    _, height, width = media.shape
+    height, width = media.shape[2:]
     size = fitted_size(height, width, unit, limits)
     scale = 1.0
     if height // unit * (width // unit) > limits.max_tokens:
         scale = max(size[0] / height, size[1] / width)
     scaled = (max(size[0], round(height * scale)), max(size[1], round(width * scale)))
-    if scaled != (height, width):
-        media = resized(media, *scaled)
+    media = resized(media, *scaled)
     top, left = (scaled[0] - size[0]) // 2, (scaled[1] - size[1]) // 2
-    return media[:, top : top + size[0], left : left + size[1]].contiguous()
+    return media[:, :, top : top + size[0], left : left + size[1]].contiguous()
 
 
 def fitted_size(height: int, width: int, unit: int, limits: SizeLimits) -> tuple[int, int]:
@@ -73,9 +73,15 @@ def fitted_size(height: int, width: int, unit: int, limits: SizeLimits) -> tuple
     return rows * unit, columns * unit
 
 
-def resized(media: Picture, height: int, width: int) -> Fitted:
-    """The picture at another size in pixels, by Pillow's Lanczos filter."""
-    image = Image.fromarray(media.permute(1, 2, 0).contiguous().numpy())
+def resized(media: Frames, height: int, width: int) -> Fitted:
+    """Frames at another size in pixels, by Pillow's Lanczos filter."""
+    if media.shape[2:] == (height, width):
+        return media
+    return torch.stack([_resized(frame, height, width) for frame in media])
+
+
+def _resized(frame: UInt8[Tensor, "3 _ _"], height: int, width: int) -> UInt8[Tensor, "3 _ _"]:
+    image = Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())
     resized = image.resize((width, height), Image.Resampling.LANCZOS)
     array = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8)
     return array.reshape(height, width, 3).permute(2, 0, 1)

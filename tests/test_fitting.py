@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lumina_core import LuminaError, SizeLimits
-from lumina_image.fit import fit_picture, fitted_size
+from lumina_core.fitting import fit_frames, fitted_size
 
 UNIT = 8
 LIMITS = SizeLimits(min_tokens=4, max_tokens=64, max_aspect=4.0)
@@ -14,6 +14,10 @@ def picture(height, width):
     rows = torch.linspace(0, 255, height)[:, None].expand(height, width)
     columns = torch.linspace(0, 255, width)[None].expand(height, width)
     return torch.stack([rows, columns, torch.full_like(rows, 9)]).round().to(torch.uint8)
+
+
+def fitted(media, unit, limits):
+    return fit_frames(media[None], unit, limits)[0]
 
 
 def test_every_size_within_the_limits_becomes_a_legal_one():
@@ -36,27 +40,27 @@ def test_every_size_within_the_limits_becomes_a_legal_one():
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (16, 16), (16, 64), (32, 128)])
 def test_a_legal_picture_stays_as_it_is(height, width):
     media = picture(height, width)
-    assert torch.equal(fit_picture(media, UNIT, LIMITS), media)
+    assert torch.equal(fitted(media, UNIT, LIMITS), media)
 
 
 def test_what_stands_over_is_cut_off_evenly():
     media = picture(70, 45)
-    assert torch.equal(fit_picture(media, UNIT, LIMITS), media[:, 3:67, 2:42])
+    assert torch.equal(fitted(media, UNIT, LIMITS), media[:, 3:67, 2:42])
 
 
 def test_a_large_picture_is_scaled_and_keeps_its_content():
     # 512 x 256 pixels at 64 tokens: 11 x 5 tokens, from 88 x 44 pixels
-    fitted = fit_picture(picture(512, 256), UNIT, LIMITS)
-    assert fitted.shape == (3, 88, 40)
-    assert torch.allclose(fitted.float(), picture(88, 44)[:, :, 2:42].float(), atol=3)
+    small = fitted(picture(512, 256), UNIT, LIMITS)
+    assert small.shape == (3, 88, 40)
+    assert torch.allclose(small.float(), picture(88, 44)[:, :, 2:42].float(), atol=3)
 
 
 def test_thin_lines_do_not_alias():
     media = torch.zeros(3, 256, 256, dtype=torch.uint8)
     media[:, ::2] = 255  # a grey of 127.5 from afar
-    fitted = fit_picture(media, UNIT, LIMITS)
-    assert fitted.shape == (3, 64, 64)
-    assert (fitted[:, 4:-4].float() - 127.5).abs().max() < 4
+    small = fitted(media, UNIT, LIMITS)
+    assert small.shape == (3, 64, 64)
+    assert (small[:, 4:-4].float() - 127.5).abs().max() < 4
 
 
 @pytest.mark.parametrize(
@@ -70,4 +74,4 @@ def test_thin_lines_do_not_alias():
 )
 def test_small_and_long_pictures_are_refused(height, width, message):
     with pytest.raises(LuminaError, match=message):
-        fit_picture(picture(height, width), UNIT, SizeLimits(6, 64, 4.0))
+        fitted(picture(height, width), UNIT, SizeLimits(6, 64, 4.0))
