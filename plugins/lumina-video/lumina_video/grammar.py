@@ -96,9 +96,9 @@ def parse(caption: str) -> Scene:
     if scene is None:
         raise LuminaError(
             f"{caption!r} is no caption of the video world, which knows the colours "
-            f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)}, and that they move left, right, "
-            "up or down, stand still, grow, shrink, pass each other and turn from one colour to "
-            "another; write, say, 'a red circle moving to the right'."
+            f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)}, and that they move left, "
+            "right, up or down, stand still, grow, shrink, pass each other and turn from one "
+            "colour to another; write, say, 'a red circle moving to the right'."
         )
     return scene
 
@@ -249,7 +249,8 @@ _CAPTION = re.compile(
     f"{one_of(_OPENINGS[1:])}?(?:"
     + f"an? {one_of(SHAPES, 'turning')} (?:turning|changing) from {one_of(COLOURS, 'before')} "
     + f"to {one_of(COLOURS, 'after')}"
-    + f"|{_thing('passer_colour', 'passer')} (?:passing|moving {one_of(_DIRECTION_OF, 'way')} past) "
+    + f"|{_thing('passer_colour', 'passer')} "
+    + f"(?:passing|moving {one_of(_DIRECTION_OF, 'way')} past) "
     + _thing("passed_colour", "passed")
     + f"|{_thing('colour_1', 'shape_1')} {one_of(_MOTION_OF, 'motion_1')}"
     + f"(?: {one_of(_THEN)} {one_of(_MOTION_OF, 'motion_then')})?"

@@ -73,3 +73,22 @@ def num_frames(frames: int | None, seconds: float | None, fps: float) -> int:
     if frames is not None:
         return frames
     return DEFAULT_FRAMES if seconds is None else max(1, round(seconds * fps))
+
+
+@dataclass(frozen=True)
+class VideoCondition:
+    """What may be given beside a prompt."""
+
+    frames: str | None = field(metadata={"file": True})
+    """A clip, or a picture, with which the clip to make begins."""
+    num_frames: int | None
+    """How many of its first frames are given; None: all."""
+
+    def __post_init__(self) -> None:
+        if self.frames is None:
+            raise LuminaError(
+                "condition.num_frames says how much of a clip is given; give it: "
+                "condition.frames=FILE"
+            )
+        if self.num_frames is not None and self.num_frames < 1:
+            raise LuminaError(f"condition.num_frames={self.num_frames}: use 1 or more")

@@ -11,4 +11,5 @@ def lumina_modality() -> ModalitySpec:
         api=(1, 1),
         options="lumina_video.options:VideoOptions",
         modality="lumina_video.video:VideoModality",
+        condition="lumina_video.options:VideoCondition",
     )

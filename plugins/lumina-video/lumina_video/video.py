@@ -4,23 +4,33 @@ A clip is a uint8 tensor (frame, 3, height, width). Its positions are normalised
 length, so that every clip spans the same interval on all three axes.
 """
 
-from dataclasses import replace
+from math import ceil, log2
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumina_core import FramewiseAutoencoder, LuminaError, PatchTokenizer, SizeLimits
-from lumina_video.options import VideoOptions
+from lumina_core import (
+    FramewiseAutoencoder,
+    Given,
+    Grid,
+    LuminaError,
+    PatchTokenizer,
+    SizeLimits,
+    fit_frames,
+)
+from lumina_video.options import VideoCondition, VideoOptions
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import VideoWorld
 
 NUM_CHANNELS = 3
 EXTENT = 8.0  # a clip spans [-4, 4] on each axis
 MAX_LEVEL = 255
+USUAL_FPS = 8.0  # where the feature of the rate is 0
 
 Clip = UInt8[Tensor, "frame 3 height width"]
+Fitted = UInt8[Tensor, "frame 3 fitted_height fitted_width"]
 
 
 def normalised_step(frames: int, rows: int, columns: int) -> tuple[float, float, float]:
@@ -59,6 +69,10 @@ class VideoVAE:
         """The frames as the autoencoder sees them, in [-1, 1]."""
         return media.float() / MAX_LEVEL * 2 - 1
 
+    def whole_frames(self, count: int) -> int:
+        """Frames of the latent that the first `count` frames of a clip decide."""
+        return count
+
     def encode(self, media: Clip) -> Float[Tensor, "channel frame row column"]:
         """The latent of a clip."""
         return self.autoencoder.encode(self.pixels(media))
@@ -71,6 +85,8 @@ class VideoVAE:
 
 class VideoModality:
     """The video modality: its options and its parts."""
+
+    feature_dim = 1
 
     def __init__(self, options: VideoOptions, vae_folder: Path) -> None:
         self.options = options
@@ -96,13 +112,77 @@ class VideoModality:
             raise LuminaError("TODO")
         return options.num_frames, NUM_CHANNELS, options.height, options.width
 
-    def fit(self, media: Clip, limits: SizeLimits) -> Clip:
-        """A clip of any size at a legal one.
+    def features(self, options: VideoOptions, grid: Grid) -> Float[Tensor, "frame 1"]:
+        """The rate, in octaves from USUAL_FPS; positions, on which all clips span alike, do not."""
+        return torch.full((grid.frames, self.feature_dim), log2(options.fps / USUAL_FPS))
+
+    def read(self, path: Path, options: VideoOptions) -> Clip:
+        """The first frames of a file, as many as the options ask for, at their rate.
+
+        Raises:
+            LuminaError: the file is missing, broken or no clip.
+        """
+        return self.decoder.read_at(path, options.fps, options.num_frames)
+
+    def condition(self, wanted: VideoCondition, options: VideoOptions) -> Given:
+        """The given first frames, the last of them held to the end, and which cells they fix.
+
+        Raises:
+            LuminaError: a file that is no clip, of another size, or longer than the clip to make.
+        """
+        frames, _, height, width = self.media_shape(options)
+        wants = frames if wanted.num_frames is None else wanted.num_frames
+        found = self.decoder.read_at(Path(wanted.frames), options.fps, wants + 1)
+        if tuple(found.shape[2:]) != (height, width):
+            raise LuminaError(
+                f"condition.frames={wanted.frames} is {found.shape[3]} x {found.shape[2]} pixels, "
+                f"the clip to make {width} x {height}; set modality.width={found.shape[3]} "
+                f"modality.height={found.shape[2]}, or scale the file"
+            )
+        if wanted.num_frames is None and len(found) > frames:
+            raise LuminaError(
+                f"condition.frames={wanted.frames} has more than the {frames} frames of the clip "
+                "to make; set condition.num_frames to how many of them are given, or a larger "
+                "modality.frames"
+            )
+        if wanted.num_frames is not None and len(found) < wanted.num_frames:
+            raise LuminaError(
+                f"condition.num_frames={wanted.num_frames}, but {wanted.frames} has {len(found)} "
+                f"frames at {options.fps} per second"
+            )
+        given = found[:wants]
+        held = given[-1:].expand(frames - len(given), -1, -1, -1)
+        canvas = torch.cat([given, held])
+        _, latent_frames, rows, columns = self.vae.latent_shape(tuple(canvas.shape))
+        known = torch.zeros(latent_frames, rows, columns, dtype=torch.bool)
+        known[: self.vae.whole_frames(len(given))] = True
+        return Given(canvas, known)
+
+    def fit(self, media: Clip, limits: SizeLimits) -> Fitted:
+        """A clip of any size at a legal one; its frames share the limits.
 
         Raises:
             LuminaError: it is too small or too long.
         """
-        raise NotImplementedError
+        frames, height, width = self.options.patch
+        if height != width:
+            raise LuminaError("files are fitted to square tokens; use a patch with equal sides")
+        count = (
+            self.vae.latent_shape((len(media), NUM_CHANNELS, self._unit, self._unit))[1] // frames
+        )
+        if limits.max_tokens < count:
+            raise LuminaError(
+                f"its {len(media)} frames are more tokens than max_tokens={limits.max_tokens}"
+            )
+        each = SizeLimits(
+            ceil(limits.min_tokens / count), limits.max_tokens // count, limits.max_aspect
+        )
+        return fit_frames(media, self._unit, each)
+
+    @property
+    def _unit(self) -> int:
+        """Pixels of a token along a side."""
+        return self.vae.autoencoder.stride * self.options.patch[1]
 
 
 def check_multiple(height: int, width: int, unit: int, width_unit: int | None = None) -> None:

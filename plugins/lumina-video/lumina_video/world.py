@@ -20,11 +20,11 @@ from lumina_video import grammar, oracle
 from lumina_video.grammar import Scene, Thing
 
 TASK_WEIGHTS = {
-    "motion": 0.12,
-    "growth": 0.1,
-    "colour_change": 0.14,
-    "two_motions": 0.24,
-    "passing": 0.18,
+    "motion": 0.17,
+    "growth": 0.12,
+    "colour_change": 0.08,
+    "two_motions": 0.25,
+    "passing": 0.16,
     "order": 0.22,
 }
 """How often training draws each task: the hard ones (where words have an order) more often."""
@@ -200,7 +200,7 @@ def _poses(
 def _alone(
     thing: Thing, height: int, width: int, moments: list[float], generator: torch.Generator
 ) -> list[Pose]:
-    """One thing around the middle of the clip, with one or two things to do, one after the other."""
+    """One thing around the middle of the clip, with one or two things to do in turn."""
     events = thing.motions or ("still",)
     is_busy = len(events) > 1
     low, high = BUSY_PATH if is_busy else PATH
