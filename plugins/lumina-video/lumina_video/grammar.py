@@ -226,7 +226,7 @@ def _named(thing: Thing) -> str:
 def _worded(motion: str, generator: torch.Generator) -> str:
     if motion in DIRECTIONS:
         return join("moving", pick(DIRECTIONS[motion], generator))
-    return pick(GROWTHS[motion] if motion in GROWTHS else STILL, generator)
+    return pick(GROWTHS.get(motion, STILL), generator)
 
 
 _DIRECTION_OF = {words: name for name, wordings in DIRECTIONS.items() for words in wordings}
