@@ -15,6 +15,7 @@ _HOME = {
     "ModalitySpec": "modality",
     "PatchTokenizer": "tokenizer",
     "SizeLimits": "modality",
+    "atomic_folder": "files",
     "atomic_write": "files",
     "fit_frames": "fitting",
     "generate": "run",

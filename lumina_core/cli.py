@@ -176,13 +176,19 @@ def _info(words: list[str]) -> int:
 def _contents(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
-    if path.is_dir():
+    if path.is_dir() and not (path.suffix and _is_media_folder(path)):
         from lumina_core.manifest import read_manifest
 
         return reports.checkpoint_summary(read_manifest(path))
     from lumina_core.run import read_request
 
     return dict(read_request(path))
+
+
+def _is_media_folder(path: Path) -> bool:
+    from lumina_core.file_request import decoders, is_media_folder
+
+    return is_media_folder(path, decoders())
 
 
 def _gallery(words: list[str]) -> int:

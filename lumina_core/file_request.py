@@ -6,7 +6,7 @@ from typing import Any
 
 from lumina_core import host
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Decoder
+from lumina_core.modality import Decoder, folder_suffixes
 
 
 def read_request(path: Path) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
     """
     from lumina_core.layers import check_request
 
-    if not path.is_file():
+    if not path.is_file() and not is_media_folder(path, found):
         raise LuminaError(f"{path} is no file")
     broken = [name for name, decoder in found.items() if decoder is None]
     refusals = []
@@ -64,3 +64,9 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
     raise LuminaError(
         f"{path} carries no request of an installed modality ({', '.join(found)}){faults}"
     )
+
+
+def is_media_folder(path: Path, found: Mapping[str, Decoder | None]) -> bool:
+    """Whether a path is a folder that one of the `decoders` keeps a medium in."""
+    suffixes = {suffix for each in found.values() if each for suffix in folder_suffixes(each)}
+    return path.suffix.lower() in suffixes and path.is_dir()

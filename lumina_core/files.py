@@ -8,9 +8,10 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EINVAL, ENOTSUP, EPERM
+from errno import EEXIST, EINVAL, ENOTDIR, ENOTEMPTY, ENOTSUP, EPERM
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
@@ -125,12 +126,44 @@ def json_lines(path: Path) -> list[tuple[str, Any]]:
     return found
 
 
+@contextmanager
+def new_output(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A place for a file or folder that gets the name `path` when the block ends well.
+
+    Args:
+        path: of the file or folder; what is made meanwhile has its suffix.
+        overwrite: replace what is there.
+
+    Raises:
+        LuminaError: the name is taken, or it cannot be written; nothing is left.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
+            temporary = Path(folder) / f"file{path.suffix}"
+            try:
+                yield temporary
+            except LuminaError as error:  # the user knows the name that it was to have
+                told = str(error).replace(str(temporary), str(path))
+                raise LuminaError(told) from error
+            publish(temporary, path, overwrite=overwrite)
+    except FileExistsError as error:
+        raise LuminaError(f"{path} exists already; use overwrite=true") from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
-    """Give a finished file its name, in one step; both lie on one file system.
+    """Give a finished file or folder its name; both lie on one file system.
+
+    It is one step, but for a folder that replaces another: for a moment neither has the name.
 
     Raises:
         FileExistsError: the name is taken and `overwrite` is false.
     """
+    if temporary.is_dir():
+        _publish_folder(temporary, path, overwrite=overwrite)
+        return
     if overwrite:
         temporary.replace(path)
         return
@@ -142,6 +175,20 @@ def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
             raise
         path.open("xb").close()  # a file system without links: claim the name, then fill it
         temporary.replace(path)
+
+
+def _publish_folder(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        _take_place(temporary, path)
+        return
+    try:
+        if os.path.lexists(path):
+            raise FileExistsError(EEXIST, os.strerror(EEXIST), str(path))
+        temporary.rename(path)  # replaces nothing but an empty folder
+    except OSError as error:
+        if error.errno not in (ENOTEMPTY, ENOTDIR):
+            raise
+        raise FileExistsError(EEXIST, os.strerror(EEXIST), str(path)) from error
 
 
 def _temporary(path: Path) -> Path:
@@ -190,6 +237,19 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def content_sha256(path: Path) -> str:
+    """Hash of a file, or of a folder of files: that of what `sha256sum *` prints inside it.
+
+    Args:
+        path: the file or folder; hidden files in a folder do not count.
+    """
+    if not path.is_dir():
+        return sha256_of(path)
+    files = sorted(item for item in path.iterdir() if not item.name.startswith("."))
+    listing = "".join(f"{sha256_of(item)}  {item.name}\n" for item in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def known_sha256(path: Path) -> str:

@@ -1,7 +1,8 @@
 """A page that shows what is in a folder of results, from the requests inside the files.
 
-Settings that all of them share stand once at the top, the others below each medium. Files without
-a request (contact sheets, say) are counted, not shown.
+Settings that all of them share stand once at the top, the others below each medium, with its
+preview where a file beside it holds one. Files without a request (contact sheets, say) are counted,
+not shown.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lumina_core.errors import LuminaError
-from lumina_core.file_request import decoders, request_inside
+from lumina_core.file_request import decoders, is_media_folder, request_inside
 from lumina_core.files import UNFINISHED
 from lumina_core.html_pages import (
     PAGE_SUFFIXES,
@@ -26,7 +27,8 @@ from lumina_core.html_pages import (
     settings_table,
     write_page,
 )
-from lumina_core.output_paths import check_new_file
+from lumina_core.modality import Decoder
+from lumina_core.output_paths import check_new_file, preview_path
 from lumina_core.records import flat
 
 INDEX = "index.html"
@@ -39,6 +41,8 @@ class Entry(NamedTuple):
     path: Path
     settings: dict[str, Any]
     """The request with dotted keys."""
+    preview: Path | None
+    """A picture of it, beside it."""
 
 
 def write_gallery(folder: Path, out: Path | None) -> Path:
@@ -89,29 +93,43 @@ def _figure(entry: Entry, common: Mapping[str, Any], out: Path) -> str:
         if key not in common and key != "prompt"
     ]
     prompt = str(entry.settings.get("prompt", ""))
-    source = link(entry.path, out)
-    return figure(source, entry.path.suffix, text=prompt, details=[entry.path.name, *own])
+    source, details = link(entry.path, out), [entry.path.name, *own]
+    preview = None if entry.preview is None else link(entry.preview, out)
+    return figure(source, entry.path.suffix, text=prompt, details=details, preview=preview)
 
 
 def _entries(folder: Path) -> tuple[list[Entry], int]:
     """What can be shown, and how many files of our kinds carry no readable request."""
-    found, num_without = [], 0
+    found, without = [], []
     readers = decoders()
     suffixes = {suffix for reader in readers.values() if reader for suffix in reader.suffixes}
-    for path in sorted(_files(folder), key=lambda path: (path.parent, path.name)):
+    for path in sorted(_files(folder, readers), key=lambda path: (path.parent, path.name)):
         if path.suffix.lower() in suffixes:
             try:
-                found.append(Entry(path, flat(request_inside(path, readers))))
+                request = request_inside(path, readers)
             except LuminaError:
-                num_without += 1
-    return found, num_without
+                without.append(path)
+            else:
+                preview = _preview(path, readers.get(request["modality"]))
+                found.append(Entry(path, flat(request), preview))
+    previews = {entry.preview for entry in found}
+    return found, sum(path not in previews for path in without)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        is_unfinished = any(part.startswith(UNFINISHED) for part in path.relative_to(folder).parts)
-        if not is_unfinished and path.is_file():
-            yield path
+def _preview(path: Path, reader: Decoder | None) -> Path | None:
+    preview = None if reader is None else preview_path(path, reader)
+    return preview if preview is not None and preview.is_file() else None
+
+
+def _files(folder: Path, readers: Mapping[str, Decoder | None]) -> Iterator[Path]:
+    """The files of a folder and the folders in it; what holds one medium counts as one."""
+    for name, folders, files in os.walk(folder):
+        parent = Path(name)
+        media = [each for each in folders if is_media_folder(parent / each, readers)]
+        folders[:] = [each for each in folders if each not in media]
+        if not any(part.startswith(UNFINISHED) for part in parent.relative_to(folder).parts):
+            yield from (parent / each for each in media)
+            yield from (parent / each for each in files if (parent / each).is_file())
 
 
 def _common(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

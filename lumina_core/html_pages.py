@@ -101,7 +101,9 @@ def grid(figures: Iterable[str]) -> str:
     return "\n".join(['<div class="grid">', *figures, "</div>"])
 
 
-def figure(source: str, suffix: str, *, text: str, details: Sequence[str]) -> str:
+def figure(
+    source: str, suffix: str, *, text: str, details: Sequence[str], preview: str | None = None
+) -> str:
     """One medium with its text below it.
 
     Args:
@@ -109,11 +111,14 @@ def figure(source: str, suffix: str, *, text: str, details: Sequence[str]) -> st
         suffix: of the file, with its dot; says how browsers show it.
         text: what it is to show; also its description for those who do not see it.
         details: further short lines.
+        preview: address of a picture that shows the medium at a glance, below it.
     """
     link = f'<a href="{{src}}">{escape(source.rpartition("/")[2])}</a>'
     medium = _MEDIA.get(suffix.lower(), link)
     lines = "".join(f"<small>{escape(detail)}</small>" for detail in details)
     shown = medium.format(src=escape(source), alt=escape(text))
+    if preview is not None:
+        shown += _MEDIA[".png"].format(src=escape(preview), alt=escape(text))
     return f"<figure>{shown}<figcaption>{escape(text)}{lines}</figcaption></figure>"
 
 

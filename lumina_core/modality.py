@@ -172,6 +172,61 @@ def read_suffixes(decoder: Decoder) -> tuple[str, ...]:
     return getattr(decoder, "read_suffixes", decoder.suffixes)
 
 
+class FolderDecoder(Decoder, Protocol):
+    """A decoder that also writes a medium as a folder of files; see `folder_suffixes`.
+
+    Its `write` makes the folder, whole or not at all; the others take a folder like a file, and
+    `read_metadata` refuses one that holds anything but what `write` puts there.
+    """
+
+    folder_suffixes: tuple[str, ...]
+    """Those of `suffixes` that stand for a folder."""
+
+
+def folder_suffixes(decoder: Decoder) -> tuple[str, ...]:
+    """Suffixes of the folders that a decoder writes: none, unless it names some."""
+    return getattr(decoder, "folder_suffixes", ())
+
+
+class PreviewingDecoder(Decoder, Protocol):
+    """A decoder of media that cannot be seen at a glance; see `has_preview_file`."""
+
+    has_preview_file: bool
+    """Whether `run` writes `preview` as a picture beside each file."""
+
+
+def has_preview_file(decoder: Decoder) -> bool:
+    """Whether a picture is written beside each file of a decoder: not unless it says so."""
+    return getattr(decoder, "has_preview_file", False)
+
+
+class CheckingDecoder(Decoder, Protocol):
+    """A decoder whose kinds of file do not all hold the same media; see `check_format`."""
+
+    def check_format(self, suffix: str, media_shape: tuple[int, ...], options: Any) -> None:
+        """Refuse what a kind of file cannot hold, before anything is computed.
+
+        Args:
+            suffix: of the file, one of `suffixes`.
+            media_shape: of the medium.
+            options: the plugin's own dataclass.
+
+        Raises:
+            LuminaError: names the nearest that it can hold, or another kind of file.
+        """
+        ...
+
+
+def check_format(decoder: Decoder, suffix: str, media_shape: tuple[int, ...], options: Any) -> None:
+    """Refuse what a kind of file cannot hold, if the decoder knows such limits.
+
+    Raises:
+        LuminaError: as `CheckingDecoder.check_format`.
+    """
+    if hasattr(decoder, "check_format"):
+        decoder.check_format(suffix, media_shape, options)
+
+
 @runtime_checkable
 class World(Protocol):
     """A small synthetic world: it can draw any caption of its grammar, and judge a file."""

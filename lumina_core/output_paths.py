@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Decoder
+from lumina_core.modality import Decoder, folder_suffixes, has_preview_file
 
 if TYPE_CHECKING:
     from lumina_core.command_records import RunConfig
@@ -18,13 +18,42 @@ def check_target(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
 
     Raises:
         LuminaError: wrong suffix, an existing file, a path that goes through a file, or a folder
-            that cannot be written.
+            that cannot be written; or in place of a folder of media something that is none.
     """
     if path.suffix.lower() not in decoder.suffixes:
         raise LuminaError(
             f"out={path} ends in {path.suffix!r}; use {' or '.join(decoder.suffixes)}, or a folder"
         )
-    check_new_file(path, overwrite=overwrite)
+    if _is_media_folder(path, decoder):
+        _check_media_folder(path, decoder, overwrite=overwrite)
+    else:
+        check_new_file(path, overwrite=overwrite)
+
+
+def _is_media_folder(path: Path, decoder: Decoder) -> bool:
+    """Whether a path names one medium that is kept as a folder."""
+    return path.suffix.lower() in folder_suffixes(decoder)
+
+
+def _check_media_folder(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
+    """Refuse to replace a folder unless it is a medium of ours: another may hold anything."""
+    if not _exists(path):
+        _check_folder(path.parent, path)
+        return
+    if not path.is_dir():
+        raise LuminaError(f"out={path} is a file; use another name")
+    if not overwrite:
+        raise LuminaError(f"out={path} exists already; use overwrite=true or another name")
+    _check_replaceable(path)
+    try:
+        is_ours = decoder.read_metadata(path) is not None
+    except LuminaError:
+        is_ours = False
+    if not is_ours:
+        raise LuminaError(
+            f"out={path} is a folder that holds more or other things than what `run` writes, and "
+            "is not replaced; use another name"
+        )
 
 
 def check_new_file(path: Path, *, overwrite: bool) -> None:
@@ -52,9 +81,14 @@ def check_new_folder(path: Path) -> None:
         return
     if not path.is_dir() or any(path.iterdir()):
         raise LuminaError(f"out={path} exists already; choose an empty or new folder")
-    if path.is_symlink() or os.path.ismount(path) or path.resolve() == Path.cwd():
-        raise LuminaError(f"out={path} would have to be replaced; name a new folder, maybe in it")
-    _check_folder(path.absolute().parent, path)
+    _check_replaceable(path)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse a folder whose place no other could take."""
+    if folder.is_symlink() or os.path.ismount(folder) or folder.resolve() == Path.cwd():
+        raise LuminaError(f"out={folder} would have to be replaced; name a new folder, maybe in it")
+    _check_folder(folder.absolute().parent, folder)
 
 
 def prompts_folder(config: "RunConfig", decoder: Decoder) -> Path:
@@ -66,7 +100,8 @@ def prompts_folder(config: "RunConfig", decoder: Decoder) -> Path:
     folder = OUTPUTS / Path(config.prompt_file or "").stem
     if config.out is not None:
         folder = Path(config.out)
-    if folder.suffix.lower() in decoder.suffixes and not (_exists(folder) and folder.is_dir()):
+    is_folder = _exists(folder) and folder.is_dir() and not _is_media_folder(folder, decoder)
+    if folder.suffix.lower() in decoder.suffixes and not is_folder:
         raise LuminaError(f"out={folder} is one file, prompt_file makes several; name a folder")
     _check_folder(folder, folder)
     return folder
@@ -92,24 +127,45 @@ def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
     """Where each sample goes; None: the next default name in the folder.
 
     A path with a suffix is a file (with several samples, its stem and the seed); one without, with
-    a slash at its end, or that is a folder already, is a folder.
+    a slash at its end, or that is a folder already, is a folder. A suffix that stands for a folder
+    of one medium always names that medium.
     """
     out = out_path(config)
     is_folder = config.out is None or config.out.endswith("/") or not out.suffix
-    if is_folder or (_exists(out) and out.is_dir()):
+    if not _is_media_folder(out, decoder) and (is_folder or (_exists(out) and out.is_dir())):
         _check_folder(out, out)
         return [None] * config.num_samples
-    if config.num_samples == 1:
-        check_target(out, decoder, overwrite=config.overwrite)
-        return [out]
-    seeds = range(config.seed, config.seed + config.num_samples)
-    names = [out.with_stem(f"{out.stem}-s{seed}") for seed in seeds]
+    names = [out]
+    if config.num_samples > 1:
+        seeds = range(config.seed, config.seed + config.num_samples)
+        names = [out.with_stem(f"{out.stem}-s{seed}") for seed in seeds]
+        check_beside(sheet_path(names[0]), overwrite=config.overwrite)
     for path in names:
         check_target(path, decoder, overwrite=config.overwrite)
-    sheet = sheet_path(names[0])
-    if sheet.exists() and not config.overwrite:
-        raise LuminaError(f"{sheet} exists already; use overwrite=true or another name")
+        check_preview(path, decoder, overwrite=config.overwrite)
     return list(names)
+
+
+def check_preview(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
+    """Refuse a file whose preview could not be written beside it.
+
+    Raises:
+        LuminaError: something has the preview's name.
+    """
+    preview = preview_path(path, decoder)
+    if preview is not None:
+        check_beside(preview, overwrite=overwrite)
+
+
+def check_beside(path: Path, *, overwrite: bool) -> None:
+    """Refuse a picture beside a result if it would replace what it should not.
+
+    Raises:
+        LuminaError: it exists already, or a folder has its name.
+    """
+    if _exists(path) and (path.is_dir() or not overwrite):
+        way = "use another name" if path.is_dir() else "use overwrite=true or another name"
+        raise LuminaError(f"{path} exists already; {way}")
 
 
 def out_path(config: "RunConfig") -> Path:
@@ -120,3 +176,8 @@ def out_path(config: "RunConfig") -> Path:
 def sheet_path(first: Path) -> Path:
     """The contact sheet beside several samples, the first of which is given."""
     return first.with_name(f"{first.stem}-sheet.png")
+
+
+def preview_path(path: Path, decoder: Decoder) -> Path | None:
+    """The picture beside a file; None for media that need none."""
+    return path.with_name(f"{path.stem}-preview.png") if has_preview_file(decoder) else None

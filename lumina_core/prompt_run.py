@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.errors import LuminaError
-from lumina_core.output_paths import prompts_folder
+from lumina_core.modality import check_format
+from lumina_core.output_paths import check_preview, preview_path, prompts_folder
+from lumina_core.previews import save_preview
 from lumina_core.prompt_file import PromptLine, at_line, read_prompts
 from lumina_core.run import (
     Generated,
@@ -55,15 +57,19 @@ def run_prompts(config: "RunConfig") -> int:
     path = Path(config.prompt_file or "")
     lines = read_prompts(path, config)
     model = load_model(config)
+    decoder = model.modality.decoder
     given: dict[str, GivenTokens | None] = {}  # of each size, read once
     for line in lines:
         options = line.config.options
         with at_line(path, line.number):
             model.modality.tokenizer.grid(latent_shape(model, options))
+            shape = model.modality.media_shape(options)
+            check_format(decoder, decoder.suffixes[0], shape, options)
             if repr(options) not in given:
                 given[repr(options)] = given_tokens(model, config.condition, options)
     jobs = _jobs(config, model, lines, given)
     missing = _missing(jobs, model, overwrite=config.overwrite)
+    _complete_previews([job for job in jobs if job not in missing], model)
     for note in _notes(model, lines):
         print(note, file=sys.stderr)
     if len(missing) < len(jobs):
@@ -74,8 +80,9 @@ def run_prompts(config: "RunConfig") -> int:
         made = generate_batches(model, found, config, on_step)
         for job, item in zip(missing, made, strict=True):
             item.save(job.path, overwrite=config.overwrite)
+            preview = save_preview(job.path, item.media, decoder, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)
-            records[job.path] = file_record(job.path, item) | {"skipped": False}
+            records[job.path] = file_record(job.path, item, preview) | {"skipped": False}
             if not config.json:
                 print(job.path, flush=True)
     if config.json:
@@ -114,11 +121,21 @@ def _missing(jobs: Sequence[Job], model: Model, *, overwrite: bool) -> list[Job]
             others.append(f"{job.path} {difference}")
             is_there = False
         if not is_there:
+            check_preview(job.path, model.modality.decoder, overwrite=overwrite)
             missing.append(job)
     if others and not overwrite:
         more = f" (and {len(others) - 1} others like it)" * (len(others) > 1)
         raise LuminaError(f"{others[0]}{more}; use overwrite=true or another out")
     return missing
+
+
+def _complete_previews(jobs: Sequence[Job], model: Model) -> None:
+    """Write the previews that a killed run left out beside finished files."""
+    decoder = model.modality.decoder
+    for job in jobs:
+        preview = preview_path(job.path, decoder)
+        if preview is not None and not preview.exists():
+            save_preview(job.path, decoder.read(job.path), decoder, overwrite=False)
 
 
 def _difference(job: Job, model: Model) -> str | None:
@@ -139,7 +156,7 @@ def _skipped_record(job: Job, model: Model) -> dict[str, Any]:
     decoder = model.modality.decoder
     media = decoder.read(job.path)
     item = Generated(media, job.description, media_sha256(media), 0, decoder)
-    return file_record(job.path, item) | {"skipped": True}
+    return file_record(job.path, item, preview_path(job.path, decoder)) | {"skipped": True}
 
 
 def _notes(model: Model, lines: Sequence[PromptLine]) -> Iterator[str]:

@@ -5,12 +5,10 @@ noise -> packed -> guided velocity, time grid, solver -> unpacked -> vae.decode 
 The command line and `lumina_core.generate` are the same path.
 """
 
-import hashlib
 import itertools
 import json
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,11 +26,12 @@ from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.errors import LuminaError
 from lumina_core.file_request import read_request
-from lumina_core.files import UNFINISHED, publish
+from lumina_core.files import content_sha256, new_output
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import SAMPLING_SETTINGS
-from lumina_core.modality import Decoder
+from lumina_core.modality import Decoder, check_format
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
+from lumina_core.previews import save_preview
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.sampling import (
     Request,
@@ -65,15 +64,16 @@ class Generated:
     decoder: Decoder
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write a file with the request inside, whole or not at all.
+        """Write a file or folder with the request inside, whole or not at all.
 
         Raises:
-            LuminaError: the file exists, its suffix is not one of the modality's, or it cannot be
+            LuminaError: it exists already, its suffix is not one of the modality's, or it cannot be
                 written.
         """
         path = Path(path).expanduser()
         check_target(path, self.decoder, overwrite=overwrite)
-        _write(self, path, overwrite=overwrite)
+        with new_output(path, overwrite=overwrite) as temporary:
+            self.decoder.write(self.media, temporary, self.request)
         return path
 
 
@@ -231,19 +231,6 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
     }
 
 
-def _write(item: Generated, path: Path, *, overwrite: bool) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
-            temporary = Path(folder) / f"file{path.suffix}"
-            item.decoder.write(item.media, temporary, item.request)
-            publish(temporary, path, overwrite=overwrite)
-    except FileExistsError as error:
-        raise LuminaError(f"{path} exists already; use overwrite=true") from error
-    except OSError as error:
-        raise LuminaError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
 def _write_numbered(item: Generated, folder: Path) -> Path:
     """Write under the next free default name; two runs at once never share one."""
     modality, seed = item.request["modality"], item.request["seed"]
@@ -269,8 +256,10 @@ def run_command(config: "RunConfig") -> int:
     started = time.perf_counter()
     model = load_model(config)
     decoder = model.modality.decoder
-    model.modality.media_shape(config.options)  # refuses a size before anything else is done
+    shape = model.modality.media_shape(config.options)  # refuses a size before anything is done
     paths = targets(config, decoder)
+    suffix = decoder.suffixes[0] if paths[0] is None else paths[0].suffix.lower()
+    check_format(decoder, suffix, shape, config.options)
     for note in _notes(config, model):
         print(note, file=sys.stderr)
     folder = out_path(config)
@@ -285,7 +274,8 @@ def run_command(config: "RunConfig") -> int:
             evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
             if len(previews) < NUM_PREVIEWS:
                 previews.append(decoder.preview(item.media))
-            files.append(file_record(path, item))
+            preview = save_preview(path, item.media, decoder, overwrite=config.overwrite)
+            files.append(file_record(path, item, preview))
             if not config.json:
                 print(path, flush=True)
     if len(files) > 1:
@@ -298,16 +288,17 @@ def run_command(config: "RunConfig") -> int:
     return 0
 
 
-def file_record(path: Path, item: Generated) -> dict[str, Any]:
-    """What the JSON of `run` says of one file."""
-    return {
+def file_record(path: Path, item: Generated, preview: Path | None) -> dict[str, Any]:
+    """What the JSON of `run` says of one file, or of one folder that holds a medium."""
+    record = {
         "path": str(path),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": content_sha256(path),
         "media_sha256": item.media_sha256,
         "modality": item.request["modality"],
         "prompt": item.request["prompt"],
         "seed": item.request["seed"],
     }
+    return record if preview is None else record | {"preview": str(preview)}
 
 
 def _notes(config: "RunConfig", model: Model) -> Iterator[str]:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import lumina_core
-from lumina_core import LuminaError, contact_sheet, run
+from lumina_core import LuminaError, contact_sheet, files, run
 from lumina_core.cli import main
 from lumina_core.config import compose_run
 from lumina_core.sampling import media_sha256
@@ -190,7 +190,7 @@ def test_cancelling_writes_nothing(ask, work, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     decoder = type(run.load_model(config).modality.decoder)
-    for owner, name in ((run, "sample_batch"), (run, "publish"), (decoder, "write")):
+    for owner, name in ((run, "sample_batch"), (files, "publish"), (decoder, "write")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, interrupt)
             assert main(ask("x")) == 130
@@ -209,14 +209,14 @@ def test_default_names_count_up_and_never_replace(make, work):
 
 
 def test_two_runs_at_once_never_share_a_name(make, work, monkeypatch):
-    publish = run.publish
+    publish = files.publish
 
     def another_was_faster(temporary, path, *, overwrite):
         if not list(path.parent.glob("*.png")):
             path.write_text("theirs")
         publish(temporary, path, overwrite=overwrite)
 
-    monkeypatch.setattr(run, "publish", another_was_faster)
+    monkeypatch.setattr(files, "publish", another_was_faster)
     assert make("x")["files"][0]["path"] == "outputs/image-0002-s0.png"
     assert (work / "outputs" / "image-0001-s0.png").read_text() == "theirs"
 

@@ -19,7 +19,14 @@ from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
-from lumina_core.modality import Modality, SizeLimits, read_media, read_suffixes
+from lumina_core.modality import (
+    Decoder,
+    Modality,
+    SizeLimits,
+    folder_suffixes,
+    read_media,
+    read_suffixes,
+)
 from lumina_core.runtime import seeded
 
 if TYPE_CHECKING:
@@ -69,12 +76,12 @@ class FilesConfig:
         return SizeLimits(self.min_tokens, self.max_tokens, self.max_aspect)
 
 
-def list_data(config: FilesConfig, suffixes: Sequence[str]) -> Listing:
+def list_data(config: FilesConfig, decoder: Decoder) -> Listing:
     """The items of a data set.
 
     Args:
         config: which.
-        suffixes: of the files that the modality reads.
+        decoder: of the modality; says which files it reads.
 
     Raises:
         LuminaError: no path is given, nothing is there, or nothing that can be used.
@@ -83,7 +90,10 @@ def list_data(config: FilesConfig, suffixes: Sequence[str]) -> Listing:
         wanted = "FOLDER" if config.name == "folder" else "FILE.jsonl"
         raise LuminaError(f"data={config.name} needs to know where: data.path={wanted}")
     path = Path(config.path)
-    listing = list_folder(path, suffixes) if config.name == "folder" else list_manifest(path)
+    if config.name == "folder":
+        listing = list_folder(path, read_suffixes(decoder), folder_suffixes(decoder))
+    else:
+        listing = list_manifest(path)
     if not listing.items:
         name, reason = next(iter(listing.skipped.items()))
         raise LuminaError(
@@ -99,7 +109,7 @@ class FilePool(LatentPool):
     def __init__(
         self, config: "TrainConfig", data: FilesConfig, modality: Modality, seed: int
     ) -> None:
-        listing = list_data(data, read_suffixes(modality.decoder))
+        listing = list_data(data, modality.decoder)
         num_held = config.num_validation_samples if config.validate_every else 0
         trained, held = _split(listing.items, num_held, seed)
         num_items = len(trained)

@@ -42,7 +42,9 @@ class Listing:
     """Name to reason, of what cannot be used."""
 
 
-def list_folder(folder: Path, suffixes: Sequence[str]) -> Listing:
+def list_folder(
+    folder: Path, suffixes: Sequence[str], folder_suffixes: Sequence[str] = ()
+) -> Listing:
     """The files of a folder and its sub-folders, sorted by name; hidden ones do not count.
 
     Captions stand in `metadata.jsonl` of the folder where there is one (`file_name` and `text`
@@ -51,6 +53,7 @@ def list_folder(folder: Path, suffixes: Sequence[str]) -> Listing:
     Args:
         folder: the data set.
         suffixes: of the files that count, in lower case, with their dots.
+        folder_suffixes: those of them that stand for a folder, whose files do not count.
 
     Raises:
         LuminaError: there is no such folder, or nothing in it.
@@ -60,9 +63,15 @@ def list_folder(folder: Path, suffixes: Sequence[str]) -> Listing:
     names = sorted(
         path.relative_to(folder)
         for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not path.is_dir()
+        if path.suffix.lower() in suffixes
+        and path.is_dir() == (path.suffix.lower() in folder_suffixes)
     )
-    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    names = [
+        name
+        for name in names
+        if not any(part.startswith(".") for part in name.parts)
+        and not any(above.suffix.lower() in folder_suffixes for above in name.parents)
+    ]
     if not names:
         raise LuminaError(
             f"data.path={folder} holds no file that ends in {' or '.join(suffixes)}; "
