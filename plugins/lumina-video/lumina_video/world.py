@@ -53,7 +53,7 @@ _TRAINED_FRAMES = (6, 8, 10, 12)
 _RATES = (6.0, 8.0, 12.0)  # frames per second, in turn
 
 
-def _variants(sizes, lengths) -> tuple[dict[str, float], ...]:
+def _variants(sizes, lengths) -> tuple[dict[str, int | float], ...]:
     """Every size at every length that is not too long, at one rate each."""
     found = [
         {"height": height, "width": width, "frames": frames}
@@ -128,7 +128,7 @@ class VideoWorld:
         """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
         return grammar.parse(caption).task
 
-    def variants(self, split: str) -> tuple[dict[str, float], ...]:
+    def variants(self, split: str) -> tuple[dict[str, int | float], ...]:
         """Sizes, lengths and rates of a split's clips. Raises LuminaError for an unknown split."""
         _check_split(split)
         return _VARIANTS[split]
