@@ -231,25 +231,27 @@ def _make_readable(folder: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file."""
+    """Hash of a file, or of a folder of files: that of what `sha256sum *` prints inside it.
+
+    Args:
+        path: the file or folder; hidden files in a folder do not count.
+
+    Raises:
+        OSError: it cannot be read, or there is a folder in the folder.
+    """
+    if not path.is_dir():
+        return _file_sha256(path)
+    files = sorted(item for item in path.iterdir() if not item.name.startswith("."))
+    listing = "".join(f"{_file_sha256(item)}  {item.name}\n" for item in files)
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def content_sha256(path: Path) -> str:
-    """Hash of a file, or of a folder of files: that of what `sha256sum *` prints inside it.
-
-    Args:
-        path: the file or folder; hidden files in a folder do not count.
-    """
-    if not path.is_dir():
-        return sha256_of(path)
-    files = sorted(item for item in path.iterdir() if not item.name.startswith("."))
-    listing = "".join(f"{sha256_of(item)}  {item.name}\n" for item in files)
-    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def known_sha256(path: Path) -> str:

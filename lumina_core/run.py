@@ -26,7 +26,7 @@ from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.errors import LuminaError
 from lumina_core.file_request import read_request
-from lumina_core.files import content_sha256, new_output
+from lumina_core.files import new_output, sha256_of
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.modality import Decoder, check_format
@@ -292,7 +292,7 @@ def file_record(path: Path, item: Generated, preview: Path | None) -> dict[str, 
     """What the JSON of `run` says of one file, or of one folder that holds a medium."""
     record = {
         "path": str(path),
-        "sha256": content_sha256(path),
+        "sha256": sha256_of(path),
         "media_sha256": item.media_sha256,
         "modality": item.request["modality"],
         "prompt": item.request["prompt"],

@@ -12,7 +12,7 @@ from lumina_core import LuminaError, atomic_folder, files, run
 from lumina_core.cli import main
 from lumina_core.config import compose_run
 from lumina_core.data.listing import list_folder
-from lumina_core.files import content_sha256, publish
+from lumina_core.files import publish, sha256_of
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_suffix_may_stand_for_a_folder(decoder, make, work, capsys, tiny_check
     assert file["path"] == "new/x.parts"
     assert sorted(os.listdir("new/x.parts")) == ["a.png", "b"]
     assert os.listdir("new") == ["x.parts"]
-    assert file["sha256"] == content_sha256(Path("new/x.parts"))
+    assert file["sha256"] == sha256_of(Path("new/x.parts"))
     assert main(["info", "new/x.parts", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["prompt"] == "a star"
     words = [f"checkpoint={tiny_checkpoint}", "json=true", "out=again.parts"]
@@ -151,10 +151,10 @@ def test_the_hash_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path):
     printed = subprocess.run(
         "sha256sum *", shell=True, cwd=tmp_path, capture_output=True, check=True
     ).stdout
-    assert content_sha256(tmp_path) == hashlib.sha256(printed).hexdigest()
-    assert content_sha256(tmp_path / "b") == hashlib.sha256(b"2").hexdigest()
+    assert sha256_of(tmp_path) == hashlib.sha256(printed).hexdigest()
+    assert sha256_of(tmp_path / "b") == hashlib.sha256(b"2").hexdigest()
     (tmp_path / "b").rename(tmp_path / "c")
-    assert content_sha256(tmp_path) != hashlib.sha256(printed).hexdigest()
+    assert sha256_of(tmp_path) != hashlib.sha256(printed).hexdigest()
 
 
 def test_publish_gives_a_folder_its_name_but_never_that_of_another(tmp_path):
