@@ -79,9 +79,8 @@ def check_kind(suffix: str, shape: tuple[int, ...], fps: float) -> None:
                 f"{name}={size} is more than the {MAX_WEBP_SIDE} of WebP; make it smaller, or "
                 "write an .mp4"
             )
-    ticks = _gif_ticks(shape[0], fps)
     low, high = GIF_TICKS
-    if suffix == ".gif" and not low <= min(ticks) <= max(ticks) <= high:
+    if suffix == ".gif" and not low <= TICKS / fps <= high:
         raise LuminaError(
             f"fps={fps} is out of the range of a GIF, which plays {TICKS / high:.2g} to "
             f"{TICKS / low:g} frames per second; write an .mp4 or a .webp"
