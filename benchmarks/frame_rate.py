@@ -4,8 +4,8 @@
 
 A circle moves to the right at SPEED sides of the clip per second, so how far it gets in a clip
 follows from the number of frames and the rate, of which the caption says nothing. Each method is
-trained for as many steps from the same checkpoint and then asked for clips; the error is that of the
-way, in shares of the side, beside that of somebody who always answers with the mean way.
+trained for as many steps from the same checkpoint and then asked for clips; the error is that of
+the way, in shares of the side, beside that of somebody who always answers with the mean way.
 
 - none: positions span [-4, 4] in every clip, and nothing tells the rate.
 - feature: the same positions, and the rate as a feature.

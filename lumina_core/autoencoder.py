@@ -1,17 +1,18 @@
-"""For plugins: a diffusers autoencoder applied frame by frame, with its latent statistics.
+"""For plugins: the autoencoder of a diffusers folder, with its latent statistics.
 
 The folder is an ordinary diffusers folder (config.json and safetensors). Scale and shift come from
 its config: `latents_mean` and `latents_std` per channel where they are given, else `shift_factor`
 and `scaling_factor`. Weights are read at the first use. It decodes and encodes one sample at a
-time, so that a sample does not depend on what else is in its request.
+time, so that a sample does not depend on what else is in its request. Here is the kind that works
+frame by frame; a plugin adds others as subclasses of `Autoencoder`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from einops import rearrange
@@ -23,16 +24,20 @@ from lumina_core.runtime import quiet
 from lumina_core.tiled_decoding import decode_in_tiles, has_tiles
 
 MAX_WHOLE_PIXELS = 1024 * 1024  # of a frame that is decoded at once: 3 GB with the widths of SDXL
-SHAPE_KEYS = {"block_out_channels", "latent_channels"}  # of config.json; diffusers knows the rest
-DEFAULTS = {"scaling_factor": 0.18215, "shift_factor": None}
-"""Of diffusers' AutoencoderKL: what an older config.json, such as sd's, leaves out."""
 MAX_SHOWN = 60  # characters of a value in a message
 MAX_LEVELS = 10  # resolutions; released autoencoders have four
 MAX_NUMBER = 1e6  # of statistics and widths, and their inverse; float32 has room for both
 
 
-class FramewiseAutoencoder:
-    """Pixels in [-1, 1] <-> latents with zero mean and unit variance per channel."""
+class Autoencoder:
+    """The folder of one kind of autoencoder: its config, read with care, and its model."""
+
+    kind: ClassVar[str]
+    """The class of diffusers, which stands in config.json as `_class_name`."""
+    needed: ClassVar[frozenset[str]]
+    """Keys that config.json must have."""
+    defaults: ClassVar[Mapping[str, Any]]
+    """Of keys that an older config.json leaves out."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,40 +46,39 @@ class FramewiseAutoencoder:
         self._lock = Lock()
 
     @cached_property
-    def config(self) -> dict:
+    def config(self) -> dict[str, Any]:
         """The folder's config.json.
 
         Raises:
-            LuminaError: there is none, or it is broken, or its numbers describe no autoencoder.
+            LuminaError: there is none, or it is broken, or its numbers describe no autoencoder of
+                this kind.
         """
-        path = self.folder / "config.json"
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+        path, config = self.folder / "config.json", read_config(self.folder)
+        kind = config.get("_class_name", self.kind)
+        if kind != self.kind:
             raise LuminaError(
-                f"no autoencoder in {self.folder}: {error}; give a diffusers folder"
-            ) from error
-        if not isinstance(config, dict) or not config.keys() >= SHAPE_KEYS:
+                f"{path} describes a {shown(kind)}, not an {self.kind}; give another folder"
+            )
+        if not config.keys() >= self.needed:
             raise LuminaError(f"{path} describes no autoencoder; give a diffusers folder")
-        config = DEFAULTS | config
-        for key, wanted in _faults(config):
+        config = {**self.defaults, **config}
+        for key, wanted in self.faults(config):
             raise LuminaError(
-                f"{path} describes no autoencoder: {key} is {str(config[key])[:MAX_SHOWN]!r}, not "
+                f"{path} describes no autoencoder: {key} is {shown(config.get(key))}, not "
                 f"{wanted}; give a diffusers folder"
             )
         return config
 
-    @property
-    def stride(self) -> int:
-        """Pixels per latent cell along each axis."""
-        return 2 ** (len(self.config["block_out_channels"]) - 1)
+    def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """The keys of a config.json that cannot be used, each with what it should be."""
+        raise NotImplementedError
 
     @property
     def channels(self) -> int:
         """Channels of the latent."""
         return int(self.config["latent_channels"])
 
-    def to(self, device: torch.device) -> "FramewiseAutoencoder":
+    def to(self, device: torch.device) -> "Autoencoder":
         """Use this device from now on."""
         self._device = device
         if self._model is not None:
@@ -85,16 +89,40 @@ class FramewiseAutoencoder:
         """The diffusers model; read at the first call."""
         with self._lock:  # two threads must not both read it
             if self._model is None:
-                model = read_autoencoder(self.folder)
+                model = read_autoencoder(self.folder, self.kind)
                 self._model = model.to(self._device).eval().requires_grad_(False)
             return self._model
 
-    def _statistics(self) -> tuple[Tensor, Tensor]:
+    def statistics(self) -> tuple[Float[Tensor, "channel"], Float[Tensor, "channel"]]:
+        """Mean and standard deviation of each channel of what the model calls a latent."""
         mean, std = self.config.get("latents_mean"), self.config.get("latents_std")
         if mean is None or std is None:
             mean = [self.config["shift_factor"] or 0.0] * self.channels
             std = [1 / self.config["scaling_factor"]] * self.channels
-        mean, std = (torch.tensor(x, device=self._device) for x in (mean, std))
+        mean, std = (torch.tensor(x, dtype=torch.float32, device=self._device) for x in (mean, std))
+        return mean, std
+
+
+class FramewiseAutoencoder(Autoencoder):
+    """Pixels in [-1, 1] <-> latents with zero mean and unit variance per channel."""
+
+    kind = "AutoencoderKL"
+    needed = frozenset({"block_out_channels", "latent_channels"})
+    defaults: ClassVar[Mapping[str, Any]] = {"scaling_factor": 0.18215, "shift_factor": None}
+
+    def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """The keys of a config.json that cannot be used, each with what it should be."""
+        if not are_widths(config["block_out_channels"]):
+            yield "block_out_channels", f"a list of 1 to {MAX_LEVELS} widths"
+        yield from statistic_faults(config, "latent_channels")
+
+    @property
+    def stride(self) -> int:
+        """Pixels per latent cell along each axis."""
+        return 2 ** (len(self.config["block_out_channels"]) - 1)
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        mean, std = self.statistics()
         return mean[:, None, None], std[:, None, None]
 
     @torch.no_grad()
@@ -135,47 +163,78 @@ class FramewiseAutoencoder:
         return model.decode(latent).sample
 
 
-def _faults(config: dict) -> Iterator[tuple[str, str]]:
-    """The keys of a config.json that cannot be used, each with what it should be."""
-    widths, channels = config["block_out_channels"], config["latent_channels"]
-    is_list = isinstance(widths, list) and 0 < len(widths) <= MAX_LEVELS
-    if not is_list or not all(_is_count(width) for width in widths):
-        yield "block_out_channels", f"a list of 1 to {MAX_LEVELS} widths"
-    if not _is_count(channels):
-        yield "latent_channels", "a whole number of 1 or more"
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a diffusers folder, whatever it describes.
+
+    Raises:
+        LuminaError: there is none, or it holds no keys.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise LuminaError(
+            f"no autoencoder in {folder}: {error}; give a diffusers folder"
+        ) from error
+    if not isinstance(config, dict):
+        raise LuminaError(f"{path} describes no autoencoder; give a diffusers folder")
+    return config
+
+
+def statistic_faults(config: Mapping[str, Any], channels_key: str) -> Iterator[tuple[str, str]]:
+    """The statistics in a config.json that cannot be used, each with what it should be."""
+    channels = config[channels_key]
+    if not is_count(channels):
+        yield channels_key, "a whole number of 1 or more"
         return
-    if not _is_number(config["scaling_factor"], 1 / MAX_NUMBER):
+    if not is_number(config["scaling_factor"], 1 / MAX_NUMBER):
         yield "scaling_factor", "a number above 0"
-    if config["shift_factor"] is not None and not _is_number(config["shift_factor"]):
+    if config["shift_factor"] is not None and not is_number(config["shift_factor"]):
         yield "shift_factor", "a number or null"
     for key, least in (("latents_mean", -MAX_NUMBER), ("latents_std", 1 / MAX_NUMBER)):
         values = config.get(key)
         is_fit = isinstance(values, list) and len(values) == channels
-        if values is not None and not (is_fit and all(_is_number(x, least) for x in values)):
+        if values is not None and not (is_fit and all(is_number(x, least) for x in values)):
             above = " above 0" * (least > 0)
             yield key, f"a list of {channels} numbers{above}, one per latent channel"
 
 
-def _is_count(value: Any) -> bool:
+def are_widths(value: Any) -> bool:
+    """Whether a value of a config.json is one width per resolution."""
+    return isinstance(value, list) and 0 < len(value) <= MAX_LEVELS and all(map(is_count, value))
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value of a config.json is a whole number of 1 or more."""
     return type(value) is int and 1 <= value <= MAX_NUMBER
 
 
-def _is_number(value: Any, least: float = -MAX_NUMBER) -> bool:
+def is_number(value: Any, least: float = -MAX_NUMBER) -> bool:
+    """Whether a value of a config.json is a number of at least `least`."""
     return type(value) in (int, float) and least <= value <= MAX_NUMBER
 
 
-def read_autoencoder(folder: Path) -> Any:
+def shown(value: Any) -> str:
+    """A value of a config.json in a message."""
+    return repr(str(value)[:MAX_SHOWN])
+
+
+def read_autoencoder(folder: Path, kind: str = FramewiseAutoencoder.kind) -> Any:
     """The diffusers model in a folder, strictly; safetensors only.
+
+    Args:
+        folder: with config.json and the weights.
+        kind: its class of diffusers.
 
     Raises:
         LuminaError: it cannot be read, or its weights do not fit its config.
     """
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models import autoencoders
     from diffusers.utils import logging
 
     try:
         with quiet(logging):
-            model, report = AutoencoderKL.from_pretrained(
+            model, report = getattr(autoencoders, kind).from_pretrained(
                 folder,
                 torch_dtype=torch.float32,
                 low_cpu_mem_usage=False,

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lumina_core import __version__, host
-from lumina_core.autoencoder import FramewiseAutoencoder
+from lumina_core.autoencoder import FramewiseAutoencoder, read_config
 from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import atomic_folder, known_sha256, sha256_of
@@ -334,10 +334,10 @@ def differences(folder: Path, model: Model) -> list[str]:
 def has_same_autoencoder(folder: Path, model: Model, name: str | None = None) -> bool:
     """Whether a checkpoint's autoencoder, that of modality `name` if it is given, is the model's.
 
-    Compares the configs: they hold the latent statistics, which no two autoencoders share.
+    Compares the configs: nearly all hold the latent statistics, which no two autoencoders share.
     """
     places = (folder / VAE / (name or model.name), Path(model.modality.vae.folder))
-    stored, wanted = (FramewiseAutoencoder(place).config for place in places)
+    stored, wanted = ({**FramewiseAutoencoder.defaults, **read_config(x)} for x in places)
     keys = {key for key in stored | wanted if not key.startswith("_")}  # these say who wrote it
     return all(stored.get(key) == wanted.get(key) for key in keys)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lumina_core.sequence import Grid
 
-PLUGIN_API = (1, 1)
+PLUGIN_API = (1, 2)
 """Version of this contract: a plugin needs the same major and at most this minor number."""
 
 Media: TypeAlias = "Tensor"
@@ -323,6 +323,14 @@ class ResizableModality(Modality, Protocol):
 
     def enlarged(self, media: Media, options: Any) -> Media:
         """A small medium at the size that `options` ask for, smoothly."""
+        ...
+
+
+class TrimmedModality(Modality, Protocol):
+    """A modality whose latents may hold more than was asked for: a duration is rounded up."""
+
+    def trimmed(self, media: Media, options: Any) -> Media:
+        """Decoded media, cut to what `options` ask for."""
         ...
 
 

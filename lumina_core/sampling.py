@@ -8,7 +8,7 @@ of rows, and a sample must not depend on its batch mates to the bit.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -25,7 +25,7 @@ from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import integrate
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import ADAPTIVE
-from lumina_core.modality import Media, features_of
+from lumina_core.modality import Media, Modality, TrimmedModality, features_of
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
 from lumina_core.tokenizer import channel_mask
@@ -170,7 +170,17 @@ def sample_batch(
         for item, one in zip(tokens, noise, strict=True)
     ]
     evaluations += velocity.num_evaluations
-    return [Sampled(model.modality.vae.decode(latent), evaluations) for latent in latents]
+    return [
+        Sampled(_decoded(model.modality, latent, request.options), evaluations)
+        for latent, request in zip(latents, requests, strict=True)
+    ]
+
+
+def _decoded(modality: Modality, latent: Tensor, options: Any) -> Media:
+    media = modality.vae.decode(latent)
+    if hasattr(modality, "trimmed"):
+        return cast(TrimmedModality, modality).trimmed(media, options)
+    return media
 
 
 def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:

@@ -1,20 +1,18 @@
 """Finds the autoencoder that `modality.vae` names: the demo's, a known one, a folder or a hub id.
 
-A plugin describes the autoencoders it knows in conf/vae/NAME.yaml: where they are and what their
-latents are multiplied with. The folder's own config.json is what is used; the description only
+A plugin describes the autoencoders it knows in conf/vae/NAME.yaml: where they are (`hub_id`), and
+some keys of their config.json. The folder's own config.json is what is used; the description only
 refuses a folder that is another autoencoder than its name says.
 """
 
 import shutil
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lumina_core import host
-from lumina_core.autoencoder import FramewiseAutoencoder
+from lumina_core.autoencoder import FramewiseAutoencoder, read_config
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.hub import check_whole, local_folder
 from lumina_core.layers import read_yaml
-from lumina_core.records import build
 
 DEMO = "demo"
 SUBFOLDER = "vae"  # of a diffusers pipeline, and of a checkpoint of ours
@@ -25,16 +23,6 @@ FILES = (
     "diffusion_pytorch_model.safetensors.index.json",
 )
 """What an autoencoder is made of; released folders hold more, which is neither fetched nor kept."""
-
-
-@dataclass(frozen=True)
-class KnownAutoencoder:
-    """A conf/vae/NAME.yaml of a plugin."""
-
-    hub_id: str
-    latent_channels: int
-    scaling_factor: float
-    shift_factor: float
 
 
 def find_vae(modality: str, vae: str, *, download: bool) -> Path:
@@ -58,14 +46,16 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
     yaml = host.conf_folder(modality) / "vae" / f"{vae}.yaml"
     if "/" in vae or not yaml.is_file():
         return _checked(_local(modality, vae, download=download), vae)
-    known = build(KnownAutoencoder, read_yaml(yaml), f"conf/vae/{vae}.yaml: ")
-    folder = _checked(_local(modality, known.hub_id, download=download), vae)
-    facts = {key: value for key, value in asdict(known).items() if key != "hub_id"}
-    config = FramewiseAutoencoder(folder).config
+    facts = read_yaml(yaml)
+    if not isinstance(facts.get("hub_id"), str):
+        raise LuminaError(f"{yaml} names no hub_id, say to the author of the plugin")
+    folder = _checked(_local(modality, facts.pop("hub_id"), download=download), vae)
+    config = {**FramewiseAutoencoder.defaults, **read_config(folder)}
     for key, value in facts.items():
-        if (config[key] or 0) != value:
+        own = config.get(key) or 0
+        if own != value:
             raise LuminaError(
-                f"the autoencoder in {folder} has {key} {config[key]}, but {vae!r} has {value}; "
+                f"the autoencoder in {folder} has {key} {own}, but {vae!r} has {value}; "
                 "give modality.vae=FOLDER to use it as it is"
             )
     return folder

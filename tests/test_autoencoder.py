@@ -92,6 +92,12 @@ def test_a_folder_without_autoencoder_is_one_line(tmp_path, content):
         _ = FramewiseAutoencoder(tmp_path).stride
 
 
+def test_an_autoencoder_of_another_kind_is_one_line(folder):
+    change_config(folder, _class_name="AutoencoderKLOther")
+    with pytest.raises(LuminaError, match="a 'AutoencoderKLOther', not an AutoencoderKL; give"):
+        _ = FramewiseAutoencoder(folder).stride
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -53,6 +53,19 @@ def flow(model, settings, request_):
     return state
 
 
+def test_media_longer_than_asked_for_are_trimmed_to_the_options(model, request_, settings):
+    class Trimming:
+        def __getattr__(self, name):
+            return getattr(model.modality, name)
+
+        def trimmed(self, media, options):
+            return media[:, :, : options.width - 5]
+
+    (whole,) = sample(model, [request_], settings)
+    (found,) = sample(replace(model, modality=Trimming()), [request_], settings)
+    assert torch.equal(found.media, whole.media[:, :, :43])
+
+
 def test_a_sample_does_not_depend_on_its_batch_mates(model, request_, settings):
     options = request_.options
     others = [

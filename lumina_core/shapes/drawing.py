@@ -90,6 +90,7 @@ def _polygon_distance(
 @cache
 def _outline(shape: str) -> Float[Tensor, "corner 2"]:
     """Corners (y down, x) of a polygon whose bounding box has the longer side 2 and centre 0."""
+    corners: list[tuple[float, float]]
     if shape == "square":
         corners = [(-1, -1), (-1, 1), (1, 1), (1, -1)]
     elif shape == "triangle":

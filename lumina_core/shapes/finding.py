@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import Bool, Complex, Float, UInt8
+from jaxtyping import Bool, Complex, Float, Int, UInt8
 from scipy import ndimage
 from torch import Tensor
 
@@ -115,7 +115,13 @@ def _find(
     return found
 
 
-def _measure(pixels, background, own: Bool[np.ndarray, "row column"], corner, shorter) -> Found:
+def _measure(
+    pixels: Float[np.ndarray, "row column 3"],
+    background: Float[np.ndarray, "3"],
+    own: Bool[np.ndarray, "row column"],
+    corner: Int[np.ndarray, "2"],
+    shorter: int,
+) -> Found:
     """Colour first: how much of a pixel is covered can only be told against the full colour."""
     contrast = np.linalg.norm(pixels - background, axis=-1) * own
     full = contrast >= np.quantile(contrast[contrast > MIN_CONTRAST], OUTLINE_SHARE)
@@ -130,16 +136,19 @@ def _measure(pixels, background, own: Bool[np.ndarray, "row column"], corner, sh
     centre = np.array([(rows * filled).sum(), (columns * filled).sum()]) / area
     shape = _shape(filled, centre, is_hollow=bool(hole.sum() > MIN_HOLE * solid.sum()))
     radius = math.sqrt(area / AREAS[shape]) / shorter if shape else 0.0
-    return Found(shape, _nearest_colour(colour), *(centre + corner).tolist(), radius)
+    row, column = (centre + corner).tolist()
+    return Found(shape, _nearest_colour(colour), row, column, radius)
 
 
 def _nearest_colour(colour: Float[np.ndarray, "3"]) -> str | None:
     distances = {name: float(np.linalg.norm(colour - rgb)) for name, rgb in COLOURS.items()}
-    nearest = min(distances, key=distances.get)
+    nearest = min(distances, key=lambda name: distances[name])
     return nearest if distances[nearest] < MAX_COLOUR_DISTANCE else None
 
 
-def _outline_harmonics(filled, centre) -> Complex[np.ndarray, "harmonic"]:
+def _outline_harmonics(
+    filled: Float[np.ndarray, "row column"], centre: Float[np.ndarray, "2"]
+) -> Complex[np.ndarray, "harmonic"]:
     """How the outline's distance from the centre varies with the angle, as shares of its mean.
 
     c_k = 2 mean(rho exp(-i k theta)) / mean(rho), theta from straight up: the real part of c_3 is
@@ -154,10 +163,12 @@ def _outline_harmonics(filled, centre) -> Complex[np.ndarray, "harmonic"]:
     return 2 * np.fft.fft(rho)[: len(HARMONICS["circle"]) + 1] / rho.sum()
 
 
-def _shape(filled, centre, *, is_hollow: bool) -> str | None:
+def _shape(
+    filled: Float[np.ndarray, "row column"], centre: Float[np.ndarray, "2"], *, is_hollow: bool
+) -> str | None:
     harmonics = _outline_harmonics(filled, centre)[1:]
     distances = {name: np.linalg.norm(harmonics - ideal) for name, ideal in HARMONICS.items()}
-    nearest = min(distances, key=distances.get)
+    nearest = min(distances, key=lambda name: distances[name])
     if distances[nearest] > MAX_HARMONIC_DISTANCE:
         return None
     if is_hollow:

@@ -28,7 +28,7 @@ class VideoOptions:
     patch: tuple[int, int, int] = field(metadata={"architecture": True})
     """Latent cells of a token along frames, height and width."""
     vae: str = field(metadata={"architecture": True})
-    """`demo`, or the folder or hub id of a diffusers autoencoder."""
+    """`demo`, `wan`, `ltx`, `cogvideox`, or the folder or hub id of a diffusers autoencoder."""
 
     def __post_init__(self) -> None:
         for key in ("height", "width"):

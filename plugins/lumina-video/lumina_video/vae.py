@@ -1,0 +1,128 @@
+"""The VAE of clips: an autoencoder of any known kind, with durations rounded up."""
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lumina_core import LuminaError
+from lumina_video.autoencoders import FrameAutoencoder, open_autoencoder
+from lumina_video.temporal import (
+    MAX_LEVEL,
+    NUM_CHANNELS,
+    Clip,
+    Latent,
+    Pixels,
+    TemporalAutoencoder,
+    pixels_of,
+)
+
+
+class VideoVAE:
+    """Clip <-> latent, by an autoencoder of any kind that open_autoencoder knows.
+
+    With t frames of the clip per latent frame, 1 + k t frames have 1 + k latent frames. A clip of
+    another length, or whose latent frames do not fill the token patch, is made longer by repeating
+    its last frame; `VideoModality.trimmed` cuts what is decoded.
+    """
+
+    def __init__(self, folder: Path, patch_frames: int = 1) -> None:
+        """Read nothing yet.
+
+        Args:
+            folder: of diffusers.
+            patch_frames: latent frames of a token.
+        """
+        self.folder = folder
+        self._patch_frames = patch_frames
+        self._device = torch.device("cpu")
+
+    @cached_property
+    def autoencoder(self) -> FrameAutoencoder | TemporalAutoencoder:
+        """What its folder holds; the weights are read when they are used."""
+        autoencoder = open_autoencoder(self.folder)
+        autoencoder.to(self._device)
+        return autoencoder
+
+    def to(self, device: torch.device) -> "VideoVAE":
+        """Use this device from now on."""
+        self._device = device
+        if "autoencoder" in vars(self):
+            self.autoencoder.to(device)
+        return self
+
+    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the latent of a clip; its length is rounded up.
+
+        Raises:
+            LuminaError: a side is not a multiple of the stride; names the nearest legal sizes.
+        """
+        frames, _, height, width = media_shape
+        stride = self.autoencoder.stride
+        check_multiple(height, width, stride)
+        length = 1 + -(-(frames - 1) // self.autoencoder.frame_stride)
+        length += -length % self._patch_frames
+        return self.autoencoder.channels, length, height // stride, width // stride
+
+    def known_length(self, num_frames: int) -> int:
+        """Latent frames, in whole tokens, that the first `num_frames` of a clip decide."""
+        length = 1 + (num_frames - 1) // self.autoencoder.frame_stride
+        return length - length % self._patch_frames
+
+    def num_frames(self, length: int) -> int:
+        """Frames of the clip that `length` latent frames hold; 0 for none."""
+        return max(0, 1 + (length - 1) * self.autoencoder.frame_stride)
+
+    def pixels(self, media: Clip) -> Pixels:
+        """The frames as the autoencoder sees them, in [-1, 1]."""
+        return pixels_of(media)
+
+    def encode(self, media: Clip) -> Latent:
+        """The latent of a clip.
+
+        Raises:
+            LuminaError: the weights make latents of another shape than config.json says.
+        """
+        shape = self.latent_shape(tuple(media.shape))
+        missing = self.num_frames(shape[1]) - len(media)
+        latent = self.autoencoder.encode(torch.cat([media, *[media[-1:]] * missing]))
+        self._check_shape(latent, shape)
+        return latent
+
+    def decode(self, latent: Latent) -> Clip:
+        """The clip of a latent, rounded to whole grey levels; never all of it as floats.
+
+        Raises:
+            LuminaError: the weights make clips of another shape than config.json says.
+        """
+        _, length, rows, columns = latent.shape
+        clip = torch.cat([levels_of(chunk).cpu() for chunk in self.autoencoder.decode(latent)])
+        stride = self.autoencoder.stride
+        shape = (self.num_frames(length), NUM_CHANNELS, rows * stride, columns * stride)
+        self._check_shape(clip, shape)
+        return clip
+
+    def _check_shape(self, made: Tensor, wanted: tuple[int, ...]) -> None:
+        if tuple(made.shape) != wanted:
+            raise LuminaError(
+                f"the autoencoder in {self.folder} made {tuple(made.shape)} where its config.json "
+                f"promises {wanted}; give a folder whose files belong together"
+            )
+
+
+def levels_of(pixels: Pixels) -> Clip:
+    """Pixels in about [-1, 1] as grey levels."""
+    return ((pixels + 1) / 2 * MAX_LEVEL).round().clamp(0, MAX_LEVEL).to(torch.uint8)
+
+
+def check_multiple(height: int, width: int, unit: int, width_unit: int | None = None) -> None:
+    """Refuse a side that is no multiple of its unit in pixels, naming the nearest legal ones."""
+    sides = (("height", height, unit), ("width", width, width_unit or unit))
+    for key, size, multiple in sides:
+        if size % multiple:
+            below = size // multiple * multiple
+            legal = f"{below} or {below + multiple}" if below else f"{multiple}"
+            raise LuminaError(
+                f"modality.{key}={size} is not a multiple of {multiple} pixels; use {legal}"
+            )

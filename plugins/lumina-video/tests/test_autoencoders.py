@@ -1,0 +1,441 @@
+"""Autoencoders with a time axis: tiny and untrained, in the format of the released ones."""
+
+import json
+import shutil
+
+import diffusers
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lumina_core import FramewiseAutoencoder, LuminaError
+from lumina_core.checkpoint import has_same_autoencoder
+from lumina_core.cli import main
+from lumina_core.config import compose_options
+from lumina_core.sequence import Grid
+from lumina_core.vae_folder import copy_vae, find_vae
+from lumina_video import ltx
+from lumina_video.autoencoders import FrameAutoencoder, open_autoencoder
+from lumina_video.options import VideoOptions
+from lumina_video.temporal import pixels_of
+from lumina_video.vae import VideoVAE
+from lumina_video.video import VideoModality
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+ROUNDING = 1e-4
+WAN = {"base_dim": 4, "z_dim": 4, "num_res_blocks": 1, "latents_mean": [0.1] * 4}
+LTX = {"block_out_channels": (8, 8), "layers_per_block": (1, 1, 1), "latent_channels": 4}
+LTX |= {"decoder_block_out_channels": (8, 8), "decoder_layers_per_block": (1, 1, 1)}
+TWICE = {"spatio_temporal_scaling": (True, True), "decoder_spatio_temporal_scaling": (True, True)}
+ONCE = {"spatio_temporal_scaling": (True, False), "decoder_spatio_temporal_scaling": (True, False)}
+KINDS = {
+    "wan": (
+        "AutoencoderKLWan",
+        {**WAN, "dim_mult": [1, 2, 2], "temperal_downsample": [True, True]}
+        | {"latents_std": [2.0] * 4},
+    ),
+    "wan22": (
+        "AutoencoderKLWan",
+        {**WAN, "dim_mult": [1, 2, 2], "temperal_downsample": [False, True], "is_residual": True}
+        | {"patch_size": 2, "in_channels": 12, "out_channels": 12, "latents_std": [2.0] * 4},
+    ),
+    "ltx": (
+        "AutoencoderKLLTXVideo",
+        {**LTX, **TWICE, "patch_size": 2, "scaling_factor": 0.5}
+        | {"down_block_types": ("LTXVideoDownBlock3D",) * 2},
+    ),
+    "ltx_noisy": (
+        "AutoencoderKLLTXVideo",
+        {**LTX, **ONCE, "patch_size": 2, "timestep_conditioning": True}
+        | {"down_block_types": ("LTXVideoDownBlock3D",) * 2, "upsample_residual": (True, True)}
+        | {"decoder_inject_noise": (True, True, True)},
+    ),
+    "ltx095": (
+        "AutoencoderKLLTXVideo",
+        {**LTX, "patch_size": 2, "block_out_channels": (8, 8, 16, 16), "decoder_causal": True}
+        | {"layers_per_block": (1, 1, 1, 1), "spatio_temporal_scaling": (True, True, True)}
+        | {"down_block_types": ("LTXVideo095DownBlock3D",) * 3}
+        | {"downsample_type": ("spatial", "temporal", "spatiotemporal")}
+        | {"decoder_spatio_temporal_scaling": (True, True)}
+        | {"spatial_compression_ratio": 8, "temporal_compression_ratio": 4},
+    ),
+    "cogvideox": (
+        "AutoencoderKLCogVideoX",
+        {"block_out_channels": (8, 8, 8), "layers_per_block": 1, "norm_num_groups": 4}
+        | {"down_block_types": ("CogVideoXDownBlock3D",) * 3, "latent_channels": 4}
+        | {"up_block_types": ("CogVideoXUpBlock3D",) * 3, "temporal_compression_ratio": 4},
+    ),
+}
+SHAPES = {"wan": (4, 4), "wan22": (8, 2), "ltx": (8, 4), "ltx_noisy": (4, 2), "ltx095": (8, 4)}
+SHAPES |= {"cogvideox": (4, 4)}
+COGVIDEOX_2B = {"scaling_factor": 1.15258426}
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """The folder of each kind."""
+    root = tmp_path_factory.mktemp("autoencoders")
+    for name, (kind, config) in KINDS.items():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = getattr(diffusers, kind)(**config)
+            for key, weight in model.named_parameters():
+                if "per_channel_scale" in key:
+                    weight.data.fill_(0.5)
+        model.save_pretrained(root / name)
+    return root
+
+
+@pytest.fixture
+def copy(folders, tmp_path):
+    """Copy a folder, for a test to change."""
+
+    def folder(name):
+        shutil.copytree(folders / name, tmp_path / name)
+        return tmp_path / name
+
+    return folder
+
+
+def reference(folder):
+    kind = json.loads((folder / "config.json").read_text())["_class_name"]
+    return getattr(diffusers, kind).from_pretrained(folder).eval().requires_grad_(False)
+
+
+def change_config(folder, **values):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | values))
+
+
+def clip(frames=9, height=16, width=24):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (frames, 3, height, width), generator=generator).to(torch.uint8)
+
+
+def latent_of(length, seed=0):
+    return torch.randn(4, length, 4, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def decoded(folder, latent):
+    return torch.cat(list(open_autoencoder(folder).decode(latent)))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_shapes_follow_from_the_config_without_weights(name, copy):
+    folder = copy(name)
+    (folder / WEIGHTS).unlink()
+    autoencoder = open_autoencoder(folder)
+    assert (autoencoder.stride, autoencoder.frame_stride) == SHAPES[name]
+    assert autoencoder.channels == 4
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("frames", [1, 5, 9, 21])
+def test_a_clip_and_its_latent_have_the_promised_shapes(name, frames, folders):
+    vae = VideoVAE(folders / name)
+    stride, frame_stride = SHAPES[name]
+    media = clip(frames)
+    latent = vae.encode(media)
+    assert latent.dtype == torch.float32
+    assert latent.shape == (4, 1 + (frames - 1) // frame_stride, 16 // stride, 24 // stride)
+    assert vae.latent_shape(media.shape) == latent.shape
+    assert vae.decode(latent).shape == media.shape
+    assert vae.decode(latent).dtype == torch.uint8
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_encoding_is_that_of_diffusers_but_for_the_statistics(name, folders):
+    media = clip(17)
+    model = reference(folders / name)
+    wanted = model.encode(pixels_of(media).movedim(0, 1)[None]).latent_dist.mode()[0]
+    autoencoder = open_autoencoder(folders / name)
+    mean, std = (x[:, None, None, None] for x in autoencoder.statistics())
+    found = autoencoder.encode(media) * std + mean
+    torch.testing.assert_close(found, wanted, atol=ROUNDING, rtol=0)
+    if not name.startswith("ltx") and name != "wan22":
+        torch.testing.assert_close((wanted - mean) / std, autoencoder.encode(media), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_decoding_in_chunks_is_that_of_diffusers(name, folders, copy, monkeypatch):
+    monkeypatch.setattr(ltx, "NUM_TOGETHER", 1)
+    latent = latent_of(13)
+    folder = copy(name)
+    if name == "ltx_noisy":  # diffusers draws its noise from the global generator
+        weights = load_file(folder / WEIGHTS)
+        quiet = {k: v * ("per_channel" not in k) for k, v in weights.items()}
+        save_file(quiet, folder / WEIGHTS, {"format": "pt"})
+    mean, std = (x[:, None, None, None] for x in open_autoencoder(folder).statistics())
+    time = torch.zeros(1) if name == "ltx_noisy" else None
+    more = () if time is None else (time,)
+    wanted = reference(folder).decode((latent * std + mean)[None], *more).sample[0].movedim(1, 0)
+    found = decoded(folder, latent)
+    if name in ("wan", "wan22"):
+        wanted, found = wanted.clamp(-1, 1), found.clamp(-1, 1)  # as levels are later
+    exact = 0 if name in ("wan", "wan22", "cogvideox") else ROUNDING
+    torch.testing.assert_close(found, wanted, atol=exact, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["ltx", "ltx_noisy", "ltx095"])
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_chunks_of_any_length_make_one_clip(name, together, folders, monkeypatch):
+    media, latent = clip(25), latent_of(13)
+    monkeypatch.setattr(ltx, "NUM_TOGETHER", 100)
+    whole = open_autoencoder(folders / name).encode(media), decoded(folders / name, latent)
+    monkeypatch.setattr(ltx, "NUM_TOGETHER", together)
+    parts = open_autoencoder(folders / name).encode(media), decoded(folders / name, latent)
+    for found, wanted in zip(parts, whole, strict=True):
+        torch.testing.assert_close(found, wanted, atol=ROUNDING, rtol=0)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_longer_clip_is_never_decoded_in_longer_chunks(name, folders):
+    autoencoder = open_autoencoder(folders / name)
+    lengths = [max(len(x) for x in autoencoder.decode(latent_of(n))) for n in (15, 31)]
+    assert lengths[0] == lengths[1]
+
+
+@pytest.mark.parametrize("name", ["wan", "wan22", "ltx", "ltx095"])
+def test_the_first_latent_frames_do_not_see_later_ones(name, folders):
+    autoencoder = open_autoencoder(folders / name)
+    media = clip(17)
+    stride = autoencoder.frame_stride
+    latent = autoencoder.encode(media)
+    for frames in (1, 1 + stride, 9):
+        own = autoencoder.encode(media[:frames])
+        torch.testing.assert_close(own, latent[:, : own.shape[1]], atol=ROUNDING, rtol=0)
+
+
+def test_the_first_chunk_of_cogvideox_does_not_see_later_ones(folders):
+    autoencoder = open_autoencoder(folders / "cogvideox")
+    media = clip(25)
+    assert torch.equal(autoencoder.encode(media[:9]), autoencoder.encode(media)[:, :3])
+
+
+@pytest.mark.parametrize("name", ["wan", "ltx", "cogvideox"])
+def test_latents_have_mean_zero_and_variance_one(name, copy):
+    """With statistics that were measured, and stand where the kind keeps them."""
+    folder = copy(name)
+    media = clip(33)
+    raw = reference(folder).encode(pixels_of(media).movedim(0, 1)[None]).latent_dist.mode()[0]
+    mean, std = raw.mean((1, 2, 3)), raw.std((1, 2, 3))
+    if name == "wan":
+        change_config(folder, latents_mean=mean.tolist(), latents_std=std.tolist())
+    elif name == "ltx":
+        weights = load_file(folder / WEIGHTS) | {"latents_mean": mean, "latents_std": std * 0.5}
+        save_file(weights, folder / WEIGHTS, {"format": "pt"})  # its scaling_factor is 0.5
+    else:
+        change_config(folder, scaling_factor=1 / raw.std().item(), invert_scale_latents=True)
+    latent = open_autoencoder(folder).encode(media)
+    if name == "cogvideox":
+        assert latent.std().item() == pytest.approx(1, abs=1e-3)
+    else:
+        assert latent.mean((1, 2, 3)).abs().max() < 1e-3
+        assert (latent.std((1, 2, 3)) - 1).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_duration_is_rounded_up_by_its_last_frame(name, folders):
+    vae = VideoVAE(folders / name)
+    media = clip(6)
+    frames = 1 + -(-5 // vae.autoencoder.frame_stride) * vae.autoencoder.frame_stride
+    longer = torch.cat([media, media[-1:].expand(frames - 6, -1, -1, -1)])
+    assert vae.latent_shape(media.shape) == vae.latent_shape(longer.shape)
+    assert torch.equal(vae.encode(media), vae.encode(longer))
+
+
+def options(**values) -> VideoOptions:
+    return compose_options("video", {"height": 32, "width": 32, **values})
+
+
+@pytest.mark.parametrize(("frames", "length"), [(1, 2), (5, 2), (6, 4), (13, 4), (14, 6)])
+def test_latent_frames_fill_the_patch(frames, length, folders):
+    for name in ("wan", "cogvideox"):
+        wanted = options(frames=frames, patch=[2, 2, 2])
+        modality = VideoModality(wanted, folders / name)
+        shape = modality.vae.latent_shape(modality.media_shape(wanted))
+        assert shape == (4, length, 8, 8)
+        assert isinstance(modality.tokenizer.grid(shape), Grid)
+        latent = modality.vae.encode(clip(frames, 32, 32))
+        assert latent.shape == shape
+        assert len(modality.trimmed(modality.vae.decode(latent), wanted)) == frames
+
+
+def test_a_side_that_fits_no_latent_is_refused(folders):
+    modality = VideoModality(options(), folders / "ltx")
+    with pytest.raises(LuminaError, match=r"modality.width=40 is not a multiple of 16 pixels; use"):
+        modality.media_shape(options(width=40))
+    with pytest.raises(LuminaError, match="height=12 is not a multiple of 8 pixels; use 8 or 16"):
+        modality.vae.latent_shape((5, 3, 12, 16))
+
+
+def test_frames_alone_are_decoded_one_at_a_time():
+    folder = find_vae("video", "demo", download=False)
+    autoencoder = open_autoencoder(folder)
+    assert type(autoencoder) is FrameAutoencoder
+    media = clip(3)
+    latent = autoencoder.encode(media)
+    assert torch.equal(latent, FramewiseAutoencoder(folder).encode(pixels_of(media)))
+    chunks = list(autoencoder.decode(latent))
+    assert [len(chunk) for chunk in chunks] == [1, 1, 1]
+    assert torch.equal(torch.cat(chunks), FramewiseAutoencoder(folder).decode(latent))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_reading_prints_nothing_and_waits_for_the_first_use(name, copy, capfd):
+    folder = copy(name)
+    autoencoder = open_autoencoder(folder)
+    autoencoder.to(torch.device("cpu"))
+    autoencoder.encode(clip(1))
+    assert capfd.readouterr() == ("", "")
+
+
+DAMAGES = [
+    ("wan", {"z_dim": "four"}),
+    ("wan", {"dim_mult": 5}),
+    ("wan", {"temperal_downsample": [True]}),
+    ("wan", {"temperal_downsample": [1, 1]}),
+    ("wan", {"latents_mean": [0.0]}),
+    ("wan", {"latents_std": None}),
+    ("wan", {"latents_std": [1.0, 1.0, 0.0, 1.0]}),
+    ("wan22", {"patch_size": 0}),
+    ("wan22", {"in_channels": 3}),
+    ("ltx", {"spatio_temporal_scaling": "yes"}),
+    ("ltx", {"patch_size": None}),
+    ("ltx", {"patch_size_t": 2}),
+    ("ltx", {"temporal_compression_ratio": 2.5}),
+    ("ltx", {"scaling_factor": 0}),
+    ("ltx", {"latent_channels": True}),
+    ("ltx", {"in_channels": 4}),
+    ("cogvideox", {"block_out_channels": [8, 0]}),
+    ("cogvideox", {"temporal_compression_ratio": 3}),
+    ("cogvideox", {"temporal_compression_ratio": [4]}),
+    ("cogvideox", {"scaling_factor": None}),
+    ("cogvideox", {"shift_factor": "none"}),
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGES)
+def test_a_damaged_config_is_one_line_that_names_the_key(name, damage, copy):
+    folder = copy(name)
+    change_config(folder, **damage)
+    key = next(iter(damage))
+    with pytest.raises(LuminaError, match=f"no autoencoder: {key} is .*, not ") as raised:
+        _ = open_autoencoder(folder).config
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["AutoencoderKLWam", "AutoencoderDC", 7, ["AutoencoderKL"], None])
+def test_an_unknown_kind_is_one_line_that_lists_the_known_ones(kind, copy):
+    folder = copy("wan")
+    change_config(folder, _class_name=kind)
+    with pytest.raises(LuminaError) as raised:
+        open_autoencoder(folder)
+    line = str(raised.value)
+    assert "\n" not in line
+    known = "AutoencoderKL, AutoencoderKLWan, AutoencoderKLLTXVideo, AutoencoderKLCogVideoX"
+    assert known in line
+    assert ("Did you mean 'AutoencoderKLWan'" in line) == (kind == "AutoencoderKLWam")
+
+
+@pytest.mark.parametrize("name", ["wan", "ltx", "cogvideox"])
+def test_weights_must_fit_exactly_and_be_safetensors(name, copy):
+    folder = copy(name)
+    weights = load_file(folder / WEIGHTS)
+    key = next(iter(weights))
+    for changed in (
+        {**weights, "extra": torch.zeros(1)},
+        {k: v for k, v in weights.items() if k != key},
+    ):
+        save_file(changed, folder / WEIGHTS, {"format": "pt"})
+        with pytest.raises(LuminaError, match="do not fit"):
+            open_autoencoder(folder).encode(clip(1))
+    torch.save(weights, folder / "diffusion_pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(LuminaError, match="cannot be read"):
+        open_autoencoder(folder).encode(clip(1))
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_statistics_in_weights_that_are_none_are_refused(value, copy):
+    folder = copy("ltx")
+    weights = load_file(folder / WEIGHTS) | {"latents_std": torch.full((4,), value)}
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+    with pytest.raises(LuminaError, match="no statistics of latents"):
+        open_autoencoder(folder).encode(clip(1))
+
+
+def test_a_config_that_its_weights_belie_is_one_line(copy):
+    folder = copy("ltx")
+    change_config(folder, spatial_compression_ratio=4)
+    with pytest.raises(LuminaError, match="whose files belong together"):
+        VideoVAE(folder).encode(clip())
+
+
+@pytest.mark.parametrize("name", ["wan", "ltx", "cogvideox"])
+def test_a_copy_is_the_same_autoencoder_and_another_config_is_not(name, folders, tmp_path):
+    class Model:
+        name = "any"
+
+    model = Model()
+    model.modality = Model()
+    model.modality.vae = VideoVAE(folders / name)
+    place = tmp_path / "checkpoint" / "vae" / "any"
+    copy_vae(folders / name, place)
+    assert has_same_autoencoder(tmp_path / "checkpoint", model)
+    change_config(place, base_dim=2, scaling_factor=9.0)
+    assert not has_same_autoencoder(tmp_path / "checkpoint", model)
+
+
+@pytest.mark.parametrize(
+    ("name", "hub_id", "config"),
+    [
+        ("wan", "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", {"z_dim": 16}),
+        ("ltx", "Lightricks/LTX-Video", {"latent_channels": 128}),
+        (
+            "cogvideox",
+            "zai-org/CogVideoX-2b",
+            {"latent_channels": 16, "scaling_factor": 1.15258426},
+        ),
+    ],
+)
+def test_a_known_autoencoder_is_found_and_checked(name, hub_id, config, copy, monkeypatch):
+    folder = copy(name)
+    asked = []
+
+    def snapshot(repo, *, local_files_only, allow_patterns):
+        asked.append((repo, local_files_only))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    with pytest.raises(LuminaError, match=f"but '{name}' has {next(iter(config.values()))}"):
+        find_vae("video", name, download=False)
+    change_config(folder, **config)
+    assert find_vae("video", name, download=False) == folder
+    assert asked == [(hub_id, True)] * 2
+
+
+TRAINING = (
+    "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
+    "backbone.rope_dims=[4,4,4,2,2] text_encoder.hidden_size=32 text_encoder.depth=1 "
+    "text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=1300 data.pool_size=2 "
+    "data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 max_steps=1 device=cpu"
+)
+
+
+@pytest.mark.parametrize(("name", "patch"), [("wan", 2), ("ltx", 1), ("cogvideox", 2)])
+def test_a_clip_has_the_frames_that_were_asked_for(name, patch, folders, tmp_path, capsys):
+    shutil.copytree(folders / name, tmp_path / "vae")
+    words = [f"modality.vae={tmp_path / 'vae'}", f"modality.patch=[{patch},1,1]"]
+    out = f"out={tmp_path / 'run'}"
+    assert main(["train", "+modality=video", out, *TRAINING.split(), *words]) == 0
+    shutil.rmtree(tmp_path / "vae")
+    checkpoint = next((tmp_path / "run" / "checkpoints").iterdir())
+    request = f"checkpoint={checkpoint} solver.num_steps=1 device=cpu json=true".split()
+    size = ["modality.height=32", "modality.width=48", "modality.frames=7"]
+    capsys.readouterr()
+    target = f"out={tmp_path / 'a.mp4'}"
+    assert main(["run", "+modality=video", *request, *size, target, "a red circle"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["path"] == str(tmp_path / "a.mp4")
+    modality = VideoModality(options(patch=[patch, 1, 1]), checkpoint / "vae" / "video")
+    assert modality.decoder.read(tmp_path / "a.mp4").shape == (7, 3, 32, 48)
