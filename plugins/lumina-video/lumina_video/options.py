@@ -7,7 +7,7 @@ from lumina_core import LuminaError
 MAX_SIDE = 16_384  # keeps a slip of the finger from filling the memory
 MAX_FRAMES = 100_000
 MAX_PIXELS = 1 << 28  # of all frames together, 800 MB as RGB: of a clip that is made or read
-DEFAULT_FRAMES = 12
+DEFAULT_FRAMES = 13
 FPS_LIMITS = (0.1, 240)
 
 
@@ -22,7 +22,7 @@ class VideoOptions:
     frames: int | None
     """Frames; null: as many as `seconds` says."""
     seconds: float | None
-    """Duration; null: as long as `frames` says, or 12 frames where both are null."""
+    """Duration; null: as long as `frames` says, or DEFAULT_FRAMES where both are null."""
     fps: float
     """Frames per second."""
     patch: tuple[int, int, int] = field(metadata={"architecture": True})

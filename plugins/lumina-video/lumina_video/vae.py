@@ -22,9 +22,10 @@ from lumina_video.temporal import (
 class VideoVAE:
     """Clip <-> latent, by an autoencoder of any kind that open_autoencoder knows.
 
-    With t frames of the clip per latent frame, 1 + k t frames have 1 + k latent frames. A clip of
-    another length, or whose latent frames do not fill the token patch, is made longer by repeating
-    its last frame; `VideoModality.trimmed` cuts what is decoded.
+    With t frames of the clip per latent frame, 1 + k t frames have 1 + k latent frames. With p
+    latent frames per token, the first one stands alone, too: it fills a token p times, so that one
+    frame can be given. A clip whose length is not 1 + k t p is made longer by repeating its last
+    frame; `VideoModality.trimmed` cuts what is decoded.
     """
 
     def __init__(self, folder: Path, patch_frames: int = 1) -> None:
@@ -35,7 +36,7 @@ class VideoVAE:
             patch_frames: latent frames of a token.
         """
         self.folder = folder
-        self._patch_frames = patch_frames
+        self._patch = patch_frames
         self._device = torch.device("cpu")
 
     @cached_property
@@ -61,18 +62,21 @@ class VideoVAE:
         frames, _, height, width = media_shape
         stride = self.autoencoder.stride
         check_multiple(height, width, stride)
-        length = 1 + -(-(frames - 1) // self.autoencoder.frame_stride)
-        length += -length % self._patch_frames
-        return self.autoencoder.channels, length, height // stride, width // stride
+        tokens = 1 + -(-(frames - 1) // self._frames_per_token)
+        return self.autoencoder.channels, tokens * self._patch, height // stride, width // stride
 
     def known_length(self, num_frames: int) -> int:
         """Latent frames, in whole tokens, that the first `num_frames` of a clip decide."""
-        length = 1 + (num_frames - 1) // self.autoencoder.frame_stride
-        return length - length % self._patch_frames
+        return self._patch * (1 + (num_frames - 1) // self._frames_per_token)
 
     def num_frames(self, length: int) -> int:
-        """Frames of the clip that `length` latent frames hold; 0 for none."""
-        return max(0, 1 + (length - 1) * self.autoencoder.frame_stride)
+        """Frames of the clip that `length` latent frames hold, in whole tokens."""
+        return 1 + (length // self._patch - 1) * self._frames_per_token
+
+    @property
+    def _frames_per_token(self) -> int:
+        """Frames of the clip along a token, but for the first."""
+        return self._patch * self.autoencoder.frame_stride
 
     def pixels(self, media: Clip) -> Pixels:
         """The frames as the autoencoder sees them, in [-1, 1]."""
@@ -87,6 +91,7 @@ class VideoVAE:
         shape = self.latent_shape(tuple(media.shape))
         missing = self.num_frames(shape[1]) - len(media)
         latent = self.autoencoder.encode(torch.cat([media, *[media[-1:]] * missing]))
+        latent = torch.cat([*[latent[:, :1]] * (self._patch - 1), latent], dim=1)
         self._check_shape(latent, shape)
         return latent
 
@@ -97,7 +102,8 @@ class VideoVAE:
             LuminaError: the weights make clips of another shape than config.json says.
         """
         _, length, rows, columns = latent.shape
-        clip = torch.cat([levels_of(chunk).cpu() for chunk in self.autoencoder.decode(latent)])
+        chunks = self.autoencoder.decode(latent[:, self._patch - 1 :])
+        clip = torch.cat([levels_of(chunk).cpu() for chunk in chunks])
         stride = self.autoencoder.stride
         shape = (self.num_frames(length), NUM_CHANNELS, rows * stride, columns * stride)
         self._check_shape(clip, shape)

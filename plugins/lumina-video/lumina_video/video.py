@@ -89,11 +89,10 @@ class VideoModality:
         elif self.vae.num_frames(length) == len(given):
             known_length = length
         else:
-            below, above = self.vae.num_frames(length), self.vae.num_frames(length + self._patch)
-            legal = f"{below} or {above}" if below else f"{above}"
+            above = self.vae.num_frames(length + self.options.patch[0])
             raise LuminaError(
                 f"{len(given)} frames of {wanted.frames} are given, which end within a token; set "
-                f"condition.num_frames to {legal}"
+                f"condition.num_frames to {self.vae.num_frames(length)} or {above}"
             )
         canvas = torch.cat([given, given[-1:].expand(frames - len(given), -1, -1, -1)])
         _, latent_frames, rows, columns = self.vae.latent_shape(tuple(canvas.shape))
@@ -140,7 +139,8 @@ class VideoModality:
         if height != width:
             raise LuminaError("files are fitted to square tokens; use a patch with equal sides")
         unit = self.vae.autoencoder.stride * height  # pixels of a token along a side
-        count = self.vae.latent_shape((len(media), NUM_CHANNELS, unit, unit))[1] // self._patch
+        count = self.vae.latent_shape((len(media), NUM_CHANNELS, unit, unit))[1]
+        count //= self.options.patch[0]
         if limits.max_tokens < count:
             raise LuminaError(
                 f"its {len(media)} frames are more tokens than max_tokens={limits.max_tokens}"
@@ -149,8 +149,3 @@ class VideoModality:
             ceil(limits.min_tokens / count), limits.max_tokens // count, limits.max_aspect
         )
         return fit_frames(media, unit, each)
-
-    @property
-    def _patch(self) -> int:
-        """Latent frames of a token."""
-        return self.options.patch[0]

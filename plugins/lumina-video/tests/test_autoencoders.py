@@ -248,7 +248,7 @@ def options(**values) -> VideoOptions:
     return compose_options("video", {"height": 32, "width": 32, **values})
 
 
-@pytest.mark.parametrize(("frames", "length"), [(1, 2), (5, 2), (6, 4), (13, 4), (14, 6)])
+@pytest.mark.parametrize(("frames", "length"), [(1, 2), (5, 4), (6, 4), (9, 4), (10, 6), (14, 6)])
 def test_latent_frames_fill_the_patch(frames, length, folders):
     for name in ("wan", "cogvideox"):
         wanted = options(frames=frames, patch=[2, 2, 2])

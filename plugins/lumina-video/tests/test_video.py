@@ -11,15 +11,17 @@ from lumina_core import LuminaError, SizeLimits, checkpoint
 from lumina_core.cli import main
 from lumina_core.config import compose_options
 from lumina_core.train_vae import AutoencoderShape, build_autoencoder
-from lumina_video.options import MAX_FRAMES, VideoCondition, VideoOptions
+from lumina_video.options import DEFAULT_FRAMES, MAX_FRAMES, VideoCondition, VideoOptions
+from lumina_video.vae import VideoVAE
 from lumina_video.video import VideoModality
 
 CHANNELS = 4
 TRAINING = (
     "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
-    "backbone.rope_dims=[4,4,4,2,2] text_encoder.hidden_size=32 text_encoder.depth=1 "
-    "text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=1300 data.pool_size=8 "
-    "data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 device=cpu max_steps=3"
+    "backbone.rope_dims=[4,4,4,2,2] modality.patch=[1,2,2] text_encoder.hidden_size=32 "
+    "text_encoder.depth=1 text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=1300 "
+    "data.pool_size=8 data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 "
+    "device=cpu max_steps=3"
 )
 SMALL = "modality.height=16 modality.width=24 modality.frames=5 solver.num_steps=2 device=cpu"
 
@@ -82,7 +84,7 @@ def at(folder):
 
 
 def options(**values) -> VideoOptions:
-    return compose_options("video", {"height": 16, "width": 24, **values})
+    return compose_options("video", {"height": 16, "width": 24, "patch": [1, 2, 2], **values})
 
 
 def clip(frames=5, height=16, width=24, seed=0):
@@ -102,7 +104,7 @@ def write(path, media, fps=8.0):
 @pytest.mark.parametrize(
     ("values", "wanted"),
     [
-        ({}, 12),
+        ({}, DEFAULT_FRAMES),
         ({"frames": 7}, 7),
         ({"seconds": 2.5}, 20),
         ({"seconds": 2.5, "fps": 24.0}, 60),
@@ -142,23 +144,40 @@ def test_a_side_that_fits_no_token_is_refused(modality, values, message):
         modality.media_shape(options(**values))
 
 
-@pytest.mark.parametrize("patch", [[1, 2, 2], [2, 2, 2], [3, 1, 2], [1, 1, 1]])
-@pytest.mark.parametrize("frames", [1, 4, 5])
-def test_tokens_are_the_clip_at_every_patch(vae, patch, frames):
+@pytest.mark.parametrize(
+    ("patch", "frames", "tokens"),
+    [
+        ([1, 2, 2], 1, 1),
+        ([1, 2, 2], 5, 5),
+        ([2, 2, 2], 1, 1),
+        ([2, 2, 2], 4, 3),
+        ([2, 2, 2], 5, 3),
+        ([2, 2, 2], 6, 4),
+        ([3, 1, 2], 4, 2),
+        ([3, 1, 2], 5, 3),
+        ([2, 1, 1], 2, 2),
+    ],
+)
+def test_tokens_are_the_clip_at_every_patch(vae, patch, frames, tokens):
     wanted = options(patch=patch, frames=frames)
     modality = VideoModality(wanted, vae)
-    latent = modality.vae.encode(clip(frames))
-    tokens, grid = modality.tokenizer.tokenize(latent), modality.tokenizer.grid(latent.shape)
-    assert (grid.frames, grid.rows, grid.columns) == (
-        -(-frames // patch[0]),
-        4 // patch[1],
-        6 // patch[2],
+    media = clip(frames)
+    latent = modality.vae.encode(media)
+    grid = modality.tokenizer.grid(modality.vae.latent_shape(media.shape))
+    assert (grid.frames, grid.rows, grid.columns) == (tokens, 4 // patch[1], 6 // patch[2])
+    assert torch.equal(
+        modality.tokenizer.detokenize(modality.tokenizer.tokenize(latent), grid), latent
     )
-    assert torch.equal(modality.tokenizer.detokenize(tokens, grid), latent)
     decoded = modality.trimmed(modality.vae.decode(latent), wanted)
-    assert decoded.shape == (frames, 3, 16, 24)
-    one_by_one = torch.cat([modality.vae.decode(latent[:, i : i + 1]) for i in range(frames)])
-    assert torch.equal(decoded, one_by_one)
+    alone = VideoVAE(vae)
+    assert torch.equal(decoded, alone.decode(alone.encode(media)))
+
+
+@pytest.mark.parametrize("patch", [1, 2, 3])
+def test_the_first_frame_has_tokens_of_its_own(vae, patch):
+    made = VideoVAE(vae, patch)
+    first, all_of_it = made.encode(clip(1)), made.encode(clip(7))
+    assert torch.equal(all_of_it[:, :patch], first)
 
 
 def test_every_clip_spans_the_same_interval_on_each_axis(modality):
@@ -280,16 +299,17 @@ def test_wrong_requests_are_one_line(words, message, refusal, tmp_path):
 
 def test_given_frames_that_end_within_a_token_are_refused(vae, tmp_path):
     modality = VideoModality(options(patch=[2, 2, 2]), vae)
-    file = write(tmp_path / "a.webp", clip(3))
-    with pytest.raises(
-        LuminaError, match=r"end within a token; set condition.num_frames to 2 or 4"
-    ):
-        modality.condition(VideoCondition(file, None), options(frames=6))
-    with pytest.raises(LuminaError, match=r"set condition.num_frames to 2$"):
-        modality.condition(VideoCondition(file, 1), options(frames=6))
-    given = modality.condition(VideoCondition(file, 2), options(frames=6))
-    assert given.known.flatten(1).all(1).tolist() == [True] * 2 + [False] * 4
-    assert torch.equal(given.media, torch.cat([clip(3)[:2], clip(3)[1:2].expand(4, -1, -1, -1)]))
+    file = write(tmp_path / "a.webp", clip(4))
+    with pytest.raises(LuminaError, match=r"within a token; set condition\.num_frames to 3 or 5"):
+        modality.condition(VideoCondition(file, None), options(frames=7))
+    with pytest.raises(LuminaError, match=r"set condition.num_frames to 1 or 3$"):
+        modality.condition(VideoCondition(file, 2), options(frames=7))
+    for count, tokens in ((1, 1), (3, 2)):
+        given = modality.condition(VideoCondition(file, count), options(frames=7))
+        known = [True] * 2 * tokens + [False] * 2 * (4 - tokens)
+        assert given.known.flatten(1).all(1).tolist() == known
+        held = clip(4)[count - 1 : count].expand(7 - count, -1, -1, -1)
+        assert torch.equal(given.media, torch.cat([clip(4)[:count], held]))
 
 
 def test_a_folder_of_clips_and_pictures_trains_a_checkpoint_that_runs(vae, tmp_path, monkeypatch):
