@@ -2,7 +2,9 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -12,15 +14,13 @@ PROMPT = "a red circle to the left of a blue square"
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 
 EXPORT = """
-import sys
+import json, sys
 from pathlib import Path
 import torch
 from lumina_core.checkpoint import export
-out = Path(sys.argv[1])
-source = max(out.glob("third/checkpoints/step-*"))
-advice = {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0}
-export(source, out / "checkpoint", torch.bfloat16, advice)
-"""  # bfloat16 weights without the training state; docs/resolution.md has the figures of the advice
+run, out, advice = sys.argv[1:]
+export(max(Path(run).glob("checkpoints/step-*")), Path(out), torch.bfloat16, json.loads(advice))
+"""  # bfloat16 weights without the training state
 
 nox.options.sessions = ["tests", "lint", "types", "wheel"]
 
@@ -85,15 +85,8 @@ def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Train the image demo anew into outputs/demo/checkpoint: about six hours of one CPU."""
-    plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
-    session.install("-e", ".", *plugins, env=CONSTRAINED)
     out = "outputs/demo"
-
-    def lumina(command: str, folder: str, *words: str) -> None:
-        # one thread is as fast as two for models of this size
-        where = ("+modality=image", f"out={out}/{folder}", "num_threads=1")
-        session.run("python", "-m", "lumina_core", command, *where, *words)
-
+    lumina = _trainer(session, "image", out)
     longer = ("batch_size=12", "learning_rate=0.0015")
     lumina("train-vae", "vae-1")
     lumina("train-vae", "vae-2", f"init_from={out}/vae-1", "max_steps=2000", *longer)
@@ -106,4 +99,32 @@ def demo(session: nox.Session) -> None:
     slower = ("optimizer.muon_learning_rate=0.015", "optimizer.learning_rate=0.0015")
     more = ("max_steps=6200", "seed=4", "position_jitter=0.3", *slower)
     lumina("train", "third", f"modality.vae={out}/vae-3", second, *more)
-    session.run("python", "-c", EXPORT, out)
+    advice = {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0}
+    _export(session, f"{out}/third", out, advice)  # docs/resolution.md has the figures
+
+
+@nox.session
+def demo_video(session: nox.Session) -> None:
+    """Train the video demo anew into outputs/demo-video/checkpoint, from the image demo."""
+    out = "outputs/demo-video"
+    image = ROOT / "plugins/lumina-image/lumina_image/demo"
+    _trainer(session, "video", out)("train", "run", f"init_from={image}", "max_steps=10000")
+    _export(session, f"{out}/run", out, {})
+
+
+def _trainer(session: nox.Session, modality: str, out: str) -> Callable[..., None]:
+    """Install everything; a function that runs a training command into a folder below `out`."""
+    plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
+    session.install("-e", ".", *plugins, env=CONSTRAINED)
+
+    def lumina(command: str, folder: str, *words: str) -> None:
+        # one thread is nearly as fast as two for models of this size
+        where = (f"+modality={modality}", f"out={out}/{folder}", "num_threads=1")
+        session.run("python", "-m", "lumina_core", command, *where, *words)
+
+    return lumina
+
+
+def _export(session: nox.Session, run: str, out: str, advice: dict[str, Any]) -> None:
+    """The last checkpoint of a training run, as it is shipped."""
+    session.run("python", "-c", EXPORT, run, f"{out}/checkpoint", json.dumps(advice))

@@ -33,8 +33,8 @@ from lumina_video.video import EXTENT, VideoModality
 SPEED, START, RADIUS, SIDE = 0.3, 0.18, 0.17, 48
 PER_SECOND = 4.0  # two seconds span as much as a clip does in the other methods
 CAPTION = "a red circle moving to the right"
-LENGTHS, RATES = (6, 8, 10, 12), (6.0, 8.0, 12.0)
-UNSEEN = ((16, 12.0), (18, 12.0), (20, 12.0), (14, 8.0), (7, 10.0), (11, 10.0))
+LENGTHS, RATES = (5, 7, 9, 13), (6.0, 8.0, 12.0)
+UNSEEN = ((17, 12.0), (19, 12.0), (21, 12.0), (15, 8.0), (7, 10.0), (11, 10.0))
 
 
 class SpeedWorld:
@@ -76,10 +76,10 @@ class Experiment(VideoModality):
 
     @property
     def tokenizer(self):
-        tokenizer, method, fps = super().tokenizer, self.method, self._fps
+        tokenizer, seconds = super().tokenizer, self.options.patch[0] / self._fps
 
         def step(frames, rows, columns):
-            time = PER_SECOND / fps if method == "seconds" else EXTENT / frames
+            time = PER_SECOND * seconds if self.method == "seconds" else EXTENT / frames
             return time, EXTENT / rows, EXTENT / columns
 
         tokenizer._step = step

@@ -1,0 +1,25 @@
+"""What holds for the demo checkpoint of every installed modality."""
+
+import pytest
+
+from lumina_core import checkpoint, host
+
+MAX_BYTES = 12e6
+
+
+@pytest.fixture(params=host.installed())
+def demo(request):
+    folder = host.demo_folder(request.param)
+    if folder is None or not (folder / checkpoint.MANIFEST).is_file():
+        pytest.skip("no demo checkpoint")
+    return folder
+
+
+def test_a_demo_is_small_and_whole(demo):
+    files = [path for path in demo.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MAX_BYTES
+    assert not list(demo.rglob("training.safetensors"))
+    manifest = checkpoint.read_manifest(demo)
+    checkpoint.verify(demo, manifest)
+    names = {path.relative_to(demo).as_posix() for path in files}
+    assert names == {*manifest["files"], checkpoint.MANIFEST}
