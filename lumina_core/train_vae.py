@@ -156,7 +156,7 @@ def save_autoencoder(model: Any, out: Path, *, overwrite: bool = False) -> None:
 
 def _draw(modality: Any, count: int, generator: torch.Generator) -> Tensor:
     world = world_of(modality)
-    options = draw_variant(world, modality.options, generator)
+    options = draw_variant(world.variants(TRAINED), modality.options, generator)
     media = [
         world.draw(world.caption(TRAINED, generator), options, generator) for _ in range(count)
     ]

@@ -9,12 +9,15 @@ from lumina_core.data.synthetic import (
     draw_captions,
     draw_variant,
     longest_sample,
+    training_variants,
 )
 from lumina_core.runtime import seeded
 
 
 def pool_at(model, *steps, seed=5, size=6, refresh=2):
-    pool = SyntheticPool("image", model.modality, SyntheticConfig("synthetic", size, refresh), seed)
+    pool = SyntheticPool(
+        "image", model.modality, SyntheticConfig("synthetic", size, refresh, None), seed
+    )
     for step in steps:
         pool.advance(step)
     return pool
@@ -58,7 +61,7 @@ def test_drawing_leaves_the_global_generator_alone(tiny_model):
 @pytest.mark.parametrize("separators", [True, False])
 def test_batch_fills_the_budget_and_never_passes_it(tiny_model, separators):
     pool = pool_at(tiny_model, 0)
-    longest = longest_sample(tiny_model.modality, separators)
+    longest = longest_sample(tiny_model.modality, pool.variants(), separators)
     for seed in range(20):
         picked = pool.batch(seeded(seed), 300, separators)
         total = sum(item.tokens.grid.num_positions(separators) for item in picked)
@@ -89,8 +92,22 @@ def test_a_sample_longer_than_the_budget_is_refused(tiny_model):
 
 def test_longest_sample_is_the_largest_variant(tiny_model):
     # 112x112 pixels, latents of 28x28, patches of 2x2, one separator behind each of fourteen rows
-    assert longest_sample(tiny_model.modality, True) == 14 * 14 + 14
-    assert longest_sample(tiny_model.modality, False) == 14 * 14
+    variants = training_variants(tiny_model.modality)
+    assert longest_sample(tiny_model.modality, variants, True) == 14 * 14 + 14
+    assert longest_sample(tiny_model.modality, variants, False) == 14 * 14
+
+
+def test_samples_of_more_tokens_than_wanted_are_never_drawn(tiny_model):
+    found = training_variants(tiny_model.modality, 36)  # of 8 x 8 pixels
+    every = tiny_model.modality.world.variants(TRAINED)
+    assert found == [v for v in every if v["height"] * v["width"] <= 36 * 64]
+    assert len(found) < len(every)
+    config = SyntheticConfig("synthetic", 8, 0, 36)
+    pool = SyntheticPool("image", tiny_model.modality, config, seed=1)
+    assert pool.variants() == found
+    assert max(pool.draw(n).tokens.grid.num_patches for n in range(20)) <= 36
+    with pytest.raises(LuminaError, match="max_tokens=3 leaves nothing to draw; the smallest"):
+        training_variants(tiny_model.modality, 3)
 
 
 def test_variants_and_captions_are_those_of_training(tiny_model):
@@ -98,7 +115,9 @@ def test_variants_and_captions_are_those_of_training(tiny_model):
     sizes = [(v["height"], v["width"]) for v in world.variants(TRAINED)]
     drawn = {
         (o.height, o.width)
-        for o in (draw_variant(world, options, seeded(seed)) for seed in range(600))
+        for o in (
+            draw_variant(world.variants(TRAINED), options, seeded(seed)) for seed in range(600)
+        )
     }
     assert drawn == set(sizes)
     for caption in draw_captions(tiny_model.modality, 20, seeded(0)):
@@ -108,9 +127,10 @@ def test_variants_and_captions_are_those_of_training(tiny_model):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (("synthetic", 0, 0), "data.pool_size=0"),
-        (("synthetic", 4, 5), "data.refresh_per_step=5"),
-        (("synthetic", 4, -1), "data.refresh_per_step=-1"),
+        (("synthetic", 0, 0, None), "data.pool_size=0"),
+        (("synthetic", 4, 5, None), "data.refresh_per_step=5"),
+        (("synthetic", 4, -1, None), "data.refresh_per_step=-1"),
+        (("synthetic", 4, 1, 0), "data.max_tokens=0"),
     ],
 )
 def test_impossible_pools_are_refused(values, message):

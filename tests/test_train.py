@@ -11,7 +11,7 @@ from lumina_core import checkpoint as checkpoints
 from lumina_core import train
 from lumina_core.cli import main
 from lumina_core.config import compose_sampling, compose_train
-from lumina_core.data.synthetic import CaptionedSample, draw_sample
+from lumina_core.data.pool import CaptionedSample
 from lumina_core.loss import Drawn, draw, drawn_loss
 from lumina_core.runtime import autocast, seeded
 from lumina_core.sampling import Request, sample
@@ -25,7 +25,7 @@ def run(tiny_training, tmp_path):
 
 
 def samples_for(state, count):
-    return [draw_sample("image", state.model.modality, seeded(n)) for n in range(count)]
+    return [state.pool.draw(number) for number in range(count)]
 
 
 def loss_of(run, samples, caption_dropout=0.0, seed=0):

@@ -8,6 +8,7 @@ from lumina_core.data.synthetic import (
     SyntheticPool,
     longest_sample,
     refuse_varied_options,
+    training_variants,
     world_of,
 )
 from lumina_core.errors import LuminaError
@@ -32,7 +33,8 @@ def build_pool(config: "TrainConfig", modality: Modality) -> LatentPool:
         _check_budget(config, longest_fitted(config.data, config.backbone.separators), "up to ")
         return FilePool(config, config.data, modality, seed)
     refuse_varied_options(config.modality, config.options, world_of(modality))
-    _check_budget(config, longest_sample(modality, config.backbone.separators))
+    variants = training_variants(modality, config.data.max_tokens)
+    _check_budget(config, longest_sample(modality, variants, config.backbone.separators))
     return SyntheticPool(config.modality, modality, config.data, seed)
 
 

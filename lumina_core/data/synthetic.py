@@ -10,6 +10,7 @@ from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encod
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, World
 from lumina_core.runtime import seeded
+from lumina_core.sequence import Grid
 
 TRAINED = "trained"
 FIRST_HELD = 2**40  # number of a sample that no training reaches
@@ -26,9 +27,13 @@ class SyntheticConfig:
     """Latents in memory."""
     refresh_per_step: int
     """Latents replaced per step."""
+    max_tokens: int | None
+    """Variants of more tokens are left out; None: of any number."""
 
     def __post_init__(self) -> None:
         check_pool(self.pool_size, self.refresh_per_step)
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise LuminaError(f"data.max_tokens={self.max_tokens}: use 1 or more")
 
 
 def world_of(modality: Any) -> World:
@@ -65,32 +70,45 @@ def draw_captions(modality: Modality, count: int, generator: torch.Generator) ->
     return [world.caption(TRAINED, generator) for _ in range(count)]
 
 
-def draw_variant(world: World, options: Any, generator: torch.Generator) -> Any:
-    """The options of a modality at one of its world's training sizes."""
-    variants = world.variants(TRAINED)
+def training_variants(
+    modality: Modality, max_tokens: int | None = None
+) -> Sequence[Mapping[str, Any]]:
+    """The sizes of the trained split, those of more than `max_tokens` tokens left out.
+
+    Raises:
+        LuminaError: none is left.
+    """
+    variants = world_of(modality).variants(TRAINED)
+    if max_tokens is None:
+        return variants
+    num_tokens = [_grid(modality, variant).num_patches for variant in variants]
+    found = [v for v, count in zip(variants, num_tokens, strict=True) if count <= max_tokens]
+    if not found:
+        raise LuminaError(
+            f"data.max_tokens={max_tokens} leaves nothing to draw; the smallest sample has "
+            f"{min(num_tokens)} tokens"
+        )
+    return found
+
+
+def longest_sample(
+    modality: Modality, variants: Sequence[Mapping[str, Any]], separators: bool
+) -> int:
+    """Positions of the longest sample that training draws, separators included."""
+    return max(_grid(modality, variant).num_positions(separators) for variant in variants)
+
+
+def _grid(modality: Modality, variant: Mapping[str, Any]) -> Grid:
+    media_shape = modality.media_shape(replace(modality.options, **variant))
+    return modality.tokenizer.grid(modality.vae.latent_shape(media_shape))
+
+
+def draw_variant(
+    variants: Sequence[Mapping[str, Any]], options: Any, generator: torch.Generator
+) -> Any:
+    """The options of a modality at one of these sizes."""
     choice = int(torch.randint(len(variants), (), generator=generator))
     return replace(options, **variants[choice])
-
-
-def longest_sample(modality: Modality, separators: bool) -> int:
-    """Positions of the longest sample that training draws, separators included."""
-    lengths = []
-    for variant in world_of(modality).variants(TRAINED):
-        media_shape = modality.media_shape(replace(modality.options, **variant))
-        grid = modality.tokenizer.grid(modality.vae.latent_shape(media_shape))
-        lengths.append(grid.num_positions(separators))
-    return max(lengths)
-
-
-def draw_sample(
-    modality_name: str, modality: Modality, generator: torch.Generator
-) -> CaptionedSample:
-    """Draw, encode and tokenize one sample of the trained split."""
-    world = world_of(modality)
-    options = draw_variant(world, modality.options, generator)
-    caption = world.caption(TRAINED, generator)
-    media = world.draw(caption, options, generator)
-    return encode_sample(modality_name, modality, media, options, caption)
 
 
 class SyntheticPool(LatentPool):
@@ -104,10 +122,15 @@ class SyntheticPool(LatentPool):
         self._modality = modality
         self._config = config
         self._seed = seed
+        self._variants = training_variants(modality, config.max_tokens)
 
     def draw(self, number: int) -> CaptionedSample:
-        """Draw sample `number` of the stream."""
-        return draw_sample(self._name, self._modality, seeded(self._seed, number))
+        """Draw, encode and tokenize sample `number` of the stream."""
+        world, generator = world_of(self._modality), seeded(self._seed, number)
+        options = draw_variant(self._variants, self._modality.options, generator)
+        caption = world.caption(TRAINED, generator)
+        media = world.draw(caption, options, generator)
+        return encode_sample(self._name, self._modality, media, options, caption)
 
     def held_out(self, number: int) -> CaptionedSample:
         """As `draw`, from beyond where training gets in the stream."""
@@ -122,8 +145,8 @@ class SyntheticPool(LatentPool):
         return self.captions(NUM_VOCABULARY_CAPTIONS, generator)
 
     def variants(self) -> Sequence[Mapping[str, Any]]:
-        """The sizes of the trained split."""
-        return world_of(self._modality).variants(TRAINED)
+        """The sizes that are drawn."""
+        return self._variants
 
     def summary(self) -> dict[str, Any]:
         """The configuration."""

@@ -7,7 +7,7 @@ from lumina_core import LuminaError
 MAX_SIDE = 16_384  # keeps a slip of the finger from filling the memory
 MAX_FRAMES = 100_000
 MAX_PIXELS = 1 << 28  # of all frames together, 800 MB as RGB: of a clip that is made or read
-DEFAULT_FRAMES = 13
+DEFAULT_FRAMES = 12
 FPS_LIMITS = (0.1, 240)
 
 

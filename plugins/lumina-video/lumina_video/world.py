@@ -48,7 +48,7 @@ _TRAINED_SIZES = tuple((side, side) for side in (32, 40, 48, 56)) + tuple(
     for short, long in ((32, 48), (32, 56), (40, 56), (32, 64))
     for size in ((short, long), (long, short))
 )
-_TRAINED_FRAMES = (5, 7, 9, 11, 13)
+_TRAINED_FRAMES = (4, 6, 8, 10, 12)
 _RATES = (6.0, 8.0, 12.0)  # frames per second, in turn
 
 
@@ -69,8 +69,8 @@ def _variants(
 _VARIANTS = {
     "trained": _variants(_TRAINED_SIZES, _TRAINED_FRAMES),
     "held_out": _variants(_TRAINED_SIZES, _TRAINED_FRAMES),
-    "unseen_lengths": _variants(((32, 32), (40, 40), (48, 48)), (26,)),
-    "unseen_aspects": _variants(((32, 96), (96, 32)), (9, 11)),
+    "unseen_lengths": _variants(((32, 32), (40, 40), (48, 48)), (24,)),
+    "unseen_aspects": _variants(((32, 96), (96, 32)), (8, 10)),
 }
 
 
