@@ -2,7 +2,7 @@
 
     python benchmarks/start_up.py [REPEATS]
 
-Prints the median of each and the two ratios that the project promises.
+Prints the median of each and the ratios that the project promises.
 """
 
 import os
@@ -16,11 +16,17 @@ IMPORTS = (
     "import torch; from transformers import LlamaModel; "
     "from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL"
 )
-PROMPT = "a red circle to the left of a blue square"
+PROMPTS = {
+    "image": "a red circle to the left of a blue square",
+    "video": "a red circle moving to the right",
+}
 COMMANDS = {
     "bare interpreter": [PYTHON, "-c", "pass"],
     "imports": [PYTHON, "-c", IMPORTS],
-    "run": [PYTHON, "-m", "lumina_core", "run", "+modality=image", PROMPT],
+    **{
+        f"run {name}": [PYTHON, "-m", "lumina_core", "run", f"+modality={name}", prompt]
+        for name, prompt in PROMPTS.items()
+    },
     "plugins": [PYTHON, "-m", "lumina_core", "plugins"],
     "--help": [PYTHON, "-m", "lumina_core", "--help"],
 }
@@ -50,7 +56,8 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in seconds.items()}
     for name, value in median.items():
         print(f"{name:18} {value:7.3f} s CPU   {max(memory[name]):5.2f} GiB")
-    print(f"run / imports: {median['run'] / median['imports']:.2f}")
+    for name in PROMPTS:
+        print(f"run {name} / imports: {median[f'run {name}'] / median['imports']:.2f}")
     for name in ("plugins", "--help"):
         print(
             f"{name} above the bare interpreter: {median[name] - median['bare interpreter']:.3f} s"
