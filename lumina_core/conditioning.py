@@ -87,7 +87,7 @@ def given_tokens(model: "Model", condition: Condition, options: Any) -> GivenTok
     if known.all():
         if condition.strength == 1:
             raise LuminaError(
-                "everything is given and nothing is left to generate; give a mask or a "
+                "everything is given and nothing is left to generate; give less of it, set a "
                 "condition.strength below 1, or ask for a larger medium"
             )
         known = torch.zeros_like(known)

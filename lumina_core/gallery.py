@@ -56,17 +56,22 @@ def write_gallery(folder: Path, out: Path | None) -> Path:
         The page.
 
     Raises:
-        LuminaError: no folder, nothing to show, or another file has the page's name.
+        LuminaError: no folder, nothing to show, another file has the page's name, or the page
+            would lie in a folder that is one medium.
     """
     if not os.path.isdir(folder):  # unlike Path.is_dir, it never raises
         raise LuminaError(f"{folder} is no folder; name one with files that `run` made")
     out = folder / INDEX if out is None else out
+    readers = decoders()
+    for place in (folder.absolute(), *out.absolute().parents):
+        if is_media_folder(place, readers):
+            raise LuminaError(f"{place} is one medium, not a folder of them; name the one above it")
     if out.suffix.lower() not in PAGE_SUFFIXES:
         raise LuminaError(f"out={out} ends in {out.suffix!r}; a page ends in .html")
     check_new_file(out, overwrite=True)
     if out.exists() and not is_own_page(out):
         raise LuminaError(f"{out} exists already and is no page of ours; use out=FILE.html")
-    entries, num_without = _entries(folder)
+    entries, num_without = _entries(folder, readers)
     if not entries:
         raise LuminaError(f"{folder} holds no file with a request; make some with `run`")
     if num_without:
@@ -98,10 +103,9 @@ def _figure(entry: Entry, common: Mapping[str, Any], out: Path) -> str:
     return figure(source, entry.path.suffix, text=prompt, details=details, preview=preview)
 
 
-def _entries(folder: Path) -> tuple[list[Entry], int]:
+def _entries(folder: Path, readers: Mapping[str, Decoder | None]) -> tuple[list[Entry], int]:
     """What can be shown, and how many files of our kinds carry no readable request."""
     found, without = [], []
-    readers = decoders()
     suffixes = {suffix for reader in readers.values() if reader for suffix in reader.suffixes}
     for path in sorted(_files(folder, readers), key=lambda path: (path.parent, path.name)):
         if path.suffix.lower() in suffixes:

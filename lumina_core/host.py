@@ -23,8 +23,7 @@ from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.modality import PLUGIN_API, ModalitySpec
 
 GROUP = "lumina_core.modalities"
-INSTALL_IMAGE = "python -m pip install ./plugins/lumina-image (in a checkout of the project)"
-PLANNED = ("video", "multiview", "audio")
+SHIPPED, PLANNED = ("image", "video"), ("multiview", "audio")
 """Names that people will try, only for the hint in a message; nothing else depends on them."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -334,12 +333,17 @@ def _absence(name: str, names: list[str]) -> str:
     text = f"Modality {name!r} is not installed ({present})."
     if name in PLANNED:
         return f"{text} This version of Lumina does not have it yet."
-    if name == "image":
-        return f"{text} Install it: {INSTALL_IMAGE}"
-    if hint := nearest(name, [*names, "image"]):
-        is_missing = "'image'" in hint and "image" not in names
-        return text + hint + f" Install it: {INSTALL_IMAGE}" * is_missing
-    return text if names else f"{text} Install one: {INSTALL_IMAGE}"
+    if name in SHIPPED:
+        return f"{text} Install it: {install_command(name)}"
+    if hint := nearest(name, [*names, *SHIPPED]):
+        missing = [one for one in SHIPPED if f"'{one}'" in hint and one not in names]
+        return text + hint + "".join(f" Install it: {install_command(one)}" for one in missing)
+    return text if names else f"{text} Install one: {install_command(SHIPPED[0])}"
+
+
+def install_command(name: str) -> str:
+    """How one of the SHIPPED modalities is installed."""
+    return f"python -m pip install ./plugins/lumina-{name} (in a checkout of the project)"
 
 
 def _key(plugin: Plugin) -> tuple[str, str, str]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lumina_core.command_records import RunConfig
 
 OUTPUTS = Path("outputs")
+PREVIEW, SHEET = "-preview.png", "-sheet.png"
+"""Ends of the names of pictures beside media."""
 
 
 def check_target(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
@@ -175,9 +177,9 @@ def out_path(config: "RunConfig") -> Path:
 
 def sheet_path(first: Path) -> Path:
     """The contact sheet beside several samples, the first of which is given."""
-    return first.with_name(f"{first.stem}-sheet.png")
+    return first.with_name(f"{first.stem}{SHEET}")
 
 
 def preview_path(path: Path, decoder: Decoder) -> Path | None:
     """The picture beside a file; None for media that need none."""
-    return path.with_name(f"{path.stem}-preview.png") if has_preview_file(decoder) else None
+    return path.with_name(f"{path.name}{PREVIEW}") if has_preview_file(decoder) else None

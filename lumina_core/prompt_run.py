@@ -30,7 +30,7 @@ from lumina_core.run import (
     step_bar,
     unknown_words_note,
 )
-from lumina_core.sampling import Request, batches, latent_shape, media_sha256, sampling_of
+from lumina_core.sampling import Request, batches, latent_shape, sampling_of
 
 if TYPE_CHECKING:
     from lumina_core.command_records import RunConfig
@@ -155,8 +155,9 @@ def _difference(job: Job, model: Model) -> str | None:
 def _skipped_record(job: Job, model: Model) -> dict[str, Any]:
     decoder = model.modality.decoder
     media = decoder.read(job.path)
-    item = Generated(media, job.description, media_sha256(media), 0, decoder)
-    return file_record(job.path, item, preview_path(job.path, decoder)) | {"skipped": True}
+    item = Generated(media, job.description, "", 0, decoder)
+    record = file_record(job.path, item, preview_path(job.path, decoder))
+    return record | {"skipped": True, "media_sha256": None}  # the file may have lost some of it
 
 
 def _notes(model: Model, lines: Sequence[PromptLine]) -> Iterator[str]:

@@ -47,7 +47,7 @@ def has_faults(plugins: list[host.Plugin]) -> bool:
 def plugin_table(plugins: list[host.Plugin]) -> str:
     """One line per plugin."""
     if not plugins:
-        return f"No modality is installed. Install one: {host.INSTALL_IMAGE}"
+        return f"No modality is installed. Install one: {host.install_command(host.SHIPPED[0])}"
     return "\n".join(
         f"{p.name:<12}{p.package:<20}{p.version:<10}{p.status:<14}{p.error or p.summary}".rstrip()
         for p in plugins

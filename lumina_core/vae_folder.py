@@ -52,8 +52,8 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
     folder = _checked(_local(modality, facts.pop("hub_id"), download=download), vae)
     config = {**FramewiseAutoencoder.defaults, **read_config(folder)}
     for key, value in facts.items():
-        own = config.get(key) or 0
-        if own != value:
+        own = config.get(key)
+        if own != value and (own or value):  # no shift is a shift of 0
             raise LuminaError(
                 f"the autoencoder in {folder} has {key} {own}, but {vae!r} has {value}; "
                 "give modality.vae=FOLDER to use it as it is"

@@ -152,7 +152,9 @@ def test_unknown_names_say_what_to_do(write_distribution):
     write_distribution("lumina-toy", "toy")
     with pytest.raises(LuminaError, match=r"installed: toy\)\. Install it: .*plugins/lumina-image"):
         host.load("image")
-    for name in ("video", "multiview", "audio"):
+    with pytest.raises(LuminaError, match=r"installed: toy\)\. Install it: .*plugins/lumina-video"):
+        host.load("video")
+    for name in ("multiview", "audio"):
         with pytest.raises(LuminaError, match=r"This version of Lumina does not have it yet\.$"):
             host.load(name)
     with pytest.raises(LuminaError, match=r"Did you mean 'toy'\?$"):

@@ -176,3 +176,20 @@ def test_a_folder_that_is_none_is_one_line(tmp_path):
         list_folder(tmp_path / "nowhere", (".png",))
     with pytest.raises(LuminaError, match=r"holds no file that ends in \.png or \.jpg"):
         list_folder(tmp_path, (".png", ".jpg"))
+
+
+def test_pictures_that_run_put_beside_media_are_no_items(tmp_path):
+    for name in ("a.gif", "a.gif-preview.png", "a-sheet.png", "b-sheet.png", "c-preview.png"):
+        write(tmp_path / name)
+    write(tmp_path / "a.txt", "a star")
+    assert list_folder(tmp_path, (".gif", ".png")).skipped.keys() == {
+        "b-sheet.png",
+        "c-preview.png",
+    }
+    write(tmp_path / "a-sheet.txt", "a sheet")
+    listing = list_folder(tmp_path, (".gif", ".png"))
+    assert captions(listing) == {"a.gif": "a star", "a-sheet.png": "a sheet"}
+    write(tmp_path / "metadata.jsonl", lines({"file_name": "a.gif", "text": "a star"}))
+    listing = list_folder(tmp_path, (".gif", ".png"))
+    assert captions(listing) == {"a.gif": "a star"}
+    assert listing.skipped.keys() == others

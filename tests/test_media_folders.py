@@ -184,3 +184,9 @@ def test_a_folder_of_data_lists_a_media_folder_once(tmp_path):
         *(("deep/x.parts", "a star"), ("y.png", "a ring"))
     ]
     assert not listing.skipped
+
+
+def test_a_page_is_never_written_into_a_medium(decoder, make, clean_refusal, work):
+    make("a star", "out=x.parts")
+    for words in (["x.parts"], [".", "out=x.parts/page.html"], ["x.parts", "out=page.html"]):
+        assert "x.parts is one medium, not a folder of them" in clean_refusal("gallery", *words)

@@ -14,6 +14,7 @@ from typing import Any
 
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import check_regular
+from lumina_core.output_paths import PREVIEW, SHEET
 
 METADATA = "metadata.jsonl"  # of a folder, as the `imagefolder` of Hugging Face datasets has it
 PATH_NAMES = ("path", "image", "image_path", "image_url", "file_name")
@@ -86,7 +87,14 @@ def list_folder(
             items.append(Item(name.as_posix(), folder / name, caption))
         except ValueError as error:
             skipped[name.as_posix()] = str(error)
-    return Listing(items, skipped)
+    return Listing(items, _without_pictures_beside(names, skipped))
+
+
+def _without_pictures_beside(names: Sequence[PurePath], skipped: dict[str, str]) -> dict[str, str]:
+    """What is skipped, but for the previews and sheets that `run` put beside other files."""
+    previews = {f"{name.as_posix()}{PREVIEW}" for name in names}
+    sheets = {f"{name.with_suffix('').as_posix()}{SHEET}" for name in names}
+    return {name: why for name, why in skipped.items() if name not in previews | sheets}
 
 
 def list_manifest(path: Path) -> Listing:
@@ -121,6 +129,7 @@ def _with_metadata(folder: Path, names: list[str]) -> Listing:
         for name in names
         if name not in known | skipped.keys()
     }
+    skipped = _without_pictures_beside([PurePath(name) for name in names], skipped)
     return Listing(sorted(items, key=lambda item: item.name), skipped)
 
 

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import torch
 
-from lumina_core import FramewiseAutoencoder, LuminaError
+from lumina_core import FramewiseAutoencoder, LuminaError, nearest
 from lumina_core.autoencoder import read_config, shown
-from lumina_core.errors import nearest
 from lumina_video.cogvideox import CogVideoXAutoencoder
 from lumina_video.ltx import LTXAutoencoder
 from lumina_video.temporal import Clip, Latent, Pixels, TemporalAutoencoder, pixels_of

@@ -50,7 +50,7 @@ class VideoOptions:
         if self.frames is not None and self.seconds is not None:
             raise LuminaError(
                 f"modality.frames={self.frames} and modality.seconds={self.seconds} both say how "
-                "long the clip is; leave one out"
+                "long the clip is; leave one out or set it to null"
             )
         if not all(1 <= size <= MAX_SIDE for size in self.patch):
             raise LuminaError(

@@ -53,8 +53,8 @@ def judge(media: UInt8[Tensor, "frame 3 height width"], caption: str) -> dict[st
 
     Returns:
         A verdict by name: count, shape_1, colour_1, motion_1, shape_2, colour_2, motion_2, order,
-        passing, change, background, as far as the caption says it. The clip is right if all are
-        true.
+        passing, change, continuity, background, as far as the caption says it. The clip is right if
+        all are true.
     """
     scene = grammar.parse(caption)
     frames = [find_objects(frame) for frame in media]

@@ -4,7 +4,7 @@ A clip is a uint8 tensor (frame, 3, height, width). Its positions are normalised
 length, so that every clip spans the same interval on all three axes.
 """
 
-from math import ceil, log2
+from math import log2
 from pathlib import Path
 
 import torch
@@ -89,10 +89,9 @@ class VideoModality:
         elif self.vae.num_frames(length) == len(given):
             known_length = length
         else:
-            above = self.vae.num_frames(length + self.options.patch[0])
             raise LuminaError(
                 f"{len(given)} frames of {wanted.frames} are given, which end within a token; set "
-                f"condition.num_frames to {self.vae.num_frames(length)} or {above}"
+                f"condition.num_frames={self.vae.num_frames(length)}"
             )
         canvas = torch.cat([given, given[-1:].expand(frames - len(given), -1, -1, -1)])
         _, latent_frames, rows, columns = self.vae.latent_shape(tuple(canvas.shape))
@@ -145,7 +144,12 @@ class VideoModality:
             raise LuminaError(
                 f"its {len(media)} frames are more tokens than max_tokens={limits.max_tokens}"
             )
-        each = SizeLimits(
-            ceil(limits.min_tokens / count), limits.max_tokens // count, limits.max_aspect
-        )
-        return fit_frames(media, unit, each)
+        each = SizeLimits(1, limits.max_tokens // count, limits.max_aspect)
+        fitted = fit_frames(media, unit, each)
+        num_tokens = count * (fitted.shape[2] // unit) * (fitted.shape[3] // unit)
+        if num_tokens < limits.min_tokens:
+            raise LuminaError(
+                f"it is too small: {len(media)} frames of {media.shape[3]} x {media.shape[2]} "
+                f"pixels hold {num_tokens} tokens, fewer than min_tokens={limits.min_tokens}"
+            )
+        return fitted
