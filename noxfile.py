@@ -10,7 +10,10 @@ import nox
 
 ROOT = Path(__file__).parent
 PLUGINS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("plugins/*/setup.cfg"))
-PROMPT = "a red circle to the left of a blue square"
+PROMPTS = {
+    "image": "a red circle to the left of a blue square",
+    "video": "a red circle moving to the right",
+}
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 
 EXPORT = """
@@ -65,11 +68,12 @@ def wheel(session: nox.Session) -> None:
     _check_conf(session, clone, next(wheels.glob("lumina_core-*.whl")))
     session.install(*(str(path) for path in wheels.glob("*.whl")), env=CONSTRAINED)
     with session.chdir(away):
-        words = ["run", "+modality=image", PROMPT, "json=true"]
-        printed = session.run("python", "-m", "lumina_core", *words, silent=True, stderr=None)
-        made = json.loads(str(printed))["files"][0]["path"]
-        if not Path(made).is_file():
-            session.error(f"{made} was not written")
+        for modality, prompt in PROMPTS.items():
+            words = ["run", f"+modality={modality}", prompt, "json=true"]
+            printed = session.run("python", "-m", "lumina_core", *words, silent=True, stderr=None)
+            made = json.loads(str(printed))["files"][0]["path"]
+            if not Path(made).is_file():
+                session.error(f"{made} was not written")
         session.run("lumina", "plugins", "--check")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from lumina_video.clip_writing import EXIF_MARK, KEY, MARK, MILLISECONDS
 from lumina_video.options import MAX_PIXELS
 
 PICTURES = ("GIF", "WEBP", "PNG", "JPEG")  # read through Pillow
+FOLDER_PICTURES = ("PNG",)  # the frames of a folder
 MOVING = ("GIF", "WEBP", "PNG")  # a JPEG may hold further pictures, which are no frames
 CONTAINERS = {
     "mp4": (4, (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
@@ -33,6 +34,8 @@ CONTAINERS = {
     "avi": (8, (b"AVI ",)),
 }
 """FFmpeg's name of a container, and where its first bytes tell it. WebM is Matroska, MOV is MP4."""
+
+KINDS = "MP4, WebM, Matroska, MOV, AVI, GIF, WebP, PNG, JPEG"  # as users know them
 
 MICROSECONDS = 1e6  # in a second
 DEFAULT_DURATION = 0.1  # seconds of a frame whose file names none, as browsers take it
@@ -80,14 +83,15 @@ def comment_of(path: Path) -> str:
         Exception: as `frames_of`.
     """
     if path.is_dir():
-        return comment_of(_frame_files(path)[0])
+        with _picture(_frame_files(path)[0], FOLDER_PICTURES) as image:
+            return _comment_inside(image)
     with path.open("rb") as file:
         kind = _container(file)
         if kind:
             with _opened(file, kind) as container:
                 return container.metadata.get("comment", "")
-        with Image.open(file, formats=PICTURES) as image:
-            return _comment_inside(image)
+    with _picture(path, PICTURES) as image:
+        return _comment_inside(image)
 
 
 def is_webp(path: Path) -> bool:
@@ -101,7 +105,7 @@ def is_webp(path: Path) -> bool:
 def _any_frames(path: Path, folder_fps: float) -> Iterator[Timed]:
     if path.is_dir():
         for file in _frame_files(path):
-            for page in _pictures(file, ("PNG",)):
+            for page in _pictures(file, FOLDER_PICTURES):
                 yield Timed(1 / folder_fps, page.frame)
         return
     with path.open("rb") as file:
@@ -170,11 +174,26 @@ def _film(path: Path, kind: str) -> Iterator[Timed]:
             raise ValueError("it has no frames")
         yield Timed(last, shown)
         end = times[-1] + last
-        if len(times) < stream.frames and kind != "avi":  # there the empty ones count
-            raise ValueError(f"it is cut off after {len(times)} of {stream.frames} frames")
+        if kind == "mp4":
+            _check_mp4_end(stream, path.stat().st_size)
         wanted = _told_end(container, stream)
         if wanted is not None and wanted - end > usual + MAX_MISSING * wanted:
             raise ValueError(f"it is cut off after {end:.3g} of {wanted:.3g} seconds")
+
+
+def _check_mp4_end(stream: Any, num_bytes: int) -> None:
+    """Refuse an MP4 that is shorter than its table of frames says.
+
+    The frames that were shown prove nothing: an edit list hides some, as trimming without encoding
+    leaves them in the file.
+
+    Raises:
+        ValueError: frames lie beyond its end.
+    """
+    ends = [entry.pos + entry.size for entry in stream.index_entries]
+    num_whole = sum(end <= num_bytes for end in ends)
+    if num_whole < len(ends):
+        raise ValueError(f"it is cut off after {num_whole} of {len(ends)} frames")
 
 
 def _video_stream(container: Any) -> Any:
@@ -213,10 +232,30 @@ def _upright(frame: Any) -> UInt8[Tensor, "3 height width"]:
     return torch.rot90(picture, turns, (1, 2)).contiguous()
 
 
+@contextmanager
+def _picture(path: Path, kinds: tuple[str, ...]) -> Iterator[Any]:
+    """A file of Pillow; a frame of a folder is called by its name.
+
+    Raises:
+        ValueError: it is empty, or of another kind.
+    """
+    name, allowed = "it", f"none of {KINDS}"
+    if kinds == FOLDER_PICTURES:
+        name, allowed = f"{path.name!r} in it", "no PNG"
+    with path.open("rb") as file:
+        try:
+            image = Image.open(file, formats=kinds)
+        except UnidentifiedImageError as error:
+            fault = f"broken, or {allowed}" if path.stat().st_size else "empty"
+            raise ValueError(f"{name} is {fault}") from error
+        with image:
+            yield image
+
+
 def _pictures(path: Path, kinds: tuple[str, ...]) -> Iterator[Timed]:
     # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with path.open("rb") as file, Image.open(file, formats=kinds) as image:
+    with _picture(path, kinds) as image:
         if image.format not in MOVING or not getattr(image, "is_animated", False):
             moving = image.format in MOVING
             picture = _as_rgb(ImageOps.exif_transpose(image))

@@ -32,7 +32,8 @@ LIMITED = 1  # FFmpeg's number of the range of brightness of ordinary video
 MILLISECONDS = 1e3  # in a second
 TICKS = 100  # in a second; the unit of a GIF's times
 TICK = 10  # milliseconds
-GIF_TICKS = (2, 65_535)  # of a frame; browsers show a shorter one for a tenth of a second; 16 bits
+MIN_GIF_TICKS = 2  # of a frame; browsers show a shorter one for a tenth of a second
+MAX_GIF_TICKS = 65_535  # 16 bits
 MAX_WEBP_SIDE = 16_383  # 14 bits
 FRAMES = ".frames"
 
@@ -79,11 +80,10 @@ def check_kind(suffix: str, shape: tuple[int, ...], fps: float) -> None:
                 f"{name}={size} is more than the {MAX_WEBP_SIDE} of WebP; make it smaller, or "
                 "write an .mp4"
             )
-    low, high = GIF_TICKS
-    if suffix == ".gif" and not low <= TICKS / fps <= high:
+    if suffix == ".gif" and TICKS / fps < MIN_GIF_TICKS:
         raise LuminaError(
-            f"fps={fps} is out of the range of a GIF, which plays {TICKS / high:.2g} to "
-            f"{TICKS / low:g} frames per second; write an .mp4 or a .webp"
+            f"fps={fps} is more than the {TICKS / MIN_GIF_TICKS:g} frames per second of a GIF; "
+            "write an .mp4 or a .webp"
         )
 
 
@@ -121,7 +121,7 @@ def _save_gif(media: Clip, file: BinaryIO, fps: float, comment: str) -> None:
         _save_animation(media, file, durations, "GIF", comment=comment.encode("ascii"), disposal=1)
     except (OverflowError, struct.error) as error:  # the latter in older versions of Pillow
         raise LuminaError(
-            f"nothing moves for longer than the {GIF_TICKS[1] / TICKS:g} seconds that a GIF can "
+            f"nothing moves for longer than the {MAX_GIF_TICKS / TICKS:g} seconds that a GIF can "
             "show a frame; write an .mp4 or a .webp"
         ) from error
 

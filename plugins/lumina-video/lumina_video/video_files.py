@@ -5,7 +5,6 @@ what the core sees, and the constant rate: each moment shows the frame of the fi
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -20,8 +19,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lumina_core import LuminaError
-from lumina_video.clip_reading import Timed, comment_of, frames_of, is_webp
-from lumina_video.clip_writing import FRAMES, MARK, SUFFIXES, check_kind, write_clip
+from lumina_video.clip_reading import MAX_LEVEL, Timed, comment_of, frames_of, is_webp
+from lumina_video.clip_writing import FRAMES, MARK, SUFFIXES, Clip, check_kind, write_clip
 from lumina_video.options import (
     FPS_LIMITS,
     MAX_FRAMES,
@@ -32,9 +31,6 @@ from lumina_video.options import (
 
 NUM_PREVIEW_FRAMES = 5
 GAP = 2  # pixels between the frames of a preview
-MAX_LEVEL = 255
-
-Clip = UInt8[Tensor, "frame 3 height width"]
 
 
 class VideoDecoder:
@@ -87,18 +83,21 @@ class VideoDecoder:
         """Read a clip at the rate its request names, else at its mean rate; a picture is a frame.
 
         Raises:
-            LuminaError: no such file, no clip, cut off or damaged, or more than MAX_PIXELS.
+            LuminaError: no such file, no clip, cut off or damaged, or more than MAX_PIXELS or
+                MAX_FRAMES.
         """
-        frames, fps = self._frames(path)
+        frames, fps = self._frames(path, self.fps)
         with _faults(path, "cannot be read as a clip"):
             if fps is None:
-                frames = list(_limited(frames, lambda item: item.frame))
+                frames = list(_limited(frames, picture=lambda item: item.frame))
                 mean = sum(item.duration for item in frames) / len(frames)
                 fps = 1 / mean if mean else self.fps
             return torch.stack(list(_limited(_held(frames, fps))))
 
     def read_at(self, path: Path, fps: float, max_frames: int) -> Clip:
         """Read the first frames of a clip at a rate; each moment shows the frame that holds then.
+
+        A folder whose request names no rate has this one: a file is a frame.
 
         Args:
             path: of the file, which is read no further than needed.
@@ -108,14 +107,15 @@ class VideoDecoder:
         Raises:
             LuminaError: as `read`.
         """
-        frames, _ = self._frames(path)
+        frames, _ = self._frames(path, fps)
         with _faults(path, "cannot be read as a clip"):
-            return torch.stack(list(_limited(islice(_held(frames, fps), max_frames))))
+            first = islice(_held(frames, fps), max_frames)
+            return torch.stack(list(_limited(first, max_frames)))
 
-    def _frames(self, path: Path) -> tuple[Iterable[Timed], float | None]:
-        """The frames of a file, and the rate that its request names."""
+    def _frames(self, path: Path, folder_fps: float) -> tuple[Iterable[Timed], float | None]:
+        """The frames of a file, and the rate that its request names; else a folder has another."""
         fps, count = _told(self.read_metadata(path))
-        frames = frames_of(path, fps or self.fps)
+        frames = frames_of(path, fps or folder_fps)
         with _faults(path, "cannot be read as a clip"):
             if fps is not None and is_webp(path):
                 # of a clip in which nothing moves, WebP makes a picture, which has no duration
@@ -151,14 +151,20 @@ class VideoDecoder:
 def _told(request: dict[str, Any] | None) -> tuple[float | None, int]:
     """Rate and number of frames that a request names; None and 1 unless it names a legal rate."""
     options = (request or {}).get("options")
-    fps = options.get("fps") if isinstance(options, dict) else None
-    low, high = FPS_LIMITS
-    if not isinstance(fps, int | float) or not low <= fps <= high:
+    if not isinstance(options, dict):
         return None, 1
-    frames, seconds = options.get("frames"), options.get("seconds")
-    frames = frames if isinstance(frames, int) else None
-    seconds = float(min(seconds, MAX_FRAMES)) if isinstance(seconds, int | float) else None
-    return float(fps), min(max(num_frames(frames, seconds, float(fps)), 1), MAX_FRAMES)
+    fps = _number(options.get("fps"), *FPS_LIMITS)
+    if fps is None:
+        return None, 1
+    frames = _number(options.get("frames"), 1, MAX_FRAMES)
+    seconds = _number(options.get("seconds"), 0, MAX_FRAMES / fps)
+    return fps, num_frames(frames and int(frames), seconds or None, fps)
+
+
+def _number(found: Any, low: float, high: float) -> float | None:
+    """A number of a range, else None: JSON may hold anything, NaN and endless digits, too."""
+    is_number = isinstance(found, int | float)
+    return float(found) if is_number and low <= found <= high else None
 
 
 def _held(frames: Iterable[Timed], fps: float) -> Iterator[UInt8[Tensor, "3 height width"]]:
@@ -174,14 +180,18 @@ def _held(frames: Iterable[Timed], fps: float) -> Iterator[UInt8[Tensor, "3 heig
         yield shown
 
 
-def _limited(items: Iterable[Any], picture: Any = lambda item: item) -> Iterator[Any]:
+def _limited(
+    items: Iterable[Any], max_frames: int = MAX_FRAMES, picture: Any = lambda item: item
+) -> Iterator[Any]:
     """Items whose pictures fit into the memory together.
 
     Raises:
         ValueError: they are too many.
     """
     pixels = 0
-    for item in items:
+    for count, item in enumerate(items, start=1):
+        if count > max_frames:
+            raise ValueError(f"it has more than {max_frames} frames; cut it or lower its rate")
         pixels += picture(item)[0].numel()
         if pixels > MAX_PIXELS:
             raise ValueError(
@@ -207,4 +217,4 @@ def _faults(path: Path, what: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return re.sub(r"<_io[^>]*>", "it", text) or type(error).__name__
+    return text or type(error).__name__

@@ -17,8 +17,9 @@ from PIL import Image
 from lumina_core import LuminaError
 from lumina_core.cli import main
 from lumina_video import clip_writing, video_files
+from lumina_video.clip_reading import KINDS
 from lumina_video.clip_writing import MAX_WEBP_SIDE
-from lumina_video.options import VideoOptions
+from lumina_video.options import MAX_FRAMES, VideoOptions
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import VideoWorld
 
@@ -114,7 +115,7 @@ def refusal(path, read=DECODER.read):
 def test_what_is_written_comes_back(tmp_path, suffix, fps, frames):
     path, media, metadata = tmp_path / f"a{suffix.upper()}", clip(frames), request(frames, fps)
     if suffix == ".gif" and fps > 50:
-        with pytest.raises(LuminaError, match=r"fps=[\d.]+ .*plays 0.0015 to 50 frames per second"):
+        with pytest.raises(LuminaError, match=r"fps=[\d.]+ is more than the 50 frames per second"):
             DECODER.write(media, path, metadata)
         assert not list(tmp_path.iterdir())
         return
@@ -219,7 +220,12 @@ def test_a_broken_request_is_refused(tmp_path, suffix, monkeypatch):
 @pytest.mark.parametrize(
     "odd", [{"options": 3}, {"options": {"fps": 1e300}}, {"options": {"fps": "8"}},
             {"options": {"fps": 8.0, "frames": "x"}}, {"options": {"fps": 8, "seconds": [1]}},
-            {"options": {"fps": 0}}, {"options": {"fps": 8, "seconds": 1e300}}],
+            {"options": {"fps": 0}}, {"options": {"fps": 8, "seconds": 1e300}}]
+    + [{"options": {"fps": 8} | more} for more in (
+        {"seconds": math.nan}, {"seconds": -math.inf}, {"seconds": math.inf}, {"seconds": 0},
+        {"seconds": -(10**400)}, {"seconds": 10**400}, {"frames": -(10**400)}, {"frames": 10**400},
+        {"frames": math.nan}, {"frames": -math.inf}, {"fps": math.nan}, {"fps": math.inf},
+        {"fps": 10**400}, {"fps": -(10**400)})],
 )  # fmt: skip
 def test_odd_requests_of_others_do_no_harm(tmp_path, odd, monkeypatch):
     text = json.dumps(odd)
@@ -229,10 +235,8 @@ def test_odd_requests_of_others_do_no_harm(tmp_path, odd, monkeypatch):
         assert DECODER.read(tmp_path / f"a{suffix}").shape == clip(3).shape
         still = tmp_path / f"still{suffix}"
         DECODER.write(clip(1).repeat(3, 1, 1, 1), still, {})
-        try:
-            assert DECODER.read(still)[0].shape == clip(1)[0].shape
-        except LuminaError as error:
-            assert "more than" in str(error)
+        assert DECODER.read(still)[0].shape == clip(1)[0].shape
+        assert DECODER.read_at(still, FPS, 3)[0].shape == clip(1)[0].shape
 
 
 @pytest.mark.parametrize(("height", "width"), [(15, 24), (16, 25), (1, 2)])
@@ -265,7 +269,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
 
 def test_the_format_is_checked_before_anything_is_computed():
     options = VideoOptions(15, 16, 4, None, 60.0, (1, 2, 2), "demo")
-    for suffix, message in ((".mp4", "height=15 is odd"), (".gif", "fps=60.0 is out of the range")):
+    for suffix, message in ((".mp4", "height=15 is odd"), (".gif", "fps=60.0 is more than the 50")):
         with pytest.raises(LuminaError, match=message):
             DECODER.check_format(suffix, (4, 3, 15, 16), options)
     DECODER.check_format(".webp", (4, 3, 15, 16), options)
@@ -336,9 +340,10 @@ def test_a_folder_holds_a_png_per_frame_and_the_request_in_the_first(tmp_path):
         (lambda folder: (folder / "deep.png").mkdir(), "'deep.png' in it is no frame"),
         (lambda folder: (folder / "0004.png").mkdir(), "'0004.png' in it is no frame"),
         (lambda folder: [file.unlink() for file in folder.iterdir()], "folder without frames"),
-        (lambda folder: (folder / "0001.png").write_bytes(b"x"), "cannot identify"),
+        (lambda folder: (folder / "0001.png").write_bytes(b"x"), "'0001.png' in it is broken"),
+        (lambda folder: (folder / "0002.png").write_bytes(b""), "'0002.png' in it is empty"),
         (lambda folder: Image.new("RGB", (9, 9)).save(folder / "0003.png"), "several sizes"),
-        (lambda folder: Image.new("RGB", (9, 9)).save(folder / "0003.png", "BMP"), "identify"),
+        (lambda folder: Image.new("RGB", (9, 9)).save(folder / "0003.png", "BMP"), "no PNG"),
     ],
 )
 def test_a_damaged_folder_is_refused(tmp_path, damage, message):
@@ -346,6 +351,18 @@ def test_a_damaged_folder_is_refused(tmp_path, damage, message):
     DECODER.write(clip(3), folder, request(3))
     damage(folder)
     assert message in refusal(folder)
+
+
+def test_a_folder_without_a_request_has_the_rate_that_is_asked_for(tmp_path):
+    folder = tmp_path / "a.frames"
+    folder.mkdir()
+    for number, array in enumerate(arrays(clip(5)), start=1):
+        Image.fromarray(array).save(folder / f"{number:04d}.png")
+    for fps in (0.1, FPS / 2, FPS, 2 * FPS, 29.97):
+        assert torch.equal(DECODER.read_at(folder, fps, 100), clip(5))
+    assert torch.equal(DECODER.read(folder), clip(5))
+    DECODER.write(clip(5), tmp_path / "b.frames", request(5))
+    assert torch.equal(DECODER.read_at(tmp_path / "b.frames", 2 * FPS, 4), clip(5)[[0, 0, 1, 1]])
 
 
 @pytest.mark.parametrize("kind", FILMS)
@@ -385,6 +402,61 @@ def test_frames_come_in_the_order_in_which_they_are_shown(tmp_path):
         kinds = {int(frame.pict_type) for frame in container.decode(video=0)}
     assert kinds == {1, 2, 3}  # I, P and B
     assert (levels(DECODER.read(path)).diff() > 0).all()
+
+
+def trimmed(tmp_path, media, start, hidden):
+    """A film from a key frame on, as copying without encoding trims: an edit list hides the first.
+
+    Returns:
+        Its path; the index stands before the frames.
+    """
+    source = film(tmp_path / "whole.mp4", media, g="10", bf="2")
+    path = tmp_path / "trimmed.mp4"
+    with (
+        av.open(str(source)) as whole,
+        av.open(str(path), "w", options={"movflags": "faststart"}) as out,
+    ):
+        stream = out.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            ticks = round(1 / (10 * packet.time_base))  # of a frame
+            if packet.dts is not None and packet.pts >= start * ticks:
+                packet.pts -= (start + hidden) * ticks
+                packet.dts -= (start + hidden) * ticks
+                packet.stream = stream
+                out.mux(packet)
+    return path
+
+
+def shortened(path, seconds):
+    """Let the edit list of an MP4 end earlier."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"elst") + 4 + 8  # version 0: ISO 14496-12, 8.6.6
+    data[place : place + 4] = struct.pack(">I", round(1000 * seconds))  # FFmpeg's unit of a film
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("hidden", [1, 5, 9])
+def test_frames_that_an_edit_list_hides_stay_hidden(tmp_path, hidden):
+    media = colours(40)
+    path = trimmed(tmp_path, media, 20, hidden)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 20
+    wanted = media[20 + hidden :]
+    found = DECODER.read(path)
+    assert found.shape == wanted.shape
+    assert (levels(found) - levels(wanted)).abs().max() <= COLOUR_ERROR
+    shortened(path, 0.6)
+    found = DECODER.read(path)
+    assert found.shape == wanted[:6].shape
+    assert (levels(found) - levels(wanted[:6])).abs().max() <= COLOUR_ERROR
+
+
+def test_a_trimmed_film_cut_between_two_frames_is_refused(tmp_path):
+    path = trimmed(tmp_path, colours(40), 20, 5)
+    with av.open(str(path)) as container:
+        ends = [entry.pos + entry.size for entry in container.streams.video[0].index_entries]
+    path.write_bytes(path.read_bytes()[: ends[18]])
+    assert "cut off after 19 of 20 frames" in refusal(path)
 
 
 @pytest.mark.parametrize(("kind", "sound"), [("mp4", "aac"), ("webm", "libopus")])
@@ -549,7 +621,7 @@ def test_links_to_other_files_are_never_followed(tmp_path):
     }
     for name, text in texts.items():
         (tmp_path / f"{name}.mp4").write_text(text)
-        assert "cannot identify" in refusal(tmp_path / f"{name}.mp4")
+        assert f"is broken, or none of {KINDS}" in refusal(tmp_path / f"{name}.mp4")
 
 
 def test_reading_goes_no_further_than_needed(tmp_path):
@@ -579,6 +651,15 @@ def test_too_many_pixels_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(video_files, "MAX_PIXELS", 8 * 16 * 24)
     assert "more than 3072 pixels in all" in refusal(tmp_path / "a.mp4")
     assert len(DECODER.read_at(tmp_path / "a.mp4", FPS, 8)) == 8
+
+
+def test_too_many_frames_are_refused(tmp_path):
+    pages = [Image.new("RGB", (1, 1), (12 * number, 0, 0)) for number in range(20)]
+    comment = f"lumina {json.dumps(request(20, 240.0))}".encode()
+    path = tmp_path / "a.gif"
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=655_350, comment=comment)
+    assert f"more than {MAX_FRAMES} frames; cut it or lower its rate" in refusal(path)
+    assert len(DECODER.read_at(path, 240.0, MAX_FRAMES + 1)) == MAX_FRAMES + 1
 
 
 def whole_files(folder):
@@ -626,6 +707,8 @@ def test_what_is_no_clip_is_refused_by_name(tmp_path, capfd):
     for name in ("empty.mp4", "text.mp4", "ftyp.mp4", "head.webm", "zeros.avi"):
         for read in (DECODER.read, lambda path: DECODER.read_at(path, 8.0, 3)):
             assert "cannot be read as a clip: " in refusal(tmp_path / name, read)
+    assert refusal(tmp_path / "empty.mp4").endswith("clip: it is empty")
+    assert refusal(tmp_path / "text.mp4").endswith(f"clip: it is broken, or none of {KINDS}")
     for name in ("pipe.mp4", "nothing.mp4"):
         with pytest.raises(LuminaError, match=f"{name} is no file"):
             DECODER.read(tmp_path / name)
