@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
-from lumina_core.shapes.words import BACKGROUNDS, chance, free_colours, pick
+from lumina_core.shapes.words import BACKGROUNDS, free_colours, pick
 from lumina_video import grammar, oracle
 from lumina_video.grammar import Scene, Thing
 
@@ -40,7 +40,7 @@ MIN_GAP, MIN_MARGIN = 3, 1  # pixels between two objects, and to the edge of the
 MIN_SPREAD = 0.9  # sizes still vary by a tenth where there is little room
 PATH = (0.25, 0.75)  # from where to where something moves, as shares of the side
 BUSY_PATH = (0.31, 0.69)  # shorter, for it may grow there
-LANES = (0.25, 0.75)  # of two objects, across the side along which they move
+LANES = (0.25, 0.75)  # across the side along which two objects move; the first above or to the left
 CHANGE = (0.4, 0.6)  # of the clip: when one colour turns into the other
 
 _TRAINED_SIZES = tuple((side, side) for side in (32, 40, 48, 56)) + tuple(
@@ -242,7 +242,7 @@ def _alone(
 def _two_lanes(
     scene: Scene, height: int, width: int, moments: list[float], generator: torch.Generator
 ) -> list[list[Pose]]:
-    """Two things, each in its lane; one that passes the other starts behind it and ends before."""
+    """Two things in their lanes; one that passes the other starts behind it and ends before it."""
     motions = [thing.motions[0] if thing.motions else None for thing in scene.things]
     if scene.task == "passing":
         free = [
@@ -255,14 +255,13 @@ def _two_lanes(
     along, across = (height, width) if is_row else (width, height)
     shorter = min(height, width)
     jitter = LANE_JITTER * shorter
-    lanes = LANES if chance(0.5, generator) else LANES[::-1]
     room = min(
         (across / 2 - MIN_GAP) / 2 - jitter,
         min(across, along) * PATH[0] - jitter - MIN_MARGIN,
     )
     radius = _radius(LANE_RADII, room, shorter, torch.rand((), generator=generator).item())
     tracks = []
-    for motion, lane in zip(motions, lanes, strict=True):
+    for motion, lane in zip(motions, LANES, strict=True):
         path = {"left": PATH[::-1], "right": PATH, "up": PATH[::-1], "down": PATH}.get(motion or "")
         if path is None:
             where = 0.5 if scene.task == "passing" else pick((*PATH, 0.5), generator)
