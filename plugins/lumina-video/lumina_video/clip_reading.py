@@ -190,10 +190,10 @@ def _check_mp4_end(stream: Any, num_bytes: int) -> None:
     Raises:
         ValueError: frames lie beyond its end.
     """
-    ends = [entry.pos + entry.size for entry in stream.index_entries]
-    num_whole = sum(end <= num_bytes for end in ends)
-    if num_whole < len(ends):
-        raise ValueError(f"it is cut off after {num_whole} of {len(ends)} frames")
+    table = stream.index_entries
+    num_whole = sum(entry.pos + entry.size <= num_bytes for entry in table)
+    if num_whole < len(table):
+        raise ValueError(f"it is cut off after {num_whole} of {len(table)} frames")
 
 
 def _video_stream(container: Any) -> Any:

@@ -161,7 +161,7 @@ def _told(request: dict[str, Any] | None) -> tuple[float | None, int]:
     return fps, num_frames(frames and int(frames), seconds or None, fps)
 
 
-def _number(found: Any, low: float, high: float) -> float | None:
+def _number(found: Any, low: int | float, high: int | float) -> float | None:
     """A number of a range, else None: JSON may hold anything, NaN and endless digits, too."""
     is_number = isinstance(found, int | float)
     return float(found) if is_number and low <= found <= high else None
