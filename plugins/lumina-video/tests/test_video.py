@@ -1,6 +1,7 @@
 """The video modality as a whole, on a small random autoencoder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image
 
 from lumina_core import LuminaError, SizeLimits, checkpoint
 from lumina_core.cli import main
-from lumina_core.config import compose_options
+from lumina_core.config import compose_options, compose_sampling
+from lumina_core.sampling import Request, sample
 from lumina_core.train_vae import AutoencoderShape, build_autoencoder
 from lumina_video.options import DEFAULT_FRAMES, MAX_FRAMES, VideoCondition, VideoOptions
 from lumina_video.vae import VideoVAE
@@ -196,10 +198,20 @@ def test_the_rate_is_a_feature_of_each_frame(modality):
         assert torch.equal(features, torch.full((5, 1), value))
 
 
-def test_the_rate_reaches_the_network(trained, tmp_path, monkeypatch, run):
-    (slow,) = run("a red circle", "modality.fps=4", "out=slow.gif")["files"]
-    (fast,) = run("a red circle", "modality.fps=16", "out=fast.gif")["files"]
-    assert slow["media_sha256"] != fast["media_sha256"]
+def test_the_rate_reaches_the_network(trained):
+    cpu = torch.device("cpu")
+    model = checkpoint.load(trained, "video", options(), device=cpu, dtype=torch.float32)
+    settings = compose_sampling("video")
+    settings = replace(settings, solver=replace(settings.solver, num_steps=2))
+    weight = model.backbone.features["video"].weight
+
+    def made(fps):
+        request = Request("a red circle", "", 0, options(frames=3, fps=fps))
+        return sample(model, [request], settings)[0].media
+
+    for value, is_alike in ((0.0, True), (1.0, False)):
+        torch.nn.init.constant_(weight, value)
+        assert torch.equal(made(4.0), made(16.0)) == is_alike
 
 
 def test_files_are_fitted_to_whole_tokens_of_all_their_frames(modality):
