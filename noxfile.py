@@ -111,9 +111,13 @@ def demo(session: nox.Session) -> None:
 def demo_video(session: nox.Session) -> None:
     """Train the video demo anew into outputs/demo-video/checkpoint, from the image demo."""
     out = "outputs/demo-video"
-    image = ROOT / "plugins/lumina-image/lumina_image/demo"
-    _trainer(session, "video", out)("train", "run", f"init_from={image}", "max_steps=10000")
-    _export(session, f"{out}/run", out, {})
+    lumina = _trainer(session, "video", out)
+    image = f"init_from={ROOT}/plugins/lumina-image/lumina_image/demo"
+    lumina("train", "first", image, "data.max_tokens=150", "max_steps=6000")
+    first = f"init_from={out}/first/checkpoints/step-0006000"
+    longer = ("data.max_tokens=300", "max_steps=1900", "optimizer.decay_share=0.5", "seed=7")
+    lumina("train", "second", first, *longer)
+    _export(session, f"{out}/second", out, {})
 
 
 def _trainer(session: nox.Session, modality: str, out: str) -> Callable[..., None]:
