@@ -182,10 +182,8 @@ def test_pictures_that_run_put_beside_media_are_no_items(tmp_path):
     for name in ("a.gif", "a.gif-preview.png", "a-sheet.png", "b-sheet.png", "c-preview.png"):
         write(tmp_path / name)
     write(tmp_path / "a.txt", "a star")
-    assert list_folder(tmp_path, (".gif", ".png")).skipped.keys() == {
-        "b-sheet.png",
-        "c-preview.png",
-    }
+    others = {"b-sheet.png", "c-preview.png"}
+    assert list_folder(tmp_path, (".gif", ".png")).skipped.keys() == others
     write(tmp_path / "a-sheet.txt", "a sheet")
     listing = list_folder(tmp_path, (".gif", ".png"))
     assert captions(listing) == {"a.gif": "a star", "a-sheet.png": "a sheet"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -122,7 +123,10 @@ class SyntheticPool(LatentPool):
         self._modality = modality
         self._config = config
         self._seed = seed
-        self._variants = training_variants(modality, config.max_tokens)
+
+    @cached_property
+    def _variants(self) -> Sequence[Mapping[str, Any]]:
+        return training_variants(self._modality, self._config.max_tokens)
 
     def draw(self, number: int) -> CaptionedSample:
         """Draw, encode and tokenize sample `number` of the stream."""
