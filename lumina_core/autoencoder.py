@@ -8,6 +8,7 @@ frame by frame; a plugin adds others as subclasses of `Autoencoder`.
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,7 @@ MAX_LEVELS = 10  # resolutions; released autoencoders have four
 MAX_NUMBER = 1e6  # of statistics and widths, and their inverse; float32 has room for both
 
 
-class Autoencoder:
+class Autoencoder(ABC):
     """The folder of one kind of autoencoder: its config, read with care, and its model."""
 
     kind: ClassVar[str]
@@ -69,9 +70,9 @@ class Autoencoder:
             )
         return config
 
+    @abstractmethod
     def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """The keys of a config.json that cannot be used, each with what it should be."""
-        raise NotImplementedError
 
     @property
     def channels(self) -> int:

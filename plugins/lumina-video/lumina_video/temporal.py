@@ -6,6 +6,7 @@ length. Layers are called as diffusers (0.42) calls them, with caches of our own
 is kept in a model between calls.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -55,13 +56,13 @@ class TemporalAutoencoder(Autoencoder):
         for chunk in self.chunks((latent.to(self._device) * std + mean)[None]):
             yield rearrange(chunk, "1 c f h w -> f c h w")
 
+    @abstractmethod
     def moments(self, clip: Clip) -> Iterator[Batch]:
         """What the encoder says of a clip, some latent frames at a time; first come the means."""
-        raise NotImplementedError
 
+    @abstractmethod
     def chunks(self, latent: Batch) -> Iterator[Batch]:
         """What the decoder makes of a latent, some frames at a time."""
-        raise NotImplementedError
 
     def batch_of(self, clip: Clip) -> Batch:
         """Frames as the encoder takes them."""
