@@ -45,7 +45,7 @@ CHANGE = (0.4, 0.6)  # of the clip: when one colour turns into the other
 
 _TRAINED_SIZES = tuple((side, side) for side in (32, 40, 48, 56)) + tuple(
     size
-    for short, long in ((32, 48), (32, 56), (40, 56), (32, 64))
+    for short, long in ((32, 48), (40, 56), (32, 64), (32, 72), (32, 80))
     for size in ((short, long), (long, short))
 )
 _TRAINED_FRAMES = (4, 6, 8, 10, 12)
