@@ -13,8 +13,9 @@ import torch
 
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens
+from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Media, ResizableModality
+from lumina_core.modality import ResizableModality
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import host
+from lumina_core.decoder import Decoder, folder_suffixes
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Decoder, folder_suffixes
 
 
 def read_request(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lumina_core.decoder import Decoder
 from lumina_core.errors import LuminaError
 from lumina_core.file_request import decoders, is_media_folder, request_inside
 from lumina_core.files import UNFINISHED
@@ -27,7 +28,6 @@ from lumina_core.html_pages import (
     settings_table,
     write_page,
 )
-from lumina_core.modality import Decoder
 from lumina_core.output_paths import check_new_file, preview_path
 from lumina_core.records import flat
 

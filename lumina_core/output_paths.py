@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lumina_core.decoder import Decoder, folder_suffixes, has_preview_file
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Decoder, folder_suffixes, has_preview_file
 
 if TYPE_CHECKING:
     from lumina_core.command_records import RunConfig

@@ -9,8 +9,8 @@ from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
+from lumina_core.decoder import Decoder, Media
 from lumina_core.files import new_output
-from lumina_core.modality import Decoder, Media
 from lumina_core.output_paths import preview_path
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
+from lumina_core.decoder import check_format
 from lumina_core.errors import LuminaError
-from lumina_core.modality import check_format
 from lumina_core.output_paths import check_preview, preview_path, prompts_folder
 from lumina_core.previews import save_preview
 from lumina_core.prompt_file import PromptLine, at_line, read_prompts

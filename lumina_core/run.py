@@ -24,12 +24,12 @@ from torch import Tensor
 from lumina_core import __version__, checkpoint, host
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
+from lumina_core.decoder import Decoder, check_format
 from lumina_core.errors import LuminaError
 from lumina_core.file_request import read_request
 from lumina_core.files import new_output, sha256_of
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import SAMPLING_SETTINGS
-from lumina_core.modality import Decoder, check_format
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
 from lumina_core.previews import save_preview
 from lumina_core.runtime import resolve_device, resolve_dtype

@@ -19,13 +19,14 @@ from lumina_core.checkpoint import Model
 from lumina_core.coarse import coarser_options, enlarged_tokens
 from lumina_core.command_records import Sampling
 from lumina_core.conditioning import GivenTokens
+from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
 from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import integrate
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import ADAPTIVE
-from lumina_core.modality import Media, Modality, TrimmedModality, features_of
+from lumina_core.modality import Modality, TrimmedModality, features_of
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
 from lumina_core.tokenizer import channel_mask

@@ -17,16 +17,10 @@ import torch
 
 from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
+from lumina_core.decoder import Decoder, folder_suffixes, read_suffixes
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
-from lumina_core.modality import (
-    Decoder,
-    Modality,
-    SizeLimits,
-    folder_suffixes,
-    read_media,
-    read_suffixes,
-)
+from lumina_core.modality import Modality, SizeLimits, read_media
 from lumina_core.runtime import seeded
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Media, Modality, features_of
+from lumina_core.modality import Modality, features_of
 from lumina_core.runtime import progress
 from lumina_core.sequence import TokenSample
 
