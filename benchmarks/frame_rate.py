@@ -10,6 +10,8 @@ the way, in shares of the side, beside that of somebody who always answers with 
 - none: positions span [-4, 4] in every clip, and nothing tells the rate.
 - feature: the same positions, and the rate as a feature.
 - seconds: positions along time are seconds from the middle of the clip, PER_SECOND to a second.
+- seconds_feature: the positions of the first two, and as features the rate and the seconds of the
+  frame from the middle of the clip.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import json
 import tempfile
 from dataclasses import replace
 from itertools import product
-from math import sqrt
+from math import log2, sqrt
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,7 +30,7 @@ from lumina_core.config import compose_sampling, compose_train
 from lumina_core.sampling import Request, sample
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.shapes.finding import find_objects
-from lumina_video.video import EXTENT, VideoModality
+from lumina_video.video import EXTENT, USUAL_FPS, VideoModality
 
 SPEED, START, RADIUS, SIDE = 0.3, 0.18, 0.17, 48
 PER_SECOND = 4.0  # two seconds span as much as a clip does in the other methods
@@ -68,6 +70,7 @@ class Experiment(VideoModality):
     """The video modality with the positions and features of a method."""
 
     method = "none"
+    feature_dim = 2
 
     def __init__(self, options, vae_folder):
         super().__init__(options, vae_folder)
@@ -90,8 +93,13 @@ class Experiment(VideoModality):
         return super().media_shape(options)
 
     def features(self, options, grid):
-        found = super().features(options, grid)
-        return found if self.method == "feature" else torch.zeros_like(found)
+        found = torch.zeros(grid.frames, 2)
+        if "feature" in self.method:
+            found[:, 0] = log2(options.fps / USUAL_FPS)
+        if self.method == "seconds_feature":
+            found[:, 1] = torch.arange(grid.frames) - (grid.frames - 1) / 2
+            found[:, 1] *= options.patch[0] / options.fps
+        return found
 
 
 def measured(model, cases, sampling):
@@ -115,7 +123,7 @@ def main() -> None:
     parser.add_argument("--init", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--num", type=int, default=48)
-    parser.add_argument("--methods", default="none,feature,seconds")
+    parser.add_argument("--methods", default="none,feature,seconds,seconds_feature")
     words = parser.parse_args()
     torch.set_num_threads(1)
     if not host.find("video"):
