@@ -128,7 +128,7 @@ class FramewiseAutoencoder(Autoencoder):
 
     @torch.no_grad()
     def encode(
-        self, pixels: Float[Tensor, "frame 3 height width"]
+        self, pixels: Float[Tensor, "frame colour height width"]
     ) -> Float[Tensor, "channel frame row column"]:
         """The mean of the posterior of each frame, normalised."""
         mean, std = self._statistics()
@@ -142,7 +142,7 @@ class FramewiseAutoencoder(Autoencoder):
     @torch.no_grad()
     def decode(
         self, latent: Float[Tensor, "channel frame row column"]
-    ) -> Float[Tensor, "frame 3 height width"]:
+    ) -> Float[Tensor, "frame colour height width"]:
         """Pixels of each frame, in about [-1, 1]; inverse of `encode` up to its loss.
 
         A frame of more than MAX_WHOLE_PIXELS is decoded in tiles; see tiled_decoding.py.
@@ -156,7 +156,7 @@ class FramewiseAutoencoder(Autoencoder):
 
     def _decode_frame(
         self, latent: Float[Tensor, "1 channel row column"]
-    ) -> Float[Tensor, "1 3 height width"]:
+    ) -> Float[Tensor, "1 colour height width"]:
         model = self.model()
         pixels = latent.shape[2] * latent.shape[3] * self.stride**2
         if pixels > MAX_WHOLE_PIXELS and has_tiles(model):

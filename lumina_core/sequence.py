@@ -31,6 +31,8 @@ class Grid:
     columns: int
     step: tuple[float, float, float]
     """Distance between neighbours on each axis, in the plugin's units; axial positions follow."""
+    origin: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """Where zero is on each axis, as a share of its length: 0 the beginning, 0.5 the middle."""
     common_scale: float = 1.0
     """Factor on the common unit of rows and columns: training varies it, `shrunk` lowers it."""
 
@@ -72,9 +74,9 @@ class Layout:
     owner: Int[Tensor, "position"]
     """Number of the patch here or, for a separator, of the last patch before it."""
     coordinates: Float[Tensor, "position 5"]
-    """Frame, row and column in the grid's units, the middle of the grid at zero; then row and
-    column once more, both in the unit of the larger of their steps, so that a square of patches
-    stays a square however the plugin scales its axes.
+    """Frame, row and column in the grid's units, its origin at zero; then row and column once
+    more, both in the unit of the larger of their steps, so that a square of patches stays a square
+    however the plugin scales its axes.
 
     [nextline] stands one column behind its row, [nextframe] one row and one column behind the last
     patch of its frame.
@@ -118,8 +120,8 @@ def _unscaled_layout(grid: Grid, separators: bool) -> Layout:
         index = torch.cat([index, corners], dim=1)
     length = grid.num_positions(separators)  # drops the [nextframe] after the last frame
     source, index = source.flatten()[:length], index.flatten(0, 1)[:length]
-    count = torch.tensor([frames, rows, columns])
-    index = (index + 0.5 - count / 2)[:, [0, 1, 2, 1, 2]]
+    zero = torch.tensor([frames, rows, columns]) * torch.tensor(grid.origin)
+    index = (index + 0.5 - zero)[:, [0, 1, 2, 1, 2]]
     coordinates = index * torch.tensor([*grid.step, grid.common_step, grid.common_step])
     owner = torch.cummax(source, dim=0).values  # patches are numbered in the order they stand
     return Layout(source, owner, coordinates.float())

@@ -24,17 +24,26 @@ _PATTERN = "c (f pf) (h ph) (w pw) -> (f h w) (pf ph pw c)"
 class PatchTokenizer:
     """Latent <-> patches row by row; exactly invertible at every legal size."""
 
-    def __init__(self, channels: int, patch: tuple[int, int, int], step: Step) -> None:
+    def __init__(
+        self,
+        channels: int,
+        patch: tuple[int, int, int],
+        step: Step,
+        *,
+        origin: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    ) -> None:
         """Fix the patch.
 
         Args:
             channels: channels of the latent.
             patch: latent cells of a patch along frames, rows and columns.
             step: distance between neighbours on each axis, from the numbers of patches per axis.
+            origin: where zero is on each axis, as a share of its length; see `Grid.origin`.
         """
         self.channels = channels
         self.patch = patch
         self._step = step
+        self._origin = origin
 
     @property
     def token_dim(self) -> int:
@@ -66,7 +75,7 @@ class PatchTokenizer:
         frames, rows, columns = (
             size // patch for size, patch in zip(sizes, self.patch, strict=True)
         )
-        return Grid(frames, rows, columns, step=self._step(frames, rows, columns))
+        return Grid(frames, rows, columns, self._step(frames, rows, columns), self._origin)
 
     def tokenize(
         self, latent: Float[Tensor, "channel frame height width"]

@@ -1,4 +1,4 @@
-"""Train a small autoencoder on the pictures of a modality's synthetic world.
+"""Train a small autoencoder on the media of a modality's synthetic world.
 
 It makes an ordinary diffusers AutoencoderKL folder whose config holds the latent statistics, for
 `modality.vae=FOLDER`. It is not a recipe for photographs: pixels are matched, nothing perceptual.
@@ -58,7 +58,7 @@ class AutoencoderShape:
         return max(1, self.block_channels[0] // GROUP_CHANNELS)
 
 
-def build_autoencoder(shape: AutoencoderShape, seed: int) -> Any:
+def build_autoencoder(shape: AutoencoderShape, seed: int, *, num_colours: int = 3) -> Any:
     """A fresh diffusers AutoencoderKL without attention, so that it works alike at any size."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
@@ -66,6 +66,8 @@ def build_autoencoder(shape: AutoencoderShape, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return AutoencoderKL(
+            in_channels=num_colours,
+            out_channels=num_colours,
             down_block_types=("DownEncoderBlock2D",) * levels,
             up_block_types=("UpDecoderBlock2D",) * levels,
             block_out_channels=shape.block_channels,
@@ -182,7 +184,7 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
     out = Path(config.out)
     _check_out(out, overwrite=config.overwrite)
     modality = host.modality_class(config.modality)(config.options, out)
-    model = _first_autoencoder(config)
+    model = _first_autoencoder(config, modality)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     model, result = train_autoencoder(
@@ -199,13 +201,14 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
     return 0
 
 
-def _first_autoencoder(config: "TrainVAEConfig") -> Any:
+def _first_autoencoder(config: "TrainVAEConfig", modality: Any) -> Any:
     """A fresh autoencoder, or the one to start from."""
     if config.init_from is None:
         shape = AutoencoderShape(
             config.latent_channels, tuple(config.block_channels), config.layers_per_block
         )
-        return build_autoencoder(shape, config.seed)
+        num_colours = _draw(modality, 1, seeded(config.seed)).shape[1]
+        return build_autoencoder(shape, config.seed, num_colours=num_colours)
     model = read_autoencoder(Path(config.init_from)).to(memory_format=torch.channels_last)
     model.requires_grad_(True).train()
     if config.decoder_only:

@@ -94,6 +94,15 @@ def test_coordinates_are_centred_and_a_step_apart(separators):
         torch.testing.assert_close(between, expected.expand_as(between))
 
 
+def test_the_origin_moves_zero_to_the_beginning_of_an_axis():
+    centred = Grid(2, 3, 4, (1.0, 0.5, 0.25))
+    plain = layout(centred, separators=True).coordinates
+    moved = layout(replace(centred, origin=(0.5, 0.0, 1.0)), separators=True).coordinates
+    shift = torch.tensor([0.0, 3 / 2 * 0.5, -4 / 2 * 0.25, 3 / 2 * 0.5, -4 / 2 * 0.5])
+    torch.testing.assert_close(moved - plain, shift.expand_as(plain))
+    assert moved[0, 1] == 0.25  # half a step behind the beginning
+
+
 def test_nextline_stands_one_column_behind_its_row():
     item = layout(grid(1, 2, 3), True)
     for position in torch.nonzero(item.source == NEXTLINE).flatten().tolist():

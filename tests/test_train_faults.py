@@ -223,7 +223,12 @@ def test_a_diverged_run_stops_with_its_batch_and_keeps_its_checkpoints(
             CaptionedSample(
                 TokenSample(
                     "image",
-                    Grid(**item["grid"] | {"step": tuple(item["grid"]["step"])}),
+                    Grid(
+                        **{
+                            k: tuple(v) if isinstance(v, list) else v
+                            for k, v in item["grid"].items()
+                        }
+                    ),
                     tensors[f"{number}.{place}.tokens"],
                     known=tensors.get(f"{number}.{place}.known"),
                 ),

@@ -1,0 +1,1 @@
+"""Audio for lumina-core: text to sounds of any length."""

@@ -1,0 +1,55 @@
+"""Sounds: the parts that the audio modality registers.
+
+A sound is an int16 tensor (sample,), mono, at the sample rate of the options. The rows of its tokens are
+time, counted in seconds from its beginning, so that what lasts a second does so in a clip of any
+length; the columns are pitch, which is not relative: the same for every sound.
+"""
+
+from pathlib import Path
+
+from jaxtyping import Int16
+from torch import Tensor
+
+from lumina_audio.audio_files import AudioDecoder
+from lumina_audio.options import AudioOptions
+from lumina_audio.vae import AudioVAE, Sound
+from lumina_audio.world import AudioWorld
+from lumina_core import PatchTokenizer, SizeLimits
+
+UNITS_PER_SECOND = 8.0  # about one per token of the demo, as a picture has
+EXTENT = 8.0  # all bands together
+
+
+class AudioModality:
+    """The audio modality: its options and its parts."""
+
+    def __init__(self, options: AudioOptions, vae_folder: Path) -> None:
+        self.options = options
+        self.vae = AudioVAE(vae_folder, options)
+        self.decoder = AudioDecoder(options.sample_rate)
+        self.world = AudioWorld()
+
+    @property
+    def tokenizer(self) -> PatchTokenizer:
+        """Patches of time and frequency of one frame."""
+        return PatchTokenizer(
+            self.vae.autoencoder.channels, (1, *self.options.patch), self._step, origin=(0.5, 0, 0)
+        )
+
+    def _step(self, frames: int, rows: int, columns: int) -> tuple[float, float, float]:
+        seconds = self.vae.samples_per_token / self.options.sample_rate
+        return 0.0, UNITS_PER_SECOND * seconds, EXTENT / columns
+
+    def media_shape(self, options: AudioOptions) -> tuple[int, ...]:
+        """Shape of the sound that `options` ask for."""
+        return (options.num_samples,)
+
+    def trimmed(
+        self, media: Int16[Tensor, "made"], options: AudioOptions
+    ) -> Int16[Tensor, "sample"]:
+        """The duration that was asked for; a latent may hold more."""
+        return media[: options.num_samples]
+
+    def fit(self, media: Sound, limits: SizeLimits) -> Sound:
+        """A sound within the limits of a run; what is too long is cut."""
+        raise NotImplementedError

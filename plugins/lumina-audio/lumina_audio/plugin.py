@@ -1,0 +1,14 @@
+"""The entry point: names the audio modality and where its parts are."""
+
+from lumina_core import ModalitySpec, hookimpl
+
+
+@hookimpl
+def lumina_modality() -> ModalitySpec:
+    """The audio modality."""
+    return ModalitySpec(
+        summary="Text to sound (WAV, FLAC, OGG)",
+        api=(1, 2),
+        options="lumina_audio.options:AudioOptions",
+        modality="lumina_audio.audio:AudioModality",
+    )

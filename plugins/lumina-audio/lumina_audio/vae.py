@@ -1,0 +1,106 @@
+"""The VAE of sounds: samples to a log-mel spectrogram to its latent, and back by a vocoder."""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int16
+from torch import Tensor
+from torch.nn.functional import pad
+
+from lumina_audio.autoencoders import SpectrogramAutoencoder, open_autoencoder
+from lumina_audio.mel import log_mel
+from lumina_audio.options import AudioOptions
+from lumina_audio.vocoders import Vocoder, open_vocoder
+from lumina_core import LuminaError
+
+FULL_SCALE = 32_767  # of a sample in a file of 16 bits
+
+Sound = Int16[Tensor, "sample"]
+Spectrogram = Float[Tensor, "1 1 time mel"]
+Latent = Float[Tensor, "channel 1 row column"]
+
+_log = logging.getLogger(__name__)
+
+
+class AudioVAE:
+    """Sound <-> latent (channels, 1, time, frequency); a duration is rounded up to whole tokens."""
+
+    def __init__(self, folder: Path, options: AudioOptions) -> None:
+        """Read nothing yet.
+
+        Args:
+            folder: of the autoencoder.
+            options: of them, what a checkpoint fixes, and the vocoder.
+        """
+        self.folder = folder
+        self._options = options
+        self._device = torch.device("cpu")
+
+    @cached_property
+    def autoencoder(self) -> SpectrogramAutoencoder:
+        """What its folder holds; the weights are read when they are used."""
+        autoencoder = open_autoencoder(self.folder)
+        autoencoder.to(self._device)
+        return autoencoder
+
+    @cached_property
+    def vocoder(self) -> Vocoder:
+        """What `modality.vocoder` names."""
+        return open_vocoder(self._options.vocoder, self._options.front_end).to(self._device)
+
+    def to(self, device: torch.device) -> "AudioVAE":
+        """Use this device from now on."""
+        self._device = device
+        for part in ("autoencoder", "vocoder"):
+            if part in vars(self):
+                getattr(self, part).to(device)
+        return self
+
+    @property
+    def samples_per_token(self) -> int:
+        """Samples along a token."""
+        return self.autoencoder.strides[0] * self._options.patch[0] * self._options.hop_length
+
+    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the latent of a sound; its duration is rounded up.
+
+        Raises:
+            LuminaError: the mel bands fill no whole tokens; names the nearest numbers that do.
+        """
+        (num_samples,) = media_shape
+        bands = self._options.num_mels
+        unit = self.autoencoder.strides[1] * self._options.patch[1]
+        if bands % unit:
+            below = max(bands // unit, 1) * unit
+            raise LuminaError(
+                f"modality.num_mels={bands} is not divisible by {unit}, the bands of a token; use "
+                f"{below} or {below + unit}, or another modality.patch"
+            )
+        rows = -(-num_samples // self.samples_per_token) * self._options.patch[0]
+        return self.autoencoder.channels, 1, rows, bands // self.autoencoder.strides[1]
+
+    def pixels(self, media: Sound) -> Spectrogram:
+        """The spectrogram as the autoencoder sees it: about [-1, 1] over the mel_range."""
+        samples = media.float() / FULL_SCALE
+        samples = pad(samples, (0, -len(samples) % self._options.hop_length))
+        low, high = self._options.mel_range
+        mel = log_mel(samples, self._options.front_end)
+        return ((mel - low) / (high - low) * 2 - 1)[None, None]
+
+    def encode(self, media: Sound) -> Latent:
+        """The latent of a sound and of the silence that fills its last token."""
+        missing = -len(media) % self.samples_per_token
+        return self.autoencoder.encode(self.pixels(pad(media, (0, missing))))
+
+    def decode(self, latent: Latent) -> Sound:
+        """The sound of a latent; made softer, and a warning logged, where it would be cut off."""
+        low, high = self._options.mel_range
+        pixels = self.autoencoder.decode(latent)[0, 0]
+        samples = self.vocoder((pixels + 1) / 2 * (high - low) + low).cpu()
+        peak = float(samples.abs().max())
+        if peak > 1:
+            _log.warning("the sound is made %.3g times softer, so that nothing is cut off", peak)
+            samples = samples / peak
+        return (samples * FULL_SCALE).round().to(torch.int16)
