@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from lumina_core import host
+from lumina_core.captions import pick_two
 from lumina_core.conditioning import Condition, given_tokens
 from lumina_core.config import compose_options, compose_run, compose_sampling
 from lumina_core.contact_sheet import save_contact_sheet
@@ -29,7 +30,7 @@ from lumina_core.evaluate import wilson_interval
 from lumina_core.run import load_model
 from lumina_core.runtime import seeded
 from lumina_core.sampling import Request, sample
-from lumina_core.shapes.words import COLOURS, pick_two
+from lumina_core.shapes.words import COLOURS
 from lumina_video import grammar
 from lumina_video.options import VideoCondition
 from lumina_video.video_files import VideoDecoder

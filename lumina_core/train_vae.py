@@ -120,7 +120,7 @@ def train_autoencoder(
     loss = torch.zeros(())
     for step in progress(range(max_steps), "autoencoder"):
         generator = seeded(seed, step)
-        pixels = _draw(modality, batch_size, generator)
+        pixels = _fitting(model, _draw(modality, batch_size, generator))
         optimizer.param_groups[0]["lr"] = learning_rate * min(
             1.0, (max_steps - step) / (DECAY_SHARE * max_steps)
         )
@@ -165,13 +165,20 @@ def _draw(modality: Any, count: int, generator: torch.Generator) -> Tensor:
     return torch.cat([modality.vae.pixels(item) for item in media])
 
 
+def _fitting(model: Any, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h_cut w_cut"]:
+    """Cut to whole latent cells: a duration need not be made of them."""
+    stride = 2 ** (len(model.config.block_out_channels) - 1)
+    height, width = (size // stride * stride for size in pixels.shape[2:])
+    return pixels[..., :height, :width]
+
+
 def _measure(
     model: Any, modality: Any, generator: torch.Generator
 ) -> tuple[Float[Tensor, "channel value"], float]:
     """The latent values of fresh media by channel, and the PSNR in dB."""
     latents, errors = [], []
     for _ in range(NUM_STATISTICS):
-        pixels = _draw(modality, 1, generator)
+        pixels = _fitting(model, _draw(modality, 1, generator))
         z = model.encode(pixels).latent_dist.mode()
         error = functional.mse_loss(model.decode(z).sample.clamp(-1, 1), pixels)
         latents.append(rearrange(z, "b c h w -> c (b h w)"))

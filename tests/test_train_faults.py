@@ -20,6 +20,10 @@ from lumina_core.sequence import Grid, TokenSample
 SHEET = ["sample_every=1", "num_sample_prompts=2"]
 
 
+def as_tuple(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
 def nan_at(monkeypatch, steps):
     """The loss is not a number at these steps, counted from 1."""
     whole, seen = train.training_loss, []
@@ -223,12 +227,7 @@ def test_a_diverged_run_stops_with_its_batch_and_keeps_its_checkpoints(
             CaptionedSample(
                 TokenSample(
                     "image",
-                    Grid(
-                        **{
-                            k: tuple(v) if isinstance(v, list) else v
-                            for k, v in item["grid"].items()
-                        }
-                    ),
+                    Grid(**{name: as_tuple(value) for name, value in item["grid"].items()}),
                     tensors[f"{number}.{place}.tokens"],
                     known=tensors.get(f"{number}.{place}.known"),
                 ),

@@ -1,8 +1,8 @@
 """Sounds: the parts that the audio modality registers.
 
-A sound is an int16 tensor (sample,), mono, at the sample rate of the options. The rows of its tokens are
-time, counted in seconds from its beginning, so that what lasts a second does so in a clip of any
-length; the columns are pitch, which is not relative: the same for every sound.
+A sound is an int16 tensor (sample,), mono, at the sample rate of the options. The rows of its
+tokens are time, counted in seconds from its beginning, so that what lasts a second does so in a
+clip of any length; the columns are pitch, which is not relative: the same for every sound.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ class AudioModality:
         self.options = options
         self.vae = AudioVAE(vae_folder, options)
         self.decoder = AudioDecoder(options.sample_rate)
-        self.world = AudioWorld()
+        self.world = AudioWorld(options.sample_rate)
 
     @property
     def tokenizer(self) -> PatchTokenizer:

@@ -10,18 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.shapes.words import (
-    BACKGROUNDS,
-    COLOURS,
-    HELD_OUT_PAIRS,
-    SHAPES,
-    chance,
-    join,
-    one_of,
-    pick,
-    pick_two,
-    with_article,
-)
+from lumina_core.captions import chance, join, one_of, pick, pick_two, with_article
+from lumina_core.shapes.words import BACKGROUNDS, COLOURS, HELD_OUT_PAIRS, SHAPES
 
 DIRECTIONS = {
     "left": ("to the left", "left"),

@@ -14,8 +14,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from lumina_core import LuminaError
+from lumina_core.captions import pick
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
-from lumina_core.shapes.words import BACKGROUNDS, free_colours, pick
+from lumina_core.shapes.words import BACKGROUNDS, free_colours
 from lumina_video import grammar, oracle
 from lumina_video.grammar import Scene, Thing
 

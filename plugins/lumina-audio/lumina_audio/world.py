@@ -1,0 +1,213 @@
+"""The synthetic audio world: sounds of any duration, from a caption alone.
+
+What is heard begins after a short lead, lasts as long as it lasts, and is followed by silence: a
+longer clip is the same sound with more silence. It does not judge sounds: oracle.py does, and
+shares only the grammar with this file.
+"""
+
+from dataclasses import dataclass
+from math import pi
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int16
+from torch import Tensor
+
+from lumina_audio import grammar, oracle
+from lumina_audio.grammar import Event
+from lumina_core import LuminaError
+from lumina_core.captions import pick
+
+TASK_WEIGHTS = {
+    "pitch": 0.12,
+    "sweep": 0.06,
+    "counting": 0.18,
+    "length": 0.1,
+    "tremolo": 0.12,
+    "loudness": 0.12,
+    "order": 0.3,
+}
+"""How often training draws each task: the one where words have an order more often."""
+
+Interval = tuple[float, float]
+
+FULL_SCALE = 32_767
+LEAD = (0.05, 0.15)  # seconds of silence before the first event
+FADE_SECONDS = 0.008  # at both ends of everything that sounds, or it would click
+GAP = (0.12, 0.16)  # seconds between two of what is repeated
+PAUSE = (0.25, 0.3)  # seconds between two events
+# Seconds that each thing lasts; beeps and bursts by the word for it.
+DURATIONS: dict[str, Interval] = {
+    "short": (0.1, 0.14),
+    "long": (0.34, 0.42),
+    "tone": (0.5, 0.6),
+    "chord": (0.5, 0.6),
+    "sweep": (0.5, 0.6),
+    "tremolo": (1.0, 1.1),
+}
+FREQUENCIES: dict[str, Interval] = {"low": (280, 380), "middle": (650, 880), "high": (1600, 2200)}
+CHORD = (1.0, 1.5, 2.0)  # frequencies of a chord over its lowest
+SWEEP_START = (420, 560)  # Hz, the lower end of a sweep
+SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
+TREMOLO_RATES: dict[str, Interval] = {"slow": (3.6, 4.4), "fast": (9.0, 11.0)}  # Hz
+TREMOLO_FLOOR = 0.3  # of the amplitude, where it is softest
+# Root mean square of each level; None where the caption is silent.
+LEVELS: dict[str | None, Interval] = {
+    "soft": (0.03, 0.045),
+    None: (0.12, 0.18),
+    "loud": (0.3, 0.36),
+}
+
+_TRAINED_SECONDS = (1.7, 2.0, 2.5, 3.0, 3.5, 4.0)
+_VARIANTS = {
+    "trained": _TRAINED_SECONDS,
+    "held_out": _TRAINED_SECONDS,
+    "unseen_lengths": (5.0, 6.5, 8.0),
+}
+
+Samples = Float[Tensor, "sample"]
+
+
+@runtime_checkable
+class Canvas(Protocol):
+    """The options of a sound that drawing reads."""
+
+    sample_rate: int
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of the sound."""
+        ...
+
+
+@dataclass(frozen=True)
+class AudioWorld:
+    """Captions, the sounds they describe, and the verdict on what claims to be one."""
+
+    sample_rate: int
+    """Hz, of what is judged."""
+
+    version = "1"
+    splits = tuple(_VARIANTS)
+
+    def tasks(self, split: str) -> tuple[str, ...]:
+        """The tasks of a split."""
+        _check_split(split)
+        return grammar.HELD_OUT_TASKS if split == "held_out" else grammar.TASKS
+
+    def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
+        """Draw a caption.
+
+        Args:
+            split: one of `splits`; only "held_out" names combinations that training never has.
+            generator: where the randomness comes from.
+            task: one of `tasks(split)`; None draws it by TASK_WEIGHTS.
+
+        Raises:
+            LuminaError: the split or the task is unknown.
+        """
+        tasks = self.tasks(split)
+        if task is None:
+            weights = torch.tensor([TASK_WEIGHTS[name] for name in tasks])
+            task = tasks[int(torch.multinomial(weights, 1, generator=generator))]
+        return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
+
+    def task_of(self, caption: str) -> str:
+        """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
+        return grammar.parse(caption).task
+
+    def variants(self, split: str) -> tuple[dict[str, float], ...]:
+        """The durations of a split's sounds. Raises LuminaError for an unknown split."""
+        _check_split(split)
+        return tuple({"seconds": seconds} for seconds in _VARIANTS[split])
+
+    def draw(
+        self, caption: str, options: Canvas, generator: torch.Generator
+    ) -> Int16[Tensor, "sample"]:
+        """Make the sound that the caption names, and choose at random what it leaves open.
+
+        Raises:
+            LuminaError: the caption is none of this world, or takes longer than the sound.
+        """
+        rate = options.sample_rate
+        parts = [_silence(LEAD, rate, generator)]
+        events = grammar.parse(caption).events
+        for number, event in enumerate(events):
+            if number:
+                parts.append(_silence(PAUSE, rate, generator))
+            can_be_long = event.count <= grammar.max_long(len(events))
+            parts.append(_event(event, can_be_long, rate, generator))
+        sound = torch.cat(parts)
+        if len(sound) > options.num_samples:
+            raise LuminaError(
+                f"{caption!r} takes {len(sound) / rate:.2f} s, the sound has only "
+                f"{options.num_samples / rate:.2f}; set a larger modality.seconds"
+            )
+        found = torch.zeros(options.num_samples, dtype=torch.int16)
+        found[: len(sound)] = (sound * FULL_SCALE).round().to(torch.int16)
+        return found
+
+    def judge(self, media: Int16[Tensor, "sample"], caption: str) -> dict[str, bool]:
+        """For each attribute that the caption asks for, whether the sound shows it."""
+        return oracle.judge(media, self.sample_rate, grammar.parse(caption))
+
+
+def _check_split(split: str) -> None:
+    if split not in _VARIANTS:
+        raise LuminaError(f"The split {split!r} is unknown; choose one of {', '.join(_VARIANTS)}.")
+
+
+def _uniform(interval: Interval, generator: torch.Generator) -> float:
+    low, high = interval
+    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
+
+
+def _silence(seconds: Interval, rate: int, generator: torch.Generator) -> Samples:
+    return torch.zeros(round(_uniform(seconds, generator) * rate))
+
+
+def _event(event: Event, can_be_long: bool, rate: int, generator: torch.Generator) -> Samples:
+    """All that one event names: its repetitions are alike."""
+    is_repeated = event.kind in grammar.REPEATED
+    lengths = grammar.LENGTHS if can_be_long else grammar.LENGTHS[:1]
+    length = event.length or (pick(lengths, generator) if is_repeated else None)
+    seconds = _uniform(DURATIONS[length or ("tremolo" if event.tremolo else event.kind)], generator)
+    once = _faded(_timbre(event, round(seconds * rate), rate, generator), rate)
+    once = once * (_uniform(LEVELS[event.level], generator) / float(once.square().mean().sqrt()))
+    gap = _silence(GAP, rate, generator)
+    return torch.cat([once] + [gap, once] * (event.count - 1))
+
+
+def _timbre(event: Event, num_samples: int, rate: int, generator: torch.Generator) -> Samples:
+    """What it sounds like, as loud as it happens to be."""
+    if event.kind == "noise":
+        return torch.rand(num_samples, generator=generator) * 2 - 1
+    time = torch.arange(num_samples, dtype=torch.float64) / rate
+    if event.kind == "sweep":
+        low, factor = _uniform(SWEEP_START, generator), _uniform(SWEEP_FACTOR, generator)
+        start, end = (low, low * factor) if event.direction == "rising" else (low * factor, low)
+        growth = torch.tensor(end / start, dtype=torch.float64).log() * rate / num_samples
+        return torch.sin(2 * pi * start * torch.expm1(growth * time) / growth).float()
+    pitch = event.pitch or pick(grammar.PITCHES, generator)
+    frequency = _uniform(FREQUENCIES[pitch], generator)
+    ratios = CHORD if event.kind == "chord" else CHORD[:1]
+    phases = torch.rand(len(ratios), generator=generator, dtype=torch.float64) * 2 * pi
+    waves = (
+        torch.sin(2 * pi * frequency * ratio * time + phase)
+        for ratio, phase in zip(ratios, phases, strict=True)
+    )
+    wave = sum(waves, torch.zeros_like(time))
+    if event.tremolo:
+        tremble = torch.cos(2 * pi * _uniform(TREMOLO_RATES[event.tremolo], generator) * time)
+        wave = wave * (TREMOLO_FLOOR + (1 - TREMOLO_FLOOR) * (1 - tremble) / 2)
+    return wave.float()
+
+
+def _faded(wave: Samples, rate: int) -> Samples:
+    """Raised cosines at both ends."""
+    length = round(FADE_SECONDS * rate)
+    fade = (1 - torch.cos(torch.arange(length) * pi / length)) / 2
+    faded = wave.clone()
+    faded[:length] *= fade
+    faded[-length:] *= fade.flip(0)
+    return faded
