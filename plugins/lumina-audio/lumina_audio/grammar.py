@@ -94,8 +94,8 @@ def parse(caption: str) -> Scene:
     events = () if match is None else _events_of(match)
     if not events or None in events:
         raise LuminaError(
-            f"{caption!r} is no caption of the audio world, which knows one to four beeps and noise "
-            "bursts, short or up to two long, tones (with slow or fast tremolo) and chords, low, "
+            f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
+            "noise bursts, short or up to two long, tones (with slow or fast tremolo) and chords, low, "
             "middle or high, soft or loud, rising and falling sweeps, and one after the other; "
             "write, say, 'two short high beeps, then a falling sweep'."
         )

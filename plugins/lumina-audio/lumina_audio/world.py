@@ -51,12 +51,8 @@ SWEEP_START = (420, 560)  # Hz, the lower end of a sweep
 SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
 TREMOLO_RATES: dict[str, Interval] = {"slow": (3.6, 4.4), "fast": (9.0, 11.0)}  # Hz
 TREMOLO_FLOOR = 0.3  # of the amplitude, where it is softest
-# Root mean square of each level; None where the caption is silent.
-LEVELS: dict[str | None, Interval] = {
-    "soft": (0.03, 0.045),
-    None: (0.12, 0.18),
-    "loud": (0.3, 0.36),
-}
+SOFT, USUAL, LOUD = (0.03, 0.045), (0.12, 0.18), (0.3, 0.36)  # root mean square
+LEVELS: dict[str | None, Interval] = {"soft": SOFT, None: USUAL, "loud": LOUD}
 
 _TRAINED_SECONDS = (1.7, 2.0, 2.5, 3.0, 3.5, 4.0)
 _VARIANTS = {
