@@ -95,8 +95,8 @@ def parse(caption: str) -> Scene:
     if not events or None in events:
         raise LuminaError(
             f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
-            "noise bursts, short or up to two long, tones (with slow or fast tremolo) and chords, low, "
-            "middle or high, soft or loud, rising and falling sweeps, and one after the other; "
+            "noise bursts, short or up to two long, tones (with slow or fast tremolo) and chords, "
+            "low, middle or high, soft or loud, rising and falling sweeps, and one after another; "
             "write, say, 'two short high beeps, then a falling sweep'."
         )
     return Scene(_task_of(events), events)
@@ -218,7 +218,7 @@ def _sample_events(generator: torch.Generator, task: str) -> tuple[Event, ...]:
         return (Event("sweep", direction=pick(tuple(DIRECTIONS), generator)),)
     if task == "counting":
         count = 1 + int(torch.randint(len(NUMBERS), (), generator=generator))
-        return (_repeated(generator, count, LENGTH_NAMED if count > 1 else 0, max_long(1)),)
+        return (_repeated(generator, count, LENGTH_NAMED if count > 1 else 0.0, max_long(1)),)
     if task == "length":
         return (_repeated(generator, 1, 1.0, max_long(1)),)
     if task == "tremolo":

@@ -45,9 +45,13 @@ DURATIONS: dict[str, Interval] = {
     "sweep": (0.5, 0.6),
     "tremolo": (1.0, 1.1),
 }
-FREQUENCIES: dict[str, Interval] = {"low": (280, 380), "middle": (650, 880), "high": (1600, 2200)}
+FREQUENCIES: dict[str, Interval] = {
+    "low": (280.0, 380.0),
+    "middle": (650.0, 880.0),
+    "high": (1600.0, 2200.0),
+}
 CHORD = (1.0, 1.5, 2.0)  # frequencies of a chord over its lowest
-SWEEP_START = (420, 560)  # Hz, the lower end of a sweep
+SWEEP_START = (420.0, 560.0)  # Hz, the lower end of a sweep
 SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
 TREMOLO_RATES: dict[str, Interval] = {"slow": (3.6, 4.4), "fast": (9.0, 11.0)}  # Hz
 TREMOLO_FLOOR = 0.3  # of the amplitude, where it is softest
