@@ -11,10 +11,11 @@ from jaxtyping import Int16
 from torch import Tensor
 
 from lumina_audio.audio_files import AudioDecoder
-from lumina_audio.options import AudioOptions
+from lumina_audio.given_sound import known_rows, place
+from lumina_audio.options import AudioCondition, AudioOptions
 from lumina_audio.vae import AudioVAE, Sound
 from lumina_audio.world import AudioWorld
-from lumina_core import PatchTokenizer, SizeLimits
+from lumina_core import Given, PatchTokenizer, SizeLimits
 
 UNITS_PER_SECOND = 8.0  # about one per token of the demo, as a picture has
 EXTENT = 8.0  # all bands together
@@ -49,6 +50,17 @@ class AudioModality:
     ) -> Int16[Tensor, "sample"]:
         """The duration that was asked for; a latent may hold more."""
         return media[: options.num_samples]
+
+    def condition(self, wanted: AudioCondition, options: AudioOptions) -> Given:
+        """The given part of a sound, and which cells of the latent it fixes.
+
+        Raises:
+            LuminaError: a file that cannot be read, or that does not fit what is to be made.
+        """
+        sound, known = place(wanted, options, self.decoder.read_beginning)
+        _, frames, rows, columns = self.vae.latent_shape(tuple(sound.shape))
+        given = known_rows(known, rows, self.vae.samples_per_row)
+        return Given(sound, given[None, :, None].expand(frames, rows, columns).clone())
 
     def fit(self, media: Sound, limits: SizeLimits) -> Sound:
         """A sound within the limits of a run; what is too long is cut."""

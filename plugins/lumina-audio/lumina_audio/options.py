@@ -113,3 +113,36 @@ class AudioOptions:
             self.fmax,
             self.mel_scale,
         )
+
+
+@dataclass(frozen=True)
+class AudioCondition:
+    """What may be given beside a prompt."""
+
+    sound: str | None = field(metadata={"file": True})
+    """A sound with which the one to make begins, or in which a gap is to be filled."""
+    seconds: float | None
+    """How much of its beginning is given; None: all of it."""
+    gap: tuple[float, float] | None
+    """Beginning and end, in seconds, of what is not given; None: what follows the given part."""
+
+    def __post_init__(self) -> None:
+        if self.sound is None:
+            raise LuminaError(
+                "condition.seconds and condition.gap say which part of a sound is given; give it: "
+                "condition.sound=FILE"
+            )
+        if self.seconds is not None and not 0 < self.seconds <= MAX_SECONDS:
+            raise LuminaError(
+                f"condition.seconds={self.seconds} is out of range; use more than 0 and at most "
+                f"{MAX_SECONDS:g}"
+            )
+        if self.gap is not None and not 0 <= self.gap[0] < self.gap[1] <= MAX_SECONDS:
+            raise LuminaError(
+                f"condition.gap={list(self.gap)}: use two times in seconds, the beginning before "
+                "the end"
+            )
+        if self.gap is not None and self.seconds is not None:
+            raise LuminaError(
+                "condition.seconds and condition.gap both say which part is given; leave one out"
+            )

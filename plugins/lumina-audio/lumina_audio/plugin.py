@@ -11,4 +11,5 @@ def lumina_modality() -> ModalitySpec:
         api=(1, 2),
         options="lumina_audio.options:AudioOptions",
         modality="lumina_audio.audio:AudioModality",
+        condition="lumina_audio.options:AudioCondition",
     )

@@ -59,9 +59,14 @@ class AudioVAE:
         return self
 
     @property
+    def samples_per_row(self) -> int:
+        """Samples along a row of the latent."""
+        return self.autoencoder.strides[0] * self._options.hop_length
+
+    @property
     def samples_per_token(self) -> int:
         """Samples along a token."""
-        return self.autoencoder.strides[0] * self._options.patch[0] * self._options.hop_length
+        return self.samples_per_row * self._options.patch[0]
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the latent of a sound; its duration is rounded up.
