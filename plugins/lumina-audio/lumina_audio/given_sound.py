@@ -46,7 +46,7 @@ def place(
     if wanted.seconds is None and len(found) > length:
         raise LuminaError(
             f"condition.sound={wanted.sound} is longer than the {options.seconds:g} s of the sound "
-            "to make; set condition.seconds to how much of it is given, or a larger modality.seconds"
+            "to make; set condition.seconds to how much of it is given, or modality.seconds"
         )
     if wanted.seconds is not None and len(found) < asked:
         raise LuminaError(
