@@ -34,7 +34,7 @@ class Autoencoder(ABC):
     """The folder of one kind of autoencoder: its config, read with care, and its model."""
 
     kind: ClassVar[str]
-    """The class of diffusers, which stands in config.json as `_class_name`."""
+    """What stands in config.json as `_class_name`: the class of diffusers, where it has one."""
     needed: ClassVar[frozenset[str]]
     """Keys that config.json must have."""
     defaults: ClassVar[Mapping[str, Any]]
@@ -87,12 +87,19 @@ class Autoencoder(ABC):
         return self
 
     def model(self) -> Any:
-        """The diffusers model; read at the first call."""
+        """The model; read at the first call."""
         with self._lock:  # two threads must not both read it
             if self._model is None:
-                model = read_autoencoder(self.folder, self.kind)
-                self._model = model.to(self._device).eval().requires_grad_(False)
+                self._model = self.read().to(self._device).eval().requires_grad_(False)
             return self._model
+
+    def read(self) -> Any:
+        """The model from its folder; a kind that diffusers does not have brings its own.
+
+        Raises:
+            LuminaError: it cannot be read, or its weights do not fit its config.
+        """
+        return read_autoencoder(self.folder, self.kind)
 
     def statistics(self) -> tuple[Float[Tensor, "channel"], Float[Tensor, "channel"]]:
         """Mean and standard deviation of each channel of what the model calls a latent."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -46,7 +46,7 @@ def pad_ends(
 
 def stft(
     padded: Float[Tensor, "*batch sample"], front_end: FrontEnd
-) -> Float[Tensor, "*batch time bin"]:
+) -> Complex[Tensor, "*batch time bin"]:
     """The Fourier transform of each Hann window, complex; a window begins at every hop."""
     flat = padded.reshape(-1, padded.shape[-1])
     found = torch.stft(

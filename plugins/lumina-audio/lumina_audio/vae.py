@@ -9,7 +9,7 @@ from jaxtyping import Float, Int16
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lumina_audio.autoencoders import SpectrogramAutoencoder, open_autoencoder
+from lumina_audio.autoencoders import AnyAutoencoder, open_autoencoder
 from lumina_audio.mel import log_mel
 from lumina_audio.options import AudioOptions
 from lumina_audio.vocoders import Vocoder, open_vocoder
@@ -39,7 +39,7 @@ class AudioVAE:
         self._device = torch.device("cpu")
 
     @cached_property
-    def autoencoder(self) -> SpectrogramAutoencoder:
+    def autoencoder(self) -> AnyAutoencoder:
         """What its folder holds; the weights are read when they are used."""
         autoencoder = open_autoencoder(self.folder)
         autoencoder.to(self._device)
@@ -75,16 +75,32 @@ class AudioVAE:
             LuminaError: the mel bands fill no whole tokens; names the nearest numbers that do.
         """
         (num_samples,) = media_shape
-        bands = self._options.num_mels
-        unit = self.autoencoder.strides[1] * self._options.patch[1]
-        if bands % unit:
-            below = max(bands // unit, 1) * unit
-            raise LuminaError(
-                f"modality.num_mels={bands} is not divisible by {unit}, the bands of a token; use "
-                f"{below} or {below + unit}, or another modality.patch"
-            )
+        self._check_bands()
         rows = -(-num_samples // self.samples_per_token) * self._options.patch[0]
-        return self.autoencoder.channels, 1, rows, bands // self.autoencoder.strides[1]
+        columns = self._options.num_mels // self.autoencoder.strides[1]
+        return self.autoencoder.channels, 1, rows, columns
+
+    def _check_bands(self) -> None:
+        bands, (height, width) = self._options.num_mels, self._options.patch
+        wanted, stride = self.autoencoder.num_mels, self.autoencoder.strides[1]
+        if wanted not in (None, bands):
+            raise LuminaError(
+                f"modality.num_mels={bands}, but the autoencoder in {self.folder} takes {wanted} "
+                f"mel bands; set modality.num_mels={wanted}"
+            )
+        columns, rest = divmod(bands, stride)
+        if not rest and columns % width == 0:
+            return
+        unit = stride * width
+        below = max(bands // unit, 1) * unit
+        choices = [f"{below} or {below + unit}"] * (wanted is None)
+        if not rest:
+            legal = max(size for size in range(1, width) if columns % size == 0)
+            choices.append(f"modality.patch=[{height},{legal}]")
+        raise LuminaError(
+            f"modality.num_mels={bands} is not divisible by {unit}, the bands of a token; use "
+            f"{', or '.join(choices)}"
+        )
 
     def pixels(self, media: Sound) -> Spectrogram:
         """The spectrogram as the autoencoder sees it: about [-1, 1] over the mel_range."""

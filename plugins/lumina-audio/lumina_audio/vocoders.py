@@ -1,6 +1,6 @@
 """Vocoders by name: spectrogram to samples."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch import Tensor
 from lumina_audio.options import FrontEnd
 
 
+@runtime_checkable
 class Vocoder(Protocol):
     """Spectrogram to samples."""
 
