@@ -19,6 +19,7 @@ from lumina_core import Given, PatchTokenizer, SizeLimits
 
 UNITS_PER_SECOND = 8.0  # about one per token of the demo, as a picture has
 EXTENT = 8.0  # all bands together
+FROM_START = (0.5, 0.0, 0.5)  # where zero is: time begins there, the middle band has it
 
 
 class AudioModality:
@@ -34,7 +35,7 @@ class AudioModality:
     def tokenizer(self) -> PatchTokenizer:
         """Patches of time and frequency of one frame."""
         return PatchTokenizer(
-            self.vae.autoencoder.channels, (1, *self.options.patch), self._step, origin=(0.5, 0, 0)
+            self.vae.autoencoder.channels, (1, *self.options.patch), self._step, origin=FROM_START
         )
 
     def _step(self, frames: int, rows: int, columns: int) -> tuple[float, float, float]:
