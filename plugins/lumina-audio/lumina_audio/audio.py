@@ -1,8 +1,8 @@
 """Sounds: the parts that the audio modality registers.
 
-A sound is an int16 tensor (sample,), mono, at the sample rate of the options. The rows of its tokens are
-time, counted in seconds from its beginning, so that what lasts a second does so in a clip of any
-length; the columns are pitch, which is not relative: the same for every sound.
+A sound is an int16 tensor (sample,), mono, at the sample rate of the options. The rows of its
+tokens are time, counted in seconds from its beginning, so that what lasts a second does so in a
+clip of any length; the columns are pitch, which is not relative: the same for every sound.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.options import AudioOptions
 from lumina_audio.vae import AudioVAE, Sound
 from lumina_audio.world import AudioWorld
-from lumina_core import PatchTokenizer, SizeLimits
+from lumina_core import LuminaError, PatchTokenizer, SizeLimits
 
 UNITS_PER_SECOND = 8.0  # about one per token of the demo, as a picture has
 EXTENT = 8.0  # all bands together
@@ -33,7 +33,10 @@ class AudioModality:
     def tokenizer(self) -> PatchTokenizer:
         """Patches of time and frequency of one frame."""
         return PatchTokenizer(
-            self.vae.autoencoder.channels, (1, *self.options.patch), self._step, origin=(0.5, 0, 0)
+            self.vae.autoencoder.channels,
+            (1, *self.options.patch),
+            self._step,
+            origin=(0.5, 0.0, 0.0),
         )
 
     def _step(self, frames: int, rows: int, columns: int) -> tuple[float, float, float]:
@@ -50,6 +53,30 @@ class AudioModality:
         """The duration that was asked for; a latent may hold more."""
         return media[: options.num_samples]
 
-    def fit(self, media: Sound, limits: SizeLimits) -> Sound:
-        """A sound within the limits of a run; what is too long is cut."""
-        raise NotImplementedError
+    def read(self, path: Path, options: AudioOptions) -> Sound:
+        """The beginning of a file, at most as long as the options say.
+
+        Raises:
+            LuminaError: the file is missing, broken or no sound.
+        """
+        return self.decoder.read_beginning(path, options.num_samples)
+
+    def fit(self, media: Sound, limits: SizeLimits) -> Int16[Tensor, "kept"]:
+        """A sound within the limits of a run; what is too long is cut after a whole token.
+
+        Raises:
+            LuminaError: it is too short, or not one row of its tokens fits.
+        """
+        _, _, height, width = self.vae.latent_shape(tuple(media.shape))
+        rows, columns = height // self.options.patch[0], width // self.options.patch[1]
+        if rows * columns < limits.min_tokens:
+            seconds = len(media) / self.options.sample_rate
+            raise LuminaError(
+                f"it is too short: {seconds:.3g} s hold {rows * columns} tokens, fewer than "
+                f"min_tokens={limits.min_tokens}"
+            )
+        if columns > limits.max_tokens:
+            raise LuminaError(
+                f"a row of its tokens is {columns}, more than max_tokens={limits.max_tokens}"
+            )
+        return media[: limits.max_tokens // columns * self.vae.samples_per_token]
