@@ -15,7 +15,7 @@ from lumina_audio.given_sound import known_rows, place
 from lumina_audio.options import AudioCondition, AudioOptions
 from lumina_audio.vae import AudioVAE, Sound
 from lumina_audio.world import AudioWorld
-from lumina_core import Given, PatchTokenizer, SizeLimits
+from lumina_core import Given, LuminaError, PatchTokenizer, SizeLimits
 
 UNITS_PER_SECOND = 8.0  # about one per token of the demo, as a picture has
 EXTENT = 8.0  # all bands together
@@ -63,6 +63,30 @@ class AudioModality:
         given = known_rows(known, rows, self.vae.samples_per_row)
         return Given(sound, given[None, :, None].expand(frames, rows, columns).clone())
 
-    def fit(self, media: Sound, limits: SizeLimits) -> Sound:
-        """A sound within the limits of a run; what is too long is cut."""
-        raise NotImplementedError
+    def read(self, path: Path, options: AudioOptions) -> Sound:
+        """The beginning of a file, at most as long as the options say.
+
+        Raises:
+            LuminaError: the file is missing, broken or no sound.
+        """
+        return self.decoder.read_beginning(path, options.num_samples)
+
+    def fit(self, media: Sound, limits: SizeLimits) -> Int16[Tensor, "kept"]:
+        """A sound within the limits of a run; what is too long is cut after a whole token.
+
+        Raises:
+            LuminaError: it is too short, or not one row of its tokens fits.
+        """
+        _, _, height, width = self.vae.latent_shape(tuple(media.shape))
+        rows, columns = height // self.options.patch[0], width // self.options.patch[1]
+        if rows * columns < limits.min_tokens:
+            seconds = len(media) / self.options.sample_rate
+            raise LuminaError(
+                f"it is too short: {seconds:.3g} s hold {rows * columns} tokens, fewer than "
+                f"min_tokens={limits.min_tokens}"
+            )
+        if columns > limits.max_tokens:
+            raise LuminaError(
+                f"a row of its tokens is {columns}, more than max_tokens={limits.max_tokens}"
+            )
+        return media[: limits.max_tokens // columns * self.vae.samples_per_token]

@@ -1,0 +1,151 @@
+"""Sound files: written as WAV, FLAC and Ogg Vorbis with the request inside; read from more kinds.
+
+How they are written stands in sound_writing.py, how samples are found in sound_reading.py; here is
+what the core sees. WAV and FLAC keep every sample; Ogg does not.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from lumina_audio.options import AudioOptions
+from lumina_audio.sound_reading import comment_of, read_sound
+from lumina_audio.sound_writing import WRITERS, Sound
+from lumina_core import LuminaError, atomic_write
+
+MARK = "lumina "  # begins our comments
+
+FLAC_RATE, FLAC_STEP = 65_535, 10  # Hz: above the first only multiples of the second (RFC 9639, 7)
+
+
+class AudioDecoder:
+    """Sound <-> file."""
+
+    suffixes = (".wav", ".flac", ".ogg")
+    read_suffixes = (*suffixes, ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
+    has_preview_file = True
+
+    def __init__(self, sample_rate: int) -> None:
+        """Fix the rate of every sound.
+
+        Args:
+            sample_rate: Hz.
+        """
+        self.sample_rate = sample_rate
+
+    def check_format(
+        self, suffix: str, media_shape: tuple[int, ...], options: AudioOptions
+    ) -> None:
+        """Refuse a high and odd sample rate in FLAC.
+
+        Raises:
+            LuminaError: names the nearest that it can hold, or another kind.
+        """
+        _check_rate(suffix, options.sample_rate)
+
+    def write(self, media: Sound, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Write a WAV, FLAC or Ogg Vorbis, by the suffix, the metadata inside.
+
+        Args:
+            media: the sound.
+            path: its file, which appears only once it is whole.
+            metadata: the request.
+
+        Raises:
+            LuminaError: the suffix is another one, or the format takes no such rate, or no request
+                of this length.
+        """
+        suffix = path.suffix.lower()
+        if suffix not in self.suffixes:
+            raise LuminaError(
+                f"out={path} ends in {path.suffix!r}; sounds are written as "
+                f"{', '.join(self.suffixes)}"
+            )
+        with _faults(path, "cannot be written"):
+            _check_rate(suffix, self.sample_rate)
+            made = WRITERS[suffix](media, self.sample_rate, MARK + json.dumps(metadata))
+            with atomic_write(path) as file:
+                file.write(made)
+
+    def read(self, path: Path) -> Sound:
+        """Read a sound, mono and at this decoder's rate.
+
+        Floats beyond [-1, 1] are made softer as a whole; the rest is cut off at full scale.
+
+        Raises:
+            LuminaError: no such file, no sound, cut off or damaged, or longer than MAX_SECONDS.
+        """
+        with _faults(path, "cannot be read as a sound"):
+            return torch.from_numpy(read_sound(path, self.sample_rate))
+
+    def read_beginning(self, path: Path, max_samples: int) -> Sound:
+        """Read the first samples of a sound, as `read`.
+
+        Args:
+            path: of the file, which is decoded no further than needed.
+            max_samples: of the result, 1 or more; a shorter file gives fewer.
+
+        Raises:
+            LuminaError: as `read`, but damage behind them may pass.
+        """
+        with _faults(path, "cannot be read as a sound"):
+            return torch.from_numpy(read_sound(path, self.sample_rate, max_samples))
+
+    def read_metadata(self, path: Path) -> dict[str, Any] | None:
+        """The metadata inside a file, or None where there is none.
+
+        Raises:
+            LuminaError: as `read`, or what is there is no JSON.
+        """
+        with _faults(path, "cannot be read as a sound"):
+            text = comment_of(path)
+        if not text.startswith(MARK):
+            return None
+        try:
+            found = json.loads(text.removeprefix(MARK))
+        except (ValueError, RecursionError) as error:
+            raise LuminaError(f"{path} carries a broken request: {error}") from error
+        if not isinstance(found, dict):
+            raise LuminaError(f"{path} carries a broken request: it is no block of settings")
+        return found
+
+    def preview(self, media: Sound) -> UInt8[Tensor, "3 height width"]:
+        """Its spectrogram, with seconds and Hz at the axes."""
+        from lumina_audio.spectrogram_picture import spectrogram_picture
+
+        return torch.from_numpy(spectrogram_picture(media.numpy(), self.sample_rate))
+
+
+def _check_rate(suffix: str, sample_rate: int) -> None:
+    if suffix == ".flac" and sample_rate > FLAC_RATE and sample_rate % FLAC_STEP:
+        below = sample_rate // FLAC_STEP * FLAC_STEP
+        raise LuminaError(
+            f"modality.sample_rate={sample_rate} is none that a FLAC holds; use {below} or "
+            f"{below + FLAC_STEP}, or write a .wav"
+        )
+
+
+@contextmanager
+def _faults(path: Path, what: str) -> Iterator[None]:
+    """Say what libsndfile meets in a file as one line with the file's name."""
+    if what.startswith("cannot be read") and not path.is_file():
+        raise LuminaError(f"{path} is no file")
+    try:
+        yield
+    except LuminaError as error:
+        if str(path) in str(error):
+            raise
+        raise LuminaError(f"{path} {what}: {error}") from error
+    except Exception as error:  # a hostile file makes libsndfile say almost anything
+        raise LuminaError(f"{path} {what}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -1,0 +1,178 @@
+"""Samples of sound files: mono, at any rate, in memory that does not grow with what a header says.
+
+A file is read through its descriptor: libsndfile then has no name by which to guess a format or to
+look for a second file beside it. Stereo and more channels are averaged.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from fractions import Fraction
+from itertools import chain
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from jaxtyping import Float32, Int16
+
+from lumina_audio.options import MAX_SECONDS, SAMPLE_RATES
+from lumina_audio.wholeness import KINDS, check_whole, kind_of, tells_length, wav_comment
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU")
+FLOATS = ("FLOAT", "DOUBLE")
+FULL_SCALE = 32_768  # of 16 bits: libsndfile's 1.0
+BLOCK = 1 << 16  # samples of all channels together that are decoded at once
+
+CROSSINGS = 32  # zero crossings on each side of the filter: it falls over 8 % of the lower rate
+KAISER = 8.0  # 80 dB down, below the last of 16 bits' noise
+MAX_STEP = 4000  # takes in 44.1 kHz and 0.1 % more or less than 48; the filter grows with it
+
+MP3_GUESS = 2 * 1152  # samples, two frames, by which a guess of an MP3's length is off
+MP3_UNREAD = 0.1  # of an MP3's bytes, at most, behind its last sample: tags
+
+Samples = Float32[np.ndarray, "sample"]
+
+
+def read_sound(
+    path: Path, sample_rate: int, max_samples: int | None = None
+) -> Int16[np.ndarray, "sample"]:
+    """The samples of a file; those beyond 16 bits are cut off, but floats are made softer.
+
+    Args:
+        path: of the file.
+        sample_rate: of the result, Hz.
+        max_samples: of the result; the file is read no further. None is all of it.
+
+    Raises:
+        ValueError: it is none of the kinds that are read, cut off, empty, longer than MAX_SECONDS,
+            or holds numbers that are none.
+        Exception: whatever libsndfile raises for a file that is damaged.
+    """
+    limit = ceil(MAX_SECONDS * sample_rate)
+    made, count = [], 0
+    with _opened(path) as (file, opened):
+        for piece in resampled(_mono(file, opened), opened.samplerate, sample_rate):
+            made.append(piece)
+            count += len(piece)
+            if max_samples is not None and count >= max_samples:
+                break
+            if count > limit:
+                raise ValueError(f"it is longer than {MAX_SECONDS:g} seconds; cut it")
+        is_float = opened.subtype in FLOATS
+    samples = np.concatenate(made)[:max_samples]
+    peak = float(np.abs(samples).max())
+    if is_float and peak > 1:
+        samples = samples / np.float32(peak)
+    levels = np.round(samples * FULL_SCALE)
+    return levels.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def comment_of(path: Path) -> str:
+    """The text that a file carries; empty where there is none.
+
+    Raises:
+        Exception: as `read_sound`.
+    """
+    with _opened(path) as (file, opened):
+        return wav_comment(file) if opened.format in ("WAV", "WAVEX", "RF64") else opened.comment
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, "SoundFile"]]:
+    """A file, and what libsndfile makes of it."""
+    from soundfile import LibsndfileError, SoundFile
+
+    with path.open("rb", buffering=0) as file:
+        kind = kind_of(file)
+        check_whole(file, kind)
+        file.seek(0)
+        with _silenced() if kind == "MP3" else nullcontext():
+            try:
+                opened = SoundFile(file.fileno(), closefd=False)
+            except LibsndfileError as error:
+                raise ValueError(f"it is broken, or none of {KINDS}") from error
+            with opened:
+                _check(opened)
+                yield file, opened
+
+
+def _check(opened: "SoundFile") -> None:
+    low, high = SAMPLE_RATES
+    if opened.format not in FORMATS:
+        raise ValueError(f"it is none of {KINDS}")
+    if not low <= opened.samplerate <= high:
+        raise ValueError(f"its sample rate is {opened.samplerate} Hz; {low} to {high} are read")
+    # soundfile seeks after each block where it can, and an MP3 is not the same after that
+    opened.seekable = lambda: False
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep libmpg123 from writing to stderr, which libsndfile does not tell it."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _mono(file: BinaryIO, opened: "SoundFile") -> Iterator[Samples]:
+    """The mean of the channels, block by block."""
+    count, size = 0, max(1, BLOCK // opened.channels)
+    while len(block := opened.read(size, dtype="float32", always_2d=True)):
+        if not np.isfinite(block).all():
+            raise ValueError("it holds samples that are infinite or no numbers")
+        count += len(block)
+        yield block.mean(axis=1)
+    if count == 0:
+        raise ValueError("it has no samples")
+    _check_end(file, opened, count)
+
+
+def _check_end(file: BinaryIO, opened: "SoundFile", count: int) -> None:
+    """Refuse a file with fewer samples than it or libsndfile says; or with more, of an MP3."""
+    unread = 1 - file.tell() / os.fstat(file.fileno()).st_size
+    is_guess = opened.subtype.startswith("MPEG") and not tells_length(file)
+    if is_guess and unread > MP3_UNREAD:
+        raise ValueError("it does not say how long it is; convert it to .wav")
+    if count < opened.frames - is_guess * MP3_GUESS:
+        raise ValueError(
+            f"it is cut off or damaged: {count} of its {opened.frames} samples are there"
+        )
+
+
+def resampled(blocks: Iterable[Samples], old_rate: int, new_rate: int) -> Iterator[Samples]:
+    """Samples at another rate, ceil(sample * up / down) of them in all.
+
+    The ratio of the rates, up / down, is exact unless down would be more than MAX_STEP. Each block
+    is filtered with as much of its neighbours as the filter sees, so that the result is that of
+    scipy.signal.resample_poly for the whole.
+    """
+    if old_rate == new_rate:
+        yield from blocks
+        return
+    from scipy.signal import firwin, resample_poly
+
+    up, down = Fraction(new_rate, old_rate).limit_denominator(MAX_STEP).as_integer_ratio()
+    reach = CROSSINGS * max(up, down)
+    window = firwin(2 * reach + 1, 1 / max(up, down), window=("kaiser", KAISER)).astype(np.float32)
+    context = ceil((reach / up + 1) / down) * down  # of whole steps, so that the phase stays
+    silence = np.zeros(context + down, np.float32)
+    held, total, given = silence[:context], 0, 0
+    for block in chain(blocks, [None]):
+        total += 0 if block is None else len(block)
+        held = np.concatenate([held, silence if block is None else block])
+        settled = (len(held) - 2 * context) // down
+        if settled <= 0:
+            continue
+        piece = resample_poly(held, up, down, window=window)[context // down * up :]
+        piece = piece[: min(settled * up, -(-total * up // down) - given)]
+        held, given = held[settled * down :], given + len(piece)
+        yield piece

@@ -1,0 +1,145 @@
+"""Which kind of sound file it is, by its first bytes, and whether it is all there.
+
+libsndfile reads what is left of a WAV, AIFF or AU that was cut off, and stops at the first page
+of an Ogg stream that is damaged, without a word; so each is looked at before it is read. The text
+of a WAV is found here, too.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from lumina_audio.sound_writing import OGG_CHECKSUM, OGG_COUNT, OGG_HEADER, ogg_checksum
+
+KINDS = "WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, AU"  # as users know them
+
+UNKNOWN_LENGTHS = (0xFFFFFFFF, 0x7FFFF000)
+"""What FFmpeg and SoX write as the length of a WAV of which they do not yet know it."""
+
+MAX_COMMENT = 1 << 26  # bytes that are read; ours are far shorter
+OGG_LAST, OGG_SERIAL_FIELD = 4, slice(14, 18)  # the flag of a stream's last page
+MP3_HEAD = 4096  # bytes from the first frame on, which may tell how many follow
+
+
+class Chunk(NamedTuple):
+    """A piece of a RIFF or AIFF file, and where in the file its contents stand."""
+
+    name: bytes
+    start: int
+    size: int
+
+
+def kind_of(file: BinaryIO) -> str:
+    """The kind of a file, in libsndfile's words.
+
+    Raises:
+        ValueError: it is empty, or none that is read.
+    """
+    head = _at(file, 0, 12)
+    if not head:
+        raise ValueError("it is empty")
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:] == b"WAVE":
+        return "WAV"
+    if head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC"):
+        return "AIFF"
+    kinds = {b"fLaC": "FLAC", b"OggS": "OGG", b".snd": "AU"}
+    is_mp3 = head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] >= b"\xe0")
+    kind = kinds.get(head[:4], "MP3" if is_mp3 else None)
+    if kind is None:
+        raise ValueError(f"it is broken, or none of {KINDS}")
+    return kind
+
+
+def check_whole(file: BinaryIO, kind: str) -> None:
+    """Refuse a file that ends before its end or is damaged, where libsndfile would not.
+
+    Raises:
+        ValueError: it is such a file, or holds no samples.
+    """
+    if kind in ("WAV", "AIFF"):
+        samples = {"WAV": b"data", "AIFF": b"SSND"}[kind]
+        for chunk in _chunks(file):
+            if chunk.name == samples:
+                _check_length(file, chunk.start, chunk.size)
+    elif kind == "AU":
+        header = _at(file, 4, 8)
+        if len(header) == 8:
+            _check_length(file, *struct.unpack(">II", header))
+    elif kind == "OGG":
+        _check_pages(file)
+
+
+def _check_length(file: BinaryIO, start: int, size: int) -> None:
+    there = _size(file) - start
+    if size == 0:
+        raise ValueError("it has no samples")
+    if size > there and size not in UNKNOWN_LENGTHS:
+        raise ValueError(f"it is cut off: {max(there, 0)} of its {size} bytes of samples are there")
+
+
+def _check_pages(file: BinaryIO) -> None:
+    """Read an Ogg stream to its end; its pages carry checksums and numbers."""
+    end, place, numbers, unfinished = _size(file), 0, {}, set()
+    while place < end:
+        header = _at(file, place, OGG_HEADER)
+        sizes = _at(file, place + OGG_HEADER, header[OGG_COUNT]) if len(header) > OGG_COUNT else b""
+        page = _at(file, place, OGG_HEADER + len(sizes) + sum(sizes))
+        if page[:4] != b"OggS" or page[OGG_CHECKSUM : OGG_CHECKSUM + 4] != ogg_checksum(page):
+            raise ValueError(f"it is damaged or cut off at byte {place} of {end}")
+        serial, number = page[OGG_SERIAL_FIELD], struct.unpack_from("<I", page, 18)[0]
+        if number != numbers.get(serial, number - 1) + 1:
+            raise ValueError(f"a part is missing at byte {place} of {end}")
+        numbers[serial] = number
+        (unfinished.discard if page[5] & OGG_LAST else unfinished.add)(serial)
+        place += len(page)
+    if unfinished:
+        raise ValueError("it is cut off: its last page is missing")
+
+
+def tells_length(file: BinaryIO) -> bool:
+    """Whether an MP3 says how many frames it has; of others libsndfile makes a guess."""
+    head = _at(file, 0, 10)
+    start = 0
+    if head[:3] == b"ID3" and len(head) == 10:  # a tag, whose size has seven bits in each byte
+        start = 10 + sum(
+            (byte & 0x7F) << 7 * (9 - place) for place, byte in enumerate(head) if place > 5
+        )
+    first = _at(file, start, MP3_HEAD)
+    return b"Xing" in first or b"Info" in first
+
+
+def wav_comment(file: BinaryIO) -> str:
+    """The comment (ICMT) of a WAV; empty where there is none."""
+    for chunk in _chunks(file):
+        if chunk.name == b"LIST" and _at(file, chunk.start, 4) == b"INFO":
+            for item in _chunks(file, chunk.start + 4, chunk.start + chunk.size):
+                if item.name == b"ICMT":
+                    text = _at(file, item.start, min(item.size, MAX_COMMENT))
+                    return text.split(b"\0")[0].decode("utf-8", "replace")
+    return ""
+
+
+def _chunks(file: BinaryIO, start: int = 12, end: int | None = None) -> Iterator[Chunk]:
+    """The chunks of a RIFF or AIFF file, or of one of them that holds others."""
+    order = "<" if _at(file, 0, 4) in (b"RIFF", b"RF64") else ">"
+    end = _size(file) if end is None else end
+    long_size = None
+    while start + 8 <= end and len(header := _at(file, start, 8)) == 8:
+        name, size = header[:4], struct.unpack(f"{order}I", header[4:])[0]
+        start += 8
+        if name == b"ds64" and len(sizes := _at(file, start, 16)) == 16:
+            long_size = struct.unpack("<Q", sizes[8:])[0]
+        if name == b"data" and long_size is not None:
+            size = long_size
+        yield Chunk(name, start, size)
+        start += size + size % 2
+
+
+def _at(file: BinaryIO, place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
