@@ -34,7 +34,7 @@ MAX_STEP = 4000  # takes in 44.1 kHz and 0.1 % more or less than 48; the filter 
 MP3_GUESS = 2 * 1152  # samples, two frames, by which a guess of an MP3's length is off
 MP3_UNREAD = 0.1  # of an MP3's bytes, at most, behind its last sample: tags
 
-Samples = Float32[np.ndarray, "sample"]
+Samples = Float32[np.ndarray, "_"]  # blocks differ in length
 
 
 def read_sound(
