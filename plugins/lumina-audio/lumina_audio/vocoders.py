@@ -23,4 +23,8 @@ class Vocoder(Protocol):
 
 def open_vocoder(name: str, front_end: FrontEnd) -> Vocoder:
     """The vocoder that `modality.vocoder` names."""
+    if name == "griffin_lim":
+        from lumina_audio.griffin_lim import GriffinLim
+
+        return GriffinLim(front_end)
     raise NotImplementedError
