@@ -62,12 +62,17 @@ def _faults(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("num_mels", "sampling_rate", "upsample_initial_channel"):
         if not is_count(config.get(key)):
             yield key, "a whole number of 1 or more"
+    for key in ("snake_logscale", "use_tanh_at_final", "use_bias_at_final"):
+        if not isinstance(config.get(key, True), bool):
+            yield key, "true or false"
     for key in ("upsample_rates", "upsample_kernel_sizes", "resblock_kernel_sizes"):
         if not are_widths(config.get(key)):
             yield key, "a list of whole numbers of 1 or more"
     rates, kernels = config["upsample_rates"], config["upsample_kernel_sizes"]
     if len(rates) != len(kernels) or any(k < r for k, r in zip(kernels, rates, strict=True)):
         yield "upsample_kernel_sizes", "one number per upsample_rates, and as much at least"
+    if config["upsample_initial_channel"] % 2 ** len(rates):
+        yield "upsample_initial_channel", "divisible by 2 per upsample_rates"
     sizes, dilations = config["resblock_kernel_sizes"], config.get("resblock_dilation_sizes")
     if any(size % 2 == 0 for size in sizes):
         yield "resblock_kernel_sizes", "odd throughout"
