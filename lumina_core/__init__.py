@@ -20,6 +20,7 @@ _HOME = {
     "fit_frames": "fitting",
     "generate": "run",
     "hookimpl": "hookspecs",
+    "local_folder": "hub",
     "nearest": "errors",
     "resized": "fitting",
 }

@@ -18,8 +18,9 @@ from lumina_audio.options import FrontEnd
 
 ITERATIONS = 32  # measured: twice as many change the log-mel error by less than a tenth
 MOMENTUM = 0.99  # Perraudin et al. 2013
-CONTRAST = 2.0  # measured: lower leaves tones too wide and soft, higher makes them too narrow
 FITTING = 20  # multiplicative updates
+TONE = 0.2  # of what two bands hold, the most that their neighbours may hold beside a tone
+TONE_WIDTH = 0.85  # bins; the bell of a Hann window's main lobe
 TINY = 1e-12  # keeps divisions finite
 
 Mel = Float[Tensor, "time mel"]
@@ -60,9 +61,9 @@ class GriffinLim:
 def bin_amplitudes(mel: Mel, front_end: FrontEnd) -> Amplitudes:
     """Amplitudes of the bins of the Fourier transform whose mel bands are the given ones.
 
-    More bins than bands: of all solutions one near the curve through the bands, raised to CONTRAST,
-    so that a tone, which fills two bands, becomes a peak, and a noise stays flat. Multiplicative
-    updates a *= F (mel / (a F)) / sum F keep it positive (Lee and Seung 2001, for the divergence).
+    More bins than bands: of all solutions one near the curve through the bands, but tones, which
+    stand out of their neighbours, become peaks. Multiplicative updates
+    a *= F (mel / (a F)) / sum F keep it positive (Lee and Seung 2001, for the divergence).
 
     Args:
         mel: natural logarithms; the floor means silence.
@@ -71,12 +72,44 @@ def bin_amplitudes(mel: Mel, front_end: FrontEnd) -> Amplitudes:
     filters = mel_filters(front_end).to(mel.device)  # (bin, mel)
     wanted = (mel.exp() - MIN_AMPLITUDE).clamp(min=0)
     weights = filters / filters.sum(1, keepdim=True).clamp(min=TINY)
-    density = (wanted / filters.sum(0).clamp(min=TINY)).clamp(min=TINY).log()
-    curve = CONTRAST * (density @ _interpolation(front_end).to(mel.device))
+    density = wanted / filters.sum(0).clamp(min=TINY)
+    curve = density.clamp(min=TINY).log() @ _interpolation(front_end).to(mel.device)
+    curve = curve - _beside_tones(density, _centres(front_end).to(mel.device), len(filters))
     amplitudes = (curve - curve.amax(1, keepdim=True)).exp()
     for _ in range(FITTING):
         amplitudes = amplitudes * (wanted / (amplitudes @ filters).clamp(min=TINY) @ weights.T)
     return amplitudes
+
+
+def _beside_tones(density: Mel, centre: Float[Tensor, "mel"], num_bins: int) -> Amplitudes:
+    """How far each bin is from a tone near it, as the logarithm of a bell around the tone; else 0.
+
+    A tone is in two bands, whose triangles tell where it is; their neighbours hold next to nothing.
+    """
+    bands = density.shape[1]
+    if bands < 2:
+        return torch.zeros(1, device=density.device).expand(len(density), num_bins)
+    heights = density * torch.gradient(centre)[0]  # of a triangle, rather than its area
+    left, right = heights[:, :-1], heights[:, 1:]
+    both = (left + right).clamp(min=TINY)
+    outside = pad(heights, (1, 0))[:, :-2] + pad(heights, (0, 1))[:, 2:]
+    certainty = (1 - outside / both / TONE).clamp(min=0)
+    tone = centre[:-1] + (centre[1:] - centre[:-1]) * right / both
+    bins = torch.arange(num_bins, device=density.device)
+    pair = torch.searchsorted(centre, bins.float()) - 1
+    distance = torch.zeros(len(density), num_bins, device=density.device)
+    for near in (-1, 0, 1):
+        at = (pair + near).clamp(0, bands - 2)
+        bell = certainty[:, at] * (bins - tone[:, at]) ** 2 / (2 * TONE_WIDTH**2)
+        distance = torch.maximum(distance, bell)
+    return distance
+
+
+def _centres(front_end: FrontEnd) -> Float[Tensor, "mel"]:
+    """The middle of each band, in bins."""
+    filters = mel_filters(front_end)
+    position = torch.arange(len(filters), dtype=torch.float32)
+    return (position @ filters) / filters.sum(0).clamp(min=TINY)
 
 
 @lru_cache(maxsize=8)
@@ -85,7 +118,7 @@ def _interpolation(front_end: FrontEnd) -> Float[Tensor, "mel bin"]:
     filters = mel_filters(front_end)
     bins, bands = filters.shape
     position = torch.arange(bins, dtype=torch.float32)
-    centre = (position @ filters) / filters.sum(0).clamp(min=TINY)
+    centre = _centres(front_end)
     right = torch.searchsorted(centre, position).clamp(1, max(bands - 1, 1))
     left = right - 1
     if bands == 1:
