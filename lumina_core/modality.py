@@ -227,11 +227,15 @@ class ResizableModality(Modality, Protocol):
         ...
 
 
-class TrimmedModality(Modality, Protocol):
-    """A modality whose latents may hold more than was asked for: a duration is rounded up."""
+class DecodingModality(Modality, Protocol):
+    """A modality whose requests say more about decoding than the latent does.
 
-    def trimmed(self, media: Media, options: Any) -> Media:
-        """Decoded media, cut to what `options` ask for."""
+    A duration that was rounded up is cut to what was asked for; a request may choose how a latent
+    becomes media.
+    """
+
+    def decode(self, latent: Float[Tensor, "channels frames height width"], options: Any) -> Media:
+        """The media of one latent, as `options` ask for them."""
         ...
 
 

@@ -26,7 +26,7 @@ from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import integrate
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import ADAPTIVE
-from lumina_core.modality import Modality, TrimmedModality, features_of
+from lumina_core.modality import DecodingModality, Modality, features_of
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
 from lumina_core.tokenizer import channel_mask
@@ -178,10 +178,9 @@ def sample_batch(
 
 
 def _decoded(modality: Modality, latent: Tensor, options: Any) -> Media:
-    media = modality.vae.decode(latent)
-    if hasattr(modality, "trimmed"):
-        return cast(TrimmedModality, modality).trimmed(media, options)
-    return media
+    if hasattr(modality, "decode"):
+        return cast(DecodingModality, modality).decode(latent, options)
+    return modality.vae.decode(latent)
 
 
 def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:

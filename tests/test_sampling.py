@@ -53,16 +53,16 @@ def flow(model, settings, request_):
     return state
 
 
-def test_media_longer_than_asked_for_are_trimmed_to_the_options(model, request_, settings):
-    class Trimming:
+def test_a_modality_may_decode_as_the_options_say(model, request_, settings):
+    class Decoding:
         def __getattr__(self, name):
             return getattr(model.modality, name)
 
-        def trimmed(self, media, options):
-            return media[:, :, : options.width - 5]
+        def decode(self, latent, options):
+            return model.modality.vae.decode(latent)[:, :, : options.width - 5]
 
     (whole,) = sample(model, [request_], settings)
-    (found,) = sample(replace(model, modality=Trimming()), [request_], settings)
+    (found,) = sample(replace(model, modality=Decoding()), [request_], settings)
     assert torch.equal(found.media, whole.media[:, :, :43])
 
 

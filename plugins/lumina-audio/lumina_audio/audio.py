@@ -13,7 +13,7 @@ from torch import Tensor
 from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.given_sound import known_rows, place
 from lumina_audio.options import AudioCondition, AudioOptions
-from lumina_audio.vae import AudioVAE, Sound
+from lumina_audio.vae import AudioVAE, Latent, Sound
 from lumina_audio.world import AudioWorld
 from lumina_core import Given, LuminaError, PatchTokenizer, SizeLimits
 
@@ -43,14 +43,17 @@ class AudioModality:
         return 0.0, UNITS_PER_SECOND * seconds, EXTENT / columns
 
     def media_shape(self, options: AudioOptions) -> tuple[int, ...]:
-        """Shape of the sound that `options` ask for."""
+        """Shape of the sound that `options` ask for.
+
+        Raises:
+            LuminaError: their vocoder is missing, or is none of these spectrograms.
+        """
+        self.vae.vocoder(options.vocoder)
         return (options.num_samples,)
 
-    def trimmed(
-        self, media: Int16[Tensor, "made"], options: AudioOptions
-    ) -> Int16[Tensor, "sample"]:
-        """The duration that was asked for; a latent may hold more."""
-        return media[: options.num_samples]
+    def decode(self, latent: Latent, options: AudioOptions) -> Sound:
+        """The duration that was asked for, by the vocoder that was asked for."""
+        return self.vae.decode(latent, options.vocoder, options.num_samples)
 
     def condition(self, wanted: AudioCondition, options: AudioOptions) -> Given:
         """The given part of a sound, and which cells of the latent it fixes.

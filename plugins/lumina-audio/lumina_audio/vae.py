@@ -37,6 +37,7 @@ class AudioVAE:
         self.folder = folder
         self._options = options
         self._device = torch.device("cpu")
+        self._vocoders: dict[str, Vocoder] = {}
 
     @cached_property
     def autoencoder(self) -> AnyAutoencoder:
@@ -45,17 +46,24 @@ class AudioVAE:
         autoencoder.to(self._device)
         return autoencoder
 
-    @cached_property
-    def vocoder(self) -> Vocoder:
-        """What `modality.vocoder` names."""
-        return open_vocoder(self._options.vocoder, self._options.front_end).to(self._device)
+    def vocoder(self, name: str) -> Vocoder:
+        """A vocoder by name, kept once it is open.
+
+        Raises:
+            LuminaError: there is none of that name, or it is none of these spectrograms.
+        """
+        if name not in self._vocoders:
+            opened = open_vocoder(name, self._options.front_end)
+            self._vocoders[name] = opened.to(self._device)
+        return self._vocoders[name]
 
     def to(self, device: torch.device) -> "AudioVAE":
         """Use this device from now on."""
         self._device = device
-        for part in ("autoencoder", "vocoder"):
-            if part in vars(self):
-                getattr(self, part).to(device)
+        if "autoencoder" in vars(self):
+            self.autoencoder.to(device)
+        for vocoder in self._vocoders.values():
+            vocoder.to(device)
         return self
 
     @property
@@ -115,11 +123,20 @@ class AudioVAE:
         missing = -len(media) % self.samples_per_token
         return self.autoencoder.encode(self.pixels(pad(media, (0, missing))))
 
-    def decode(self, latent: Latent) -> Sound:
-        """The sound of a latent; made softer, and a warning logged, where it would be cut off."""
+    def decode(
+        self, latent: Latent, vocoder: str | None = None, num_samples: int | None = None
+    ) -> Sound:
+        """The sound of a latent; made softer, and a warning logged, where it would be cut off.
+
+        Args:
+            latent: of `encode`.
+            vocoder: its name; None: that of the options.
+            num_samples: how many are kept; None: all.
+        """
         low, high = self._options.mel_range
         pixels = self.autoencoder.decode(latent)[0, 0]
-        samples = self.vocoder((pixels + 1) / 2 * (high - low) + low).cpu()
+        mel = (pixels + 1) / 2 * (high - low) + low
+        samples = self.vocoder(vocoder or self._options.vocoder)(mel)[:num_samples].cpu()
         peak = float(samples.abs().max())
         if peak > 1:
             _log.warning("the sound is made %.3g times softer, so that nothing is cut off", peak)

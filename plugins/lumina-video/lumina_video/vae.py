@@ -25,7 +25,7 @@ class VideoVAE:
     With t frames of the clip per latent frame, 1 + k t frames have 1 + k latent frames. With p
     latent frames per token, the first one stands alone, too: it fills a token p times, so that one
     frame can be given. A clip whose length is not 1 + k t p is made longer by repeating its last
-    frame; `VideoModality.trimmed` cuts what is decoded.
+    frame; `VideoModality.decode` cuts it again.
     """
 
     def __init__(self, folder: Path, patch_frames: int = 1) -> None:

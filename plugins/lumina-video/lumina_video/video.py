@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lumina_core import Given, Grid, LuminaError, PatchTokenizer, SizeLimits, fit_frames
 from lumina_video.options import VideoCondition, VideoOptions
-from lumina_video.temporal import NUM_CHANNELS, Clip
+from lumina_video.temporal import NUM_CHANNELS, Clip, Latent
 from lumina_video.vae import VideoVAE, check_multiple
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import VideoWorld
@@ -56,11 +56,9 @@ class VideoModality:
         check_multiple(options.height, options.width, stride * patch_height, stride * patch_width)
         return options.num_frames, NUM_CHANNELS, options.height, options.width
 
-    def trimmed(
-        self, media: UInt8[Tensor, "made 3 height width"], options: VideoOptions
-    ) -> UInt8[Tensor, "frame 3 height width"]:
+    def decode(self, latent: Latent, options: VideoOptions) -> Clip:
         """The frames that were asked for; a latent may hold more."""
-        return media[: options.num_frames]
+        return self.vae.decode(latent)[: options.num_frames]
 
     def features(self, options: VideoOptions, grid: Grid) -> Float[Tensor, "frame 1"]:
         """The rate, in octaves from USUAL_FPS; positions, on which all clips span alike, do not."""
