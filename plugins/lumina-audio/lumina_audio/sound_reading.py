@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU")
 FLOATS = ("FLOAT", "DOUBLE")
+UNKNOWN_FRAMES = 2**63 - 1  # what libsndfile says of a FLAC that was streamed
 FULL_SCALE = 32_768  # of 16 bits: libsndfile's 1.0
 BLOCK = 1 << 16  # samples of all channels together that are decoded at once
 
@@ -141,7 +142,7 @@ def _check_end(file: BinaryIO, opened: "SoundFile", count: int) -> None:
     if in_frames is not None:
         if abs(count - in_frames) > MP3_LEEWAY:
             raise ValueError("it is damaged, or does not say how long it is; convert it to .wav")
-    elif count < opened.frames:
+    elif count < opened.frames < UNKNOWN_FRAMES:
         raise ValueError(
             f"it is cut off or damaged: {count} of its {opened.frames} samples are there"
         )

@@ -161,6 +161,12 @@ def test_the_beginning_is_decoded_no_further_than_needed(tmp_path, monkeypatch):
     assert decoded == [(sound_reading.BLOCK,)]
 
 
+def test_reading_goes_on_without_seeking(tmp_path, monkeypatch):
+    foreign(tmp_path / "a.mp3", tone(5 * RATE))
+    monkeypatch.setattr(soundfile.SoundFile, "seek", None)  # an MP3 is not the same after it
+    assert len(DECODER.read(tmp_path / "a.mp3")) == 5 * RATE
+
+
 def test_long_sounds_are_refused_but_their_beginning_is_read(tmp_path, monkeypatch):
     foreign(tmp_path / "a.flac", np.zeros(RATE * 11))
     monkeypatch.setattr(sound_reading, "MAX_SECONDS", 10.0)
