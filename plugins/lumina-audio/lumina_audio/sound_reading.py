@@ -17,13 +17,14 @@ import numpy as np
 from jaxtyping import Float32, Int16
 
 from lumina_audio.options import MAX_SECONDS, SAMPLE_RATES
-from lumina_audio.wholeness import KINDS, check_whole, kind_of, tells_length, wav_comment
+from lumina_audio.wholeness import KINDS, check_whole, kind_of, mp3_samples, wav_comment
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
 FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU")
 FLOATS = ("FLOAT", "DOUBLE")
+UNKNOWN_FRAMES = 2**63 - 1  # what libsndfile says of a FLAC that was streamed
 FULL_SCALE = 32_768  # of 16 bits: libsndfile's 1.0
 BLOCK = 1 << 16  # samples of all channels together that are decoded at once
 
@@ -31,8 +32,7 @@ CROSSINGS = 32  # zero crossings on each side of the filter: it falls over 8 % o
 KAISER = 8.0  # 80 dB down, below the last of 16 bits' noise
 MAX_STEP = 4000  # takes in 44.1 kHz and 0.1 % more or less than 48; the filter grows with it
 
-MP3_GUESS = 2 * 1152  # samples, two frames, by which a guess of an MP3's length is off
-MP3_UNREAD = 0.1  # of an MP3's bytes, at most, behind its last sample: tags
+MP3_LEEWAY = 2 * 1152  # samples, two frames: what a decoder leaves out at the ends
 
 Samples = Float32[np.ndarray, "_"]  # blocks differ in length
 
@@ -137,12 +137,12 @@ def _mono(file: BinaryIO, opened: "SoundFile") -> Iterator[Samples]:
 
 
 def _check_end(file: BinaryIO, opened: "SoundFile", count: int) -> None:
-    """Refuse a file with fewer samples than it or libsndfile says; or with more, of an MP3."""
-    unread = 1 - file.tell() / os.fstat(file.fileno()).st_size
-    is_guess = opened.subtype.startswith("MPEG") and not tells_length(file)
-    if is_guess and unread > MP3_UNREAD:
-        raise ValueError("it does not say how long it is; convert it to .wav")
-    if count < opened.frames - is_guess * MP3_GUESS:
+    """Refuse a file with fewer samples than it says, and an MP3 of which libsndfile guesses it."""
+    in_frames = mp3_samples(file) if opened.format == "MP3" else None
+    if in_frames is not None:
+        if abs(count - in_frames) > MP3_LEEWAY:
+            raise ValueError("it is damaged, or does not say how long it is; convert it to .wav")
+    elif count < opened.frames < UNKNOWN_FRAMES:
         raise ValueError(
             f"it is cut off or damaged: {count} of its {opened.frames} samples are there"
         )

@@ -98,7 +98,7 @@ def _draw_axes(draw: ImageDraw.ImageDraw, width: int, seconds: float, highest: f
     for value in pitch_ticks(highest):
         y = bottom - 1 - _mels(value) / _mels(highest) * (HEIGHT - 1)
         if last - y >= TICK_SPACES[1]:
-            draw.line((LEFT - TICK, y, LEFT, y), INK)
+            draw.line((LEFT - TICK, y, LEFT - 1, y), INK)
             draw.text((LEFT - TICK - 3, y), f"{value:g}", INK, font, anchor="rm")
             last = y
     draw.text((LEFT - TICK - 3, TOP - 8), "Hz", INK, font, anchor="rb")
@@ -111,7 +111,7 @@ def time_ticks(seconds: float, count: int) -> list[float]:
     return [number * step for number in range(floor(seconds / step + 1e-9) + 1)]
 
 
-def pitch_ticks(highest: float) -> list[int]:
+def pitch_ticks(highest: float) -> list[float]:
     """0 and 1, 2 and 5 times each power of ten from 100 Hz to the highest."""
-    steps = [base * 10**power for power in range(2, 6) for base in (1, 2, 5)]
-    return [0, *(value for value in steps if value <= highest)]
+    steps = [float(base * 10**power) for power in range(2, 6) for base in (1, 2, 5)]
+    return [0.0, *(value for value in steps if value <= highest)]

@@ -17,9 +17,16 @@ KINDS = "WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, AU"  # as users know them
 UNKNOWN_LENGTHS = (0xFFFFFFFF, 0x7FFFF000)
 """What FFmpeg and SoX write as the length of a WAV of which they do not yet know it."""
 
+MPEG_TAGS = (b"\x50\x00", b"\x55\x00", b"\x00\x50", b"\x00\x55")  # formats of a WAV (RFC 2361)
 MAX_COMMENT = 1 << 26  # bytes that are read; ours are far shorter
 OGG_LAST, OGG_SERIAL_FIELD = 4, slice(14, 18)  # the flag of a stream's last page
-MP3_HEAD = 4096  # bytes from the first frame on, which may tell how many follow
+
+ID3_HEADER, SHIFTS = 10, (21, 14, 7, 0)  # of the tag before an MP3 (id3.org, ID3v2.4, 3.1)
+MP3_RATES = (44_100, 48_000, 32_000)  # Hz, by the two bits of a frame (ISO 11172-3, 2.4.2.3)
+_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_HIGH = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+MP3_VERSIONS = {3: (1152, 0, _HIGH), 2: (576, 1, _LOW), 0: (576, 2, _LOW)}
+"""Of MPEG-1, 2 and 2.5: samples of a frame, halvings of MP3_RATES, and kilobits per second."""
 
 
 class Chunk(NamedTuple):
@@ -60,6 +67,8 @@ def check_whole(file: BinaryIO, kind: str) -> None:
     if kind in ("WAV", "AIFF"):
         samples = {"WAV": b"data", "AIFF": b"SSND"}[kind]
         for chunk in _chunks(file):
+            if kind == "WAV" and chunk.name == b"fmt ":
+                _check_codec(_at(file, chunk.start, 2))
             if chunk.name == samples:
                 _check_length(file, chunk.start, chunk.size)
     elif kind == "AU":
@@ -68,6 +77,11 @@ def check_whole(file: BinaryIO, kind: str) -> None:
             _check_length(file, *struct.unpack(">II", header))
     elif kind == "OGG":
         _check_pages(file)
+
+
+def _check_codec(tag: bytes) -> None:
+    if tag in MPEG_TAGS:  # libmpg123 writes to stderr what it thinks of a stream
+        raise ValueError("it is a WAV that holds MPEG audio; convert it to 16 bits")
 
 
 def _check_length(file: BinaryIO, start: int, size: int) -> None:
@@ -97,16 +111,42 @@ def _check_pages(file: BinaryIO) -> None:
         raise ValueError("it is cut off: its last page is missing")
 
 
-def tells_length(file: BinaryIO) -> bool:
-    """Whether an MP3 says how many frames it has; of others libsndfile makes a guess."""
-    head = _at(file, 0, 10)
-    start = 0
-    if head[:3] == b"ID3" and len(head) == 10:  # a tag, whose size has seven bits in each byte
-        start = 10 + sum(
-            (byte & 0x7F) << 7 * (9 - place) for place, byte in enumerate(head) if place > 5
+def mp3_samples(file: BinaryIO) -> int | None:
+    """The samples of all frames of an MP3; None where its first frame tells them.
+
+    Where it does not, libsndfile guesses from that frame's size, and stops there.
+
+    Raises:
+        ValueError: the last frame is cut off.
+    """
+    head = _at(file, 0, ID3_HEADER)
+    place = 0
+    if head[:3] == b"ID3" and len(head) == ID3_HEADER:  # its size: seven bits of each byte
+        place = ID3_HEADER + sum(
+            (byte & 0x7F) << shift for byte, shift in zip(head[6:], SHIFTS, strict=True)
         )
-    first = _at(file, start, MP3_HEAD)
-    return b"Xing" in first or b"Info" in first
+    total, end = 0, _size(file)
+    while frame := _mp3_frame(_at(file, place, 4)):
+        size, samples = frame
+        if not total and any(name in _at(file, place, size) for name in (b"Xing", b"Info")):
+            return None
+        total, place = total + samples, place + size
+        if place > end:
+            raise ValueError("it is cut off: its last frame is not whole")
+    return total
+
+
+def _mp3_frame(header: bytes) -> tuple[int, int] | None:
+    """Bytes and samples of a frame of layer III; None for anything else."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return None
+    version, bit_rate, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
+    if version not in MP3_VERSIONS or bit_rate in (0, 15) or rate == 3:
+        return None
+    samples, halvings, kilobits = MP3_VERSIONS[version]
+    hertz = MP3_RATES[rate] >> halvings
+    padding = header[2] >> 1 & 1
+    return samples // 8 * kilobits[bit_rate - 1] * 1000 // hertz + padding, samples
 
 
 def wav_comment(file: BinaryIO) -> str:

@@ -161,6 +161,12 @@ def test_the_beginning_is_decoded_no_further_than_needed(tmp_path, monkeypatch):
     assert decoded == [(sound_reading.BLOCK,)]
 
 
+def test_reading_goes_on_without_seeking(tmp_path, monkeypatch):
+    foreign(tmp_path / "a.mp3", tone(5 * RATE))
+    monkeypatch.setattr(soundfile.SoundFile, "seek", None)  # an MP3 is not the same after it
+    assert len(DECODER.read(tmp_path / "a.mp3")) == 5 * RATE
+
+
 def test_long_sounds_are_refused_but_their_beginning_is_read(tmp_path, monkeypatch):
     foreign(tmp_path / "a.flac", np.zeros(RATE * 11))
     monkeypatch.setattr(sound_reading, "MAX_SECONDS", 10.0)
@@ -215,3 +221,11 @@ def test_reading_at_the_rate_of_another_decoder_changes_the_length(tmp_path):
     DECODER.write(sound(16_000), tmp_path / "a.wav", {})
     found = AudioDecoder(48_000).read(tmp_path / "a.wav")
     assert len(found) == 48_000 and abs(loudest_hertz(found, 48_000) - 440) < 2
+
+
+def test_a_streamed_flac_whose_length_is_unknown_is_read(tmp_path):
+    whole = bytearray(foreign(tmp_path / "a.flac", sound(20_000).numpy()).read_bytes())
+    whole[21] &= 0xF0  # the last 36 bits of eight bytes are the number of samples
+    whole[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(whole)
+    assert torch.equal(DECODER.read(tmp_path / "a.flac"), sound(20_000))
