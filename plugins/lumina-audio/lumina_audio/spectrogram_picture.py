@@ -56,8 +56,6 @@ def _levels(
     samples: Int16[np.ndarray, "sample"], sample_rate: int, width: int
 ) -> Float[np.ndarray, "row column"]:
     """How loud each row and column is, from 0 (FLOOR and below) to 1; the highest pitch first."""
-    from scipy.fft import rfft  # unlike NumPy's it stays in single precision
-
     size = 2 * max(1, round(WINDOW_SECONDS * sample_rate / 2))
     window = np.hanning(size + 1)[:-1].astype(np.float32)
     padded = np.pad(samples, size // 2)
@@ -70,7 +68,7 @@ def _levels(
         starts = ((np.arange(width) + (look + 0.5) / looks) * column).astype(int)
         for first in range(0, width, BATCH):
             places = starts[first : first + BATCH, None] + np.arange(size)
-            amplitudes = np.abs(rfft(padded[places] * window, size * FINER))
+            amplitudes = np.abs(np.fft.rfft(padded[places] * window, size * FINER))
             found = np.maximum.reduceat(amplitudes, rows, axis=1) / (window.sum() / 2 * FULL_SCALE)
             loudest[first : first + BATCH] = np.maximum(loudest[first : first + BATCH], found)
     decibels = 20 * np.log10(np.maximum(loudest, 10 ** (FLOOR / 20)))
