@@ -36,7 +36,7 @@ MAX_IN_ORDER = 2
 # what is heard and how high.
 HELD_OUT_COUNTS = frozenset({("beep", "low", 2), ("beep", "high", 3), ("noise", None, 4)})
 HELD_OUT_LENGTHS = frozenset({("beep", "high", "long"), ("beep", "low", "short")})
-HELD_OUT_TREMOLOS = frozenset({("low", "fast"), ("high", "slow")})
+HELD_OUT_TREMOLOS = frozenset({("middle", "fast"), ("high", "slow")})
 HELD_OUT_LEVELS = frozenset({("chord", "middle", "soft"), ("tone", "high", "loud")})
 HELD_OUT_ORDERS = frozenset(
     {("sweep", "chord"), ("chord", "beep"), ("noise", "tone"), ("beep", "noise")}

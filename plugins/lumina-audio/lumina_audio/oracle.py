@@ -15,20 +15,22 @@ from torch import Tensor
 from lumina_audio.grammar import Event, Scene
 
 STEP_SECONDS, ENVELOPE_SECONDS, WINDOW_SECONDS = 0.005, 0.02, 0.064
-THRESHOLD = 0.18  # of the loudest moment: something sounds
+THRESHOLD = 0.13  # of the loudest moment: something sounds
 LEAST_LEVEL = 0.004  # root mean square; below it is silence, whatever the rest
 MIN_GAP_SECONDS, MIN_SPAN_SECONDS = 0.045, 0.05  # shorter ones are no gap and no sound
 LENGTH_LIMIT = 0.24  # seconds; between short and long
 PITCH_LIMITS = (500.0, 1180.0)  # Hz; between low and middle, middle and high
 SWEEP_FACTOR = 1.6  # of the later pitch over the earlier, or the other way round
 STEADY_FACTOR = 1.25  # at most, where the pitch does not move
+MAX_DETOUR, MAX_JUMP = 1.5, 0.5  # of a glide: all its steps, and the largest, over its way
 NOISE_FLATNESS = 0.2  # geometric over arithmetic mean of the power spectrum
 CHORD_PEAK = 0.22  # of the strongest amplitude: another note of a chord
 MIN_NOTE_DISTANCE = 1.2  # frequency over frequency of two notes
 NOTE_LEAK = 2.5  # bins of the main lobe to each side of a note
-LEVEL_LIMITS = (0.075, 0.24)  # root mean square; between soft and usual, usual and loud
-TREMOLO_LIMIT, TREMOLO_RANGE = 6.5, (2.0, 16.0)  # Hz
-MIN_TREMOLO_DEPTH = 0.2  # of the amplitude over its mean
+LEVEL_LIMITS = (0.037, 0.18)  # root mean square; between soft and usual, usual and loud
+TREMOLO_LIMIT, MAX_TREMOLO = 4.8, 16.0  # Hz
+MIN_PERIODS = 2  # of a tremolo; less is a level that drifts
+MIN_TREMOLO_DEPTH = 0.3  # of the amplitude over its mean
 EVENT_GAP_SECONDS = 0.2  # at least, between two events; repetitions are closer
 
 _FULL_SCALE = 32_768
@@ -198,10 +200,11 @@ def _between(spectrum: np.ndarray, place: int) -> float:
 
 
 def _is_gradual(spectra: np.ndarray, sample_rate: int) -> bool:
-    """Whether the pitch gets from its beginning to its end without jumping back and forth."""
+    """Whether the pitch glides from its beginning to its end, neither jumping nor going back."""
     first, last = _places(len(spectra))
     track = np.log([_loudest(spectrum, sample_rate) for spectrum in spectra[first : last + 1]])
-    return bool(np.abs(np.diff(track)).sum() < 1.5 * abs(track[-1] - track[0]))
+    way, steps = abs(track[-1] - track[0]), np.abs(np.diff(track))
+    return bool(steps.sum() < MAX_DETOUR * way and steps.max() < MAX_JUMP * way)
 
 
 def _notes(spectrum: np.ndarray, sample_rate: int) -> list[float]:
@@ -221,12 +224,12 @@ def _tremolo(envelope: np.ndarray) -> float | None:
     """Rate at which the level trembles, in Hz, unless it is steady."""
     edge = round(ENVELOPE_SECONDS / STEP_SECONDS)
     inner = envelope[edge:-edge]
-    if len(inner) * STEP_SECONDS < 1 / TREMOLO_RANGE[0] / 2:
+    if len(inner) * STEP_SECONDS * MAX_TREMOLO < MIN_PERIODS:
         return None
     swing = inner / inner.mean() - 1
     spectrum = np.abs(np.fft.rfft(swing * np.hanning(len(swing)), n=8 * len(swing)))
     amplitudes = spectrum * 4 / len(swing)
     rates = np.fft.rfftfreq(8 * len(swing), STEP_SECONDS)
-    inside = (rates >= TREMOLO_RANGE[0]) & (rates <= TREMOLO_RANGE[1])
+    inside = (rates >= MIN_PERIODS / (len(inner) * STEP_SECONDS)) & (rates <= MAX_TREMOLO)
     place = int(np.where(inside, amplitudes, 0).argmax())
     return float(rates[place]) if amplitudes[place] > MIN_TREMOLO_DEPTH else None

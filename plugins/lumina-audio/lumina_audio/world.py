@@ -53,9 +53,9 @@ FREQUENCIES: dict[str, Interval] = {
 CHORD = (1.0, 1.5, 2.0)  # frequencies of a chord over its lowest
 SWEEP_START = (420.0, 560.0)  # Hz, the lower end of a sweep
 SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
-TREMOLO_RATES: dict[str, Interval] = {"slow": (3.6, 4.4), "fast": (9.0, 11.0)}  # Hz
-TREMOLO_FLOOR = 0.3  # of the amplitude, where it is softest
-SOFT, USUAL, LOUD = (0.03, 0.045), (0.12, 0.18), (0.3, 0.36)  # root mean square
+TREMOLO_RATES: dict[str, Interval] = {"slow": (2.8, 3.4), "fast": (7.0, 8.2)}  # Hz
+TREMOLO_FLOOR = 0.2  # of the amplitude, where it is softest
+SOFT, USUAL, LOUD = (0.015, 0.02), (0.07, 0.1), (0.33, 0.38)  # root mean square
 LEVELS: dict[str | None, Interval] = {"soft": SOFT, None: USUAL, "loud": LOUD}
 
 _TRAINED_SECONDS = (1.7, 2.0, 2.5, 3.0, 3.5, 4.0)
