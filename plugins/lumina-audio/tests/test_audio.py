@@ -11,13 +11,14 @@ from lumina_audio.audio import AudioModality
 from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.options import AudioCondition, AudioOptions
 from lumina_audio.vae import FULL_SCALE
-from lumina_core import LuminaError
+from lumina_core import LuminaError, SizeLimits
 from lumina_core.cli import main
 from lumina_core.config import compose_options
 from lumina_core.train_vae import AutoencoderShape, build_autoencoder
 
 CHANNELS, RATE, STRIDE = 4, 16_000, 4
 ROW = STRIDE * 256  # samples
+TOKEN = 2 * ROW
 TRAINING = (
     "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
     "backbone.rope_dims=[0,8,8,0,0] text_encoder.hidden_size=32 "
@@ -94,6 +95,10 @@ def options(**values) -> AudioOptions:
 def sound(seconds=0.5, frequency=440.0, rate=RATE):
     time = torch.arange(round(seconds * rate)) / rate
     return (0.4 * torch.sin(2 * torch.pi * frequency * time) * FULL_SCALE).to(torch.int16)
+
+
+def ramp(length):
+    return torch.arange(length).remainder(30_000).to(torch.int16)
 
 
 def write(path, media, rate=RATE):
@@ -188,14 +193,13 @@ def test_what_is_too_loud_is_made_softer_and_said(modality, monkeypatch, caplog)
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
 def test_a_run_writes_a_sound_that_repeats(suffix, run, tmp_path, capsys):
-    words = (f"out=a{suffix}", "seed=3", "modality.seconds=0.7")
-    (file,) = run("two short high beeps, then a falling sweep", *words)["files"]
+    (file,) = run("two high beeps, then a falling sweep", f"out=a{suffix}", "seed=3")["files"]
     assert (tmp_path / f"a{suffix}-preview.png").is_file()
-    assert len(AudioDecoder(RATE).read(tmp_path / f"a{suffix}")) == round(0.7 * RATE)
+    assert len(AudioDecoder(RATE).read(tmp_path / f"a{suffix}")) == RATE // 2
     assert main(["info", f"a{suffix}", "--json"]) == 0
     request = json.loads(capsys.readouterr().out)
-    assert request["prompt"] == "two short high beeps, then a falling sweep"
-    assert request["options"]["seconds"] == 0.7
+    assert request["prompt"] == "two high beeps, then a falling sweep"
+    assert request["options"]["seconds"] == 0.5
     again = run(f"repeat=a{suffix}", f"out=again{suffix}")["files"][0]
     assert again["media_sha256"] == file["media_sha256"]
     assert again["sha256"] == file["sha256"]
@@ -238,7 +242,7 @@ def test_a_given_sound_changes_what_follows(run, tmp_path):
         ("gap", ("condition.sound=whole.wav", "condition.gap=[0.1,0.3]")),
     ):
         write("whole.wav", sound(0.5))
-        made[name] = run("a low tone", *words, f"out={name}.wav")["files"][0]["media_sha256"]
+        made[name] = run("a low tone", *words, f"out=made-{name}.wav")["files"][0]["media_sha256"]
     assert len(set(made.values())) == len(made)
 
 
@@ -297,3 +301,38 @@ def test_mel_bands_and_rates_of_other_autoencoders_fit(vae):
     assert modality.vae.latent_shape((RATE,)) == (CHANNELS, 1, 26, 16)
     assert modality.vae.pixels(sound(1.0)).min() == pytest.approx(-11.513, abs=0.001)
     assert replace(other, seconds=2.0).num_samples == 2 * RATE
+
+
+@pytest.mark.parametrize("length", [1, TOKEN, 3 * TOKEN - 1, 3 * TOKEN])
+def test_a_sound_within_the_limits_stays_as_it_is(length, modality):
+    assert torch.equal(modality.fit(ramp(length), SizeLimits(1, 12, 4.0)), ramp(length))
+
+
+@pytest.mark.parametrize("max_tokens", [12, 13, 15])
+def test_a_long_sound_is_cut_after_the_last_whole_token_that_fits(max_tokens, modality):
+    fitted = modality.fit(ramp(10 * TOKEN + 7), SizeLimits(1, max_tokens, 4.0))
+    assert torch.equal(fitted, ramp(3 * TOKEN))
+    grid = modality.tokenizer.grid(modality.vae.latent_shape(tuple(fitted.shape)))
+    assert grid.num_patches == 12
+
+
+def test_a_short_sound_is_refused_in_words(modality):
+    limits = SizeLimits(9, 100, 4.0)
+    with pytest.raises(LuminaError, match=r"too short: 0\.256 s hold 8 tokens, .*min_tokens=9$"):
+        modality.fit(ramp(2 * TOKEN), limits)
+    assert len(modality.fit(ramp(2 * TOKEN + 1), limits)) == 2 * TOKEN + 1
+
+
+def test_a_sound_without_samples_is_refused(modality):
+    with pytest.raises(LuminaError, match="too short: 0 s hold 0 tokens"):
+        modality.fit(ramp(0), SizeLimits(1, 100, 4.0))
+
+
+def test_a_limit_below_one_row_is_refused(modality):
+    with pytest.raises(LuminaError, match="a row of its tokens is 4, more than max_tokens=3"):
+        modality.fit(ramp(TOKEN), SizeLimits(1, 3, 4.0))
+
+
+def test_a_file_is_read_no_further_than_asked(modality, tmp_path):
+    path = write(tmp_path / "a.wav", sound(2.0))
+    assert torch.equal(modality.read(Path(path), options(seconds=0.5)), sound(0.5))
