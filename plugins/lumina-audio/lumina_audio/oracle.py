@@ -28,9 +28,9 @@ CHORD_PEAK = 0.22  # of the strongest amplitude: another note of a chord
 MIN_NOTE_DISTANCE = 1.2  # frequency over frequency of two notes
 NOTE_LEAK = 2.5  # bins of the main lobe to each side of a note
 LEVEL_LIMITS = (0.037, 0.18)  # root mean square; between soft and usual, usual and loud
-TREMOLO_LIMIT, MAX_TREMOLO = 4.8, 16.0  # Hz
+TREMOLO_LIMIT, MAX_TREMOLO = 4.0, 10.0  # Hz
 MIN_PERIODS = 2  # of a tremolo; less is a level that drifts
-MIN_TREMOLO_DEPTH = 0.3  # of the amplitude over its mean
+MIN_TREMOLO_DEPTH = 0.22  # of the amplitude over its mean
 EVENT_GAP_SECONDS = 0.2  # at least, between two events; repetitions are closer
 
 _FULL_SCALE = 32_768
