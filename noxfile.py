@@ -115,9 +115,10 @@ def demo_video(session: nox.Session) -> None:
     image = f"init_from={ROOT}/plugins/lumina-image/lumina_image/demo"
     lumina("train", "first", image, "data.max_tokens=150", "max_steps=6000")
     first = f"init_from={out}/first/checkpoints/step-0006000"
-    longer = ("data.max_tokens=300", "max_steps=1900", "optimizer.decay_share=0.5", "seed=7")
-    lumina("train", "second", first, *longer)
-    _export(session, f"{out}/second", out, {})
+    lumina("train", "second", first, "data.max_tokens=320", "max_steps=5500", "seed=8")
+    second = f"init_from={out}/second/checkpoints/step-0005500"
+    lumina("train", "third", second, "max_steps=1900", "optimizer.decay_share=0.6", "seed=9")
+    _export(session, f"{out}/third", out, {})
 
 
 def _trainer(session: nox.Session, modality: str, out: str) -> Callable[..., None]:

@@ -19,7 +19,7 @@ import json
 import tempfile
 from dataclasses import replace
 from itertools import product
-from math import log2, sqrt
+from math import sqrt
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,7 +30,7 @@ from lumina_core.config import compose_sampling, compose_train
 from lumina_core.sampling import Request, sample
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.shapes.finding import find_objects
-from lumina_video.video import EXTENT, USUAL_FPS, VideoModality
+from lumina_video.video import EXTENT, VideoModality
 
 SPEED, START, RADIUS, SIDE = 0.3, 0.18, 0.17, 48
 PER_SECOND = 4.0  # two seconds span as much as a clip does in the other methods
@@ -70,7 +70,6 @@ class Experiment(VideoModality):
     """The video modality with the positions and features of a method."""
 
     method = "none"
-    feature_dim = 2
 
     def __init__(self, options, vae_folder):
         super().__init__(options, vae_folder)
@@ -93,13 +92,8 @@ class Experiment(VideoModality):
         return super().media_shape(options)
 
     def features(self, options, grid):
-        found = torch.zeros(grid.frames, 2)
-        if "feature" in self.method:
-            found[:, 0] = log2(options.fps / USUAL_FPS)
-        if self.method == "seconds_feature":
-            found[:, 1] = torch.arange(grid.frames) - (grid.frames - 1) / 2
-            found[:, 1] *= options.patch[0] / options.fps
-        return found
+        used = {"feature": (1, 0), "seconds_feature": (1, 1)}.get(self.method, (0, 0))
+        return super().features(options, grid) * torch.tensor(used)
 
 
 def measured(model, cases, sampling):

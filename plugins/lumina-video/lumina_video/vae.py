@@ -62,20 +62,20 @@ class VideoVAE:
         frames, _, height, width = media_shape
         stride = self.autoencoder.stride
         check_multiple(height, width, stride)
-        tokens = 1 + -(-(frames - 1) // self._frames_per_token)
+        tokens = 1 + -(-(frames - 1) // self.frames_per_token)
         return self.autoencoder.channels, tokens * self._patch, height // stride, width // stride
 
     def known_length(self, num_frames: int) -> int:
         """Latent frames, in whole tokens, that the first `num_frames` of a clip decide."""
-        return self._patch * (1 + (num_frames - 1) // self._frames_per_token)
+        return self._patch * (1 + (num_frames - 1) // self.frames_per_token)
 
     def num_frames(self, length: int) -> int:
         """Frames of the clip that `length` latent frames hold, in whole tokens."""
-        return 1 + (length // self._patch - 1) * self._frames_per_token
+        return 1 + (length // self._patch - 1) * self.frames_per_token
 
     @property
-    def _frames_per_token(self) -> int:
-        """Frames of the clip along a token, but for the first."""
+    def frames_per_token(self) -> int:
+        """Frames of the clip along a token, but for the first token."""
         return self._patch * self.autoencoder.frame_stride
 
     def pixels(self, media: Clip) -> Pixels:

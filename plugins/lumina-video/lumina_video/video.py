@@ -32,7 +32,7 @@ def normalised_step(frames: int, rows: int, columns: int) -> tuple[float, float,
 class VideoModality:
     """The video modality: its options and its parts."""
 
-    feature_dim = 1
+    feature_dim = 2
 
     def __init__(self, options: VideoOptions, vae_folder: Path) -> None:
         self.options = options
@@ -60,9 +60,14 @@ class VideoModality:
         """The frames that were asked for; a latent may hold more."""
         return self.vae.decode(latent)[: options.num_frames]
 
-    def features(self, options: VideoOptions, grid: Grid) -> Float[Tensor, "frame 1"]:
-        """The rate, in octaves from USUAL_FPS; positions, on which all clips span alike, do not."""
-        return torch.full((grid.frames, self.feature_dim), log2(options.fps / USUAL_FPS))
+    def features(self, options: VideoOptions, grid: Grid) -> Float[Tensor, "frame 2"]:
+        """The rate in octaves from USUAL_FPS, and the seconds from the middle of the clip.
+
+        Positions, on which all clips span alike, tell neither.
+        """
+        places = torch.arange(grid.frames) - (grid.frames - 1) / 2
+        seconds = places * self.vae.frames_per_token / options.fps
+        return torch.stack([torch.full_like(seconds, log2(options.fps / USUAL_FPS)), seconds], 1)
 
     def read(self, path: Path, options: VideoOptions) -> Clip:
         """The first frames of a file, as many as the options ask for, at their rate.

@@ -190,12 +190,12 @@ def test_every_clip_spans_the_same_interval_on_each_axis(modality):
         assert spans == pytest.approx((8.0, 8.0, 8.0))
 
 
-def test_the_rate_is_a_feature_of_each_frame(modality):
+def test_rate_and_seconds_are_features_of_each_frame(modality):
     grid = modality.tokenizer.grid((CHANNELS, 5, 4, 6))
-    for fps, value in ((8.0, 0.0), (16.0, 1.0), (4.0, -1.0)):
+    for fps, octaves in ((8.0, 0.0), (16.0, 1.0), (4.0, -1.0)):
         features = modality.features(options(fps=fps, frames=5), grid)
-        assert features.shape == (5, 1)
-        assert torch.equal(features, torch.full((5, 1), value))
+        seconds = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]) / fps
+        assert torch.equal(features, torch.stack([torch.full((5,), octaves), seconds], dim=1))
 
 
 def test_the_rate_reaches_the_network(trained):
@@ -355,4 +355,4 @@ def test_a_folder_of_clips_and_pictures_trains_a_checkpoint_that_runs(vae, tmp_p
 
 def test_a_checkpoint_carries_the_weights_of_the_features(trained):
     manifest = checkpoint.read_manifest(trained)
-    assert manifest["modalities"]["video"]["feature_dim"] == 1
+    assert manifest["modalities"]["video"]["feature_dim"] == 2
