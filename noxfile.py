@@ -13,6 +13,7 @@ PLUGINS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("plugi
 PROMPTS = {
     "image": "a red circle to the left of a blue square",
     "video": "a red circle moving to the right",
+    "audio": "two short high beeps, then a falling sweep",
 }
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 

@@ -23,7 +23,7 @@ from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.modality import PLUGIN_API, ModalitySpec
 
 GROUP = "lumina_core.modalities"
-SHIPPED, PLANNED = ("image", "video"), ("multiview", "audio")
+SHIPPED, PLANNED = ("image", "video", "audio"), ("multiview",)
 """Names that people will try, only for the hint in a message; nothing else depends on them."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
