@@ -22,6 +22,8 @@ _HOME = {
     "hookimpl": "hookspecs",
     "local_folder": "hub",
     "nearest": "errors",
+    "quiet": "runtime",
+    "reason_of": "errors",
     "resized": "fitting",
 }
 

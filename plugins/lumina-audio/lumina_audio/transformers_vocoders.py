@@ -23,7 +23,7 @@ from lumina_audio.vocoders import (
     read_settings,
     unreadable,
 )
-from lumina_core.autoencoder import quiet, reason_of
+from lumina_core import quiet, reason_of
 
 SILENT_ROWS = 10  # behind a spectrogram for UnivNet; pad_end_length of its feature extractor
 NOISE_SEED = 0
