@@ -1,29 +1,17 @@
 import errno
 import os
-import resource
 import stat
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from damage import limited_files
 from lumina_core import LuminaError
 from lumina_core.files import atomic_folder, atomic_write, publish
 
 LIMIT_BYTES = 1 << 24  # of a file, in place of a full disk; far above any log of the tests
-
-
-@contextmanager
-def full_disk():
-    """Writing more than LIMIT_BYTES into a file fails, as on a disk without space."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_atomic_write_replaces_only_at_the_end(tmp_path):
@@ -101,10 +89,10 @@ def test_files_get_the_permissions_of_the_process(tmp_path):
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     is_full = pytest.raises(LuminaError, match=r"cannot be written: File too large")
-    with is_full, full_disk(), atomic_write(tmp_path / "file") as file:
+    with is_full, limited_files(LIMIT_BYTES), atomic_write(tmp_path / "file") as file:
         file.write(bytes(2 * LIMIT_BYTES))
     is_full = pytest.raises(LuminaError, match=r"cannot be written: .*too large")
-    with is_full, full_disk(), atomic_folder(tmp_path / "folder") as folder:
+    with is_full, limited_files(LIMIT_BYTES), atomic_folder(tmp_path / "folder") as folder:
         save_file({"a": torch.zeros(LIMIT_BYTES)}, folder / "a.safetensors")
     assert os.listdir(tmp_path) == []
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
+from damage import corrupted
 from lumina_core import LuminaError
 from lumina_core.cli import main
 from lumina_image.options import MAX_PIXELS
@@ -270,25 +271,6 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
             DECODER.read(tmp_path / f"{name}.png")
 
 
-def corrupted(whole, rng):
-    """One damage of a kind that disks and networks do: bits, a cut, a hole, a wrong beginning."""
-    data, kind = bytearray(whole), rng.integers(5)
-    if kind == 0:
-        for place in rng.integers(len(data), size=rng.integers(1, 20)):
-            data[place] ^= 1 << int(rng.integers(8))
-    elif kind == 1:
-        del data[rng.integers(len(data)) :]
-    elif kind == 2:
-        data[: rng.integers(4, 200)] = rng.bytes(int(rng.integers(4, 200)))
-    elif kind == 3:
-        start = int(rng.integers(len(data)))
-        data[start : start + 200] = bytes(len(data[start : start + 200]))
-    else:
-        for place in rng.integers(min(200, len(data)), size=4):
-            data[place] = int(rng.choice([0, 1, 127, 128, 255]))
-    return bytes(data)
-
-
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg", ".gif", ".bmp", ".tif"])
 def test_random_corruptions_are_read_or_refused_in_one_line(tmp_path, suffix, capfd):
     DECODER.write(picture(48, 40), tmp_path / "ours.png", METADATA)
@@ -299,7 +281,7 @@ def test_random_corruptions_are_read_or_refused_in_one_line(tmp_path, suffix, ca
     rng = np.random.default_rng(0)
     path, num_refused = tmp_path / f"damaged{suffix}", 0
     for trial in range(100):
-        path.write_bytes(corrupted(wholes[trial % len(wholes)], rng))
+        path.write_bytes(corrupted(wholes[trial % len(wholes)], rng, 200))
         try:
             media = DECODER.read(path)
             assert media.dtype == torch.uint8 and media.shape[0] == 3 and media[0].numel() > 0

@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import resource
-from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -26,6 +24,7 @@ from clips import (
     refusal,
     request,
 )
+from damage import limited_files
 from lumina_core import LuminaError
 from lumina_video import clip_writing, video_files
 from lumina_video.clip_writing import MAX_WEBP_SIDE
@@ -200,17 +199,6 @@ def test_the_format_is_checked_before_anything_is_computed():
             DECODER.check_format(suffix, (4, 3, 15, 16), options)
     DECODER.check_format(".webp", (4, 3, 15, 16), options)
     DECODER.check_format(".frames", (4, 3, 15, 16), options)
-
-
-@contextmanager
-def limited_files(num_bytes):
-    """Writing more into a file fails, as on a disk without space."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("suffix", DECODER.suffixes)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from clips import DECODER, FPS, clip, colours, film, refusal, request
+from damage import corrupted
 from lumina_core import LuminaError
 from lumina_core.cli import main
 from lumina_video import video_files
@@ -123,32 +124,13 @@ def test_a_film_without_frames_is_refused(tmp_path):
     assert "End of file" in refusal(tmp_path / "a.mkv")
 
 
-def corrupted(whole, rng):
-    """One damage of a kind that disks and networks do: bits, a cut, a hole, a wrong beginning."""
-    data, kind = bytearray(whole), rng.integers(5)
-    if kind == 0:
-        for place in rng.integers(len(data), size=rng.integers(1, 20)):
-            data[place] ^= 1 << int(rng.integers(8))
-    elif kind == 1:
-        del data[rng.integers(len(data)) :]
-    elif kind == 2:
-        data[: rng.integers(4, 200)] = rng.bytes(int(rng.integers(4, 200)))
-    elif kind == 3:
-        start = int(rng.integers(len(data)))
-        data[start : start + 200] = bytes(len(data[start : start + 200]))
-    else:
-        for place in rng.integers(min(1500, len(data)), size=4):
-            data[place] = int(rng.choice([0, 1, 127, 128, 255]))
-    return bytes(data)
-
-
 @pytest.mark.parametrize("name", CUT)
 def test_random_corruptions_are_read_or_refused_in_one_line(tmp_path, name, capfd):
     whole = whole_files(tmp_path)[name]
     rng = np.random.default_rng(0)
     path, num_refused = tmp_path / f"damaged-{name}", 0
     for trial in range(60):
-        path.write_bytes(corrupted(whole, rng))
+        path.write_bytes(corrupted(whole, rng, 1500))
         try:
             media = DECODER.read(path)
             assert media.dtype == torch.uint8 and media.shape[1] == 3 and media.numel() > 0
