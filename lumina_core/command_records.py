@@ -52,6 +52,8 @@ class Sampling:
     rope_scaling: RopeScaling
     longest_side: float | None
     """Of rows or columns in their common unit; positions of longer ones are shrunk. None: never."""
+    position_limit: float | None
+    """On the axes of the modality's own units; positions beyond are held at it. None: never."""
     proportional_attention: int | None
     """Positions of the sequences trained on; None: attention is not scaled."""
     coarse: CoarseConfig
@@ -61,10 +63,10 @@ class Sampling:
     def __post_init__(self) -> None:
         _check_at_least(self, 1, "token_budget")
         _check_at_least(self, 2, "proportional_attention")
-        if self.longest_side is not None and not self.longest_side > 0:
-            raise LuminaError(
-                f"longest_side is {self.longest_side}; set a number above 0, or null for no limit."
-            )
+        for name in ("longest_side", "position_limit"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise LuminaError(f"{name} is {value}; set a number above 0, or null for no limit.")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ IDLE_KEYS: dict[str, tuple[str, tuple[str | int | None, ...]]] = {
 """Keys that another key switches off, and its values that do; a user who sets both is told."""
 
 SAMPLING_SETTINGS = (
-    *("solver", "guidance", "rope_scaling", "longest_side", "proportional_attention", "coarse"),
+    *("solver", "guidance", "rope_scaling", "longest_side", "position_limit"),
+    *("proportional_attention", "coarse"),
 )
 """Keys that say how a sample is made; its file carries them."""
 

@@ -28,7 +28,7 @@ from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import ADAPTIVE
 from lumina_core.modality import DecodingModality, Modality, features_of
 from lumina_core.runtime import seeded
-from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
+from lumina_core.sequence import Grid, TokenBatch, TokenSample, pack, unpack
 from lumina_core.tokenizer import channel_mask
 
 NUM_TEXTS_AHEAD = 512  # encoded at once; the features of the longest take a megabyte each
@@ -150,9 +150,8 @@ def sample_batch(
         requests, evaluations = _begun_small(model, requests, sampling, _of_both(on_step, 0))
         on_step = _of_both(on_step, 1)
     noise = [first_tokens(model, request) for request in requests]
-    if sampling.longest_side is not None:
-        shrunk = [item.grid.shrunk(sampling.longest_side) for item in noise]
-        noise = [replace(item, grid=grid) for item, grid in zip(noise, shrunk, strict=True)]
+    grids = [_limited(item.grid, sampling) for item in noise]
+    noise = [replace(item, grid=grid) for item, grid in zip(noise, grids, strict=True)]
     velocity = GuidedVelocity(model, requests, noise, sampling)
     starts = {request.given.start if request.given else 0.0 for request in requests}
     if len(starts) > 1:
@@ -181,6 +180,13 @@ def _decoded(modality: Modality, latent: Tensor, options: Any) -> Media:
     if hasattr(modality, "decode"):
         return cast(DecodingModality, modality).decode(latent, options)
     return modality.vae.decode(latent)
+
+
+def _limited(grid: Grid, sampling: Sampling) -> Grid:
+    """The grid with positions that reach no farther than those of training."""
+    if sampling.longest_side is not None:
+        grid = grid.shrunk(sampling.longest_side)
+    return replace(grid, position_limit=sampling.position_limit)
 
 
 def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:

@@ -35,6 +35,8 @@ class Grid:
     """Where zero is on each axis, as a share of its length: 0 the beginning, 0.5 the middle."""
     common_scale: float = 1.0
     """Factor on the common unit of rows and columns: training varies it, `shrunk` lowers it."""
+    position_limit: float | None = None
+    """Largest distance from zero on the axes of `step`; farther positions are held there."""
 
     def __post_init__(self) -> None:
         if min(self.frames, self.rows, self.columns) < 1:
@@ -97,11 +99,13 @@ def layout(grid: Grid, separators: bool) -> Layout:
     Returns:
         The layout; do not write into its tensors, they are shared.
     """
-    plain = _unscaled_layout(replace(grid, common_scale=1.0), separators)
-    if grid.common_scale == 1:
+    plain = _unscaled_layout(replace(grid, common_scale=1.0, position_limit=None), separators)
+    if grid.common_scale == 1 and grid.position_limit is None:
         return plain
-    scale = torch.tensor([1.0, 1.0, 1.0, grid.common_scale, grid.common_scale])
-    return replace(plain, coordinates=plain.coordinates * scale)
+    own, common = plain.coordinates.split([3, 2], dim=1)
+    if grid.position_limit is not None:
+        own = own.clamp(-grid.position_limit, grid.position_limit)
+    return replace(plain, coordinates=torch.cat([own, common * grid.common_scale], dim=1))
 
 
 @lru_cache(maxsize=256)  # sizes repeat from batch to batch, scales hardly do

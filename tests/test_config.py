@@ -56,6 +56,7 @@ def test_a_chosen_group_beats_recommendations_and_keeps_what_it_does_not_decide(
         ("guidance.interval=[0.5]", "guidance.interval must be a list of 2 values"),
         ("longest_side=0", "longest_side is 0.0; set a number above 0"),
         ("longest_side=nan", "longest_side is nan; set a number above 0"),
+        ("position_limit=-1", "position_limit is -1.0; set a number above 0"),
         ("proportional_attention=0", "proportional_attention is 0"),
     ],
 )

@@ -183,6 +183,7 @@ def test_a_result_tells_its_protocol(measure):
         "guidance": {"scale": 1.0, "interval": [0.0, 1.0], "channels": None},
         "rope_scaling": {"linear": 1.0, "ntk": 1.0, "watershed": None},
         "longest_side": None,
+        "position_limit": None,
         "proportional_attention": None,
         "coarse": {"above": None, "tokens": 80, "strength": 0.7},
         "dtype": "float32",

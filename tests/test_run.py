@@ -121,8 +121,8 @@ def test_a_file_holds_its_request_without_date_or_path(make, work, tiny_checkpoi
     request = run.read_request(path)
     assert request.keys() == {
         *("modality", "prompt", "negative_prompt", "seed", "options", "solver", "guidance"),
-        *("rope_scaling", "longest_side", "proportional_attention", "coarse", "condition", "dtype"),
-        *("checkpoint_sha256", "versions"),
+        *("rope_scaling", "longest_side", "position_limit", "proportional_attention", "coarse"),
+        *("condition", "dtype", "checkpoint_sha256", "versions"),
     }
     assert request["options"] == {"height": 32, "width": 32}
     assert request["versions"].keys() == {"lumina-core", "torch", "lumina-image"}

@@ -98,6 +98,19 @@ def test_a_longest_side_moves_the_positions_of_longer_samples_only(model, reques
     assert plain[0] != shorter[0]
 
 
+def test_a_position_limit_changes_samples_that_reach_beyond_it_only(model, request_, settings):
+    grid = first_tokens(model, request_).grid
+    sides = zip((grid.rows, grid.columns), grid.step[1:], strict=True)
+    farthest = max((side + 1) / 2 * step for side, step in sides)  # that of a [nextline]
+
+    def made(limit):
+        return media_sha256(
+            sample(model, [request_], replace(settings, position_limit=limit))[0].media
+        )
+
+    assert made(farthest) == made(None) != made(0.5 * farthest)
+
+
 def test_samples_depend_on_seed_prompt_and_size(model, request_, settings):
     changed = [
         request_,

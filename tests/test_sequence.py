@@ -234,6 +234,17 @@ def test_the_common_scale_moves_only_the_common_axes():
     assert torch.equal(scaled.coordinates[:, 3:], 2 * plain.coordinates[:, 3:])
 
 
+def test_a_position_limit_holds_what_lies_beyond_on_the_axes_of_the_step():
+    whole = Grid(1, 4, 3, step=(0.0, 2.0, 1.0), origin=(0.5, 0.0, 0.5))  # rows at 1, 3, 5 and 7
+    plain, held = layout(whole, True), layout(replace(whole, position_limit=4.0), True)
+    assert torch.equal(held.coordinates[:, 1], plain.coordinates[:, 1].clamp(max=4.0))
+    assert held.coordinates[:, 1].unique().tolist() == [1.0, 3.0, 4.0]
+    assert torch.equal(held.coordinates[:, [0, 2, 3, 4]], plain.coordinates[:, [0, 2, 3, 4]])
+    both = Grid(1, 5, 1, step=(0.0, 1.0, 1.0), position_limit=1.5)  # zero is in the middle
+    rows = layout(both, False).coordinates[:, 1]
+    assert rows.tolist() == [-1.5, -1.0, 0.0, 1.0, 1.5]
+
+
 @pytest.mark.parametrize(
     ("rows", "columns", "scale"), [(16, 4, 0.75), (4, 16, 0.75), (12, 4, 1.0), (4, 4, 1.0)]
 )

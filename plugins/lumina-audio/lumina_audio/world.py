@@ -19,31 +19,32 @@ from lumina_core import LuminaError
 from lumina_core.captions import pick
 
 TASK_WEIGHTS = {
-    "pitch": 0.12,
-    "sweep": 0.06,
-    "counting": 0.18,
-    "length": 0.1,
+    "pitch": 0.08,
+    "sweep": 0.05,
+    "counting": 0.17,
+    "length": 0.08,
     "tremolo": 0.12,
-    "loudness": 0.12,
-    "order": 0.3,
+    "loudness": 0.1,
+    "order": 0.4,
 }
 """How often training draws each task: the one where words have an order more often."""
 
 Interval = tuple[float, float]
 
 FULL_SCALE = 32_767
-LEAD = (0.05, 0.15)  # seconds of silence before the first event
+LEAD = (0.12, 0.136)  # seconds of silence before the first event
 FADE_SECONDS = 0.008  # at both ends of everything that sounds, or it would click
-GAP = (0.12, 0.16)  # seconds between two of what is repeated
-PAUSE = (0.25, 0.3)  # seconds between two events
-# Seconds that each thing lasts; beeps and bursts by the word for it.
+GAP = (0.12, 0.136)  # seconds between two of what is repeated
+PAUSE = (0.25, 0.262)  # seconds between two events
+# Seconds that each thing lasts; beeps and bursts by the word for it. Little is left to chance:
+# a small model learns when things begin much sooner than all the times at which they might.
 DURATIONS: dict[str, Interval] = {
-    "short": (0.1, 0.14),
-    "long": (0.34, 0.42),
-    "tone": (0.5, 0.6),
-    "chord": (0.5, 0.6),
-    "sweep": (0.5, 0.6),
-    "tremolo": (1.0, 1.1),
+    "short": (0.12, 0.136),
+    "long": (0.375, 0.395),
+    "tone": (0.505, 0.52),
+    "chord": (0.505, 0.52),
+    "sweep": (0.505, 0.52),
+    "tremolo": (1.02, 1.04),
 }
 FREQUENCIES: dict[str, Interval] = {
     "low": (280.0, 380.0),
@@ -53,12 +54,12 @@ FREQUENCIES: dict[str, Interval] = {
 CHORD = (1.0, 1.5, 2.0)  # frequencies of a chord over its lowest
 SWEEP_START = (420.0, 560.0)  # Hz, the lower end of a sweep
 SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
-TREMOLO_RATES: dict[str, Interval] = {"slow": (2.4, 2.9), "fast": (5.6, 6.6)}  # Hz
+TREMOLO_RATES: dict[str, Interval] = {"slow": (2.4, 2.6), "fast": (5.8, 6.2)}  # Hz
 TREMOLO_FLOOR = 0.2  # of the amplitude, where it is softest
 SOFT, USUAL, LOUD = (0.015, 0.02), (0.07, 0.1), (0.33, 0.38)  # root mean square
 LEVELS: dict[str | None, Interval] = {"soft": SOFT, None: USUAL, "loud": LOUD}
 
-_TRAINED_SECONDS = (1.7, 2.0, 2.5, 3.0, 3.5, 4.0)
+_TRAINED_SECONDS = (1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 _VARIANTS = {
     "trained": _TRAINED_SECONDS,
     "held_out": _TRAINED_SECONDS,
@@ -135,8 +136,7 @@ class AudioWorld:
         for number, event in enumerate(events):
             if number:
                 parts.append(_silence(PAUSE, rate, generator))
-            can_be_long = event.count <= grammar.max_long(len(events))
-            parts.append(_event(event, can_be_long, rate, generator))
+            parts.append(_event(event, rate, generator))
         sound = torch.cat(parts)
         if len(sound) > options.num_samples:
             raise LuminaError(
@@ -166,16 +166,20 @@ def _silence(seconds: Interval, rate: int, generator: torch.Generator) -> Sample
     return torch.zeros(round(_uniform(seconds, generator) * rate))
 
 
-def _event(event: Event, can_be_long: bool, rate: int, generator: torch.Generator) -> Samples:
+def _event(event: Event, rate: int, generator: torch.Generator) -> Samples:
     """All that one event names: its repetitions are alike."""
-    is_repeated = event.kind in grammar.REPEATED
-    lengths = grammar.LENGTHS if can_be_long else grammar.LENGTHS[:1]
-    length = event.length or (pick(lengths, generator) if is_repeated else None)
-    seconds = _uniform(DURATIONS[length or ("tremolo" if event.tremolo else event.kind)], generator)
+    seconds = _uniform(DURATIONS[_duration_of(event)], generator)
     once = _faded(_timbre(event, round(seconds * rate), rate, generator), rate)
     once = once * (_uniform(LEVELS[event.level], generator) / float(once.square().mean().sqrt()))
     gap = _silence(GAP, rate, generator)
     return torch.cat([once] + [gap, once] * (event.count - 1))
+
+
+def _duration_of(event: Event) -> str:
+    """Its name among DURATIONS; what may be short or long is short unless the caption says so."""
+    if event.kind in grammar.REPEATED:
+        return event.length or "short"
+    return "tremolo" if event.tremolo else event.kind
 
 
 def _timbre(event: Event, num_samples: int, rate: int, generator: torch.Generator) -> Samples:
