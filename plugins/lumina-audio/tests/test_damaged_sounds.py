@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from damage import corrupted
 from lumina_audio.wholeness import KINDS
 from lumina_core import LuminaError
 from sounds import DECODER, RATE, foreign, noise, refusal, request, sound, tone
@@ -180,32 +181,13 @@ def test_an_mp3_of_guessed_length_is_read_whole_or_refused(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def corrupted(whole, rng):
-    """One damage of a kind that disks and networks do: bits, a cut, a hole, a wrong beginning."""
-    data, kind = bytearray(whole), rng.integers(5)
-    if kind == 0:
-        for place in rng.integers(len(data), size=rng.integers(1, 20)):
-            data[place] ^= 1 << int(rng.integers(8))
-    elif kind == 1:
-        del data[rng.integers(len(data)) :]
-    elif kind == 2:
-        data[: rng.integers(4, 200)] = rng.bytes(int(rng.integers(4, 200)))
-    elif kind == 3:
-        start = int(rng.integers(len(data)))
-        data[start : start + 200] = bytes(len(data[start : start + 200]))
-    else:
-        for place in rng.integers(min(200, len(data)), size=4):
-            data[place] = int(rng.choice([0, 1, 127, 128, 255]))
-    return bytes(data)
-
-
 @pytest.mark.parametrize("name", WHOLE)
 def test_random_corruptions_are_read_or_refused_in_one_line(tmp_path, name, capfd):
     whole = whole_file(tmp_path / name)
     rng = np.random.default_rng(0)
     path, num_refused = tmp_path / f"damaged-{name}", 0
     for _ in range(60):
-        path.write_bytes(corrupted(whole, rng))
+        path.write_bytes(corrupted(whole, rng, num_head_bytes=200))
         for read in (DECODER.read, DECODER.read_metadata):
             try:
                 found = read(path)

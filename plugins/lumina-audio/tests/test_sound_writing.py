@@ -2,17 +2,16 @@
 
 import math
 import os
-import resource
 import signal
 import struct
 import wave
-from contextlib import contextmanager
 from io import BytesIO
 
 import pytest
 import soundfile
 import torch
 
+from damage import limited_files
 from lumina_audio import audio_files, sound_writing
 from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.options import AudioOptions
@@ -150,17 +149,6 @@ def test_other_suffixes_are_refused(tmp_path):
     with pytest.raises(LuminaError, match=r"a\.mp3 .*written as \.wav, \.flac, \.ogg"):
         DECODER.write(sound(9), tmp_path / "a.mp3", {})
     assert not list(tmp_path.iterdir())
-
-
-@contextmanager
-def limited_files(num_bytes):
-    """Writing more into a file fails, as on a disk without space."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("suffix", DECODER.suffixes)
