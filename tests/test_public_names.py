@@ -8,7 +8,12 @@ import pytest
 import lumina_core
 
 PLUGINS = Path(__file__).parent.parent / "plugins"
-PUBLIC = ("lumina_core.autoencoder", "lumina_core.captions", "lumina_core.shapes")
+PUBLIC = (
+    "lumina_core.autoencoder",
+    "lumina_core.captions",
+    "lumina_core.media_files",
+    "lumina_core.shapes",
+)
 MODULES = sorted(PLUGINS.glob("*/lumina_*/**/*.py"))
 
 

@@ -4,9 +4,7 @@ How they are written stands in sound_writing.py, how samples are found in sound_
 what the core sees. WAV and FLAC keep every sample; Ogg does not.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,7 @@ from lumina_audio.options import AudioOptions
 from lumina_audio.sound_reading import comment_of, read_sound
 from lumina_audio.sound_writing import WRITERS, Sound
 from lumina_core import LuminaError, atomic_write
-
-MARK = "lumina "  # begins our comments
+from lumina_core.media_files import comment_with, metadata_in, reading, writing
 
 FLAC_RATE, FLAC_STEP = 65_535, 10  # Hz: above the first only multiples of the second (RFC 9639, 7)
 
@@ -67,9 +64,9 @@ class AudioDecoder:
                 f"out={path} ends in {path.suffix!r}; sounds are written as "
                 f"{', '.join(self.suffixes)}"
             )
-        with _faults(path, "cannot be written"):
+        with writing(path):
             _check_rate(suffix, self.sample_rate)
-            made = WRITERS[suffix](media, self.sample_rate, MARK + json.dumps(metadata))
+            made = WRITERS[suffix](media, self.sample_rate, comment_with(metadata))
             with atomic_write(path) as file:
                 file.write(made)
 
@@ -81,7 +78,7 @@ class AudioDecoder:
         Raises:
             LuminaError: no such file, no sound, cut off or damaged, or longer than MAX_SECONDS.
         """
-        with _faults(path, "cannot be read as a sound"):
+        with reading(path, "a sound"):
             return torch.from_numpy(read_sound(path, self.sample_rate))
 
     def read_beginning(self, path: Path, max_samples: int) -> Sound:
@@ -94,7 +91,7 @@ class AudioDecoder:
         Raises:
             LuminaError: as `read`, but damage behind them may pass.
         """
-        with _faults(path, "cannot be read as a sound"):
+        with reading(path, "a sound"):
             return torch.from_numpy(read_sound(path, self.sample_rate, max_samples))
 
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
@@ -103,17 +100,9 @@ class AudioDecoder:
         Raises:
             LuminaError: as `read`, or what is there is no JSON.
         """
-        with _faults(path, "cannot be read as a sound"):
-            text = comment_of(path)
-        if not text.startswith(MARK):
-            return None
-        try:
-            found = json.loads(text.removeprefix(MARK))
-        except (ValueError, RecursionError) as error:
-            raise LuminaError(f"{path} carries a broken request: {error}") from error
-        if not isinstance(found, dict):
-            raise LuminaError(f"{path} carries a broken request: it is no block of settings")
-        return found
+        with reading(path, "a sound"):
+            comment = comment_of(path)
+        return metadata_in(comment, path)
 
     def preview(self, media: Sound) -> UInt8[Tensor, "3 height width"]:
         """Its spectrogram, with seconds and Hz at the axes."""
@@ -129,23 +118,3 @@ def _check_rate(suffix: str, sample_rate: int) -> None:
             f"modality.sample_rate={sample_rate} is none that a FLAC holds; use {below} or "
             f"{below + FLAC_STEP}, or write a .wav"
         )
-
-
-@contextmanager
-def _faults(path: Path, what: str) -> Iterator[None]:
-    """Say what libsndfile meets in a file as one line with the file's name."""
-    if what.startswith("cannot be read") and not path.is_file():
-        raise LuminaError(f"{path} is no file")
-    try:
-        yield
-    except LuminaError as error:
-        if str(path) in str(error):
-            raise
-        raise LuminaError(f"{path} {what}: {error}") from error
-    except Exception as error:  # a hostile file makes libsndfile say almost anything
-        raise LuminaError(f"{path} {what}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
-    return " ".join(text.split()) or type(error).__name__

@@ -21,11 +21,11 @@ from lumina_core.captions import pick
 TASK_WEIGHTS = {
     "pitch": 0.08,
     "sweep": 0.05,
-    "counting": 0.17,
+    "counting": 0.2,
     "length": 0.08,
-    "tremolo": 0.12,
+    "tremolo": 0.2,
     "loudness": 0.1,
-    "order": 0.4,
+    "order": 0.29,
 }
 """How often training draws each task: the one where words have an order more often."""
 
@@ -54,7 +54,7 @@ FREQUENCIES: dict[str, Interval] = {
 CHORD = (1.0, 1.5, 2.0)  # frequencies of a chord over its lowest
 SWEEP_START = (420.0, 560.0)  # Hz, the lower end of a sweep
 SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
-TREMOLO_RATES: dict[str, Interval] = {"slow": (2.4, 2.6), "fast": (5.8, 6.2)}  # Hz
+TREMOLO_RATES: dict[str, Interval] = {"slow": (2.45, 2.55), "fast": (5.9, 6.1)}  # Hz
 TREMOLO_FLOOR = 0.2  # of the amplitude, where it is softest
 SOFT, USUAL, LOUD = (0.015, 0.02), (0.07, 0.1), (0.33, 0.38)  # root mean square
 LEVELS: dict[str | None, Interval] = {"soft": SOFT, None: USUAL, "loud": LOUD}

@@ -23,6 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_write
+from lumina_core.media_files import COMMENT_MARK, metadata_in, reading
 from lumina_image.options import MAX_PIXELS
 
 KEY = "lumina"
@@ -30,7 +31,7 @@ FORMATS = ("PNG", "WEBP", "JPEG", "GIF", "BMP", "TIFF")  # read; each by Pillow 
 BACKGROUND = "white"  # behind transparent pixels, as viewers and printers show them
 
 JPEG_QUALITY = 95  # Pillow's advice: above it files grow and pictures hardly improve
-JPEG_MARK = f"{KEY} ".encode()  # begins each of our comment segments
+JPEG_MARK = COMMENT_MARK.encode()  # begins each of our comment segments
 JPEG_COMMENT = b"\xff\xfe"  # the COM marker
 MAX_SEGMENT = 65_533  # bytes in a segment of a JPEG, whose length is 16 bits and counts itself
 EXIF_MARK = b"ASCII\0\0\0" + JPEG_MARK  # EXIF 2.3: eight bytes that name the code, then the comment
@@ -89,10 +90,7 @@ class PictureDecoder:
         """
         with _reading(path):
             text = _metadata_text(_open(path))
-        try:
-            return None if text is None else json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise LuminaError(f"{path} carries a broken request: {error}") from error
+        return None if text is None else metadata_in(COMMENT_MARK + text, path)
 
     def preview(self, media: Picture) -> Picture:
         """The picture itself."""
@@ -156,26 +154,17 @@ def _open(path: Path) -> Image.Image:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Say what Pillow meets in a file as one line with the file's name."""
-    if not path.is_file():
-        raise LuminaError(f"{path} is no file")
-    try:
-        yield
-    except LuminaError:
-        raise
-    except Image.DecompressionBombError as error:  # ours, or Pillow's, whose limit is higher
-        size = re.findall(r"\d+", str(error))[0]
-        raise LuminaError(
-            f"{path} is a picture of {size} pixels; at most {MAX_PIXELS} are read. Scale it down"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise LuminaError(
-            f"{path} cannot be read as a picture: it is none of {', '.join(FORMATS)}"
-        ) from error
-    except Exception as error:  # a hostile file makes Pillow's readers raise almost anything
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise LuminaError(
-            f"{path} cannot be read as a picture: {reason or type(error).__name__}"
-        ) from error
+    with reading(path, "a picture"):
+        try:
+            yield
+        except Image.DecompressionBombError as error:  # ours, or Pillow's, whose limit is higher
+            size = re.findall(r"\d+", str(error))[0]
+            raise LuminaError(
+                f"{path} is a picture of {size} pixels; at most {MAX_PIXELS} are read. "
+                "Scale it down"
+            ) from error
+        except UnidentifiedImageError as error:
+            raise LuminaError(f"it is none of {', '.join(FORMATS)}") from error
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -22,7 +22,8 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 from torch import Tensor
 
-from lumina_video.clip_writing import EXIF_MARK, KEY, MARK, MILLISECONDS
+from lumina_core.media_files import COMMENT_MARK
+from lumina_video.clip_writing import EXIF_MARK, KEY, MILLISECONDS
 from lumina_video.options import MAX_PIXELS
 
 PICTURES = ("GIF", "WEBP", "PNG", "JPEG")  # read through Pillow
@@ -307,7 +308,7 @@ def _skip_gif_palette(file: BinaryIO, flags: int) -> None:
 def _comment_inside(image: Image.Image) -> str:
     if image.format == "PNG":
         text = getattr(image, "text", {}).get(KEY)
-        return "" if text is None else MARK + text
+        return "" if text is None else COMMENT_MARK + text
     if image.format == "GIF":
         return image.info.get("comment", b"").decode("ascii", "replace")
     comment = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)

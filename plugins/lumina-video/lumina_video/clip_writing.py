@@ -21,9 +21,9 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_folder, atomic_write
+from lumina_core.media_files import COMMENT_MARK
 
 KEY = "lumina"  # of an iTXt chunk
-MARK = f"{KEY} "  # begins our comments
 EXIF_MARK = b"ASCII\0\0\0"  # EXIF 2.3: eight bytes that name the code, then the comment
 QUALITY = "12"  # x264's crf: 0 loses nothing, 18 is said to look like it
 MAX_DENOMINATOR = 1001  # of a rate: 30000/1001 is what 29.97 stands for
@@ -40,14 +40,14 @@ FRAMES = ".frames"
 Clip = UInt8[Tensor, "frame 3 height width"]
 
 
-def write_clip(media: Clip, path: Path, fps: float, request: str) -> None:
+def write_clip(media: Clip, path: Path, fps: float, comment: str) -> None:
     """Write a file or folder by its suffix, whole or not at all.
 
     Args:
         media: the clip.
         path: its file; a folder if it ends in `.frames`.
         fps: frames per second.
-        request: JSON in ASCII, to stand inside.
+        comment: with the request, to stand inside.
 
     Raises:
         LuminaError: the kind of file holds no such clip, or it cannot be written.
@@ -55,10 +55,10 @@ def write_clip(media: Clip, path: Path, fps: float, request: str) -> None:
     check_kind(path.suffix.lower(), tuple(media.shape), fps)
     if path.suffix.lower() == FRAMES:
         with atomic_folder(path) as folder:
-            _save_frames(media, folder, request)
+            _save_frames(media, folder, comment.removeprefix(COMMENT_MARK))
         return
     with atomic_write(path) as file:
-        _SAVERS[path.suffix.lower()](media, file, fps, MARK + request)
+        _SAVERS[path.suffix.lower()](media, file, fps, comment)
 
 
 def check_kind(suffix: str, shape: tuple[int, ...], fps: float) -> None:

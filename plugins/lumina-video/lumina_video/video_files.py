@@ -4,9 +4,7 @@ How each kind is written stands in clip_writing.py, how frames are found in clip
 what the core sees, and the constant rate: each moment shows the frame of the file that holds then.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lumina_core import LuminaError
+from lumina_core.media_files import comment_with, metadata_in, reading, writing
 from lumina_video.clip_reading import MAX_LEVEL, Timed, comment_of, frames_of, is_webp
-from lumina_video.clip_writing import FRAMES, MARK, SUFFIXES, Clip, check_kind, write_clip
+from lumina_video.clip_writing import FRAMES, SUFFIXES, Clip, check_kind, write_clip
 from lumina_video.options import (
     FPS_LIMITS,
     MAX_FRAMES,
@@ -76,8 +75,8 @@ class VideoDecoder:
                 f"{', '.join(self.suffixes)}"
             )
         fps = float(metadata.get("options", {}).get("fps", self.fps))
-        with _faults(path, "cannot be written"):
-            write_clip(media, path, fps, json.dumps(metadata))
+        with writing(path):
+            write_clip(media, path, fps, comment_with(metadata))
 
     def read(self, path: Path) -> Clip:
         """Read a clip at the rate its request names, else at its mean rate; a picture is a frame.
@@ -87,7 +86,7 @@ class VideoDecoder:
                 MAX_FRAMES.
         """
         frames, fps = self._frames(path, self.fps)
-        with _faults(path, "cannot be read as a clip"):
+        with reading(path, "a clip", folders=True):
             if fps is None:
                 frames = list(_limited(frames, picture=lambda item: item.frame))
                 mean = sum(item.duration for item in frames) / len(frames)
@@ -108,7 +107,7 @@ class VideoDecoder:
             LuminaError: as `read`.
         """
         frames, _ = self._frames(path, fps)
-        with _faults(path, "cannot be read as a clip"):
+        with reading(path, "a clip", folders=True):
             first = islice(_held(frames, fps), max_frames)
             return torch.stack(list(_limited(first, max_frames)))
 
@@ -116,7 +115,7 @@ class VideoDecoder:
         """The frames of a file, and the rate that its request names; else a folder has another."""
         fps, count = _told(self.read_metadata(path))
         frames = frames_of(path, fps or folder_fps)
-        with _faults(path, "cannot be read as a clip"):
+        with reading(path, "a clip", folders=True):
             if fps is not None and is_webp(path):
                 # of a clip in which nothing moves, WebP makes a picture, which has no duration
                 frames = (Timed(item.duration or count / fps, item.frame) for item in frames)
@@ -128,17 +127,9 @@ class VideoDecoder:
         Raises:
             LuminaError: as `read`, or what is there is no JSON.
         """
-        with _faults(path, "cannot be read as a clip"):
-            text = comment_of(path)
-        if not text.startswith(MARK):
-            return None
-        try:
-            found = json.loads(text.removeprefix(MARK))
-        except (ValueError, RecursionError) as error:
-            raise LuminaError(f"{path} carries a broken request: {error}") from error
-        if not isinstance(found, dict):
-            raise LuminaError(f"{path} carries a broken request: it is no block of settings")
-        return found
+        with reading(path, "a clip", folders=True):
+            comment = comment_of(path)
+        return metadata_in(comment, path)
 
     def preview(self, media: Clip) -> UInt8[Tensor, "3 height total_width"]:
         """Frames from the first to the last, side by side."""
@@ -198,23 +189,3 @@ def _limited(
                 f"it has more than {MAX_PIXELS} pixels in all; cut it or scale it down"
             )
         yield item
-
-
-@contextmanager
-def _faults(path: Path, what: str) -> Iterator[None]:
-    """Say what Pillow and FFmpeg meet in a file as one line with the file's name."""
-    if what.startswith("cannot be read") and not path.is_file() and not path.is_dir():
-        raise LuminaError(f"{path} is no file")
-    try:
-        yield
-    except LuminaError as error:
-        if str(path) in str(error):
-            raise
-        raise LuminaError(f"{path} {what}: {error}") from error
-    except Exception as error:  # a hostile file makes these libraries raise almost anything
-        raise LuminaError(f"{path} {what}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return text or type(error).__name__
