@@ -19,6 +19,7 @@ IMPORTS = (
 PROMPTS = {
     "image": "a red circle to the left of a blue square",
     "video": "a red circle moving to the right",
+    "audio": "two short high beeps, then a falling sweep",
 }
 COMMANDS = {
     "bare interpreter": [PYTHON, "-c", "pass"],
