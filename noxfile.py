@@ -122,6 +122,24 @@ def demo_video(session: nox.Session) -> None:
     _export(session, f"{out}/third", out, {})
 
 
+@nox.session
+def demo_audio(session: nox.Session) -> None:
+    """Train the audio demo anew into outputs/demo-audio/checkpoint."""
+    out = "outputs/demo-audio"
+    lumina = _trainer(session, "audio", out)
+    lumina("train-vae", "vae-1", "max_steps=1600", "batch_size=2")
+    lumina("train-vae", "vae-2", f"init_from={out}/vae-1", "max_steps=2400", "batch_size=2")
+    wider = ("max_steps=1600", "batch_size=3", "learning_rate=0.0015")
+    lumina("train-vae", "vae-3", f"init_from={out}/vae-2", *wider)
+    decoder = ("decoder_only=true", "max_steps=1500", "batch_size=3", "learning_rate=0.0015")
+    lumina("train-vae", "vae-4", f"init_from={out}/vae-3", *decoder)
+    lumina("train", "first", f"modality.vae={out}/vae-4", "optimizer.decay_share=0.01")
+    first = f"init_from={out}/first/checkpoints/step-0010000"
+    falling = ("max_steps=2500", "optimizer.decay_share=0.8", "seed=3")
+    lumina("train", "second", f"modality.vae={out}/vae-4", first, *falling)
+    _export(session, f"{out}/second", out, {"position_limit": 32.0})  # 4 s, the longest of training
+
+
 def _trainer(session: nox.Session, modality: str, out: str) -> Callable[..., None]:
     """Install everything; a function that runs a training command into a folder below `out`."""
     plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]

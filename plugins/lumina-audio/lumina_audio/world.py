@@ -21,10 +21,10 @@ from lumina_core.captions import pick
 TASK_WEIGHTS = {
     "pitch": 0.08,
     "sweep": 0.05,
-    "counting": 0.2,
+    "counting": 0.16,
     "length": 0.08,
-    "tremolo": 0.2,
-    "loudness": 0.1,
+    "tremolo": 0.18,
+    "loudness": 0.16,
     "order": 0.29,
 }
 """How often training draws each task: the one where words have an order more often."""
@@ -55,8 +55,8 @@ CHORD = (1.0, 1.5, 2.0)  # frequencies of a chord over its lowest
 SWEEP_START = (420.0, 560.0)  # Hz, the lower end of a sweep
 SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
 TREMOLO_RATES: dict[str, Interval] = {"slow": (2.45, 2.55), "fast": (5.9, 6.1)}  # Hz
-TREMOLO_FLOOR = 0.2  # of the amplitude, where it is softest
-SOFT, USUAL, LOUD = (0.015, 0.02), (0.07, 0.1), (0.33, 0.38)  # root mean square
+TREMOLO_FLOORS = {"slow": 0.3, "fast": 0.2}  # of the amplitude, where it is softest
+SOFT, USUAL, LOUD = (0.021, 0.025), (0.09, 0.11), (0.34, 0.38)  # root mean square
 LEVELS: dict[str | None, Interval] = {"soft": SOFT, None: USUAL, "loud": LOUD}
 
 _TRAINED_SECONDS = (1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
@@ -203,7 +203,8 @@ def _timbre(event: Event, num_samples: int, rate: int, generator: torch.Generato
     wave = sum(waves, torch.zeros_like(time))
     if event.tremolo:
         tremble = torch.cos(2 * pi * _uniform(TREMOLO_RATES[event.tremolo], generator) * time)
-        wave = wave * (TREMOLO_FLOOR + (1 - TREMOLO_FLOOR) * (1 - tremble) / 2)
+        floor = TREMOLO_FLOORS[event.tremolo]
+        wave = wave * (floor + (1 - floor) * (1 - tremble) / 2)
     return wave.float()
 
 
