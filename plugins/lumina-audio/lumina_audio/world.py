@@ -19,13 +19,13 @@ from lumina_core import LuminaError
 from lumina_core.captions import pick
 
 TASK_WEIGHTS = {
-    "pitch": 0.08,
-    "sweep": 0.05,
-    "counting": 0.16,
-    "length": 0.08,
-    "tremolo": 0.18,
-    "loudness": 0.16,
-    "order": 0.29,
+    "pitch": 0.06,
+    "sweep": 0.06,
+    "counting": 0.2,
+    "length": 0.1,
+    "tremolo": 0.14,
+    "loudness": 0.14,
+    "order": 0.3,
 }
 """How often training draws each task: the one where words have an order more often."""
 
