@@ -135,7 +135,7 @@ def demo_audio(session: nox.Session) -> None:
     lumina("train-vae", "vae-4", f"init_from={out}/vae-3", *decoder)
     lumina("train", "first", f"modality.vae={out}/vae-4", "optimizer.decay_share=0.01")
     first = f"init_from={out}/first/checkpoints/step-0010000"
-    falling = ("max_steps=2500", "optimizer.decay_share=0.8", "seed=3")
+    falling = ("max_steps=3500", "optimizer.decay_share=0.7", "seed=3")
     lumina("train", "second", f"modality.vae={out}/vae-4", first, *falling)
     _export(session, f"{out}/second", out, {"position_limit": 32.0})  # 4 s, the longest of training
 
