@@ -26,9 +26,9 @@ def reading(path: Path, kind: str, *, folders: bool = False) -> Iterator[None]:
     Raises:
         LuminaError: instead of anything else that is raised inside.
     """
-    if not path.is_file() and not (folders and path.is_dir()):
-        raise LuminaError(f"{path} is no file")
     with _faults(path, f"cannot be read as {kind}"):
+        if not path.is_file() and not (folders and path.is_dir()):
+            raise LuminaError(f"{path} is no file")
         yield
 
 

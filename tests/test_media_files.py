@@ -43,6 +43,12 @@ def test_what_is_no_file_is_not_read(tmp_path):
         pass
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path):
+    path = tmp_path / ("x" * 1000)
+    with pytest.raises(LuminaError, match="File name too long"), reading(path, "a sound"):
+        raise AssertionError("not reached")
+
+
 def test_an_interrupt_passes(tmp_path):
     with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a.wav"):
         raise KeyboardInterrupt
