@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch.nn.functional import pad
 
 from lumina_audio import grammar, oracle
 from lumina_audio.audio_files import AudioDecoder
@@ -29,7 +30,7 @@ from lumina_audio.options import AudioCondition
 from lumina_audio.vae import FULL_SCALE, AudioVAE, Sound
 from lumina_core import host
 from lumina_core.conditioning import Condition, given_tokens
-from lumina_core.config import compose_options, compose_run
+from lumina_core.config import compose_run
 from lumina_core.contact_sheet import save_contact_sheet
 from lumina_core.evaluate import wilson_interval
 from lumina_core.run import load_model
@@ -54,12 +55,9 @@ def change(made: Sound, whole: Sound, vae: AudioVAE, front_end, start: float, en
     whole = vae.decode(vae.encode(whole), num_samples=len(whole))
     rows = slice(*(round(moment * front_end.sample_rate / front_end.hop_length)
                    for moment in (start, end)))  # fmt: skip
-    mels = [
-        log_mel(
-            torch.nn.functional.pad(item.float() / FULL_SCALE, (0, -len(item) % 256)), front_end
-        )
-        for item in (made, whole)
-    ]
+    missing = -len(made) % front_end.hop_length
+    padded = [pad(item.float() / FULL_SCALE, (0, missing)) for item in (made, whole)]
+    mels = [log_mel(item, front_end) for item in padded]
     pair = torch.stack([mel[rows].clamp(min=AUDIBLE) for mel in mels])
     is_audible = (pair > AUDIBLE).any(dim=0)
     return float((pair[0] - pair[1]).abs()[is_audible].mean()) * DB
@@ -86,7 +84,7 @@ def main() -> None:
             for number in range(words.num):
                 generator = seeded(words.seed, KINDS.index(kind), number)
                 caption = world.caption("trained", generator, "order")
-                options = replace(compose_options("audio"), **variants[number % len(variants)])
+                options = replace(model.modality.options, **variants[number % len(variants)])
                 drawn = world.draw(caption, options, generator)
                 decoder.write(drawn, file, {})
                 middle = middle_of_pause(drawn, rate, caption)

@@ -1,7 +1,7 @@
 """Generate: a request becomes media, media become files with the request inside.
 
 argv -> modality checked -> config composed and typed -> text encoded -> latent shape and grid ->
-noise -> packed -> guided velocity, time grid, solver -> unpacked -> vae.decode -> decoder.write.
+noise -> packed -> guided velocity, time grid, solver -> unpacked -> decoded -> decoder.write.
 The command line and `lumina_core.generate` are the same path.
 """
 

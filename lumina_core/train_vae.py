@@ -165,11 +165,20 @@ def _draw(modality: Any, count: int, generator: torch.Generator) -> Tensor:
     return torch.cat([modality.vae.pixels(item) for item in media])
 
 
-def _fitting(model: Any, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h_cut w_cut"]:
-    """Cut to whole latent cells: a duration need not be made of them."""
+def _fitting(model: Any, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h_cut w"]:
+    """Cut to whole latent cells along the height: a duration need not be made of them.
+
+    Raises:
+        LuminaError: the width is not made of them, or there is not one.
+    """
     stride = 2 ** (len(model.config.block_out_channels) - 1)
-    height, width = (size // stride * stride for size in pixels.shape[2:])
-    return pixels[..., :height, :width]
+    height, width = pixels.shape[2:]
+    if width % stride or height < stride:
+        raise LuminaError(
+            f"the media to learn from are {height} high and {width} wide, which is not divisible "
+            f"into cells of {stride}; use fewer block_channels or other modality options"
+        )
+    return pixels[..., : height // stride * stride, :]
 
 
 def _measure(
@@ -209,14 +218,24 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
 
 
 def _first_autoencoder(config: "TrainVAEConfig", modality: Any) -> Any:
-    """A fresh autoencoder, or the one to start from."""
+    """A fresh autoencoder, or the one to start from.
+
+    Raises:
+        LuminaError: that is one of media with another number of colours.
+    """
+    num_colours = _draw(modality, 1, seeded(config.seed)).shape[1]
     if config.init_from is None:
         shape = AutoencoderShape(
             config.latent_channels, tuple(config.block_channels), config.layers_per_block
         )
-        num_colours = _draw(modality, 1, seeded(config.seed)).shape[1]
         return build_autoencoder(shape, config.seed, num_colours=num_colours)
     model = read_autoencoder(Path(config.init_from)).to(memory_format=torch.channels_last)
+    if model.config.in_channels != num_colours:
+        raise LuminaError(
+            f"init_from={config.init_from} is an autoencoder of "
+            f"{model.config.in_channels} colours, the media of {config.modality} have "
+            f"{num_colours}; give another or leave it out"
+        )
     model.requires_grad_(True).train()
     if config.decoder_only:
         for part in (model.encoder, model.quant_conv):

@@ -1,6 +1,7 @@
 """What a user may choose about sounds. Light: imports no torch."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from lumina_core import LuminaError, nearest
 
@@ -87,13 +88,14 @@ class AudioOptions:
                 f"modality.mel_scale={self.mel_scale} is unknown; use {' or '.join(MEL_SCALES)}."
                 f"{nearest(self.mel_scale, list(MEL_SCALES))}"
             )
-        if not self.mel_range[0] < self.mel_range[1]:
+        if not -inf < self.mel_range[0] < self.mel_range[1] < inf:
             raise LuminaError(
-                f"modality.mel_range={list(self.mel_range)}: the first must be below the second"
+                f"modality.mel_range={list(self.mel_range)}: the first must be below the second, "
+                "and both finite"
             )
         if not all(1 <= size <= MAX_MELS for size in self.patch):
             raise LuminaError(
-                f"modality.patch={list(self.patch)}: use two whole numbers of 1 or more"
+                f"modality.patch={list(self.patch)}: use two whole numbers of 1 to {MAX_MELS}"
             )
 
     @property

@@ -20,8 +20,11 @@ LEAST_LEVEL = 0.004  # root mean square; below it is silence, whatever the rest
 MIN_GAP_SECONDS, MIN_SPAN_SECONDS = 0.045, 0.05  # shorter ones are no gap and no sound
 LENGTH_LIMIT = 0.24  # seconds; between short and long
 PITCH_LIMITS = (500.0, 1180.0)  # Hz; between low and middle, middle and high
+LEAST_PITCH = 150.0  # Hz; what is lower is no tone of this world
 SWEEP_FACTOR = 1.6  # of the later pitch over the earlier, or the other way round
-STEADY_FACTOR = 1.25  # at most, where the pitch does not move
+STEADY_FACTOR = 1.25  # of the later pitch over the earlier, at most, of a tone
+NOTE_DRIFT = 1.1  # at most, of a note, where the pitch does not move
+LASTING = 0.1  # of the strongest amplitude: a note that still sounds
 MAX_DETOUR, MAX_JUMP = 1.5, 0.5  # of a glide: all its steps, and the largest, over its way
 NOISE_FLATNESS = 0.2  # geometric over arithmetic mean of the power spectrum
 CHORD_PEAK = 0.22  # of the strongest amplitude: another note of a chord
@@ -44,9 +47,9 @@ class Span:
     """Seconds."""
     seconds: float
     kind: str
-    """noise, tone, chord or sweep."""
+    """noise, tone, chord, sweep, or unsteady."""
     pitch: float
-    """Hz, the lowest note; 0 for noise."""
+    """Hz, the lowest note; 0 for noise and where there is none."""
     growth: float
     """Later over earlier pitch."""
     level: float
@@ -165,7 +168,10 @@ def _span(samples: np.ndarray, envelope: np.ndarray, start: int, sample_rate: in
     elif max(growth, 1 / growth) > SWEEP_FACTOR and _is_gradual(spectra, sample_rate):
         kind, pitch = "sweep", min(early, late)
     else:
-        kind, pitch = ("chord" if len(notes) > 1 else "tone"), min(notes)
+        pitch = min(notes, default=0.0)
+        is_tone = pitch > LEAST_PITCH and _is_steady(spectra, notes, sample_rate)
+        is_tone &= len(notes) > 1 or max(growth, 1 / growth) < STEADY_FACTOR
+        kind = "unsteady" if not is_tone else "chord" if len(notes) > 1 else "tone"
     level = float(np.sqrt((samples**2).mean()))
     seconds, begin = len(envelope) * STEP_SECONDS, start * STEP_SECONDS
     return Span(begin, seconds, kind, pitch, growth, level, _tremolo(envelope))
@@ -196,7 +202,7 @@ def _between(spectrum: np.ndarray, place: int) -> float:
     """Where the parabola through the logarithms around a peak has its top."""
     left, top, right = np.log(spectrum[place - 1 : place + 2] + 1e-12)
     curve = left - 2 * top + right
-    return place + (0.0 if curve >= 0 else float(0.5 * (left - right) / curve))
+    return place + (0.0 if curve >= 0 else float(np.clip(0.5 * (left - right) / curve, -0.5, 0.5)))
 
 
 def _is_gradual(spectra: np.ndarray, sample_rate: int) -> bool:
@@ -207,15 +213,30 @@ def _is_gradual(spectra: np.ndarray, sample_rate: int) -> bool:
     return bool(steps.sum() < MAX_DETOUR * way and steps.max() < MAX_JUMP * way)
 
 
+def _is_steady(spectra: np.ndarray, notes: list[float], sample_rate: int) -> bool:
+    """Whether every note sounds at the beginning and at the end."""
+    first, last = _places(len(spectra))
+    third = max(1, (last - first + 1) // 3)
+    bin_hz = sample_rate / (2 * (spectra.shape[1] - 1))
+    for part in (spectra[first : first + third], spectra[last + 1 - third : last + 1]):
+        mean = np.sqrt((part**2).mean(0))
+        for note in notes:
+            low, high = round(note / NOTE_DRIFT / bin_hz), round(note * NOTE_DRIFT / bin_hz)
+            if mean[low : high + 1].max() < LASTING * mean.max():
+                return False
+    return True
+
+
 def _notes(spectrum: np.ndarray, sample_rate: int) -> list[float]:
     """Frequencies of the notes, each a peak that no louder one explains."""
     rest, least, found = spectrum.copy(), CHORD_PEAK * spectrum.max(), []
     bin_hz = sample_rate / (2 * (len(spectrum) - 1))
     while rest[1:-1].max() >= least and len(found) < 8:
         place = int(rest[1:-1].argmax() + 1)
+        is_peak = spectrum[place] == spectrum[place - 1 : place + 2].max()
         note = _between(spectrum, place) * bin_hz
         rest[max(0, round(place - NOTE_LEAK)) : round(place + NOTE_LEAK) + 1] = 0
-        if all(max(note, one) / min(note, one) > MIN_NOTE_DISTANCE for one in found):
+        if is_peak and all(max(note, one) / min(note, one) > MIN_NOTE_DISTANCE for one in found):
             found.append(note)
     return found
 

@@ -121,7 +121,8 @@ def write(path, media, rate=RATE):
         ({"fmin": 8000.0}, "use 0 <= fmin < fmax <= 8000, half the sample rate"),
         ({"mel_scale": "slany"}, r"use slaney or htk.*slaney"),
         ({"mel_range": [1.0, 1.0]}, "the first must be below the second"),
-        ({"patch": [0, 5]}, "use two whole numbers of 1 or more"),
+        ({"mel_range": [float("-inf"), 1.0]}, "and both finite"),
+        ({"patch": [0, 5]}, "use two whole numbers of 1 to 1024"),
     ],
 )
 def test_options_that_describe_no_sound_are_refused(values, message):
@@ -336,3 +337,22 @@ def test_a_limit_below_one_row_is_refused(modality):
 def test_a_file_is_read_no_further_than_asked(modality, tmp_path):
     path = write(tmp_path / "a.wav", sound(2.0))
     assert torch.equal(modality.read(Path(path), options(seconds=0.5)), sound(0.5))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["init_from=colours"], "autoencoder of 3 colours, the media of audio have 1"),
+        (["modality.num_mels=2"], "2 wide, which is not divisible into cells of 4"),
+        (["block_channels=[8,8,8,8,8,8]"], "80 wide, which is not divisible into cells of 32"),
+    ],
+)
+def test_an_autoencoder_that_fits_no_spectrogram_is_not_trained(
+    words, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    build_autoencoder(AutoencoderShape(CHANNELS, (8, 8, 8), 1), seed=0).save_pretrained("colours")
+    capsys.readouterr()
+    assert main(["train-vae", "+modality=audio", "out=vae", "max_steps=1", *words]) == 2
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert message in printed[-1] and not (tmp_path / "vae").exists()
