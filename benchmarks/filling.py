@@ -70,7 +70,7 @@ def main() -> None:
             given = given_tokens(model, Condition(1.0, wanted), options)
             request = Request(caption, "", words.seed + number, options, given)
             (made,) = sample(model, [request], sampling)
-            verdicts.append((task, all(world.judge(made.media, caption).values())))
+            verdicts.append((task, all(world.judge(made.media, caption, options).values())))
             shown = torch.where(mask, torch.tensor(128, dtype=torch.uint8), picture)
             pictures += [shown, made.media]
             near = torch.nn.functional.max_pool2d(mask[None].float(), 2 * EDGE + 1, 1, EDGE)[0] > 0

@@ -93,7 +93,7 @@ def main() -> None:
                 given = given_tokens(model, Condition(1.0, wanted), options)
                 request = Request(caption, "", words.seed + number, options, given)
                 (made,) = sample(model, [request], run)
-                verdict = world.judge(made.media, caption)
+                verdict = world.judge(made.media, caption, options)
                 right += all(verdict.values())
                 ends = (0.0, middle - MARGIN) if kind == "continued" else (
                     middle + MARGIN, options.seconds

@@ -61,7 +61,7 @@ def main() -> None:
             ("vocoder", after_vocoder(modality, drawn)),
             ("autoencoder", vae.decode(latent, num_samples=len(drawn))),
         ):
-            verdict = world.judge(sound, caption)
+            verdict = world.judge(sound, caption, sized)
             right[stage] += all(verdict.values())
             faults.update(f"{stage}: {name}" for name, is_right in verdict.items() if not is_right)
         if number % 100 == 99:

@@ -9,6 +9,7 @@ from typing import Any
 
 _HOME = {
     "FramewiseAutoencoder": "autoencoder",
+    "FramewiseVAE": "frames",
     "Given": "modality",
     "Grid": "sequence",
     "LuminaError": "errors",
@@ -18,6 +19,7 @@ _HOME = {
     "atomic_folder": "files",
     "atomic_write": "files",
     "fit_frames": "fitting",
+    "fit_together": "fitting",
     "generate": "run",
     "hookimpl": "hookspecs",
     "local_folder": "hub",

@@ -77,6 +77,18 @@ def folder_suffixes(decoder: Decoder) -> tuple[str, ...]:
     return getattr(decoder, "folder_suffixes", ())
 
 
+class OpenFolderDecoder(Decoder, Protocol):
+    """A decoder that also reads folders of any name; see `folder_files`."""
+
+    folder_files: tuple[str, ...]
+    """Names of files, each of which makes a folder of any name a medium."""
+
+
+def folder_files(decoder: Decoder) -> tuple[str, ...]:
+    """Names of files that make a folder a medium: none, unless a decoder names some."""
+    return getattr(decoder, "folder_files", ())
+
+
 class PreviewingDecoder(Decoder, Protocol):
     """A decoder of media that cannot be seen at a glance; see `has_preview_file`."""
 

@@ -121,7 +121,8 @@ def judge(
             case = next(remaining)
             path = folder / f"{case.number:05d}{decoder.suffixes[0]}"
             decoder.write(item.media, path, describe(model, case.request, sampling, dtype))
-            yield Verdict(case, world.judge(decoder.read(path), case.request.prompt), path)
+            media, request = decoder.read(path), case.request
+            yield Verdict(case, world.judge(media, request.prompt, request.options), path)
 
 
 def summarise(verdicts: list[Verdict]) -> dict[str, Any]:

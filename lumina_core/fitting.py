@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from lumina_core.errors import LuminaError
+from lumina_core.frames import Frames
 from lumina_core.modality import SizeLimits
 
-Frames = UInt8[Tensor, "frame 3 height width"]
 Fitted = UInt8[Tensor, "frame 3 fitted_height fitted_width"]
 
 
@@ -45,6 +45,36 @@ def fit_frames(media: Frames, unit: int, limits: SizeLimits) -> Fitted:
     media = resized(media, *scaled)
     top, left = (scaled[0] - size[0]) // 2, (scaled[1] - size[1]) // 2
     return media[:, :, top : top + size[0], left : left + size[1]].contiguous()
+
+
+def fit_together(
+    media: Frames, unit: int, limits: SizeLimits, *, num_layers: int, noun: str = "frames"
+) -> Fitted:
+    """Frames at one legal size; the limits count the tokens of all of them.
+
+    Args:
+        media: frames of one size, whichever it is.
+        unit: pixels of a token along a side.
+        limits: of all frames together.
+        num_layers: tokens along the frames.
+        noun: what messages call the frames.
+
+    Raises:
+        LuminaError: they are too small, too long or too many.
+    """
+    if limits.max_tokens < num_layers:
+        raise LuminaError(
+            f"its {len(media)} {noun} are more tokens than max_tokens={limits.max_tokens}"
+        )
+    each = SizeLimits(1, limits.max_tokens // num_layers, limits.max_aspect)
+    fitted = fit_frames(media, unit, each)
+    num_tokens = num_layers * (fitted.shape[2] // unit) * (fitted.shape[3] // unit)
+    if num_tokens < limits.min_tokens:
+        raise LuminaError(
+            f"it is too small: {len(media)} {noun} of {media.shape[3]} x {media.shape[2]} pixels "
+            f"hold {num_tokens} tokens, fewer than min_tokens={limits.min_tokens}"
+        )
+    return fitted
 
 
 def fitted_size(height: int, width: int, unit: int, limits: SizeLimits) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.modality import PLUGIN_API, ModalitySpec
 
 GROUP = "lumina_core.modalities"
-SHIPPED, PLANNED = ("image", "video", "audio"), ("multiview",)
+SHIPPED = ("image", "video", "multiview", "audio")
 """Names that people will try, only for the hint in a message; nothing else depends on them."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -331,8 +331,6 @@ def _refusal(plugin: Plugin) -> str:
 def _absence(name: str, names: list[str]) -> str:
     present = f"installed: {', '.join(names)}" if names else "no modality is"
     text = f"Modality {name!r} is not installed ({present})."
-    if name in PLANNED:
-        return f"{text} This version of Lumina does not have it yet."
     if name in SHIPPED:
         return f"{text} Install it: {install_command(name)}"
     if hint := nearest(name, [*names, *SHIPPED]):

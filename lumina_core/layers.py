@@ -227,7 +227,7 @@ def _refuse_key_of_another_choice(values: Mapping[str, Any], key: str) -> None:
 
 def _refuse_other_modality(name: str, key: str, options: Mapping[str, Any]) -> None:
     other = key.partition(".")[0]
-    if other not in options and other in (*host.SHIPPED, *host.PLANNED, *host.installed()):
+    if other not in options and other in (*host.SHIPPED, *host.installed()):
         raise LuminaError(
             f"modality.{key} is an option of {other!r}; the modality in use is {name!r}. Leave it "
             f"out, or choose +modality={other}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lumina_core.sequence import Grid
 
-PLUGIN_API = (1, 2)
+PLUGIN_API = (2, 0)
 """Version of this contract: a plugin needs the same major and at most this minor number."""
 
 
@@ -158,10 +158,15 @@ class World(Protocol):
         """Media that shows the caption, with the size or duration that the options say."""
         ...
 
-    def judge(self, media: Media, caption: str) -> dict[str, bool]:
+    def judge(self, media: Media, caption: str, options: Any) -> dict[str, bool]:
         """For each attribute the caption asks for, whether the media shows it.
 
         Shares no code with `draw`, and sees the media as read back from the file.
+
+        Args:
+            media: what to judge.
+            caption: what it should show.
+            options: those it was made with; for what the media do not say themselves.
         """
         ...
 
@@ -251,6 +256,25 @@ class TimedModality(Modality, Protocol):
         ...
 
 
+class DescribedModality(Modality, Protocol):
+    """A modality whose files say themselves what the options say of media to make."""
+
+    def described(self, path: Path, media: Media, options: Any) -> Any:
+        """The options of a medium from a file.
+
+        What the file says of itself (cameras, a rate) stands in place of what the run says.
+
+        Args:
+            path: of the file, or of the folder.
+            media: as read from there, at the size that it has.
+            options: of the run.
+
+        Raises:
+            LuminaError: what it says cannot be read, or does not fit its media.
+        """
+        ...
+
+
 class FeaturedModality(Modality, Protocol):
     """A modality whose frames carry more than their tokens: a rate, a camera."""
 
@@ -261,7 +285,7 @@ class FeaturedModality(Modality, Protocol):
         """What conditions each frame of the grid beside time and text.
 
         Args:
-            options: of the medium, or of the training run for media from files.
+            options: of the medium; for one from a file, as in `options_of`.
             grid: of the tokens.
         """
         ...
@@ -282,6 +306,17 @@ def read_media(modality: Modality, path: Path, options: Any) -> Media:
     if hasattr(modality, "read"):
         return cast(TimedModality, modality).read(path, options)
     return modality.decoder.read(path)
+
+
+def options_of(modality: Modality, path: Path, media: Media, options: Any) -> Any:
+    """The options of media from a file: those of the run, where it does not say otherwise.
+
+    Raises:
+        LuminaError: as `DescribedModality.described`.
+    """
+    if hasattr(modality, "described"):
+        return cast(DescribedModality, modality).described(path, media, options)
+    return options
 
 
 def features_of(modality: Modality, options: Any, grid: Grid) -> Tensor | None:

@@ -133,6 +133,7 @@ def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
     of one medium always names that medium.
     """
     out = out_path(config)
+    _check_outside_media(out, decoder)
     is_folder = config.out is None or config.out.endswith("/") or not out.suffix
     if not _is_media_folder(out, decoder) and (is_folder or (_exists(out) and out.is_dir())):
         _check_folder(out, out)
@@ -146,6 +147,13 @@ def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
         check_target(path, decoder, overwrite=config.overwrite)
         check_preview(path, decoder, overwrite=config.overwrite)
     return list(names)
+
+
+def _check_outside_media(path: Path, decoder: Decoder) -> None:
+    """Refuse a path within one medium, which a further file would spoil."""
+    medium = next((above for above in path.parents if _is_media_folder(above, decoder)), None)
+    if medium is not None and _exists(medium):
+        raise LuminaError(f"out={path} lies in {medium}, which is one medium; choose another place")
 
 
 def check_preview(path: Path, decoder: Decoder, *, overwrite: bool) -> None:

@@ -87,6 +87,8 @@ def _convert_union(
     if value is None and types.NoneType in args:
         return None
     choices = [arg for arg in args if arg is not types.NoneType]
+    is_list = isinstance(value, list | tuple)
+    choices = [arg for arg in choices if (get_origin(arg) is tuple) == is_list] or choices
     for choice in choices[:-1]:
         try:
             return _convert(choice, value, key, namespace)

@@ -76,7 +76,7 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
     monkeypatch.setattr(host, "installed_entry_points", entry_points)
 
     def write(
-        package: str, modality: str, source: str | None = None, api: str = "(1, 0)", **files: str
+        package: str, modality: str, source: str | None = None, api: str = "(2, 0)", **files: str
     ) -> Path:
         module = package.replace("-", "_")
         info = site / f"{module}-0.1.dist-info"

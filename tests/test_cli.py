@@ -128,7 +128,7 @@ def test_mistakes_in_arguments_are_one_line(toy, commands, capsys, words, messag
         (["a red circle"], 'Did you mean: infer "a red circle" ?'),
         (["--nope"], "Commands: run, infer"),
         (["run", "x"], "no modality chosen. Add +modality=NAME; installed: toy"),
-        (["run", "+modality=multiview", "x"], "does not have it yet"),
+        (["run", "+modality=multiview", "x"], "Install it: python -m pip"),
         (["train", "+modality=toy", "a cat"], "unexpected argument 'a cat'"),
         (["plugins", "--jsn"], "Did you mean '--json'?"),
         (["version", "x"], "unknown option 'x'"),

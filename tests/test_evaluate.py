@@ -99,8 +99,9 @@ def test_a_perfect_picture_is_right(tiny_model, world, tmp_path):
 
     verdicts = []
     for case in cases(world, "trained", tiny_model.modality.options, 12, 0):
-        picture = world.draw(case.request.prompt, case.request.options, seeded(case.number))
-        verdicts.append(Verdict(case, world.judge(picture, case.request.prompt), tmp_path))
+        prompt, options = case.request.prompt, case.request.options
+        picture = world.draw(prompt, options, seeded(case.number))
+        verdicts.append(Verdict(case, world.judge(picture, prompt, options), tmp_path))
     result = summarise(verdicts)
     assert result["accuracy"] == 1.0
     assert {task["accuracy"] for task in result["tasks"].values()} == {1.0}
@@ -136,6 +137,9 @@ class ToyWorld:
     version = "7"
     splits = ("trained", "unseen_durations")
 
+    def __init__(self):
+        self.judged = []
+
     def tasks(self, split):
         return ("tone", "sweep") if split == "trained" else ("tone",)
 
@@ -145,7 +149,8 @@ class ToyWorld:
     def caption(self, split, generator, task=None):
         return f"a <b>{task}</b>"
 
-    def judge(self, media, caption):
+    def judge(self, media, caption, options):
+        self.judged.append((tuple(media.shape), options))
         return {"is_there": True, "is_<high>": "tone" not in caption}
 
 
@@ -194,6 +199,13 @@ def test_a_result_tells_its_protocol(measure):
         "tone": 0,
         "sweep": 1,
     }
+
+
+def test_the_oracle_is_told_the_options_of_each_sample(measure, toy):
+    measure("modality.width=40")
+    assert len(toy.modality.world.judged) == 6
+    for shape, options in toy.modality.world.judged:
+        assert shape == (3, options.height, options.width) == (3, 32, 40)
 
 
 def test_options_that_the_world_varies_are_no_part_of_the_protocol(ask, capfd):

@@ -229,6 +229,62 @@ def test_a_budget_holds_a_sample_of_full_size_with_its_separators(build, folder)
         assert size[0] // 8 * (size[1] // 8 + 1) <= 24
 
 
+@pytest.fixture
+def describing(tiny_model, monkeypatch):
+    """Pictures whose folder says their height in size.json, which is a feature of the frame."""
+    decoder, modality = type(tiny_model.modality.decoder), type(tiny_model.modality)
+    read = decoder.read
+    seen = []
+
+    def described(self, path, media, options):
+        seen.append((path.name, tuple(media.shape), options))
+        if not path.is_dir():
+            return options
+        try:
+            return replace(options, **json.loads((path / "size.json").read_text()))
+        except ValueError as error:
+            raise LuminaError(f"{path / 'size.json'} is no JSON") from error
+
+    def features(self, options, grid):
+        return torch.tensor([[float(options.height)]])
+
+    monkeypatch.setattr(
+        decoder, "read", lambda self, path: read(self, path / "0.png" if path.is_dir() else path)
+    )
+    monkeypatch.setattr(decoder, "folder_files", ("size.json",), raising=False)
+    monkeypatch.setattr(modality, "feature_dim", 1, raising=False)
+    monkeypatch.setattr(modality, "features", features, raising=False)
+    monkeypatch.setattr(modality, "described", described, raising=False)
+    return seen
+
+
+def make_described(folder, name, text):
+    write_picture(folder / name / "0.png", (40, 40), 3)
+    (folder / name / "size.json").write_text(text)
+    (folder / f"{name}.txt").write_text(name)
+
+
+def test_a_medium_says_its_own_options(build, folder, describing, tmp_path):
+    make_described(folder, "chair v1.0", '{"height": 72}')
+    make_described(folder, "broken", "{")
+    pool = build(folder, "data.max_quarantined=0.5", "modality.height=64")
+    pool.advance(0)
+    found = {sample.caption: sample.tokens.features for sample in pool._samples if sample}
+    assert found.pop("chair v1.0").tolist() == [[72]]
+    assert found.keys() == {f"picture {number}" for number in range(12)}
+    assert all(features.tolist() == [[64]] for features in found.values())
+    assert quarantine(tmp_path) == {"broken": f"{folder / 'broken' / 'size.json'} is no JSON"}
+    # of the medium as it is in its file, 40 x 40, before it is fitted
+    assert ("chair v1.0", (3, 40, 40)) in [(name, shape) for name, shape, _ in describing]
+    assert {options.height for *_, options in describing} == {64}
+
+
+def test_a_path_to_one_medium_is_refused(build, folder, describing):
+    make_described(folder, "chair", "{}")
+    with pytest.raises(LuminaError, match=f"name the folder that holds it: data.path={folder}"):
+        build(folder / "chair")
+
+
 def test_a_sample_longer_than_the_budget_is_left_out(build, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(source, "longest_fitted", lambda *_: 0)  # as of one with many frames
     write_picture(folder / "00.png", (32, 32), 0)  # 16 tokens and 4 separators

@@ -178,6 +178,81 @@ def test_a_folder_that_is_none_is_one_line(tmp_path):
         list_folder(tmp_path, (".png", ".jpg"))
 
 
+@pytest.fixture
+def objects(tmp_path):
+    """Folders of views, one in a folder of its own suffix, and pictures beside them."""
+    for name in ("chair v1.0", "deep/lamp", "vase.views", ".trash/old"):
+        for file in ("cameras.json", "0.png", "parts/cameras.json", "parts/1.png"):
+            write(tmp_path / name / file)
+    for name in ("plain/b.png", "cameras.json.d/c.png", "a.png"):
+        write(tmp_path / name)
+    return tmp_path
+
+
+KINDS = ((".png", ".views"), (".views",), ("cameras.json", "views.json"))
+
+
+def test_a_file_makes_the_folder_in_which_it_is_one_medium(objects):
+    texts = ("chair v1.0", "deep/lamp", "vase", "plain/b", "cameras.json.d/c", "a")
+    for text in (*texts, "chair v1", "chair v1.0/0", "vase.views"):
+        write(objects / f"{text}.txt", f"of {text}")
+    listing = list_folder(objects, *KINDS)
+    assert captions(listing) == {
+        "a.png": "of a",
+        "cameras.json.d/c.png": "of cameras.json.d/c",
+        "chair v1.0": "of chair v1.0",
+        "deep/lamp": "of deep/lamp",
+        "plain/b.png": "of plain/b",
+        "vase.views": "of vase",
+    }
+    assert [item.name for item in listing.items] == sorted(captions(listing))
+    assert [item.path for item in listing.items if item.path.is_dir()] == [
+        objects / name for name in ("chair v1.0", "deep/lamp", "vase.views")
+    ]
+    assert not listing.skipped
+
+
+def test_a_folder_without_a_usable_caption_is_named(objects):
+    write(objects / "deep/lamp.txt", "a lamp")
+    listing = list_folder(objects, *KINDS)
+    assert captions(listing) == {"deep/lamp": "a lamp"}
+    assert listing.skipped["chair v1.0"] == (
+        "it has no caption: there is no chair v1.0.txt beside it"
+    )
+    assert listing.skipped["vase.views"] == "it has no caption: there is no vase.txt beside it"
+
+
+def test_metadata_names_folders_of_media(objects):
+    records = [
+        {"file_name": "chair v1.0", "text": "a chair"},
+        {"file_name": "deep/lamp/", "text": "a lamp"},
+        {"file_name": "deep/lamp/0.png", "text": "a part"},
+        {"file_name": "plain", "text": "no medium"},
+    ]
+    write(objects / "metadata.jsonl", lines(*records))
+    listing = list_folder(objects, *KINDS)
+    assert captions(listing) == {"chair v1.0": "a chair", "deep/lamp": "a lamp"}
+    for name in ("deep/lamp/0.png", "plain"):
+        assert listing.skipped[name] == "there is no such file in the folder"
+    assert listing.skipped["vase.views"] == "no line of metadata.jsonl tells its caption"
+
+
+def test_a_linked_folder_is_a_medium(objects, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    (folder / "chair").symlink_to(objects / "chair v1.0")
+    write(folder / "chair.txt", "a chair")
+    assert captions(list_folder(folder, *KINDS)) == {"chair": "a chair"}
+
+
+def test_one_medium_is_no_folder_of_them(objects):
+    folder = objects / "chair v1.0"
+    with pytest.raises(LuminaError, match=r"is one medium, for it holds cameras\.json") as raised:
+        list_folder(folder, *KINDS)
+    assert str(raised.value).endswith(f"name the folder that holds it: data.path={objects}")
+    with pytest.raises(LuminaError, match=r"ends in \.gif and no folder with cameras\.json;"):
+        list_folder(objects / "plain", (".gif",), (), ("cameras.json",))
+
+
 def test_pictures_that_run_put_beside_media_are_no_items(tmp_path):
     for name in ("a.gif", "a.gif-preview.png", "a-sheet.png", "b-sheet.png", "c-preview.png"):
         write(tmp_path / name)

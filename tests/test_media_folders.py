@@ -56,6 +56,13 @@ def test_a_suffix_may_stand_for_a_folder(decoder, make, work, capsys, tiny_check
     assert json.loads(capsys.readouterr().out)["files"][0]["sha256"] == file["sha256"]
 
 
+@pytest.mark.parametrize("name", ["x.parts/y.png", "x.parts/new/"])
+def test_nothing_is_written_into_a_medium(name, decoder, make, clean_refusal, ask, work):
+    make("a star", "out=x.parts")
+    assert "lies in x.parts, which is one medium" in clean_refusal(*ask("a star", f"out={name}"))
+    assert sorted(os.listdir("x.parts")) == ["a.png", "b"]
+
+
 def test_a_folder_of_ours_is_replaced_only_when_told(decoder, make, clean_refusal, ask, work):
     make("a star", "out=x.parts")
     assert "out=x.parts exists already" in clean_refusal(*ask("a ring", "out=x.parts"))

@@ -11,6 +11,8 @@ PLUGINS = Path(__file__).parent.parent / "plugins"
 PUBLIC = (
     "lumina_core.autoencoder",
     "lumina_core.captions",
+    "lumina_core.clips",
+    "lumina_core.frames",
     "lumina_core.media_files",
     "lumina_core.shapes",
 )

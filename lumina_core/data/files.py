@@ -17,10 +17,10 @@ import torch
 
 from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
-from lumina_core.decoder import Decoder, folder_suffixes, read_suffixes
+from lumina_core.decoder import Decoder, folder_files, folder_suffixes, read_suffixes
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
-from lumina_core.modality import Modality, SizeLimits, read_media
+from lumina_core.modality import Modality, SizeLimits, options_of, read_media
 from lumina_core.runtime import seeded
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def list_data(config: FilesConfig, decoder: Decoder) -> Listing:
         raise LuminaError(f"data={config.name} needs to know where: data.path={wanted}")
     path = Path(config.path)
     if config.name == "folder":
-        listing = list_folder(path, read_suffixes(decoder), folder_suffixes(decoder))
+        listing = list_folder(
+            path, read_suffixes(decoder), folder_suffixes(decoder), folder_files(decoder)
+        )
     else:
         listing = list_manifest(path)
     if not listing.items:
@@ -180,8 +182,9 @@ class FilePool(LatentPool):
 
     def _encoded(self, item: Item) -> CaptionedSample:
         modality, budget = self._modality, self._config.token_budget
-        options = self._config.options
-        media = modality.fit(read_media(modality, item.path, options), self._data.limits)
+        media = read_media(modality, item.path, self._config.options)
+        options = options_of(modality, item.path, media, self._config.options)
+        media = modality.fit(media, self._data.limits)
         sample = encode_sample(self._config.modality, modality, media, options, item.caption)
         length = sample.tokens.grid.num_positions(self._config.backbone.separators)
         if length > budget:

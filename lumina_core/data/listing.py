@@ -7,6 +7,7 @@ read it (released_models.md 3.2), but for records with several captions to choos
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -26,7 +27,7 @@ ANSWERS = "gpt"  # who says the caption in Lumina's `conversations`
 
 @dataclass(frozen=True)
 class Item:
-    """A file and its caption."""
+    """A medium, a file or a folder of them, and its caption."""
 
     name: str
     """How the data set calls it."""
@@ -44,50 +45,87 @@ class Listing:
 
 
 def list_folder(
-    folder: Path, suffixes: Sequence[str], folder_suffixes: Sequence[str] = ()
+    folder: Path,
+    suffixes: Sequence[str],
+    folder_suffixes: Sequence[str] = (),
+    folder_files: Sequence[str] = (),
 ) -> Listing:
-    """The files of a folder and its sub-folders, sorted by name; hidden ones do not count.
+    """The media of a folder and its sub-folders, sorted by name; hidden ones do not count.
 
     Captions stand in `metadata.jsonl` of the folder where there is one (`file_name` and `text`
-    in each line), else in a text file of the same name: `a/b.png` and `a/b.txt`.
+    in each line), else in a text file of the same name: `a/b.png` and `a/b.txt`. That of a folder
+    named after no kind of file has its whole name: `chair v1.0` and `chair v1.0.txt`.
 
     Args:
         folder: the data set.
-        suffixes: of the files that count, in lower case, with their dots.
+        suffixes: of the media that count, in lower case, with their dots.
         folder_suffixes: those of them that stand for a folder, whose files do not count.
+        folder_files: names of files that make the folder in which they are one medium.
 
     Raises:
-        LuminaError: there is no such folder, or nothing in it.
+        LuminaError: there is no such folder, nothing in it, or it is itself a medium.
     """
     if not folder.is_dir():
         raise LuminaError(f"data.path={folder} is no folder; data=folder wants one of files")
-    names = sorted(
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes
-        and path.is_dir() == (path.suffix.lower() in folder_suffixes)
-    )
-    names = [
-        name
-        for name in names
-        if not any(part.startswith(".") for part in name.parts)
-        and not any(above.suffix.lower() in folder_suffixes for above in name.parents)
-    ]
-    if not names:
+    if _holds(folder, folder_files):
         raise LuminaError(
-            f"data.path={folder} holds no file that ends in {' or '.join(suffixes)}; "
+            f"data.path={folder} is one medium, for it holds {' or '.join(folder_files)}; "
+            f"name the folder that holds it: data.path={folder.resolve().parent}"
+        )
+    found = sorted(_media_of(folder, suffixes, folder_suffixes, folder_files))
+    if not found:
+        folders = f" and no folder with {' or '.join(folder_files)}" if folder_files else ""
+        raise LuminaError(
+            f"data.path={folder} holds no file that ends in {' or '.join(suffixes)}{folders}; "
             "name the folder that holds them"
         )
     if (folder / METADATA).is_file():
-        return _with_metadata(folder, [name.as_posix() for name in names])
+        return _with_metadata(folder, [name.as_posix() for name, _ in found])
+    return _with_text_files(folder, found)
+
+
+def _media_of(
+    folder: Path,
+    suffixes: Sequence[str],
+    folder_suffixes: Sequence[str],
+    folder_files: Sequence[str],
+) -> Iterator[tuple[PurePath, PurePath]]:
+    """The name of each medium, and of the text file with its caption; as in `list_folder`."""
+    for root, folders, files in os.walk(folder):
+        place = PurePath(root).relative_to(folder)
+        below = [name for name in folders if not name.startswith(".")]
+        folders.clear()  # os.walk goes on with what is put back
+        for name in below:
+            suffix = PurePath(name).suffix.lower()
+            if suffix in folder_suffixes:
+                if suffix in suffixes:
+                    yield place / name, (place / name).with_suffix(".txt")
+            elif _holds(Path(root, name), folder_files):
+                yield place / name, place / f"{name}.txt"
+            else:
+                folders.append(name)
+        for name in files:
+            suffix = PurePath(name).suffix.lower()
+            is_medium = suffix in suffixes and suffix not in folder_suffixes
+            if is_medium and not name.startswith("."):
+                yield place / name, (place / name).with_suffix(".txt")
+
+
+def _holds(folder: Path, names: Sequence[str]) -> bool:
+    """Whether there is a file of one of the names in a folder."""
+    return any(os.path.isfile(folder / name) for name in names)  # Path.is_file may raise
+
+
+def _with_text_files(folder: Path, names: Sequence[tuple[PurePath, PurePath]]) -> Listing:
+    """Media of a folder, each with the caption in its text file."""
     items, skipped = [], {}
-    for name in names:
+    for name, text_file in names:
         try:
-            caption = _checked(_read_sidecar(folder / name.with_suffix(".txt")))
+            caption = _checked(_read_sidecar(folder / text_file))
             items.append(Item(name.as_posix(), folder / name, caption))
         except ValueError as error:
             skipped[name.as_posix()] = str(error)
-    return Listing(items, _without_pictures_beside(names, skipped))
+    return Listing(items, _without_pictures_beside([name for name, _ in names], skipped))
 
 
 def _without_pictures_beside(names: Sequence[PurePath], skipped: dict[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import chance, join, one_of, pick, with_article
+from lumina_core.captions import chance, join, one_of, pick, plain_words, with_article
 
 PITCHES = ("low", "middle", "high")
 DIRECTIONS = {
@@ -89,8 +89,7 @@ def parse(caption: str) -> Scene:
     Raises:
         LuminaError: the caption is no caption of this world.
     """
-    words = " ".join(caption.lower().replace(",", " ").split()).removesuffix(".").rstrip()
-    match = _CAPTION.fullmatch(words)
+    match = _CAPTION.fullmatch(plain_words(caption))
     events = () if match is None else _events_of(match)
     if not events or None in events:
         raise LuminaError(

@@ -16,7 +16,7 @@ from torch import Tensor
 from lumina_audio import grammar, oracle
 from lumina_audio.grammar import Event
 from lumina_core import LuminaError
-from lumina_core.captions import pick
+from lumina_core.captions import pick, pick_weighted
 
 TASK_WEIGHTS = {
     "pitch": 0.06,
@@ -109,8 +109,7 @@ class AudioWorld:
         """
         tasks = self.tasks(split)
         if task is None:
-            weights = torch.tensor([TASK_WEIGHTS[name] for name in tasks])
-            task = tasks[int(torch.multinomial(weights, 1, generator=generator))]
+            task = pick_weighted({name: TASK_WEIGHTS[name] for name in tasks}, generator)
         return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
 
     def task_of(self, caption: str) -> str:
@@ -147,8 +146,16 @@ class AudioWorld:
         found[: len(sound)] = (sound * FULL_SCALE).round().to(torch.int16)
         return found
 
-    def judge(self, media: Int16[Tensor, "sample"], caption: str) -> dict[str, bool]:
-        """For each attribute that the caption asks for, whether the sound shows it."""
+    def judge(
+        self, media: Int16[Tensor, "sample"], caption: str, options: object
+    ) -> dict[str, bool]:
+        """For each attribute that the caption asks for, whether the sound shows it.
+
+        Args:
+            media: the sound, at the rate of this world.
+            caption: of this world.
+            options: unused; a sound says all itself.
+        """
         return oracle.judge(media, self.sample_rate, grammar.parse(caption))
 
 

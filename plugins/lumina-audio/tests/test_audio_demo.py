@@ -42,5 +42,5 @@ def test_easy_prompts_come_out_right(capsys):
     for number, prompt in enumerate(PROMPTS):
         sound = run(capsys, prompt, f"out={number}.wav", "seed=1", "modality.seconds=2.5")
         assert len(sound) == round(2.5 * RATE)
-        right += all(AudioWorld(RATE).judge(sound, prompt).values())
+        right += all(AudioWorld(RATE).judge(sound, prompt, None).values())
     assert right >= MIN_RIGHT

@@ -14,21 +14,20 @@ from torch import Tensor
 
 from lumina_core import (
     FramewiseAutoencoder,
+    FramewiseVAE,
     Given,
-    LuminaError,
     PatchTokenizer,
     SizeLimits,
     fit_frames,
     resized,
 )
+from lumina_core.frames import NUM_COLOURS, check_multiple
 from lumina_image.editing import place
 from lumina_image.options import ImageCondition, ImageOptions
 from lumina_image.picture_files import PictureDecoder
 from lumina_image.world import ImageWorld
 
-NUM_CHANNELS = 3
 EXTENT = 8.0  # a picture spans [-4, 4] on each axis: about one unit per token at the trained sizes
-MAX_LEVEL = 255
 
 Picture = UInt8[Tensor, "3 height width"]
 Resized = UInt8[Tensor, "3 new_height new_width"]
@@ -40,19 +39,24 @@ def normalised_step(frames: int, rows: int, columns: int) -> tuple[float, float,
 
 
 class ImageVAE:
-    """Picture <-> latent (channels, 1, height / stride, width / stride)."""
+    """Picture <-> latent (channels, 1, height / stride, width / stride): that of its one frame."""
 
     def __init__(self, folder: Path) -> None:
-        self.autoencoder = FramewiseAutoencoder(folder)
+        self._frames = FramewiseVAE(folder)
+
+    @property
+    def autoencoder(self) -> FramewiseAutoencoder:
+        """Of frames."""
+        return self._frames.autoencoder
 
     @property
     def folder(self) -> Path:
         """Where the weights are; a checkpoint takes a copy."""
-        return self.autoencoder.folder
+        return self._frames.folder
 
     def to(self, device: torch.device) -> "ImageVAE":
         """Use this device from now on."""
-        self.autoencoder.to(device)
+        self._frames.to(device)
         return self
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -61,23 +65,19 @@ class ImageVAE:
         Raises:
             LuminaError: a side is not a multiple of the stride; names the nearest legal sizes.
         """
-        _, height, width = media_shape
-        stride = self.autoencoder.stride
-        check_multiple(height, width, stride)
-        return self.autoencoder.channels, 1, height // stride, width // stride
+        return self._frames.latent_shape((1, *media_shape))
 
     def pixels(self, media: Picture) -> Float[Tensor, "1 3 height width"]:
         """The picture as the autoencoder sees it: one frame in [-1, 1]."""
-        return media[None].float() / MAX_LEVEL * 2 - 1
+        return self._frames.pixels(media[None])
 
     def encode(self, media: Picture) -> Float[Tensor, "channel 1 row column"]:
         """The latent of a picture."""
-        return self.autoencoder.encode(self.pixels(media))
+        return self._frames.encode(media[None])
 
     def decode(self, latent: Float[Tensor, "channel 1 row column"]) -> Picture:
         """The picture of a latent, rounded to whole grey levels."""
-        levels = (self.autoencoder.decode(latent)[0] + 1) / 2 * MAX_LEVEL
-        return levels.round().clamp(0, MAX_LEVEL).to(torch.uint8).cpu()
+        return self._frames.decode(latent)[0]
 
 
 class ImageModality:
@@ -128,7 +128,7 @@ class ImageModality:
         """
         unit = self.vae.autoencoder.stride * self.options.patch_size
         check_multiple(options.height, options.width, unit)
-        return NUM_CHANNELS, options.height, options.width
+        return NUM_COLOURS, options.height, options.width
 
     def fit(self, media: Picture, limits: SizeLimits) -> Resized:
         """A picture of any size at a legal one; see `lumina_core.fitting`.
@@ -138,14 +138,3 @@ class ImageModality:
         """
         unit = self.vae.autoencoder.stride * self.options.patch_size
         return fit_frames(media[None], unit, limits)[0]
-
-
-def check_multiple(height: int, width: int, unit: int) -> None:
-    """Refuse a side that is no multiple of `unit` pixels, naming the nearest legal ones."""
-    for key, size in (("height", height), ("width", width)):
-        if size % unit:
-            below = size // unit * unit
-            legal = f"{below} or {below + unit}" if below else f"{unit}"
-            raise LuminaError(
-                f"modality.{key}={size} is not a multiple of {unit} pixels; use {legal}"
-            )

@@ -23,6 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_write
+from lumina_core.frames import MAX_LEVEL
 from lumina_core.media_files import COMMENT_MARK, metadata_in, reading
 from lumina_image.options import MAX_PIXELS
 
@@ -38,7 +39,6 @@ EXIF_MARK = b"ASCII\0\0\0" + JPEG_MARK  # EXIF 2.3: eight bytes that name the co
 
 MAX_WEBP_SIDE = 16_383  # 14 bits
 MAX_16_BITS = 65_535
-MAX_LEVEL = 255
 HIGH_BIT_MODES = ("I", "F")  # 32 bits; I;16 and its byte orders are the others
 
 Picture = UInt8[Tensor, "3 height width"]

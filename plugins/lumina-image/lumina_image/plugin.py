@@ -8,7 +8,7 @@ def lumina_modality() -> ModalitySpec:
     """The image modality."""
     return ModalitySpec(
         summary="Text to image (PNG, WebP, JPEG)",
-        api=(1, 1),
+        api=(2, 0),
         options="lumina_image.options:ImageOptions",
         modality="lumina_image.image:ImageModality",
         condition="lumina_image.options:ImageCondition",

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core import LuminaError
-from lumina_core.captions import pick
+from lumina_core.captions import check_split, pick, pick_weighted
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.shapes.words import BACKGROUNDS, free_colours
 
@@ -86,11 +85,10 @@ class ImageWorld:
         Raises:
             LuminaError: the split is unknown, or the task has no captions in it.
         """
-        _check_split(split)
+        check_split("image", split, self.splits)
         if task is None:
-            tasks = self.tasks(split)
-            weights = torch.tensor([TASK_WEIGHTS[name] for name in tasks])
-            task = tasks[int(torch.multinomial(weights, 1, generator=generator))]
+            weights = {name: TASK_WEIGHTS[name] for name in self.tasks(split)}
+            task = pick_weighted(weights, generator)
         return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
 
     def task_of(self, caption: str) -> str:
@@ -99,7 +97,7 @@ class ImageWorld:
 
     def variants(self, split: str) -> tuple[dict[str, int], ...]:
         """The sizes of a split's pictures, as options. Raises LuminaError for an unknown split."""
-        _check_split(split)
+        check_split("image", split, self.splits)
         return tuple({"height": height, "width": width} for height, width in _SIZES[split])
 
     def draw(
@@ -122,16 +120,17 @@ class ImageWorld:
             paint(canvas, thing.shape, PALETTE[colour], centre, radius)
         return canvas.round().to(torch.uint8)
 
-    def judge(self, media: UInt8[Tensor, "3 height width"], caption: str) -> dict[str, bool]:
-        """Say for each thing that the caption says whether the picture shows it."""
+    def judge(
+        self, media: UInt8[Tensor, "3 height width"], caption: str, options: object
+    ) -> dict[str, bool]:
+        """Say for each thing that the caption says whether the picture shows it.
+
+        Args:
+            media: the picture, RGB.
+            caption: of this world.
+            options: unused; a picture says all itself.
+        """
         return oracle.judge(media, caption)
-
-
-def _check_split(split: str) -> None:
-    if split not in _SIZES:
-        raise LuminaError(
-            f"The image world has no split {split!r}; choose one of {', '.join(_SIZES)}."
-        )
 
 
 def _colour(thing: grammar.Thing, generator: torch.Generator) -> str:

@@ -26,7 +26,7 @@ def canvas_of(split: str, index: int) -> SimpleNamespace:
 
 
 def is_right(picture: torch.Tensor, caption: str) -> bool:
-    return all(WORLD.judge(picture, caption).values())
+    return all(WORLD.judge(picture, caption, None).values())
 
 
 def blurred(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -206,7 +206,7 @@ def test_judge_does_not_care_about_the_order_of_an_enumeration():
 
 def test_judge_says_what_is_wrong():
     picture = WORLD.draw("a red star left of a blue ring", canvas_of("trained", 0), seeded(0))
-    verdict = WORLD.judge(picture, "a red star right of a green ring")
+    verdict = WORLD.judge(picture, "a red star right of a green ring", None)
     assert [name for name, is_met in verdict.items() if not is_met] == ["colour_2", "position"]
 
 

@@ -16,9 +16,10 @@ import torch
 
 from lumina_core import FramewiseAutoencoder, LuminaError, nearest
 from lumina_core.autoencoder import read_config, shown
+from lumina_core.frames import pixels_of
 from lumina_video.cogvideox import CogVideoXAutoencoder
 from lumina_video.ltx import LTXAutoencoder
-from lumina_video.temporal import Clip, Latent, Pixels, TemporalAutoencoder, pixels_of
+from lumina_video.temporal import Clip, Latent, Pixels, TemporalAutoencoder
 from lumina_video.wan import WanAutoencoder
 
 

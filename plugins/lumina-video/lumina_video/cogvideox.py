@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import torch
 
 from lumina_core.autoencoder import MAX_LEVELS, are_widths, statistic_faults
+from lumina_core.frames import NUM_COLOURS
 from lumina_video.temporal import (
-    NUM_CHANNELS,
     Batch,
     Clip,
     TemporalAutoencoder,
@@ -48,7 +48,7 @@ class CogVideoXAutoencoder(TemporalAutoencoder):
         ratios = [2**level for level in range(len(config["block_out_channels"]))]
         if config["temporal_compression_ratio"] not in ratios:
             yield "temporal_compression_ratio", f"one of {', '.join(map(str, ratios))}"
-        yield from picture_faults(config, NUM_CHANNELS)
+        yield from picture_faults(config, NUM_COLOURS)
         yield from statistic_faults(config, "latent_channels")
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import chance, join, one_of, pick, pick_two, with_article
+from lumina_core.captions import chance, join, one_of, pick, pick_two, plain_words, with_article
 from lumina_core.shapes.words import BACKGROUNDS, COLOURS, HELD_OUT_PAIRS, SHAPES
 
 DIRECTIONS = {
@@ -80,8 +80,7 @@ def parse(caption: str) -> Scene:
     Raises:
         LuminaError: the caption is no caption of this world.
     """
-    words = " ".join(caption.lower().replace(",", " ").split()).removesuffix(".").rstrip()
-    match = _CAPTION.fullmatch(words)
+    match = _CAPTION.fullmatch(plain_words(caption))
     scene = None if match is None else _scene_of(match.groupdict())
     if scene is None:
         raise LuminaError(

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.autoencoder import MAX_NUMBER, is_count, statistic_faults
+from lumina_core.frames import NUM_COLOURS
 from lumina_video.streaming import Layer, streamed
 from lumina_video.temporal import (
-    NUM_CHANNELS,
     Batch,
     Clip,
     TemporalAutoencoder,
@@ -55,7 +55,7 @@ class LTXAutoencoder(TemporalAutoencoder):
         for key in ("spatial_compression_ratio", "temporal_compression_ratio"):
             if config[key] is not None and not is_count(config[key]):
                 yield key, "a whole number of 1 or more, or null"
-        yield from picture_faults(config, NUM_CHANNELS)
+        yield from picture_faults(config, NUM_COLOURS)
         yield from statistic_faults(config, "latent_channels")
 
     @property

@@ -16,19 +16,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from lumina_core.autoencoder import Autoencoder
-
-NUM_CHANNELS = 3
-MAX_LEVEL = 255
+from lumina_core.frames import pixels_of
 
 Clip = UInt8[Tensor, "frame 3 height width"]
 Pixels = Float[Tensor, "frame 3 height width"]
 Batch = Float[Tensor, "1 channel frame row column"]
 Latent = Float[Tensor, "channel group row column"]  # a group of frames, the first one alone
-
-
-def pixels_of(clip: Clip) -> Pixels:
-    """Frames as autoencoders see them, in [-1, 1]."""
-    return clip.float() / MAX_LEVEL * 2 - 1
 
 
 class TemporalAutoencoder(Autoencoder):

@@ -7,16 +7,9 @@ import torch
 from torch import Tensor
 
 from lumina_core import LuminaError
+from lumina_core.frames import NUM_COLOURS, check_multiple, levels_of, pixels_of
 from lumina_video.autoencoders import FrameAutoencoder, open_autoencoder
-from lumina_video.temporal import (
-    MAX_LEVEL,
-    NUM_CHANNELS,
-    Clip,
-    Latent,
-    Pixels,
-    TemporalAutoencoder,
-    pixels_of,
-)
+from lumina_video.temporal import Clip, Latent, Pixels, TemporalAutoencoder
 
 
 class VideoVAE:
@@ -105,7 +98,7 @@ class VideoVAE:
         chunks = self.autoencoder.decode(latent[:, self._patch - 1 :])
         clip = torch.cat([levels_of(chunk).cpu() for chunk in chunks])
         stride = self.autoencoder.stride
-        shape = (self.num_frames(length), NUM_CHANNELS, rows * stride, columns * stride)
+        shape = (self.num_frames(length), NUM_COLOURS, rows * stride, columns * stride)
         self._check_shape(clip, shape)
         return clip
 
@@ -114,21 +107,4 @@ class VideoVAE:
             raise LuminaError(
                 f"the autoencoder in {self.folder} made {tuple(made.shape)} where its config.json "
                 f"promises {wanted}; give a folder whose files belong together"
-            )
-
-
-def levels_of(pixels: Pixels) -> Clip:
-    """Pixels in about [-1, 1] as grey levels."""
-    return ((pixels + 1) / 2 * MAX_LEVEL).round().clamp(0, MAX_LEVEL).to(torch.uint8)
-
-
-def check_multiple(height: int, width: int, unit: int, width_unit: int | None = None) -> None:
-    """Refuse a side that is no multiple of its unit in pixels, naming the nearest legal ones."""
-    sides = (("height", height, unit), ("width", width, width_unit or unit))
-    for key, size, multiple in sides:
-        if size % multiple:
-            below = size // multiple * multiple
-            legal = f"{below} or {below + multiple}" if below else f"{multiple}"
-            raise LuminaError(
-                f"modality.{key}={size} is not a multiple of {multiple} pixels; use {legal}"
             )

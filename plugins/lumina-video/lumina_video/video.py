@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumina_core import Given, Grid, LuminaError, PatchTokenizer, SizeLimits, fit_frames
+from lumina_core import Given, Grid, LuminaError, PatchTokenizer, SizeLimits, fit_together
+from lumina_core.frames import NUM_COLOURS, check_multiple
 from lumina_video.options import VideoCondition, VideoOptions
-from lumina_video.temporal import NUM_CHANNELS, Clip, Latent
-from lumina_video.vae import VideoVAE, check_multiple
+from lumina_video.temporal import Clip, Latent
+from lumina_video.vae import VideoVAE
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import VideoWorld
 
@@ -54,7 +55,7 @@ class VideoModality:
         _, patch_height, patch_width = self.options.patch
         stride = self.vae.autoencoder.stride
         check_multiple(options.height, options.width, stride * patch_height, stride * patch_width)
-        return options.num_frames, NUM_CHANNELS, options.height, options.width
+        return options.num_frames, NUM_COLOURS, options.height, options.width
 
     def decode(self, latent: Latent, options: VideoOptions) -> Clip:
         """The frames that were asked for; a latent may hold more."""
@@ -141,18 +142,6 @@ class VideoModality:
         if height != width:
             raise LuminaError("files are fitted to square tokens; use a patch with equal sides")
         unit = self.vae.autoencoder.stride * height  # pixels of a token along a side
-        count = self.vae.latent_shape((len(media), NUM_CHANNELS, unit, unit))[1]
+        count = self.vae.latent_shape((len(media), NUM_COLOURS, unit, unit))[1]
         count //= self.options.patch[0]
-        if limits.max_tokens < count:
-            raise LuminaError(
-                f"its {len(media)} frames are more tokens than max_tokens={limits.max_tokens}"
-            )
-        each = SizeLimits(1, limits.max_tokens // count, limits.max_aspect)
-        fitted = fit_frames(media, unit, each)
-        num_tokens = count * (fitted.shape[2] // unit) * (fitted.shape[3] // unit)
-        if num_tokens < limits.min_tokens:
-            raise LuminaError(
-                f"it is too small: {len(media)} frames of {media.shape[3]} x {media.shape[2]} "
-                f"pixels hold {num_tokens} tokens, fewer than min_tokens={limits.min_tokens}"
-            )
-        return fitted
+        return fit_together(media, unit, limits, num_layers=count)

@@ -1,7 +1,7 @@
 """Clip files: written as MP4, GIF, WebP and folders of PNG with the request inside; read back.
 
-How each kind is written stands in clip_writing.py, how frames are found in clip_reading.py; here is
-what the core sees, and the constant rate: each moment shows the frame of the file that holds then.
+How each kind is written and how frames are found stands in lumina_core.clips; here is what the core
+sees, and the constant rate: each moment shows the frame of the file that holds then.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lumina_core import LuminaError
+from lumina_core.clips.reading import MAX_LEVEL, Timed, comment_of, frames_of, held, is_webp
+from lumina_core.clips.writing import FRAMES, SUFFIXES, Clip, check_kind, write_clip
 from lumina_core.media_files import comment_with, metadata_in, reading, writing
-from lumina_video.clip_reading import MAX_LEVEL, Timed, comment_of, frames_of, is_webp
-from lumina_video.clip_writing import FRAMES, SUFFIXES, Clip, check_kind, write_clip
 from lumina_video.options import (
     FPS_LIMITS,
     MAX_FRAMES,
@@ -91,7 +91,7 @@ class VideoDecoder:
                 frames = list(_limited(frames, picture=lambda item: item.frame))
                 mean = sum(item.duration for item in frames) / len(frames)
                 fps = 1 / mean if mean else self.fps
-            return torch.stack(list(_limited(_held(frames, fps))))
+            return torch.stack(list(_limited(held(frames, fps))))
 
     def read_at(self, path: Path, fps: float, max_frames: int) -> Clip:
         """Read the first frames of a clip at a rate; each moment shows the frame that holds then.
@@ -108,13 +108,13 @@ class VideoDecoder:
         """
         frames, _ = self._frames(path, fps)
         with reading(path, "a clip", folders=True):
-            first = islice(_held(frames, fps), max_frames)
+            first = islice(held(frames, fps), max_frames)
             return torch.stack(list(_limited(first, max_frames)))
 
     def _frames(self, path: Path, folder_fps: float) -> tuple[Iterable[Timed], float | None]:
         """The frames of a file, and the rate that its request names; else a folder has another."""
         fps, count = _told(self.read_metadata(path))
-        frames = frames_of(path, fps or folder_fps)
+        frames = frames_of(path, fps or folder_fps, MAX_PIXELS)
         with reading(path, "a clip", folders=True):
             if fps is not None and is_webp(path):
                 # of a clip in which nothing moves, WebP makes a picture, which has no duration
@@ -156,19 +156,6 @@ def _number(found: Any, low: int | float, high: int | float) -> float | None:
     """A number of a range, else None: JSON may hold anything, NaN and endless digits, too."""
     is_number = isinstance(found, int | float)
     return float(found) if is_number and low <= found <= high else None
-
-
-def _held(frames: Iterable[Timed], fps: float) -> Iterator[UInt8[Tensor, "3 height width"]]:
-    """What is shown in the middle of each frame of a constant rate; of a picture, the picture."""
-    count, end = 0, 0.0
-    shown = None
-    for item in frames:
-        shown, end = item.frame, end + item.duration
-        while (count + 0.5) / fps < end:
-            yield shown
-            count += 1
-    if not count and shown is not None:  # a picture, or less than half a frame
-        yield shown
 
 
 def _limited(

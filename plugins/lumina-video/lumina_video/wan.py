@@ -10,8 +10,8 @@ import torch
 from einops import rearrange
 
 from lumina_core.autoencoder import MAX_LEVELS, are_widths, is_count, statistic_faults
+from lumina_core.frames import NUM_COLOURS
 from lumina_video.temporal import (
-    NUM_CHANNELS,
     Batch,
     Clip,
     TemporalAutoencoder,
@@ -40,7 +40,7 @@ class WanAutoencoder(TemporalAutoencoder):
         if config["patch_size"] is not None and not is_count(config["patch_size"]):
             yield "patch_size", "a whole number of 1 or more, or null"
             return
-        wanted = NUM_CHANNELS * (config["patch_size"] or 1) ** 2
+        wanted = NUM_COLOURS * (config["patch_size"] or 1) ** 2
         yield from picture_faults(config, wanted)
         for key in ("latents_mean", "latents_std"):
             if config[key] is None:

@@ -13,8 +13,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core import LuminaError
-from lumina_core.captions import pick
+from lumina_core.captions import check_split, pick, pick_weighted
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.shapes.words import BACKGROUNDS, free_colours
 from lumina_video import grammar, oracle
@@ -105,7 +104,7 @@ class VideoWorld:
 
     def tasks(self, split: str) -> tuple[str, ...]:
         """The tasks of a split."""
-        _check_split(split)
+        check_split("video", split, self.splits)
         return grammar.TASKS
 
     def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
@@ -119,10 +118,9 @@ class VideoWorld:
         Raises:
             LuminaError: the split or the task is unknown.
         """
-        _check_split(split)
+        check_split("video", split, self.splits)
         if task is None:
-            weights = torch.tensor([TASK_WEIGHTS[name] for name in grammar.TASKS])
-            task = grammar.TASKS[int(torch.multinomial(weights, 1, generator=generator))]
+            task = pick_weighted(TASK_WEIGHTS, generator)
         return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
 
     def task_of(self, caption: str) -> str:
@@ -131,7 +129,7 @@ class VideoWorld:
 
     def variants(self, split: str) -> tuple[dict[str, int | float], ...]:
         """Sizes, lengths and rates of a split's clips. Raises LuminaError for an unknown split."""
-        _check_split(split)
+        check_split("video", split, self.splits)
         return _VARIANTS[split]
 
     def draw(
@@ -157,16 +155,17 @@ class VideoWorld:
                 paint(frame, thing.shape, now, (pose.row, pose.column), pose.radius)
         return clip.round().to(torch.uint8)
 
-    def judge(self, media: UInt8[Tensor, "frame 3 height width"], caption: str) -> dict[str, bool]:
-        """Say for each thing that the caption says whether the clip shows it."""
+    def judge(
+        self, media: UInt8[Tensor, "frame 3 height width"], caption: str, options: object
+    ) -> dict[str, bool]:
+        """Say for each thing that the caption says whether the clip shows it.
+
+        Args:
+            media: the clip, RGB.
+            caption: of this world.
+            options: unused; a clip says all itself.
+        """
         return oracle.judge(media, caption)
-
-
-def _check_split(split: str) -> None:
-    if split not in _VARIANTS:
-        raise LuminaError(
-            f"The video world has no split {split!r}; choose one of {', '.join(_VARIANTS)}."
-        )
 
 
 def _colours(scene: Scene, generator: torch.Generator) -> list[str]:

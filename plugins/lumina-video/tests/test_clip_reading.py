@@ -20,7 +20,7 @@ from clips import (
     refusal,
     request,
 )
-from lumina_video.clip_reading import KINDS
+from lumina_core.clips.reading import KINDS
 
 FILMS = ("mp4", "mov", "webm", "avi")
 

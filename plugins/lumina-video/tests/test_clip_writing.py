@@ -26,8 +26,8 @@ from clips import (
 )
 from damage import limited_files
 from lumina_core import LuminaError, media_files
-from lumina_video import clip_writing
-from lumina_video.clip_writing import MAX_WEBP_SIDE
+from lumina_core.clips import writing
+from lumina_core.clips.writing import MAX_WEBP_SIDE
 from lumina_video.options import VideoOptions
 from lumina_video.world import VideoWorld
 
@@ -222,8 +222,8 @@ def test_an_interrupt_leaves_the_old_file(tmp_path, suffix, monkeypatch):
         yield from found(media)[:2]
         raise KeyboardInterrupt
 
-    found = clip_writing._arrays
-    monkeypatch.setattr(clip_writing, "_arrays", interrupted)
+    found = writing._arrays
+    monkeypatch.setattr(writing, "_arrays", interrupted)
     with pytest.raises(KeyboardInterrupt):
         DECODER.write(clip(9), tmp_path / f"a{suffix}", {})
     assert not list(tmp_path.iterdir())

@@ -13,8 +13,8 @@ from clips import DECODER, FPS, clip, colours, film, refusal, request
 from damage import corrupted
 from lumina_core import LuminaError
 from lumina_core.cli import main
+from lumina_core.clips.reading import KINDS
 from lumina_video import video_files
-from lumina_video.clip_reading import KINDS
 from lumina_video.options import MAX_FRAMES
 
 

@@ -42,7 +42,7 @@ def test_easy_prompts_come_out_right(capsys):
     for number, prompt in enumerate(PROMPTS):
         (file,) = run(capsys, prompt, f"out={number}.mp4", "seed=1")
         clip = VideoDecoder(8.0).read(Path(file["path"]))
-        right += all(VideoWorld().judge(clip, prompt).values())
+        right += all(VideoWorld().judge(clip, prompt, None).values())
     assert right >= MIN_RIGHT
 
 
@@ -54,4 +54,4 @@ def test_a_clip_goes_on_as_it_began(capsys):
     whole, again = (decoder.read(Path(f"{name}.webp")) for name in ("whole", "again"))
     assert (whole[:3].float() - again[:3].float()).abs().mean() < 3  # through the autoencoder
     assert not torch.equal(whole[3:], again[3:])
-    assert all(world.judge(again, prompt).values())
+    assert all(world.judge(again, prompt, None).values())

@@ -31,7 +31,7 @@ def canvas_of(split, index):
 
 
 def is_right(clip, caption):
-    return all(WORLD.judge(clip, caption).values())
+    return all(WORLD.judge(clip, caption, None).values())
 
 
 def drawn(split, count, seed):
@@ -244,6 +244,6 @@ def test_judge_forgives_a_flaw_in_one_frame():
     caption = "a red circle moving to the right"
     clip = clip_of(caption, frames=12)
     clip[4] = clip_of("a star standing still", seed=1, frames=12)[4]
-    verdict = WORLD.judge(clip, caption)
+    verdict = WORLD.judge(clip, caption, None)
     assert verdict["shape_1"]
     assert verdict["colour_1"]

@@ -8,7 +8,7 @@ white, sound is left alone. Pixels that are not square are not stretched.
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -22,9 +22,8 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 from torch import Tensor
 
+from lumina_core.clips.writing import EXIF_MARK, KEY, MILLISECONDS
 from lumina_core.media_files import COMMENT_MARK
-from lumina_video.clip_writing import EXIF_MARK, KEY, MILLISECONDS
-from lumina_video.options import MAX_PIXELS
 
 PICTURES = ("GIF", "WEBP", "PNG", "JPEG")  # read through Pillow
 FOLDER_PICTURES = ("PNG",)  # the frames of a folder
@@ -56,25 +55,44 @@ class Timed(NamedTuple):
     frame: UInt8[Tensor, "3 height width"]
 
 
-def frames_of(path: Path, folder_fps: float) -> Iterator[Timed]:
+def frames_of(path: Path, folder_fps: float, max_pixels: int) -> Iterator[Timed]:
     """The frames of a file or folder, the first at time 0, all of one size.
 
     Args:
         path: of the file or folder.
         folder_fps: frames per second of a folder, which does not say it.
+        max_pixels: of a frame of a film; what Pillow reads has its own limit.
 
     Raises:
         ValueError: it is none of the kinds that are read, cut off, empty, or of several sizes.
         Exception: whatever FFmpeg and Pillow raise for a file that is damaged.
     """
     shape = None
-    for item in _any_frames(path, folder_fps):
+    for item in _any_frames(path, folder_fps, max_pixels):
         shape = shape or item.frame.shape
         if item.frame.shape != shape:
             raise ValueError("its frames have several sizes")
         yield item
     if shape is None:
         raise ValueError("it has no frames")
+
+
+def held(frames: Iterable[Timed], fps: float) -> Iterator[UInt8[Tensor, "3 height width"]]:
+    """What is shown in the middle of each frame of a constant rate; of a picture, the picture.
+
+    Args:
+        frames: of a file.
+        fps: frames per second of the result.
+    """
+    count, end = 0, 0.0
+    shown = None
+    for item in frames:
+        shown, end = item.frame, end + item.duration
+        while (count + 0.5) / fps < end:
+            yield shown
+            count += 1
+    if not count and shown is not None:  # a picture, or less than half a frame
+        yield shown
 
 
 def comment_of(path: Path) -> str:
@@ -103,15 +121,15 @@ def is_webp(path: Path) -> bool:
         return file.read(SIGNATURE_BYTES)[8:12] == b"WEBP"
 
 
-def _any_frames(path: Path, folder_fps: float) -> Iterator[Timed]:
+def _any_frames(path: Path, folder_fps: float, max_pixels: int) -> Iterator[Timed]:
     if path.is_dir():
-        for file in _frame_files(path):
-            for page in _pictures(file, FOLDER_PICTURES):
+        for frame_path in _frame_files(path):
+            for page in _pictures(frame_path, FOLDER_PICTURES):
                 yield Timed(1 / folder_fps, page.frame)
         return
     with path.open("rb") as file:
         kind = _container(file)
-    yield from _film(path, kind) if kind else _pictures(path, PICTURES)
+    yield from _film(path, kind, max_pixels) if kind else _pictures(path, PICTURES)
 
 
 def _frame_files(folder: Path) -> list[Path]:
@@ -155,10 +173,10 @@ def _opened(file: BinaryIO, kind: str) -> Iterator[Any]:
         yield container
 
 
-def _film(path: Path, kind: str) -> Iterator[Timed]:
+def _film(path: Path, kind: str, max_pixels: int) -> Iterator[Timed]:
     with path.open("rb") as file, _opened(file, kind) as container:
         stream = _video_stream(container)
-        limits = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
+        limits = {"err_detect": "explode", "max_pixels": str(max_pixels)}
         stream.codec_context.options = limits
         usual = 1 / float(stream.average_rate or 1)
         times: list[float] = []
@@ -259,19 +277,20 @@ def _pictures(path: Path, kinds: tuple[str, ...]) -> Iterator[Timed]:
     with _picture(path, kinds) as image:
         if image.format not in MOVING or not getattr(image, "is_animated", False):
             moving = image.format in MOVING
-            picture = _as_rgb(ImageOps.exif_transpose(image))
+            picture = as_rgb(ImageOps.exif_transpose(image))
             yield Timed(image.info.get("duration", 0) / MILLISECONDS if moving else 0.0, picture)
         else:
             for page in ImageSequence.Iterator(image):
                 # first the pixels: before they are read, WebP knows no duration
-                picture = _as_rgb(ImageOps.exif_transpose(page))
+                picture = as_rgb(ImageOps.exif_transpose(page))
                 duration = page.info.get("duration", 0) / MILLISECONDS
                 yield Timed(duration or DEFAULT_DURATION, picture)
         if image.format == "GIF":
             _check_gif_end(path)
 
 
-def _as_rgb(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+def as_rgb(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+    """A picture of Pillow as RGB, what is transparent over white."""
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -312,5 +331,6 @@ def _comment_inside(image: Image.Image) -> str:
     if image.format == "GIF":
         return image.info.get("comment", b"").decode("ascii", "replace")
     comment = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
-    is_text = isinstance(comment, bytes) and comment.startswith(EXIF_MARK)
-    return comment.removeprefix(EXIF_MARK).decode("ascii", "replace") if is_text else ""
+    if not isinstance(comment, bytes) or not comment.startswith(EXIF_MARK):
+        return ""
+    return comment.removeprefix(EXIF_MARK).decode("ascii", "replace")

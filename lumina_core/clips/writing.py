@@ -72,8 +72,8 @@ def check_kind(suffix: str, shape: tuple[int, ...], fps: float) -> None:
         if suffix == ".mp4" and size % 2:
             nearest = f"{size - 1} or {size + 1}" if size > 1 else "2"
             raise LuminaError(
-                f"{name}={size} is odd, which MP4 (H.264) does not take; use {nearest}, or write "
-                "a .webp"
+                f"{name}={size} is odd, which MP4 (H.264) does not take; use {nearest}, or another "
+                "kind of file"
             )
         if suffix == ".webp" and size > MAX_WEBP_SIDE:
             raise LuminaError(
