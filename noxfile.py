@@ -13,6 +13,7 @@ PLUGINS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("plugi
 PROMPTS = {
     "image": "a red circle to the left of a blue square",
     "video": "a red circle moving to the right",
+    "multiview": "a cube, red in front and blue behind",
     "audio": "two short high beeps, then a falling sweep",
 }
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
@@ -120,6 +121,19 @@ def demo_video(session: nox.Session) -> None:
     second = f"init_from={out}/second/checkpoints/step-0005500"
     lumina("train", "third", second, "max_steps=1900", "optimizer.decay_share=0.6", "seed=9")
     _export(session, f"{out}/third", out, {})
+
+
+@nox.session
+def demo_multiview(session: nox.Session) -> None:
+    """Train the multi-view demo, from the video demo, into outputs/demo-multiview/checkpoint."""
+    out = "outputs/demo-multiview"
+    lumina = _trainer(session, "multiview", out)
+    video = f"{ROOT}/plugins/lumina-video/lumina_video/demo"
+    shorter = ("max_steps=1500", "batch_size=5", "learning_rate=0.0015")
+    lumina("train-vae", "vae", f"init_from={video}/vae/video", *shorter)
+    falling = ("optimizer.decay_share=0.4", "seed=1")
+    lumina("train", "first", f"modality.vae={out}/vae", f"init_from={video}", *falling)
+    _export(session, f"{out}/first", out, {})
 
 
 @nox.session

@@ -16,17 +16,18 @@ IMPORTS = (
     "import torch; from transformers import LlamaModel; "
     "from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL"
 )
-PROMPTS = {
-    "image": "a red circle to the left of a blue square",
-    "video": "a red circle moving to the right",
-    "audio": "two short high beeps, then a falling sweep",
+REQUESTS = {
+    "image": ("a red circle to the left of a blue square",),
+    "video": ("a red circle moving to the right",),
+    "multiview": ("a cube, red in front and blue behind", "modality.views=8"),
+    "audio": ("two short high beeps, then a falling sweep",),
 }
 COMMANDS = {
     "bare interpreter": [PYTHON, "-c", "pass"],
     "imports": [PYTHON, "-c", IMPORTS],
     **{
-        f"run {name}": [PYTHON, "-m", "lumina_core", "run", f"+modality={name}", prompt]
-        for name, prompt in PROMPTS.items()
+        f"run {name}": [PYTHON, "-m", "lumina_core", "run", f"+modality={name}", *words]
+        for name, words in REQUESTS.items()
     },
     "plugins": [PYTHON, "-m", "lumina_core", "plugins"],
     "--help": [PYTHON, "-m", "lumina_core", "--help"],
@@ -57,7 +58,7 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in seconds.items()}
     for name, value in median.items():
         print(f"{name:18} {value:7.3f} s CPU   {max(memory[name]):5.2f} GiB")
-    for name in PROMPTS:
+    for name in REQUESTS:
         print(f"run {name} / imports: {median[f'run {name}'] / median['imports']:.2f}")
     for name in ("plugins", "--help"):
         print(

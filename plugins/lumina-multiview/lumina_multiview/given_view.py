@@ -1,0 +1,127 @@
+"""A given picture, or a folder of views, among the views to make."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from lumina_core import LuminaError
+from lumina_multiview.options import TURN, MultiviewCondition, MultiviewOptions, wrapped
+from lumina_multiview.picture_reading import read_picture
+from lumina_multiview.views_files import MultiviewDecoder
+from lumina_multiview.views_folder import read_views
+
+TOLERANCE = 0.5  # degrees by which a given view may be off the one to make
+
+Views = UInt8[Tensor, "view 3 height width"]
+
+
+def place(
+    wanted: MultiviewCondition, options: MultiviewOptions
+) -> tuple[Views, Bool[Tensor, "view"]]:
+    """All views, each the given one or, where none is given, the nearest that is; and which are.
+
+    Args:
+        wanted: what is given.
+        options: of the views to make.
+
+    Raises:
+        LuminaError: a file that holds no views, of another size, or views that are not to be made.
+    """
+    path = Path(str(wanted.view))
+    if path.is_dir():
+        pictures, places = _from_folder(path, wanted, options)
+    else:
+        pictures, places = _one_picture(path)[None], [_view_at(wanted, options)]
+    _check_size(path, pictures, options)
+    known = torch.zeros(options.num_views, dtype=torch.bool)
+    known[places] = True
+    nearest = [
+        min(range(len(places)), key=lambda which: _apart(options.angles[places[which]], azimuth))
+        for azimuth in options.angles
+    ]
+    canvas = pictures[nearest]
+    canvas[places] = pictures
+    return canvas, known
+
+
+def _from_folder(
+    path: Path, wanted: MultiviewCondition, options: MultiviewOptions
+) -> tuple[Views, list[int]]:
+    """The views of a folder, and which of the views to make each of them is."""
+    if wanted.azimuth is not None:
+        raise LuminaError(
+            f"condition.azimuth={wanted.azimuth}: the folder {path} says itself where its views "
+            "were taken; leave condition.azimuth out, or give one picture of it"
+        )
+    found = read_views(path)
+    cameras = list(zip(options.angles, options.elevations, strict=True))
+    places: list[int] = []
+    for azimuth, elevation in zip(found.azimuths, found.elevations, strict=True):
+        free = [number for number in range(len(cameras)) if number not in places]
+        fits = [n for n in free if _is_near(cameras[n], (azimuth, elevation))]
+        if not fits:
+            raise LuminaError(
+                f"{path} has a view at azimuth {azimuth:g} and elevation {elevation:g}, which is "
+                f"none of those to make (azimuths {_listed(options.angles)}, elevation "
+                f"{_listed(sorted(set(options.elevations)))}); set modality.azimuths and "
+                "modality.elevation to those of the folder and the others that you want"
+            )
+        places.append(min(fits, key=lambda n: _apart(cameras[n][0], azimuth)))
+    return found.pictures, places
+
+
+def _one_picture(path: Path) -> UInt8[Tensor, "3 height width"]:
+    """A picture of one view."""
+    if path.suffix.lower() == ".png" and MultiviewDecoder().read_metadata(path) is not None:
+        raise LuminaError(
+            f"condition.view={path} was made by `run` and may be a grid of views; give one of its "
+            "views, or write them with out=NAME.views and give that folder"
+        )
+    return read_picture(path)
+
+
+def _view_at(wanted: MultiviewCondition, options: MultiviewOptions) -> int:
+    """Which of the views to make a picture is; the first unless its azimuth is given."""
+    if wanted.azimuth is None:
+        return 0
+    azimuth = wrapped(wanted.azimuth)
+    fits = [n for n, other in enumerate(options.angles) if _apart(other, azimuth) <= TOLERANCE]
+    if not fits:
+        raise LuminaError(
+            f"condition.azimuth={wanted.azimuth} is none of the views to make "
+            f"({_listed(options.angles)}); use one of them, or add it to modality.azimuths"
+        )
+    if len({options.elevations[n] for n in fits}) > 1:
+        raise LuminaError(
+            f"condition.azimuth={wanted.azimuth} is the azimuth of {len(fits)} views to make, at "
+            "several elevations; give a .views folder, whose cameras.json tells which"
+        )
+    return min(fits, key=lambda n: _apart(options.angles[n], azimuth))
+
+
+def _check_size(path: Path, pictures: Views, options: MultiviewOptions) -> None:
+    height, width = pictures.shape[2:]
+    if (height, width) != (options.height, options.width):
+        raise LuminaError(
+            f"condition.view={path} is {width} x {height} pixels, the views to make "
+            f"{options.width} x {options.height}; set modality.width={width} "
+            f"modality.height={height}, or scale the file"
+        )
+
+
+def _is_near(camera: tuple[float, float], other: tuple[float, float]) -> bool:
+    is_turned = _apart(camera[0], other[0]) > TOLERANCE
+    return not is_turned and abs(camera[1] - other[1]) <= TOLERANCE
+
+
+def _apart(azimuth: float, other: float) -> float:
+    """Degrees between two azimuths, the short way round."""
+    difference = abs(azimuth - other) % TURN
+    return min(difference, TURN - difference)
+
+
+def _listed(angles: Sequence[float]) -> str:
+    return ", ".join(f"{angle:g}" for angle in angles)

@@ -1,0 +1,61 @@
+"""Pictures of single views: read from PNG, JPEG and WebP, told by their first bytes.
+
+Turned as their EXIF says, transparency over white. Sixteen bits of grey are refused: beside views
+they are depths.
+"""
+
+import warnings
+from pathlib import Path
+
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from lumina_core import LuminaError
+from lumina_core.clips.reading import as_rgb
+from lumina_core.media_files import reading
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_PICTURE_PIXELS = 1 << 27  # of one file; Pillow itself opens no more than 179 million
+HIGH_BIT_MODES = ("I", "F")  # 32 bits; I;16 and its byte orders are the others
+
+
+def read_picture(
+    path: Path, max_pixels: int = MAX_PICTURE_PIXELS, *, size: tuple[int, int] | None = None
+) -> UInt8[Tensor, "3 height width"]:
+    """Read a picture as RGB.
+
+    Args:
+        path: of the file.
+        max_pixels: beyond which it is refused unread.
+        size: width and height that it must have, or is refused unread.
+
+    Raises:
+        LuminaError: no such file, no picture, cut off or damaged, of more pixels or another size,
+            or with more than 8 bits of grey.
+    """
+    # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    with reading(path, "a picture"), path.open("rb") as file:
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError as error:
+            fault = f"broken, or none of {', '.join(FORMATS)}" if file.seek(0, 2) else "empty"
+            raise LuminaError(f"it is {fault}") from error
+        except Image.DecompressionBombError as error:
+            raise LuminaError(f"it has more than {max_pixels} pixels; scale it down") from error
+        with image:
+            _check_size(image, max_pixels, size)
+            if image.mode.startswith("I;16") or image.mode in HIGH_BIT_MODES:
+                raise LuminaError("it has more than 8 bits of grey; save it with 8")
+            return as_rgb(ImageOps.exif_transpose(image))
+
+
+def _check_size(image: Image.Image, max_pixels: int, size: tuple[int, int] | None) -> None:
+    if image.width * image.height > max_pixels:
+        raise LuminaError(f"it has more than {max_pixels} pixels; scale it down")
+    if size is not None and image.size != size:
+        raise LuminaError(
+            f"it is {image.width} x {image.height} pixels, not {size[0]} x {size[1]} as its "
+            "request says; give the file as `run` wrote it, or a .views folder"
+        )

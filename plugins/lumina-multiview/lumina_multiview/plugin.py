@@ -1,0 +1,15 @@
+"""The entry point: names the multi-view modality and where its parts are."""
+
+from lumina_core import ModalitySpec, hookimpl
+
+
+@hookimpl
+def lumina_modality() -> ModalitySpec:
+    """The multi-view modality."""
+    return ModalitySpec(
+        summary="Text to views of one object (PNG, MP4, GIF, GLB, PLY)",
+        api=(2, 0),
+        options="lumina_multiview.options:MultiviewOptions",
+        modality="lumina_multiview.multiview:MultiviewModality",
+        condition="lumina_multiview.options:MultiviewCondition",
+    )

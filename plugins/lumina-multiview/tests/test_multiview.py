@@ -1,0 +1,334 @@
+"""The multi-view modality as a whole, on a small random autoencoder."""
+
+import json
+from dataclasses import replace
+from math import sqrt
+from pathlib import Path
+
+import pytest
+import torch
+
+from lumina_core import LuminaError, SizeLimits, checkpoint
+from lumina_core.cli import main
+from lumina_core.config import compose_options, compose_sampling
+from lumina_core.sampling import Request, sample
+from lumina_core.train_vae import AutoencoderShape, build_autoencoder
+from lumina_multiview.multiview import MultiviewModality
+from lumina_multiview.options import DEFAULT_VIEWS, MAX_VIEWS, MultiviewOptions
+from lumina_multiview.views_files import MultiviewDecoder
+
+CHANNELS = 4
+TRAINING = (
+    "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
+    "backbone.rope_dims=[4,4,4,2,2] modality.patch=[2,2] text_encoder.hidden_size=32 "
+    "text_encoder.depth=1 text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=1300 "
+    "data.pool_size=8 data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 "
+    "device=cpu max_steps=3"
+)
+SMALL = "modality.height=16 modality.width=24 modality.views=4 solver.num_steps=2 device=cpu"
+CUBE = "a cube, red in front and blue behind"
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vae")
+    model = build_autoencoder(AutoencoderShape(CHANNELS, (8, 8, 8), 1), seed=0)
+    model.register_to_config(latents_mean=[0.5] * CHANNELS, latents_std=[2.0] * CHANNELS)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def modality(vae):
+    return MultiviewModality(options(), vae)
+
+
+@pytest.fixture(scope="module")
+def trained(vae, tmp_path_factory):
+    """A checkpoint of three steps."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    words = ["train", "+modality=multiview", f"modality.vae={vae}", f"out={out}"]
+    assert main([*words, *TRAINING.split()]) == 0
+    return out / "checkpoints" / "step-0000003"
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch, capsys):
+    """Run a small request; its JSON. Later words win over earlier ones."""
+    monkeypatch.chdir(tmp_path)
+
+    def result(*words):
+        capsys.readouterr()
+        assert main(["run", *at(trained), "json=true", *words]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return result
+
+
+@pytest.fixture
+def refusal(trained, tmp_path, monkeypatch, capsys):
+    """Run a request that is refused; the one line that says why. It may write nothing."""
+    monkeypatch.chdir(tmp_path)
+
+    def result(*words):
+        before = sorted(tmp_path.rglob("*"))
+        capsys.readouterr()
+        assert main(["run", *at(trained), *words]) == 2
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err.count("\n")) == ("", 1)
+        assert sorted(tmp_path.rglob("*")) == before
+        return printed.err
+
+    return result
+
+
+def at(folder):
+    return ["+modality=multiview", f"checkpoint={folder}", *SMALL.split()]
+
+
+def options(**values) -> MultiviewOptions:
+    return compose_options("multiview", {"height": 16, "width": 24, "patch": [2, 2], **values})
+
+
+def views(count=4, height=16, width=24, seed=0):
+    """Plain views, every one another colour."""
+    generator = torch.Generator().manual_seed(seed)
+    levels = torch.randint(40, 216, (count, 3, 1, 1), dtype=torch.uint8, generator=generator)
+    return levels.expand(-1, -1, height, width).clone()
+
+
+def write(name, count=4, **values):
+    """Views of these options as a file or folder."""
+    made = options(**({"views": count} | values))
+    keys = ("height", "width", "views", "azimuths", "elevation")
+    media = views(made.num_views, made.height, made.width)
+    request = {"options": {key: getattr(made, key) for key in keys}}
+    MultiviewDecoder().write(media, Path(name), request)
+    return media
+
+
+def latents_alike(vae, media, other):
+    """Whether two pictures are one as the autoencoder has them."""
+    coded = MultiviewModality(options(), vae).vae
+    return torch.equal(coded.decode(coded.encode(media)), other)
+
+
+@pytest.mark.parametrize(
+    ("values", "angles"),
+    [
+        ({}, tuple(360 / DEFAULT_VIEWS * number for number in range(DEFAULT_VIEWS))),
+        ({"views": 3}, (0.0, 120.0, 240.0)),
+        ({"azimuths": [0, 90, 45.5]}, (0.0, 90.0, 45.5)),
+        ({"azimuths": [-90, 360]}, (270.0, 0.0)),
+        ({"azimuths": [-1e-20]}, (0.0,)),
+    ],
+)
+def test_views_are_even_or_listed(modality, values, angles):
+    wanted = options(**values)
+    assert wanted.angles == angles
+    assert modality.media_shape(wanted) == (len(angles), 3, 16, 24)
+
+
+def test_elevation_is_one_for_all_or_one_for_each():
+    assert options(views=3).elevations == (20.0, 20.0, 20.0)
+    assert options(views=3, elevation=[10, 0.5, -30]).elevations == (10.0, 0.5, -30.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"views": 0}, f"modality.views=0 is out of range; use 1 to {MAX_VIEWS}"),
+        ({"views": 2, "azimuths": [0, 90]}, "both say how many views there are; leave one out"),
+        ({"azimuths": []}, f"modality.azimuths lists 0 views; list 1 to {MAX_VIEWS}"),
+        ({"azimuths": [0, 400]}, "modality.azimuths: 400.0 is out of range; use degrees from -360"),
+        ({"azimuths": [float("nan")]}, "modality.azimuths: nan is out of range"),
+        ({"azimuths": 5}, r"modality.azimuths must be a list, written \[a,b\], got 5"),
+        ({"elevation": 90}, "modality.elevation=90.0 is out of range; use -89 to 89 degrees"),
+        ({"elevation": "high"}, "modality.elevation must be a number, got 'high'"),
+        ({"views": 2, "elevation": [1, "x"]}, r"modality.elevation\[1\] must be a number, got 'x'"),
+        ({"views": 3, "elevation": [1, 2]}, "modality.elevation lists 2 angles for 3 views"),
+        ({"patch": [0, 2]}, "use two whole numbers of 1 or more"),
+        ({"height": 8192, "width": 8192, "views": 5}, "ask for fewer or smaller ones"),
+        ({"width": 17_000}, "modality.width=17000 is out of range"),
+    ],
+)
+def test_options_that_describe_no_views_are_refused(values, message):
+    with pytest.raises(LuminaError, match=message):
+        options(**values)
+
+
+def test_a_side_that_fits_no_token_is_refused(modality):
+    message = "modality.height=20 is not a multiple of 8 pixels; use 16 or 24"
+    with pytest.raises(LuminaError, match=message):
+        modality.media_shape(options(height=20))
+
+
+def test_tokens_are_the_views_and_have_no_place_in_a_row(modality):
+    media = views(5)
+    latent = modality.vae.encode(media)
+    grid = modality.tokenizer.grid(modality.vae.latent_shape(tuple(media.shape)))
+    assert (grid.frames, grid.rows, grid.columns) == (5, 2, 3)
+    assert grid.step[0] == 0
+    assert (grid.rows * grid.step[1], grid.columns * grid.step[2]) == (8.0, 8.0)
+    tokens = modality.tokenizer.tokenize(latent)
+    assert torch.equal(modality.tokenizer.detokenize(tokens, grid), latent)
+    assert torch.equal(modality.vae.encode(media[2:3]), latent[:, 2:3])
+
+
+def test_features_are_the_cameras_whatever_their_order(modality):
+    grid = modality.tokenizer.grid((CHANNELS, 3, 4, 6))
+    cameras = options(azimuths=[0, 90, 300], elevation=[20, 40, 0])
+    features = modality.features(cameras, grid)
+    assert features.shape == (3, modality.feature_dim)
+    waves = torch.tensor(
+        [
+            [1, 1, 1, 1, 0, 0, 0, 0, 0],
+            [0, -1, 0, 1, 1, 0, -1, 0, 1],
+            [0.5, -0.5, -1, -0.5, -sqrt(3) / 2, -sqrt(3) / 2, 0, sqrt(3) / 2, -1],
+        ]
+    )
+    assert torch.allclose(features, waves, atol=1e-5)
+    turned = modality.features(options(azimuths=[300, 0, 90], elevation=[0, 20, 40]), grid)
+    assert torch.equal(turned, features[[2, 0, 1]])
+
+
+def test_the_camera_reaches_the_network_and_nothing_else_tells_views_apart(trained):
+    cpu = torch.device("cpu")
+    model = checkpoint.load(trained, "multiview", options(), device=cpu, dtype=torch.float32)
+    settings = compose_sampling("multiview")
+    settings = replace(settings, solver=replace(settings.solver, num_steps=2))
+    weight = model.backbone.features["multiview"].weight
+
+    def made(azimuth):
+        request = Request(CUBE, "", 0, options(azimuths=[0, azimuth]))
+        return sample(model, [request], settings)[0].media
+
+    for value, is_alike in ((0.0, True), (1.0, False)):
+        torch.nn.init.constant_(weight, value)
+        assert torch.equal(made(45.0), made(200.0)) == is_alike
+
+
+def test_files_are_fitted_to_whole_tokens_of_all_their_views(modality):
+    fitted = modality.fit(views(4, 60, 90), SizeLimits(4, 4 * 24, 4.0))
+    assert fitted.shape == (4, 3, 32, 48)
+    message = "9 views of 24 x 16 pixels hold 54 tokens, fewer than min"
+    with pytest.raises(LuminaError, match=message):
+        modality.fit(views(9), SizeLimits(100, 1000, 4.0))
+    with pytest.raises(LuminaError, match="its 9 views are more tokens than max_tokens=8"):
+        modality.fit(views(9), SizeLimits(1, 8, 4.0))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".views", ".mp4", ".gif"])
+def test_a_run_writes_views_that_repeat(suffix, run, capsys):
+    (file,) = run(CUBE, f"out=a{suffix}", "seed=3", "modality.elevation=12.5")["files"]
+    assert main(["info", f"a{suffix}", "--json"]) == 0
+    request = json.loads(capsys.readouterr().out)
+    assert request["prompt"] == CUBE
+    assert (request["options"]["views"], request["options"]["elevation"]) == (4, 12.5)
+    again = run(f"repeat=a{suffix}", f"out=again{suffix}")["files"][0]
+    assert again["media_sha256"] == file["media_sha256"]
+    assert again["sha256"] == file["sha256"]
+
+
+def test_listed_azimuths_repeat_too(run):
+    words = ["modality.views=null", "modality.azimuths=[0,200,45.5]", "modality.elevation=[1,2,3]"]
+    (file,) = run(CUBE, "out=a.views", *words)["files"]
+    cameras = json.loads(Path("a.views/cameras.json").read_text())["views"]
+    assert [view["azimuth"] for view in cameras] == [0, 200, 45.5]
+    again = run("repeat=a.views", "modality.views=null", "out=again.png")["files"][0]
+    assert again["media_sha256"] == file["media_sha256"]
+
+
+def test_a_grid_has_every_view(run):
+    run(CUBE, "out=a.png", "modality.views=6")
+    run(CUBE, "out=a.views", "modality.views=6")
+    grid, folder = (MultiviewDecoder().read(Path(name)) for name in ("a.png", "a.views"))
+    assert grid.shape == (6, 3, 16, 24)
+    assert torch.equal(grid, folder)
+
+
+def test_a_given_view_comes_back_as_the_autoencoder_has_it(run, vae):
+    given = write("given.views")
+    words = ["condition.view=given.views/0003.png", "condition.azimuth=-90", "modality.height=16"]
+    (file,) = run(CUBE, "out=a.views", *words)["files"]
+    made = MultiviewDecoder().read(Path("a.views"))
+    assert latents_alike(vae, given[2:3], made[3:4])
+    assert not latents_alike(vae, given[2:3], made[2:3])
+    assert file["seed"] == 0
+    again = run("repeat=a.views", "out=again.views", "condition.view=given.views/0003.png")
+    assert again["files"][0]["media_sha256"] == file["media_sha256"]
+
+
+def test_a_picture_without_an_azimuth_is_the_first_view(run, vae):
+    given = write("given.views")
+    run(CUBE, "out=a.views", "condition.view=given.views/0002.png")
+    assert latents_alike(vae, given[1:2], MultiviewDecoder().read(Path("a.views"))[:1])
+
+
+def test_a_given_folder_stands_where_its_cameras_say(run, vae):
+    given = write("given.views", azimuths=[90, 0], views=None)
+    run(CUBE, "out=a.views", "condition.view=given.views")
+    made = MultiviewDecoder().read(Path("a.views"))
+    assert latents_alike(vae, given, made[[1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["condition.view=no.png"], "no.png is no file"),
+        (["condition.azimuth=90"], "condition.azimuth says where a given view was taken"),
+        (["condition.view=g.views/0001.png", "condition.azimuth=400"], "is out of range"),
+        (
+            ["condition.view=g.views/0001.png", "condition.azimuth=45"],
+            "condition.azimuth=45.0 is none of the views to make (0, 90, 180, 270)",
+        ),
+        (["condition.view=g.views", "condition.azimuth=90"], "leave condition.azimuth out"),
+        (["condition.view=g.views", "modality.views=3"], "has a view at azimuth 90 and elevation"),
+        (["condition.view=g.views", "modality.elevation=5"], "which is none of those to make"),
+        (["condition.view=g.views"], "everything is given"),
+        (["condition.view=g.png"], "was made by `run` and may be a grid of views"),
+        (["condition.view=g.views/0001.png", "modality.height=24"], "set modality.width=24"),
+        (
+            [
+                "condition.view=g.views/0001.png",
+                "condition.azimuth=0",
+                "modality.views=null",
+                "modality.azimuths=[0,0]",
+                "modality.elevation=[10,30]",
+            ],
+            "is the azimuth of 2 views to make, at several elevations",
+        ),
+        (["out=a.glb", "modality.views=2"], "modality.views"),
+        (["out=a.obj"], "'.obj'"),
+        (["out=a.mp4", "modality.views=1"], "turntable"),
+        (["modality.width=20"], "modality.width=20 is not a multiple of 8 pixels; use 16 or 24"),
+    ],
+)
+def test_wrong_requests_are_one_line(words, message, refusal, tmp_path):
+    write(tmp_path / "g.views")
+    write(tmp_path / "g.png")
+    assert message in refusal(CUBE, *words)
+
+
+def test_folders_of_views_train_with_their_own_cameras(vae, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = Path("data")
+    for number in range(3):
+        name = data / ("chair" if number == 0 else f"{number}.views")
+        write(f"made-{number}.views", azimuths=[0, 10 * number + 10], views=None, elevation=5)
+        name.parent.mkdir(exist_ok=True)
+        Path(f"made-{number}.views").rename(name)
+        name.with_suffix(".txt").write_text(f"chair {number}")
+    seen = []
+    features = MultiviewModality.features
+
+    def spy(self, options, grid):
+        seen.append((options.angles, options.elevations))
+        return features(self, options, grid)
+
+    monkeypatch.setattr(MultiviewModality, "features", spy)
+    words = ["train", "+modality=multiview", f"modality.vae={vae}", "out=run", "data=folder"]
+    words += ["data.path=data", *TRAINING.split(), "data.min_tokens=1"]
+    assert main(words) == 0
+    assert {((0, angle), (5, 5)) for angle in (10, 20, 30)} <= set(seen)
+    assert main(["run", *at("run/checkpoints/step-0000003"), "chair 1", "out=a.png"]) == 0

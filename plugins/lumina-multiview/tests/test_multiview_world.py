@@ -1,0 +1,238 @@
+"""The promises of the multi-view world, measured: the oracle accepts what is drawn, little else."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lumina_core import LuminaError
+from lumina_multiview import grammar, oracle
+from lumina_multiview.grammar import Scene, caption_of, is_held_out, parse, sample_scene
+from lumina_multiview.renderer import BACKGROUND
+from lumina_multiview.world import MultiviewWorld
+
+WORLD = MultiviewWorld()
+CUBE = "a cube, red in front and blue behind"
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def cameras(azimuths, elevation=20.0, height=48, width=48):
+    elevations = (elevation,) * len(azimuths)
+    return SimpleNamespace(
+        height=height, width=width, angles=tuple(map(float, azimuths)), elevations=elevations
+    )
+
+
+def even(count, **values):
+    return cameras([360 * number / count for number in range(count)], **values)
+
+
+def cameras_of(split, index):
+    variants = WORLD.variants(split)
+    variant = dict(variants[(7 * index) % len(variants)])
+    count = variant.pop("views", None)
+    azimuths = variant.pop("azimuths", None)
+    return cameras(azimuths, **variant) if azimuths else even(count, **variant)
+
+
+def drawn(split, count, seed):
+    """Captions of every task in turn, with cameras and views at every variant in turn."""
+    for index in range(count):
+        generator = seeded(1000 * seed + index)
+        caption = WORLD.caption(split, generator, grammar.TASKS[index % len(grammar.TASKS)])
+        seen_from = cameras_of(split, index)
+        yield caption, seen_from, WORLD.draw(caption, seen_from, generator)
+
+
+def views_of(caption, seen_from, seed=0):
+    return WORLD.draw(caption, seen_from, seeded(seed))
+
+
+def is_right(views, caption, seen_from):
+    return all(WORLD.judge(views, caption, seen_from).values())
+
+
+@pytest.mark.parametrize("split", WORLD.splits)
+@pytest.mark.parametrize("task", grammar.TASKS)
+def test_every_caption_parses_back_to_its_scene(split, task):
+    for seed in range(60):
+        scene = sample_scene(seeded(seed), split, task)
+        caption = caption_of(scene, seeded(seed))
+        assert parse(caption) == scene, caption
+        assert parse(f" {caption.upper()}. ") == scene
+        assert WORLD.task_of(caption) == task
+
+
+def test_parse_reads_the_prompt_of_the_readme():
+    scene = parse(CUBE)
+    assert scene == Scene("front_back", "cube", ("red", "blue"))
+    assert not is_held_out(scene)
+
+
+@pytest.mark.parametrize(
+    "caption",
+    (
+        *("", "a cube", "a red cube", "a cube red in front", "a dog red in front and blue behind"),
+        *("a cube red in front and red behind", "a cube red in front and blue on the right"),
+        "a cube red at the top and blue behind",
+    ),
+)
+def test_parse_refuses_what_is_no_caption_and_names_it(caption):
+    with pytest.raises(LuminaError, match=f"'{caption}' is no caption of the multi-view world"):
+        parse(caption)
+
+
+def test_unknown_splits_and_tasks_are_refused():
+    for call in (WORLD.tasks, WORLD.variants):
+        with pytest.raises(LuminaError, match="no split 'other'; choose one of trained"):
+            call("other")
+    with pytest.raises(LuminaError, match="'other' is unknown"):
+        WORLD.caption("trained", seeded(0), "other")
+
+
+def test_held_out_captions_and_no_others_name_a_held_out_combination():
+    for split in WORLD.splits:
+        found = [is_held_out(parse(WORLD.caption(split, seeded(s)))) for s in range(200)]
+        assert all(found) if split == "held_out" else not any(found)
+    assert {shape for _, shape in grammar.HELD_OUT_PAIRS} == set(grammar.SHAPES)
+
+
+def test_unseen_splits_have_cameras_that_training_has_not():
+    trained = WORLD.variants("trained")
+    counts = {variant["views"] for variant in trained if "views" in variant}
+    lists = {variant["azimuths"] for variant in trained if "azimuths" in variant}
+    assert 2 * len([v for v in trained if "azimuths" in v]) == len(trained)
+    assert not counts & {variant["views"] for variant in WORLD.variants("unseen_views")}
+    unseen = {variant["azimuths"] for variant in WORLD.variants("unseen_azimuths")}
+    assert len(unseen) > 30
+    assert not lists & unseen
+
+
+def test_views_are_as_large_and_many_as_asked_and_the_same_every_time():
+    for split in WORLD.splits:
+        for index in range(len(WORLD.variants(split))):
+            seen_from = cameras_of(split, index)
+            first, again = (views_of(CUBE, seen_from, 3) for _ in range(2))
+            assert first.shape == (len(seen_from.angles), 3, seen_from.height, seen_from.width)
+            assert torch.equal(first, again)
+
+
+def test_a_view_depends_on_its_camera_alone():
+    whole, some = views_of(CUBE, even(8)), views_of(CUBE, cameras([90, 0]))
+    assert torch.equal(some, whole[[2, 0]])
+
+
+def test_azimuth_90_shows_the_right_side():
+    (view,) = views_of("a cube red on the left and blue on the right", cameras([90], 0.0))
+    assert colours_at(view, (24, 24)) == "blue"
+    (view,) = views_of(CUBE, cameras([90], 0.0))
+    assert [colours_at(view, (24, column)) for column in (18, 30)] == ["red", "blue"]
+
+
+def test_elevation_shows_the_top():
+    caption = "a cube white at the top and red at the bottom"
+    shares = []
+    for elevation in (-40.0, 0.0, 40.0):
+        (view,) = views_of(caption, cameras([0], elevation))
+        words = oracle.read_view(view.numpy())
+        shares.append((words == grammar.COLOURS.index("white")).sum() / (words >= 0).sum())
+    assert shares[0] < 0.45 < shares[1] < 0.55 < shares[2]
+
+
+def colours_at(view, place):
+    return grammar.COLOURS[oracle.read_view(view.numpy())[place]]
+
+
+def test_large_views_are_drawn_in_bands_that_fit_together():
+    small, large = (views_of(CUBE, cameras([30], height=s, width=s)) for s in (60, 300))
+    means = large.float().unflatten(3, (60, 5)).unflatten(2, (60, 5)).mean(dim=(3, 5))
+    assert (means - small.float()).abs().mean() < 1.5
+
+
+@pytest.mark.parametrize("split", WORLD.splits)
+def test_judge_accepts_what_was_drawn(split):
+    verdicts = [is_right(views, caption, where) for caption, where, views in drawn(split, 60, 3)]
+    assert sum(verdicts) >= 0.98 * len(verdicts)
+
+
+def test_judge_forgives_noise_and_one_wrong_view_of_eight():
+    seen_from = even(8)
+    views = views_of(CUBE, seen_from)
+    noise = 12 * torch.randn(views.shape, generator=seeded(0))
+    noisy = (views + noise).clamp(0, 255).to(torch.uint8)
+    assert is_right(noisy, CUBE, seen_from)
+    views[3] = views[7]
+    assert is_right(views, CUBE, seen_from)
+    agreeing = oracle.agreement(views, CUBE, seen_from.angles, seen_from.elevations)
+    assert agreeing == [number != 3 for number in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("caption", "wrong"),
+    [
+        ("a cube red in front and green behind", "colours"),
+        ("a cube red on the left and blue on the right", "consistency"),
+        ("a cube blue in front and red behind", "consistency"),
+        ("a cylinder red in front and blue behind", "shape"),
+        ("a cube red at the top and blue at the bottom", "consistency"),
+    ],
+)
+def test_judge_refuses_one_changed_attribute(caption, wrong):
+    seen_from = even(6)
+    verdict = WORLD.judge(views_of(caption, seen_from), CUBE, seen_from)
+    assert not verdict[wrong]
+
+
+@pytest.mark.parametrize("split", WORLD.splits)
+def test_judge_refuses_the_views_of_another_caption(split):
+    others = [caption for caption, _, _ in drawn(split, 60, seed=4)]
+    verdicts = [
+        is_right(views, other, seen_from)
+        for other, (caption, seen_from, views) in zip(others, drawn(split, 60, 5), strict=True)
+        if parse(other) != parse(caption)
+    ]
+    assert not any(verdicts)
+
+
+@pytest.mark.parametrize("turn", [40.0, 90.0, 180.0])
+def test_judge_refuses_an_object_that_is_turned(turn):
+    for caption in (CUBE, "an l-shape white on the left and red on the right"):
+        seen_from = even(8)
+        turned = cameras([azimuth + turn for azimuth in seen_from.angles])
+        assert not is_right(views_of(caption, turned), caption, seen_from)
+
+
+def test_judge_refuses_an_object_that_does_not_turn_and_one_that_turns_backwards():
+    seen_from = even(8)
+    views = views_of(CUBE, seen_from)
+    assert not is_right(views[:1].expand(8, -1, -1, -1).contiguous(), CUBE, seen_from)
+    assert not is_right(views.flip(0).roll(1, 0), CUBE, seen_from)
+
+
+@pytest.mark.parametrize("size", [20, 300])
+def test_judge_refuses_an_object_of_another_size(size):
+    seen_from = even(4, height=100, width=100)
+    views = views_of(CUBE, seen_from)
+    padded = torch.tensor(BACKGROUND, dtype=torch.uint8)[:, None, None].repeat(4, 1, 300, 300)
+    if size < 100:
+        padded[:, :, 100:200, 100:200] = views
+        assert not WORLD.judge(padded, CUBE, even(4, height=300, width=300))["size"]
+    else:
+        near = views[:, :, 22:78, 22:78].contiguous()
+        assert not WORLD.judge(near, CUBE, even(4, height=56, width=56))["size"]
+
+
+def test_judge_refuses_views_of_nothing_and_the_wrong_number():
+    seen_from = even(4)
+    views = views_of(CUBE, seen_from)
+    nothing = torch.full_like(views, 30)
+    random = torch.randint(0, 256, views.shape, dtype=torch.uint8, generator=seeded(1))
+    assert not is_right(nothing, CUBE, seen_from)
+    assert not is_right(random, CUBE, seen_from)
+    assert not is_right(views[:3], CUBE, seen_from)
+    views[2] = 30
+    assert WORLD.judge(views, CUBE, seen_from)["views"] is False
+    assert oracle.agreement(views, CUBE, seen_from.angles, seen_from.elevations)[2] is False
