@@ -176,9 +176,9 @@ def _info(words: list[str]) -> int:
 def _contents(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
-    if path.is_dir() and not (path.suffix and _is_media_folder(path)):
-        from lumina_core.manifest import read_manifest
+    from lumina_core.manifest import MANIFEST, read_manifest
 
+    if path.is_dir() and ((path / MANIFEST).exists() or not _is_media_folder(path)):
         return reports.checkpoint_summary(read_manifest(path))
     from lumina_core.run import read_request
 
