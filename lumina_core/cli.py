@@ -144,6 +144,20 @@ def _plugins(words: list[str]) -> int:
     return int(is_check and reports.has_faults(plugins))
 
 
+def _schema(words: list[str]) -> int:
+    names = [word for word in words if not word.startswith("-")]
+    if _wants_help("schema", [word for word in words if word not in names], ("--json",)):
+        return 0
+    from lumina_core import schema
+
+    options = schema.modality_schema(schema.chosen_name(names))
+    if "--json" in words:
+        print(json.dumps(schema.schema_records(options), indent=2, ensure_ascii=False))
+    else:
+        print(schema.schema_table(options))
+    return 0
+
+
 def _doctor(words: list[str]) -> int:
     names = [word for word in words if not word.startswith("-")]
     if _wants_help("doctor", [word for word in words if word not in names], ()):
@@ -276,6 +290,7 @@ def _is_reader_gone() -> bool:
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     **{name: partial(_configured, name) for name in CONFIG_NAMES},
     "plugins": _plugins,
+    "schema": _schema,
     "doctor": _doctor,
     "info": _info,
     "gallery": _gallery,

@@ -67,6 +67,7 @@ are the modality's options."""
 
 _LIKENESS = 0.6  # difflib's own bound for a close match
 _LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: +(?P<value>[^#]+?))?(?: *# *(?P<note>.*))?")
+_UNIT = re.compile(r"\[(?P<unit>[^\[\]]+)\] *(?P<meaning>.*)")
 _CHOICE = re.compile(r" +- (?P<group>\w+): *(?P<choice>[\w-]+)")
 
 
@@ -166,6 +167,16 @@ def modality_keys(path: Path) -> list[Key]:
         for key in read_keys(path)
         if (full := f"modality.{key.name}")
     ]
+
+
+def unit_and_meaning(comment: str) -> tuple[str | None, str]:
+    """Unit and meaning in the comment beside an option of a modality: `[Hz] lower edge`.
+
+    Args:
+        comment: from the YAML; without brackets at its beginning the option has no unit.
+    """
+    match = _UNIT.fullmatch(comment)
+    return (match["unit"], match["meaning"]) if match else (None, comment)
 
 
 def closest(name: str, names: list[str]) -> str | None:

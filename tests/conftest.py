@@ -38,9 +38,9 @@ class Options:
             raise ValueError("height must be at least 1")
 """
 YAML = """
-height: 32       # pixels
+height: 32       # [pixels] of the toy
 ratio: 1         # height over width
-patch_size: 2    # cells of a token
+patch_size: 2    # [cells] of a token
 vae: demo        # which autoencoder
 sizes: null      # a list of sizes
 sampling:
