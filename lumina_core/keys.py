@@ -186,14 +186,22 @@ def closest(name: str, names: list[str]) -> str | None:
         name: what the user wrote.
         names: every valid dotted key.
     """
-    last = name.rpartition(".")[2]
+    block, dot, last = name.lower().rpartition(".")
     alike = [full for full in names if full.rpartition(".")[2] == last and full != name]
-    similar = get_close_matches(name, alike or names, n=1, cutoff=0.0 if alike else _LIKENESS)
-    if similar:
-        return similar[0]
+    if alike:
+        return get_close_matches(name, alike, n=1, cutoff=0.0)[0]
+    siblings = [full for full in names if full.rpartition(".")[0] == block]
     by_last = {full.rpartition(".")[2]: full for full in reversed(names)}
-    similar = get_close_matches(last, by_last, n=1)
-    return by_last[similar[0]] if similar else None
+    searches = (
+        (last, {full.removeprefix(block + dot): full for full in siblings}),
+        # a block in common makes keys alike that have nothing else in common
+        (name, {full: full for full in names if full not in siblings}),
+        (last, by_last),
+    )
+    for wanted, known in searches:
+        if similar := get_close_matches(wanted, known, n=1, cutoff=_LIKENESS):
+            return known[similar[0]]
+    return None
 
 
 def suggestion(name: str, names: list[str]) -> str:
