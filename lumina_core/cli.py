@@ -80,11 +80,11 @@ def _unknown_command(words: list[str]) -> str:
     text = f"unknown command {command!r}."
     if is_override(command, _names("run")):
         return f"{text} Did you mean: run {' '.join(words)} ?"
-    if hint := nearest(command, list(_COMMANDS)):
+    if hint := nearest(command, list(help.SUMMARIES)):
         return text + hint
     if " " in command:
         return f'{text} Did you mean: infer "{command}" ?'
-    return f"{text} Commands: {', '.join(_COMMANDS)}"
+    return f"{text} Commands: {', '.join(help.SUMMARIES)}"
 
 
 def _configured(command: str, words: list[str]) -> int:
@@ -96,7 +96,7 @@ def _configured(command: str, words: list[str]) -> int:
     if command == "infer":
         name = "run"
         if not _names_modality(overrides):
-            overrides.insert(0, f"modality={_usual_modality()}")
+            overrides.insert(0, f"modality={host.usual()}")
     config = getattr(import_module("lumina_core.config"), f"compose_{name}")(overrides)
     # the command's module brings torch: only once the request is right
     module = import_module(f"lumina_core.{name}")
@@ -125,11 +125,6 @@ def _names(command: str) -> list[str]:
 
 def _names_modality(overrides: list[str]) -> bool:
     return any(word.lstrip("+").startswith(("modality=", "repeat=")) for word in overrides)
-
-
-def _usual_modality() -> str:
-    installed = host.installed()
-    return installed[0] if len(installed) == 1 else "image"
 
 
 def _plugins(words: list[str]) -> int:
@@ -222,6 +217,23 @@ def _gallery(words: list[str]) -> int:
     return 0
 
 
+def _completion(words: list[str]) -> int:
+    shells = [word for word in words if not word.startswith("-")]
+    if not _wants_help("completion", [word for word in words if word not in shells], ()):
+        from lumina_core import completion
+
+        print(completion.script(shells), end="")
+    return 0
+
+
+def _complete(words: list[str]) -> int:
+    """Hidden: what the scripts of `completion` call with the words of a command line after --."""
+    from lumina_core import completion
+
+    print("\n".join(completion.complete(words[1:])))
+    return 0
+
+
 def _version(words: list[str]) -> int:
     if not _wants_help("version", words, ()):
         print(f"lumina-core {__version__}")
@@ -294,5 +306,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "doctor": _doctor,
     "info": _info,
     "gallery": _gallery,
+    "completion": _completion,
+    "complete": _complete,
     "version": _version,
 }

@@ -26,6 +26,7 @@ USAGES = {
     "doctor": "[NAME]",
     "info": "FILE [--json]",
     "gallery": "FOLDER [out=FILE.html]",
+    "completion": "bash|zsh",
     "version": "",
 }
 SUMMARIES = {
@@ -39,6 +40,7 @@ SUMMARIES = {
     "doctor": "versions and what is wrong; with a name, one modality in detail",
     "info": "the request inside a file that we made, or what a checkpoint folder holds",
     "gallery": "write a page that shows the results in a folder with their settings",
+    "completion": "a script that teaches a shell to complete commands, keys and values",
     "version": "the version of lumina-core",
 }
 _WIDTH = 34  # of the column of keys

@@ -52,6 +52,18 @@ training:
   time: {mean: -0.7}
 """
 
+GIVEN = """
+@dataclass(frozen=True)
+class Given:
+    image: str | None = field(metadata={"file": True})
+    frames: int | None
+"""
+GIVEN_YAML = """
+condition:
+  image: null      # picture to begin with
+  frames: null     # [frames] how many of it
+"""
+
 SMALL_REQUEST = "modality.height=32 modality.width=32 solver.num_steps=2"
 
 WriteDistribution = Callable[..., Path]
@@ -105,6 +117,18 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
 def toy(write_distribution: WriteDistribution) -> Path:
     """The folder of an installed modality of toys."""
     return write_distribution("lumina-toy", "toy")
+
+
+@pytest.fixture
+def write_conditioned(write_distribution: WriteDistribution) -> Callable[..., Path]:
+    """Install a modality of toys with conditions, and with a YAML of its own if one is given."""
+
+    def write(yaml: str = YAML + GIVEN_YAML) -> Path:
+        condition = 'api={api}, condition="{package}.options:Given"'
+        source = PLUGIN.replace("api={api}", condition).format(package="lumina_toy", api="(2, 0)")
+        return write_distribution("lumina-toy", "toy", source, options=OPTIONS + GIVEN, yaml=yaml)
+
+    return write
 
 
 TINY_TRAINING = (

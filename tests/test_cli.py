@@ -347,7 +347,11 @@ def _python(*words, **environment):
     )
 
 
-@pytest.mark.parametrize("words", [["plugins"], ["--help"], ["run", "--help"], ["version"]])
+@pytest.mark.parametrize(
+    "words",
+    [["plugins"], ["--help"], ["run", "--help"], ["version"], ["completion", "bash"],
+     ["complete", "--", "run", "+modality="], ["complete", "--", "train", ""]],
+)  # fmt: skip
 def test_light_commands_import_nothing_heavy_and_are_cheap(toy, words):
     source = (
         f"import sys; from lumina_core.cli import main; code = main({words!r}); "

@@ -1,7 +1,6 @@
 """Mistakes in a plugin's YAML: one line that names the file, for its user did not write it."""
 
 import pytest
-from conftest import OPTIONS, PLUGIN
 
 from lumina_core import LuminaError
 from lumina_core.config import compose_evaluate, compose_run, compose_train
@@ -9,21 +8,7 @@ from lumina_core.modality_file import read_modality_file
 
 VALUES = "height: 32\nratio: 1\npatch_size: 2\nvae: demo\nsizes: null\n"
 GIVEN = "condition:\n  image: null\n  frames: null\n"
-RECORDS = f"""{OPTIONS}
-@dataclass(frozen=True)
-class Given:
-    image: str | None = field(metadata={{"file": True}})
-    frames: int | None
-"""
 RUN = ["+modality=toy", "prompt=a cat"]
-
-
-@pytest.fixture
-def install(write_distribution):
-    """Install a modality of toys with this YAML; its dataclasses are Options and Given."""
-    condition = 'api={api}, condition="{package}.options:Given"'
-    source = PLUGIN.replace("api={api}", condition).format(package="lumina_toy", api="(2, 0)")
-    return lambda yaml: write_distribution("lumina-toy", "toy", source, options=RECORDS, yaml=yaml)
 
 
 def changed(old, new):
@@ -62,9 +47,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_a_mistake_in_yaml_names_the_file(install, kind):
+def test_a_mistake_in_yaml_names_the_file(write_conditioned, kind):
     yaml, said = MISTAKES[kind]
-    path = install(yaml) / "conf/modality/toy.yaml"
+    path = write_conditioned(yaml) / "conf/modality/toy.yaml"
     for compose, words in ((compose_run, RUN), (compose_train, RUN[:1])):
         with pytest.raises(LuminaError) as raised:
             compose(words)
@@ -91,16 +76,16 @@ def test_a_mistake_in_yaml_names_the_file(install, kind):
         (compose_train, "training: {max_steps: null}", "must be a whole number, got null"),
     ],
 )  # fmt: skip
-def test_a_wrong_recommendation_names_the_file(install, compose, advice, said):
-    path = install(f"{VALUES}{GIVEN}{advice}\n") / "conf/modality/toy.yaml"
+def test_a_wrong_recommendation_names_the_file(write_conditioned, compose, advice, said):
+    path = write_conditioned(f"{VALUES}{GIVEN}{advice}\n") / "conf/modality/toy.yaml"
     with pytest.raises(LuminaError) as raised:
         compose(RUN if compose is compose_run else RUN[:1])
     assert said in str(raised.value)
     assert str(path) in str(raised.value)
 
 
-def test_a_mistake_of_the_user_names_no_file(install):
-    install(VALUES + GIVEN)
+def test_a_mistake_of_the_user_names_no_file(write_conditioned):
+    write_conditioned(VALUES + GIVEN)
     for word in ("modality.height=x", "solver.num_steps=x", "condition.frames=x"):
         with pytest.raises(LuminaError, match=f"^{word[:-2]} must be a whole number"):
             compose_run([*RUN, word])
@@ -114,10 +99,10 @@ def test_a_condition_without_a_dataclass_is_refused(write_distribution):
         read_modality_file("toy")
 
 
-def test_check_and_doctor_read_the_yaml(install, capsys, refusal):
+def test_check_and_doctor_read_the_yaml(write_conditioned, capsys, refusal):
     from lumina_core.cli import main
 
-    install(changed("32", "abc"))
+    write_conditioned(changed("32", "abc"))
     for words in (["plugins", "--check"], ["doctor", "toy"]):
         assert main(words) == 1
         assert "toy.yaml: height must be a whole number, got 'abc'" in capsys.readouterr().out

@@ -37,6 +37,17 @@ def test_json_holds_what_dataclass_and_yaml_say(toy, capsys):
     assert fixed == ["modality.patch_size"]
 
 
+def test_what_may_be_given_stands_behind_the_options(write_conditioned, capsys):
+    write_conditioned()
+    assert main(["schema", "toy", "--json"]) == 0
+    image, frames = json.loads(capsys.readouterr().out)[-2:]
+    assert (image["key"], image["type"], image["unit"]) == ("condition.image", "file | null", None)
+    assert (frames["type"], frames["unit"], frames["meaning"]) == (
+        "int | null", "frames", "how many of it"
+    )  # fmt: skip
+    assert image["default"] is frames["default"] is None
+
+
 def test_the_table_has_one_line_per_option(toy, capsys):
     assert main(["schema", "toy"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
