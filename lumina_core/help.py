@@ -22,9 +22,11 @@ USAGES = {
     "train-vae": "+modality=NAME [KEY=VALUE ...]",
     "evaluate": "+modality=NAME [KEY=VALUE ...]",
     "plugins": "[--json] [--check]",
+    "schema": "NAME [--json]",
     "doctor": "[NAME]",
     "info": "FILE [--json]",
     "gallery": "FOLDER [out=FILE.html]",
+    "completion": "bash|zsh",
     "version": "",
 }
 SUMMARIES = {
@@ -34,9 +36,11 @@ SUMMARIES = {
     "train-vae": "train the small autoencoder of a modality",
     "evaluate": "measure how often a checkpoint shows what the prompt asked for",
     "plugins": "list the installed modalities; --check imports each one",
+    "schema": "the options of a modality with their types, units and defaults",
     "doctor": "versions and what is wrong; with a name, one modality in detail",
     "info": "the request inside a file that we made, or what a checkpoint folder holds",
     "gallery": "write a page that shows the results in a folder with their settings",
+    "completion": "a script that teaches a shell to complete commands, keys and values",
     "version": "the version of lumina-core",
 }
 _WIDTH = 34  # of the column of keys
