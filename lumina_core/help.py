@@ -22,9 +22,10 @@ USAGES = {
     "train-vae": "+modality=NAME [KEY=VALUE ...]",
     "evaluate": "+modality=NAME [KEY=VALUE ...]",
     "plugins": "[--json] [--check]",
-    "doctor": "[NAME]",
+    "doctor": "[NAME [--contract [--json]]]",
     "info": "FILE [--json]",
     "gallery": "FOLDER [out=FILE.html]",
+    "new-modality": "NAME [DIR] [--like MODALITY]",
     "version": "",
 }
 SUMMARIES = {
@@ -34,9 +35,10 @@ SUMMARIES = {
     "train-vae": "train the small autoencoder of a modality",
     "evaluate": "measure how often a checkpoint shows what the prompt asked for",
     "plugins": "list the installed modalities; --check imports each one",
-    "doctor": "versions and what is wrong; with a name, one modality in detail",
+    "doctor": "what is wrong; with a name, one modality; --contract checks every rule of plugins",
     "info": "the request inside a file that we made, or what a checkpoint folder holds",
     "gallery": "write a page that shows the results in a folder with their settings",
+    "new-modality": "write the package of a new modality, complete and working, to start from",
     "version": "the version of lumina-core",
 }
 _WIDTH = 34  # of the column of keys
@@ -45,7 +47,7 @@ _WIDTH = 34  # of the column of keys
 def main_help() -> str:
     """What `--help` without a command prints."""
     lines = [f"usage: {PROGRAM} COMMAND ...", "", "commands:"]
-    lines += [f"  {name:<12}{summary}" for name, summary in SUMMARIES.items()]
+    lines += [f"  {name:<14}{summary}" for name, summary in SUMMARIES.items()]
     lines += ["", f"{PROGRAM} COMMAND --help tells more."]
     return "\n".join(lines)
 

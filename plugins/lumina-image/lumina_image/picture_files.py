@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -68,8 +69,10 @@ class PictureDecoder:
                 f"{MAX_WEBP_SIDE} of WebP; write a .png"
             )
         image = Image.fromarray(media.permute(1, 2, 0).contiguous().numpy())
+        encoded = BytesIO()  # Pillow's own writing takes a cut write for a whole one
+        save(image, encoded, metadata)
         with atomic_write(path) as file:
-            save(image, file, metadata)
+            file.write(encoded.getbuffer())
 
     def read(self, path: Path) -> Picture:
         """Read a picture as RGB.
