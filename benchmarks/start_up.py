@@ -31,6 +31,7 @@ COMMANDS = {
     },
     "plugins": [PYTHON, "-m", "lumina_core", "plugins"],
     "--help": [PYTHON, "-m", "lumina_core", "--help"],
+    "complete": [PYTHON, "-m", "lumina_core", "complete", "--", "run", "modality=image", ""],
 }
 KIB_PER_GIB = 1024**2
 
@@ -60,7 +61,7 @@ def main() -> None:
         print(f"{name:18} {value:7.3f} s CPU   {max(memory[name]):5.2f} GiB")
     for name in REQUESTS:
         print(f"run {name} / imports: {median[f'run {name}'] / median['imports']:.2f}")
-    for name in ("plugins", "--help"):
+    for name in ("plugins", "--help", "complete"):
         print(
             f"{name} above the bare interpreter: {median[name] - median['bare interpreter']:.3f} s"
         )

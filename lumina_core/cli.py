@@ -80,11 +80,11 @@ def _unknown_command(words: list[str]) -> str:
     text = f"unknown command {command!r}."
     if is_override(command, _names("run")):
         return f"{text} Did you mean: run {' '.join(words)} ?"
-    if hint := nearest(command, list(_COMMANDS)):
+    if hint := nearest(command, list(help.SUMMARIES)):
         return text + hint
     if " " in command:
         return f'{text} Did you mean: infer "{command}" ?'
-    return f"{text} Commands: {', '.join(_COMMANDS)}"
+    return f"{text} Commands: {', '.join(help.SUMMARIES)}"
 
 
 def _configured(command: str, words: list[str]) -> int:
@@ -96,7 +96,7 @@ def _configured(command: str, words: list[str]) -> int:
     if command == "infer":
         name = "run"
         if not _names_modality(overrides):
-            overrides.insert(0, f"modality={_usual_modality()}")
+            overrides.insert(0, f"modality={host.usual()}")
     config = getattr(import_module("lumina_core.config"), f"compose_{name}")(overrides)
     # the command's module brings torch: only once the request is right
     module = import_module(f"lumina_core.{name}")
@@ -127,11 +127,6 @@ def _names_modality(overrides: list[str]) -> bool:
     return any(word.lstrip("+").startswith(("modality=", "repeat=")) for word in overrides)
 
 
-def _usual_modality() -> str:
-    installed = host.installed()
-    return installed[0] if len(installed) == 1 else "image"
-
-
 def _plugins(words: list[str]) -> int:
     if _wants_help("plugins", words, ("--json", "--check")):
         return 0
@@ -142,6 +137,20 @@ def _plugins(words: list[str]) -> int:
     else:
         print(reports.plugin_table(plugins))
     return int(is_check and reports.has_faults(plugins))
+
+
+def _schema(words: list[str]) -> int:
+    names = [word for word in words if not word.startswith("-")]
+    if _wants_help("schema", [word for word in words if word not in names], ("--json",)):
+        return 0
+    from lumina_core import schema
+
+    options = schema.modality_schema(schema.chosen_name(names))
+    if "--json" in words:
+        print(json.dumps(schema.schema_records(options), indent=2, ensure_ascii=False))
+    else:
+        print(schema.schema_table(options))
+    return 0
 
 
 def _doctor(words: list[str]) -> int:
@@ -198,9 +207,9 @@ def _info(words: list[str]) -> int:
 def _contents(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
-    if path.is_dir() and not (path.suffix and _is_media_folder(path)):
-        from lumina_core.manifest import read_manifest
+    from lumina_core.manifest import MANIFEST, read_manifest
 
+    if path.is_dir() and ((path / MANIFEST).exists() or not _is_media_folder(path)):
         return reports.checkpoint_summary(read_manifest(path))
     from lumina_core.run import read_request
 
@@ -247,6 +256,23 @@ def _new_modality(words: list[str]) -> int:
 
     folder = new_modality(names[0], Path(*names[1:]).expanduser(), like)
     print("\n".join([str(folder), "", "next:", *next_commands(names[0], folder)]))
+    return 0
+
+
+def _completion(words: list[str]) -> int:
+    shells = [word for word in words if not word.startswith("-")]
+    if not _wants_help("completion", [word for word in words if word not in shells], ()):
+        from lumina_core import completion
+
+        print(completion.script(shells), end="")
+    return 0
+
+
+def _complete(words: list[str]) -> int:
+    """Hidden: what the scripts of `completion` call with the words of a command line after --."""
+    from lumina_core import completion
+
+    print("\n".join(completion.complete(words[1:])))
     return 0
 
 
@@ -318,9 +344,12 @@ def _is_reader_gone() -> bool:
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     **{name: partial(_configured, name) for name in CONFIG_NAMES},
     "plugins": _plugins,
+    "schema": _schema,
     "doctor": _doctor,
     "info": _info,
     "gallery": _gallery,
     "new-modality": _new_modality,
+    "completion": _completion,
+    "complete": _complete,
     "version": _version,
 }

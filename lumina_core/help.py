@@ -22,10 +22,12 @@ USAGES = {
     "train-vae": "+modality=NAME [KEY=VALUE ...]",
     "evaluate": "+modality=NAME [KEY=VALUE ...]",
     "plugins": "[--json] [--check]",
+    "schema": "NAME [--json]",
     "doctor": "[NAME [--contract [--json]]]",
     "info": "FILE [--json]",
     "gallery": "FOLDER [out=FILE.html]",
     "new-modality": "NAME [DIR] [--like MODALITY]",
+    "completion": "bash|zsh",
     "version": "",
 }
 SUMMARIES = {
@@ -35,10 +37,12 @@ SUMMARIES = {
     "train-vae": "train the small autoencoder of a modality",
     "evaluate": "measure how often a checkpoint shows what the prompt asked for",
     "plugins": "list the installed modalities; --check imports each one",
+    "schema": "the options of a modality with their types, units and defaults",
     "doctor": "what is wrong; with a name, one modality; --contract checks every rule of plugins",
     "info": "the request inside a file that we made, or what a checkpoint folder holds",
     "gallery": "write a page that shows the results in a folder with their settings",
     "new-modality": "write the package of a new modality, complete and working, to start from",
+    "completion": "a script that teaches a shell to complete commands, keys and values",
     "version": "the version of lumina-core",
 }
 _WIDTH = 34  # of the column of keys

@@ -8,9 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lumina_core import __version__, help, host
+from lumina_core import __version__, host
 from lumina_core.errors import LuminaError
-from lumina_core.keys import modality_keys
 from lumina_core.output_paths import OUTPUTS
 from lumina_core.records import flat
 
@@ -23,12 +22,13 @@ _PACKAGES = (
 
 
 def check_plugins() -> list[host.Plugin]:
-    """Every plugin, after an attempt to import it with its options and to find its YAML."""
+    """Every plugin, after an attempt to import it with its options and to read its YAML."""
+    from lumina_core.layers import check_modality_file  # brings Hydra where it is called
+
     faults = {}
     for name in host.installed():
         try:
-            host.options_class(name)
-            modality_keys(help.modality_yaml(name))
+            check_modality_file(name)
         except LuminaError as error:
             faults[name] = str(error)
     return [

@@ -38,9 +38,9 @@ class Options:
             raise ValueError("height must be at least 1")
 """
 YAML = """
-height: 32       # pixels
+height: 32       # [pixels] of the toy
 ratio: 1         # height over width
-patch_size: 2    # cells of a token
+patch_size: 2    # [cells] of a token
 vae: demo        # which autoencoder
 sizes: null      # a list of sizes
 sampling:
@@ -50,6 +50,18 @@ sampling:
 training:
   token_budget: 512
   time: {mean: -0.7}
+"""
+
+GIVEN = """
+@dataclass(frozen=True)
+class Given:
+    image: str | None = field(metadata={"file": True})
+    frames: int | None
+"""
+GIVEN_YAML = """
+condition:
+  image: null      # picture to begin with
+  frames: null     # [frames] how many of it
 """
 
 SMALL_REQUEST = "modality.height=32 modality.width=32 solver.num_steps=2"
@@ -105,6 +117,18 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
 def toy(write_distribution: WriteDistribution) -> Path:
     """The folder of an installed modality of toys."""
     return write_distribution("lumina-toy", "toy")
+
+
+@pytest.fixture
+def write_conditioned(write_distribution: WriteDistribution) -> Callable[..., Path]:
+    """Install a modality of toys with conditions, and with a YAML of its own if one is given."""
+
+    def write(yaml: str = YAML + GIVEN_YAML) -> Path:
+        condition = 'api={api}, condition="{package}.options:Given"'
+        source = PLUGIN.replace("api={api}", condition).format(package="lumina_toy", api="(2, 0)")
+        return write_distribution("lumina-toy", "toy", source, options=OPTIONS + GIVEN, yaml=yaml)
+
+    return write
 
 
 TINY_TRAINING = (

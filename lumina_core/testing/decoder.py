@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -148,8 +149,8 @@ def interruption_leaves_no_half_file(subject: Subject) -> None:
         usual = time.perf_counter() - started
         for number in range(NUM_INTERRUPTS):
             folder = subject.new_folder()
-            with _interrupted(max(usual * (number + 0.5) / NUM_INTERRUPTS, 1e-5)):
-                subject.written(suffix, sample, folder)
+            moment = max(usual * (number + 0.5) / NUM_INTERRUPTS, 1e-5)
+            _interrupted(partial(subject.written, suffix, sample, folder), moment)
             path = folder / f"sample{suffix}"
             demand(
                 not path.exists() or _bytes(path) == whole,
@@ -322,17 +323,21 @@ def _largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@contextmanager
-def _interrupted(seconds: float) -> Iterator[None]:
-    """Interrupt the block after some seconds, as Ctrl-C does, if it still runs then."""
+def _interrupted(call: Callable[[], object], seconds: float) -> None:
+    """Call, and interrupt it after some seconds, as Ctrl-C does, if it still runs then."""
+    is_running = [True]
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        if is_running:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        yield
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            call()
+        finally:
+            is_running.clear()
     except KeyboardInterrupt:
         pass
     finally:

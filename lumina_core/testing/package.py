@@ -11,7 +11,7 @@ from pathlib import Path
 
 import lumina_core
 from lumina_core import host
-from lumina_core.keys import modality_keys
+from lumina_core.keys import modality_keys, unit_and_meaning
 from lumina_core.modality import PLUGIN_API
 from lumina_core.testing.contract import demand, rule
 from lumina_core.testing.subject import Subject
@@ -150,9 +150,9 @@ def yaml_explains_every_option(subject: Subject) -> None:
     for key in modality_keys(path):
         if key.default and key.name.startswith(("modality.", "condition.")):
             demand(
-                key.meaning,
-                f"{key.name} in {path.name} has no comment",
-                "write behind it, after #, its unit and what it means: help is made of that",
+                unit_and_meaning(key.meaning)[1],
+                f"{key.name} in {path.name} has no comment that says what it means",
+                "write behind it, after #, its [unit] and what it means: help is made of that",
             )
 
 

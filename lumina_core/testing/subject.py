@@ -6,7 +6,7 @@ What costs time is made once and shared by the checks, none of which changes it.
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -51,6 +51,12 @@ class Sample:
     media: Tensor
     latent: Tensor
     grid: Grid
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """Channels, frames, height, width."""
+        channels, frames, height, width = self.latent.shape
+        return channels, frames, height, width
 
 
 class Subject:
@@ -132,12 +138,17 @@ class Subject:
         shape = self.modality.vae.latent_shape(self.modality.media_shape(options))
         return self.modality.tokenizer.grid(shape)
 
+    def variants(self, split: str) -> Sequence[Mapping[str, Any]]:
+        """The options that a split changes; one that changes none where it names none."""
+        found: Sequence[Mapping[str, Any]] = self.world.variants(split)
+        return found or ({},)
+
     @cached_property
     def samples(self) -> list[Sample]:
         """Media of different sizes, from the first split on, drawn and encoded."""
         found: list[Sample] = []
         for split in self.world.splits:
-            for number, variant in enumerate(self.world.variants(split) or ({},)):
+            for number, variant in enumerate(self.variants(split)):
                 options = replace(self.options, **variant)
                 grid = self.grid_of(options)
                 if grid.num_patches > MAX_TOKENS or grid in [one.grid for one in found]:
@@ -157,7 +168,7 @@ class Subject:
         split = split or self.world.splits[0]
         variants = [
             variant
-            for variant in self.world.variants(split) or ({},)
+            for variant in self.variants(split)
             if self.grid_of(replace(self.options, **variant)).num_patches <= MAX_TOKENS
         ]
         for number in range(count):

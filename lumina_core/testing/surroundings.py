@@ -146,7 +146,7 @@ def _settings() -> dict[str, Any]:
 def _random_states() -> dict[str, Any]:
     states: dict[str, Any] = {
         "torch": torch.get_rng_state().numpy().tobytes(),
-        "NumPy": np.random.get_state()[1].tobytes(),  # type: ignore[union-attr]
+        "NumPy": repr(np.random.get_state(legacy=False)),
     }
     if "beartype" not in sys.modules:  # it checks elements that it picks by Python's own numbers
         states["Python"] = random.getstate()
@@ -168,7 +168,7 @@ def _no_network() -> Iterator[list[str]]:
 
     kept = socket.socket.connect, socket.getaddrinfo
     socket.socket.connect = refuse  # type: ignore[method-assign]
-    socket.getaddrinfo = lookup
+    socket.getaddrinfo = lookup  # type: ignore[assignment]
     try:
         yield asked
     finally:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lumina_core.errors import LuminaError
+from lumina_core.modality import feature_dims
 from lumina_core.runtime import seeded
 from lumina_core.sequence import NEXTFRAME, NEXTLINE, TokenSample, layout, pack, unpack
 from lumina_core.testing.contract import demand, rule
@@ -43,9 +44,9 @@ def tokens_come_back(subject: Subject) -> None:
 def length_is_told(subject: Subject) -> None:
     """`grid` and `token_dim` tell the number of tokens and their size before any is made."""
     tokenizer = subject.modality.tokenizer
-    for latent, _ in _latents(subject):
+    for latent, sample in _latents(subject):
         tokens = tokenizer.tokenize(latent)
-        grid = tokenizer.grid(tuple(latent.shape))
+        grid = tokenizer.grid(sample.latent_shape)
         told = (grid.num_patches, tokenizer.token_dim)
         demand(
             tuple(tokens.shape) == told,
@@ -171,7 +172,7 @@ def positions_differ(subject: Subject) -> None:
                 f"the step along {axis} is {step}",
                 "give a number of 0 or more",
             )
-            is_told = axis == "frames" and getattr(subject.modality, "feature_dim", 0)
+            is_told = axis == "frames" and bool(feature_dims("", subject.modality))
             demand(
                 size == 1 or step > 0 or is_told,
                 f"{size} {axis} have a step of 0, so the network cannot tell them apart",

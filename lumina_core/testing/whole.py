@@ -191,7 +191,8 @@ def files_fit_the_limits_of_a_run(subject: Subject) -> None:
             )
             continue
         encoded = modality.vae.encode(media)
-        grid = modality.tokenizer.grid(tuple(encoded.shape))
+        channels, frames, height, width = encoded.shape
+        grid = modality.tokenizer.grid((channels, frames, height, width))
         demand(
             grid.num_patches <= max_tokens,
             f"media fitted to {max_tokens} tokens have {grid.num_patches}",

@@ -94,7 +94,7 @@ def unknown_splits_are_refused(subject: Subject) -> None:
 def media_have_the_size_that_options_say(subject: Subject) -> None:
     """What is drawn has the shape that `media_shape` tells for its options, in every variant."""
     for split in subject.world.splits:
-        count = len(subject.world.variants(split) or ({},))
+        count = len(subject.variants(split))
         for sample in subject.drawn(min(count, 12), split):
             told = tuple(subject.modality.media_shape(sample.options))
             demand(

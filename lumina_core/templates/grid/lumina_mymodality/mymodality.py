@@ -49,7 +49,7 @@ class MymodalityVAE:
 
     def decode(self, latent: Tensor) -> Tensor:
         """The frames of a latent, rounded to whole grey levels."""
-        return rearrange(levels_of(latent.float() * STD + MEAN), "c f h w -> f c h w").cpu()
+        return levels_of(rearrange(latent.float() * STD + MEAN, "c f h w -> f c h w")).cpu()
 
 
 class MymodalityDecoder:
