@@ -205,17 +205,6 @@ def broken_files_are_refused(subject: Subject) -> None:
 
 
 @rule
-def files_without_request_have_none(subject: Subject) -> None:
-    """A file written with an empty request has an empty one, or None, and is no broken file."""
-    decoder = subject.modality.decoder
-    suffix, sample = next(iter(_readable(subject)))
-    path = subject.new_folder() / f"foreign{suffix}"
-    decoder.write(sample.media, path, {})
-    found = decoder.read_metadata(path)
-    demand(found in (None, {}), f"an empty request is read as {found!r}", "give None or {}")
-
-
-@rule
 def foreign_suffixes_are_refused(subject: Subject) -> None:
     """A file with a suffix that is not among `suffixes` is refused, and nothing is written."""
     sample, folder = subject.samples[0], subject.new_folder()

@@ -17,12 +17,17 @@ from lumina_core.config import compose_sampling
 from lumina_core.data.pool import encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.flow.solver import SolverConfig
-from lumina_core.modality import SizeLimits, feature_dims
+from lumina_core.modality import Given, SizeLimits, feature_dims
 from lumina_core.runtime import seeded
 from lumina_core.sampling import Request, sample
 from lumina_core.sequence import TokenSample, pack, unpack
-from lumina_core.testing.contract import NotApplicableError, demand, rule
-from lumina_core.testing.subject import Subject, subject_of
+from lumina_core.testing.contract import (
+    BrokenRuleError,
+    NotApplicableError,
+    demand,
+    rule,
+)
+from lumina_core.testing.subject import Sample, Subject, subject_of
 
 TOLERANCE = 1e-4  # of a velocity in float32 beside other samples
 NUM_STEPS = 2
@@ -152,11 +157,7 @@ def condition_takes_a_file(subject: Subject) -> None:
         raise NotApplicableError("nothing may be given beside its prompt")
     names = [f.name for f in dataclasses.fields(record) if f.metadata.get("file")]
     demand(names, "no field of the condition names a file", 'mark it metadata={"file": True}')
-    suffix, one = subject.kinds()[0]
-    path = subject.written(suffix, one)
-    others = dict.fromkeys((f.name for f in dataclasses.fields(record)), None)
-    modality: Any = subject.modality
-    given = modality.condition(record(**others | {names[0]: str(path)}), one.options)
+    one, given = _given(subject, record, names[0])
     wanted = tuple(subject.modality.media_shape(one.options))
     demand(
         tuple(given.media.shape) == wanted,
@@ -169,6 +170,22 @@ def condition_takes_a_file(subject: Subject) -> None:
         f"give one boolean for each of {tuple(one.latent.shape[1:])} cells",
     )
     demand(bool(given.known.any()), "nothing of a whole given file is known", "mark its cells")
+
+
+def _given(subject: Subject, record: Any, name: str) -> tuple[Sample, Given]:
+    """A sample and what is given by a file of it, of the first kind that may be given whole."""
+    modality: Any = subject.modality
+    empty = dict.fromkeys((field.name for field in dataclasses.fields(record)), None)
+    refusals = []
+    for suffix, one in subject.kinds():
+        path = subject.written(suffix, one)
+        try:
+            return one, modality.condition(record(**empty | {name: str(path)}), one.options)
+        except LuminaError as error:
+            refusals.append(f"{suffix}: {error}")
+    raise BrokenRuleError(
+        f"condition.{name} takes none of its own files ({refusals[0]}); take what `run` writes"
+    )
 
 
 @rule

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,19 +100,19 @@ class PictureDecoder:
         return media
 
 
-def _save_png(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+def _save_png(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:
     info = PngInfo()
     info.add_itxt(KEY, json.dumps(metadata, ensure_ascii=False))
     image.save(file, format="PNG", pnginfo=info)
 
 
-def _save_webp(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+def _save_webp(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:
     exif = Image.Exif()
     exif.get_ifd(IFD.Exif)[Base.UserComment] = EXIF_MARK + json.dumps(metadata).encode("ascii")
     image.save(file, format="WEBP", lossless=True, exif=exif)
 
 
-def _save_jpeg(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+def _save_jpeg(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:
     text = json.dumps(metadata, ensure_ascii=False).encode()
     size = MAX_SEGMENT - len(JPEG_MARK)
     comments = b""
@@ -122,7 +122,7 @@ def _save_jpeg(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> 
     image.save(file, format="JPEG", quality=JPEG_QUALITY, subsampling=0, extra=comments)
 
 
-_SAVERS: dict[str, Callable[[Image.Image, BinaryIO, dict[str, Any]], None]] = {
+_SAVERS: dict[str, Callable[[Image.Image, BytesIO, dict[str, Any]], None]] = {
     ".png": _save_png,
     ".webp": _save_webp,
     ".jpg": _save_jpeg,
