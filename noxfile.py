@@ -80,12 +80,16 @@ def wheel(session: nox.Session) -> None:
 
 
 def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:
-    """Every YAML file of conf/ is in the wheel, and no other."""
+    """Every YAML file of conf/ and every file of the templates is in the wheel, and no other."""
     there = {str(path.relative_to(clone)) for path in clone.glob("conf/**/*.yaml")}
+    template = (clone / "lumina_core").glob("templates/**/*")
+    there |= {str(path.relative_to(clone / "lumina_core")) for path in template if path.is_file()}
     names = zipfile.ZipFile(wheel_file).namelist()
-    packed = {name.removeprefix("lumina_core/") for name in names if name.endswith(".yaml")}
+    found = (name.removeprefix("lumina_core/") for name in names)
+    packed = {name for name in found if name.startswith(("conf/", "templates/"))}
+    packed = {name for name in packed if not name.endswith("/__init__.py") or "templates" in name}
     if there != packed:
-        session.error(f"conf/ and the wheel differ: {sorted(there ^ packed)}")
+        session.error(f"conf/, the templates and the wheel differ: {sorted(there ^ packed)}")
 
 
 @nox.session

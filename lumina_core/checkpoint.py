@@ -87,7 +87,8 @@ def save(
         encoder = model.text_encoder
         if isinstance(encoder, TextEncoder):
             encoder.save(temporary / TEXT_ENCODER)
-        copy_vae(model.modality.vae.folder, temporary / VAE / model.name)
+        if model.modality.vae.folder is not None:
+            copy_vae(model.modality.vae.folder, temporary / VAE / model.name)
         _cast_weights(temporary, dtype)
         if isinstance(encoder, FrozenTextEncoder) and encoder.hub_id is None:
             encoder.save(temporary / TEXT_ENCODER)  # as it is: its dtype is its own
@@ -250,7 +251,8 @@ def load(
     verify(folder, manifest)
     backbone = _load_backbone(folder, manifest).to(device, dtype)
     encoder = load_frozen_encoder(folder, manifest["text_encoder"], device, download=download)
-    modality = host.modality_class(name)(options, folder / VAE / name)
+    vae_folder = folder / VAE / name if hasattr(options, VAE) else None
+    modality = host.modality_class(name)(options, vae_folder)
     modality.vae.to(device)
     return Model(name, modality, backbone, encoder, manifest_sha256(folder))
 
@@ -335,8 +337,12 @@ def has_same_autoencoder(folder: Path, model: Model, name: str | None = None) ->
     """Whether a checkpoint's autoencoder, that of modality `name` if it is given, is the model's.
 
     Compares the configs: nearly all hold the latent statistics, which no two autoencoders share.
+    One without weights is the same for the same modality, and else another.
     """
-    places = (folder / VAE / (name or model.name), Path(model.modality.vae.folder))
+    own = model.modality.vae.folder
+    if own is None:
+        return name in (None, model.name)
+    places = (folder / VAE / (name or model.name), Path(own))
     stored, wanted = ({**FramewiseAutoencoder.defaults, **read_config(x)} for x in places)
     keys = {key for key in stored | wanted if not key.startswith("_")}  # these say who wrote it
     return all(stored.get(key) == wanted.get(key) for key in keys)

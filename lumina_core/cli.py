@@ -155,10 +155,15 @@ def _schema(words: list[str]) -> int:
 
 def _doctor(words: list[str]) -> int:
     names = [word for word in words if not word.startswith("-")]
-    if _wants_help("doctor", [word for word in words if word not in names], ()):
+    options = [word for word in words if word not in names]
+    if _wants_help("doctor", options, ("--contract", "--json")):
         return 0
     if len(names) > 1:
         raise LuminaError(f"doctor looks at one modality, got {len(names)}: {', '.join(names)}")
+    if "--contract" in options:
+        return _contract(names, is_json="--json" in options)
+    if options:
+        raise LuminaError("--json of doctor goes with --contract: doctor NAME --contract --json")
     plugins = reports.check_plugins()
     if names:
         print(reports.diagnosis(names[0], plugins))
@@ -166,6 +171,23 @@ def _doctor(words: list[str]) -> int:
     else:
         print(reports.environment(plugins))
     return int(reports.has_faults(plugins))
+
+
+def _contract(names: list[str], *, is_json: bool) -> int:
+    """Print what became of every rule; 1 where one is broken."""
+    if not names:
+        present = ", ".join(host.installed())
+        raise LuminaError(f"doctor --contract needs the name of a modality; installed: {present}")
+    from lumina_core.testing.contract import BROKEN, run_contract
+    from lumina_core.testing.report import lines_of, record_of, total_of
+
+    results = []
+    for result in run_contract(names[0]):
+        results.append(result)
+        if not is_json:
+            print("\n".join(lines_of(result)), flush=True)
+    print(json.dumps([record_of(r) for r in results], indent=2) if is_json else total_of(results))
+    return int(any(result.status == BROKEN for result in results))
 
 
 def _info(words: list[str]) -> int:
@@ -214,6 +236,26 @@ def _gallery(words: list[str]) -> int:
 
     out = Path(outs[0]).expanduser() if outs else None
     print(write_gallery(Path(folders[0]), out))
+    return 0
+
+
+def _new_modality(words: list[str]) -> int:
+    names = [word for word in words if not word.startswith("-")]
+    like = None
+    if "--like" in words[:-1]:
+        like = words[words.index("--like") + 1]
+        names.remove(like)
+    options = [word for word in words if word.startswith("-")]
+    if _wants_help("new-modality", options, ("--like",)):
+        return 0
+    if not 1 <= len(names) <= 2 or options.count("--like") != (like is not None):
+        raise LuminaError(
+            f"new-modality takes NAME [DIR] [--like MODALITY], got {' '.join(words)!r}"
+        )
+    from lumina_core.new_modality import new_modality, next_commands
+
+    folder = new_modality(names[0], Path(*names[1:]).expanduser(), like)
+    print("\n".join([str(folder), "", "next:", *next_commands(names[0], folder)]))
     return 0
 
 
@@ -306,6 +348,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "doctor": _doctor,
     "info": _info,
     "gallery": _gallery,
+    "new-modality": _new_modality,
     "completion": _completion,
     "complete": _complete,
     "version": _version,

@@ -23,9 +23,10 @@ USAGES = {
     "evaluate": "+modality=NAME [KEY=VALUE ...]",
     "plugins": "[--json] [--check]",
     "schema": "NAME [--json]",
-    "doctor": "[NAME]",
+    "doctor": "[NAME [--contract [--json]]]",
     "info": "FILE [--json]",
     "gallery": "FOLDER [out=FILE.html]",
+    "new-modality": "NAME [DIR] [--like MODALITY]",
     "completion": "bash|zsh",
     "version": "",
 }
@@ -37,9 +38,10 @@ SUMMARIES = {
     "evaluate": "measure how often a checkpoint shows what the prompt asked for",
     "plugins": "list the installed modalities; --check imports each one",
     "schema": "the options of a modality with their types, units and defaults",
-    "doctor": "versions and what is wrong; with a name, one modality in detail",
+    "doctor": "what is wrong; with a name, one modality; --contract checks every rule of plugins",
     "info": "the request inside a file that we made, or what a checkpoint folder holds",
     "gallery": "write a page that shows the results in a folder with their settings",
+    "new-modality": "write the package of a new modality, complete and working, to start from",
     "completion": "a script that teaches a shell to complete commands, keys and values",
     "version": "the version of lumina-core",
 }
@@ -49,7 +51,7 @@ _WIDTH = 34  # of the column of keys
 def main_help() -> str:
     """What `--help` without a command prints."""
     lines = [f"usage: {PROGRAM} COMMAND ...", "", "commands:"]
-    lines += [f"  {name:<12}{summary}" for name, summary in SUMMARIES.items()]
+    lines += [f"  {name:<14}{summary}" for name, summary in SUMMARIES.items()]
     lines += ["", f"{PROGRAM} COMMAND --help tells more."]
     return "\n".join(lines)
 

@@ -52,7 +52,10 @@ class ModalitySpec:
     """
 
     modality: str
-    """Where the class called as `Modality(options, vae_folder)` is, `module:attribute`."""
+    """Where the class called as `Modality(options, vae_folder)` is, `module:attribute`.
+
+    The folder is None where the options have no field `vae`.
+    """
 
     api: tuple[int, int]
     """The PLUGIN_API the plugin was written for, as a literal: never the core's own constant."""
@@ -98,14 +101,13 @@ class Tokenizer(Protocol):
 
 @runtime_checkable
 class VAE(Protocol):
-    """Media to latent and back. Loads its weights when first used, and is deterministic."""
+    """Media to latent and back. Loads its weights when first used, and is deterministic.
 
-    folder: Path
+    One without weights is a formula: its `folder` is None, and the options have no field `vae`.
+    """
+
+    folder: Path | None
     """Where its weights are, in the layout that diffusers loads; a checkpoint takes a copy."""
-
-    def pixels(self, media: Media) -> Float[Tensor, "frames channels height width"]:
-        """Media as the network sees it, in [-1, 1]; what `train-vae` learns to reproduce."""
-        ...
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Channels, frames, height, width of the latent of a medium of this shape.
@@ -125,6 +127,14 @@ class VAE(Protocol):
 
     def to(self, device: torch.device) -> VAE:
         """Use this device from now on; returns itself."""
+        ...
+
+
+class TrainableVAE(VAE, Protocol):
+    """An autoencoder that `train-vae` makes: one with weights."""
+
+    def pixels(self, media: Media) -> Float[Tensor, "frames channels height width"]:
+        """Media as the network sees it, in [-1, 1]; what `train-vae` learns to reproduce."""
         ...
 
 

@@ -189,7 +189,8 @@ def start(config: "TrainConfig") -> Run:
 
 def _modality(config: "TrainConfig") -> Modality:
     name = config.modality
-    folder = find_vae(name, config.options.vae, download=config.download)
+    vae = getattr(config.options, "vae", None)
+    folder = None if vae is None else find_vae(name, vae, download=config.download)
     return host.modality_class(name)(config.options, folder)
 
 

@@ -197,6 +197,11 @@ def _measure(
 
 def train_vae_command(config: "TrainVAEConfig") -> int:
     """Run `train-vae` and print what it measured as JSON."""
+    if not hasattr(config.options, "vae"):
+        raise LuminaError(
+            f"modality {config.modality!r} has no autoencoder to train: its latents are a formula; "
+            f"go on with python -m lumina_core train +modality={config.modality}"
+        )
     out = Path(config.out)
     _check_out(out, overwrite=config.overwrite)
     modality = host.modality_class(config.modality)(config.options, out)

@@ -55,7 +55,7 @@ def check_out(out: Path, config: "TrainConfig") -> None:
 def _refuse_own_inputs(out: Path, config: "TrainConfig") -> None:
     """Refuse to overwrite a folder in which the run itself has something to read."""
     inputs = {
-        "modality.vae": config.options.vae,
+        "modality.vae": getattr(config.options, "vae", None),  # one without weights has none
         "init_from": config.init_from,
         "text_encoder.path": config.text_encoder.path,
         "data.path": getattr(config.data, "path", None),  # a world has none

@@ -11,8 +11,9 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,8 +69,10 @@ class PictureDecoder:
                 f"{MAX_WEBP_SIDE} of WebP; write a .png"
             )
         image = Image.fromarray(media.permute(1, 2, 0).contiguous().numpy())
+        encoded = BytesIO()  # Pillow's own writing takes a cut write for a whole one
+        save(image, encoded, metadata)
         with atomic_write(path) as file:
-            save(image, file, metadata)
+            file.write(encoded.getbuffer())
 
     def read(self, path: Path) -> Picture:
         """Read a picture as RGB.
@@ -97,19 +100,19 @@ class PictureDecoder:
         return media
 
 
-def _save_png(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+def _save_png(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:
     info = PngInfo()
     info.add_itxt(KEY, json.dumps(metadata, ensure_ascii=False))
     image.save(file, format="PNG", pnginfo=info)
 
 
-def _save_webp(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+def _save_webp(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:
     exif = Image.Exif()
     exif.get_ifd(IFD.Exif)[Base.UserComment] = EXIF_MARK + json.dumps(metadata).encode("ascii")
     image.save(file, format="WEBP", lossless=True, exif=exif)
 
 
-def _save_jpeg(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> None:
+def _save_jpeg(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:
     text = json.dumps(metadata, ensure_ascii=False).encode()
     size = MAX_SEGMENT - len(JPEG_MARK)
     comments = b""
@@ -119,7 +122,7 @@ def _save_jpeg(image: Image.Image, file: BinaryIO, metadata: dict[str, Any]) -> 
     image.save(file, format="JPEG", quality=JPEG_QUALITY, subsampling=0, extra=comments)
 
 
-_SAVERS: dict[str, Callable[[Image.Image, BinaryIO, dict[str, Any]], None]] = {
+_SAVERS: dict[str, Callable[[Image.Image, BytesIO, dict[str, Any]], None]] = {
     ".png": _save_png,
     ".webp": _save_webp,
     ".jpg": _save_jpeg,

@@ -72,6 +72,7 @@ class ImageWorld:
 
     def tasks(self, split: str) -> tuple[str, ...]:
         """The tasks of a split; where no colour is named, none can be held out."""
+        check_split("image", split, self.splits)
         return grammar.HELD_OUT_TASKS if split == "held_out" else grammar.TASKS
 
     def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:

@@ -1,0 +1,138 @@
+"""Write the package of a new modality from a template: `new-modality NAME [DIR] [--like OTHER]`.
+
+A template is itself a plugin that works, of a modality called `mymodality`; that word is replaced
+in its files and their names, and nothing else. So a template is linted, formatted and tested like
+any other code, and what is written passes the contract before its author has changed a line.
+"""
+
+import keyword
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lumina_core import host
+from lumina_core.errors import LuminaError
+
+TEMPLATES = Path(__file__).parent / "templates"
+LINE, GRID = "line", "grid"
+"""Shapes of data: what grows along one axis, as a sound; rows, columns and frames, as a film."""
+PLACEHOLDER = "mymodality"
+MAX_NAME = 40  # characters; it stands in commands and file names
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED = (PLACEHOLDER, "core")  # lumina_core is taken
+
+
+def new_modality(name: str, parent: Path, like: str | None = None) -> Path:
+    """Write the package `lumina-NAME`, whole or not at all.
+
+    Args:
+        name: of the modality: lower-case letters, digits and underscores.
+        parent: the folder in which the package's folder is made.
+        like: an installed modality with the same shape of data; None: a line.
+
+    Returns:
+        The package's folder.
+
+    Raises:
+        LuminaError: the name cannot be one or is taken, `like` is not installed, or the folder
+            exists already or cannot be written.
+    """
+    check_name(name)
+    template = TEMPLATES / (LINE if like is None else shape_of(like))
+    folder = parent / f"lumina-{name.replace('_', '-')}"
+    from lumina_core.files import atomic_folder
+
+    if folder.exists() or folder.is_symlink():
+        raise LuminaError(f"{folder} exists already; choose another name or another folder")
+    with atomic_folder(folder) as temporary:
+        for source in sorted(path for path in template.rglob("*") if path.is_file()):
+            if "__pycache__" in source.parts:
+                continue
+            target = temporary / _renamed(source.relative_to(template).as_posix(), name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            text = source.read_text(encoding="utf-8")
+            target.write_text(_renamed(text, name), encoding="utf-8")
+    return folder
+
+
+def next_commands(name: str, folder: Path) -> list[str]:
+    """What an author types next."""
+    return [
+        f"python -m pip install -e {folder if folder.is_absolute() else f'./{folder}'}",
+        f"python -m lumina_core doctor {name} --contract",
+        f"python -m lumina_core train +modality={name} out=outputs/{name}",
+    ]
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a new modality.
+
+    Raises:
+        LuminaError: says why.
+    """
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or len(name) > MAX_NAME:
+        raise LuminaError(
+            f"{name!r} cannot be the name of a modality; use 1 to {MAX_NAME} lower-case letters, "
+            "digits and underscores, a letter first, and no word of Python"
+        )
+    if name in _RESERVED:
+        raise LuminaError(f"the name {name!r} is reserved; choose another")
+    for plugin in host.discover():
+        if plugin.name == name:
+            raise LuminaError(
+                f"a modality {name!r} is installed already ({plugin.package} {plugin.version}); "
+                f"choose another name, or pip uninstall {plugin.package}"
+            )
+
+
+def shape_of(name: str) -> str:
+    """The template whose shape of data is that of an installed modality.
+
+    Where its world varies the tokens along one axis alone, it is a line.
+
+    Raises:
+        LuminaError: the modality cannot be used, or has no world that shows it.
+    """
+    from lumina_core.config import compose_options
+
+    options = compose_options(name)
+    folder = None
+    if hasattr(options, "vae"):
+        from lumina_core.vae_folder import find_vae
+
+        folder = find_vae(name, options.vae, download=False)
+    modality = host.modality_class(name)(options, folder)
+    if modality.world is None:
+        raise LuminaError(f"{name!r} has no world that shows its shape; choose another for --like")
+    return LINE if _num_varying(_grids(modality)) <= 1 else GRID
+
+
+def _grids(modality: Any) -> set[tuple[int, int, int]]:
+    """Tokens along each axis, of every size that the world draws."""
+    found = set()
+    nothing: Mapping[str, Any] = {}
+    for split in modality.world.splits:
+        for variant in modality.world.variants(split) or (nothing,):
+            shape = modality.media_shape(replace(modality.options, **variant))
+            grid = modality.tokenizer.grid(modality.vae.latent_shape(shape))
+            found.add((grid.frames, grid.rows, grid.columns))
+    return found
+
+
+def _num_varying(grids: Iterable[tuple[int, int, int]]) -> int:
+    axes = list(zip(*grids, strict=True))
+    varying = sum(len(set(sizes)) > 1 for sizes in axes)
+    return varying or sum(max(sizes) > 1 for sizes in axes)
+
+
+def _renamed(text: str, name: str) -> str:
+    words = {
+        f"lumina-{PLACEHOLDER}": f"lumina-{name.replace('_', '-')}",
+        PLACEHOLDER: name,
+        PLACEHOLDER.capitalize(): "".join(part.capitalize() for part in name.split("_")),
+    }
+    for old, new in words.items():
+        text = text.replace(old, new)
+    return text

@@ -1,0 +1,1 @@
+"""Text to frames, a modality of lumina-core."""

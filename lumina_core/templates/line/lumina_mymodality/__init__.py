@@ -1,0 +1,1 @@
+"""Text to signals, a modality of lumina-core."""

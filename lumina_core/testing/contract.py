@@ -1,0 +1,145 @@
+"""The list of rules and how they are checked: no check knows another, each has a plugin to itself.
+
+A check is a function of a `Subject`. Its docstring is the rule, in one sentence. Where the rule is
+broken it raises `BrokenRuleError` with what was found and what to do; where it says nothing of this
+plugin, `NotApplicableError`. Anything else that is raised breaks the rule, too.
+"""
+
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from importlib import import_module
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from lumina_core.errors import LuminaError, nearest, reason_of
+
+if TYPE_CHECKING:
+    from lumina_core.testing.subject import Subject
+
+MODULES = ("package", "options", "tokenizer", "vae", "decoder", "world", "whole", "surroundings")
+"""Where the checks are, in the order in which they run: what others build on comes first."""
+
+KEPT, BROKEN, NOT_APPLICABLE = "kept", "broken", "not applicable"
+
+
+class BrokenRuleError(Exception):
+    """A rule is broken: what was found, and what to do."""
+
+
+class NotApplicableError(Exception):
+    """A rule says nothing of this plugin, and why."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule and how it is checked."""
+
+    name: str
+    part: str
+    """Of the plugin, which the rule is about; one of MODULES."""
+    rule: str
+    """What a plugin must do, one sentence."""
+    run: "Callable[[Subject], None]"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one check."""
+
+    check: Check
+    status: str
+    """KEPT, BROKEN or NOT_APPLICABLE."""
+    message: str
+    """What was found and what to do; empty where the rule is kept."""
+    seconds: float
+    trace: str = ""
+    """Of an exception that the check did not expect."""
+
+
+_CHECKS: list[Check] = []
+
+
+def rule(check: "Callable[[Subject], None]") -> "Callable[[Subject], None]":
+    """Put a function on the list; its docstring is the rule."""
+    sentence = " ".join((check.__doc__ or "").split())
+    if not sentence.endswith("."):
+        raise ValueError(f"the check {check.__name__} states no rule")
+    part = check.__module__.rpartition(".")[2]
+    _CHECKS.append(Check(check.__name__, part, sentence, check))
+    return check
+
+
+def all_checks() -> tuple[Check, ...]:
+    """Every check, in the order in which they run."""
+    for module in MODULES:
+        import_module(f"lumina_core.testing.{module}")
+    return tuple(sorted(_CHECKS, key=lambda check: MODULES.index(check.part)))
+
+
+def demand(condition: object, found: str, remedy: str) -> None:
+    """Break the rule unless a condition holds.
+
+    Args:
+        condition: whatever is true or false.
+        found: what is wrong, with values.
+        remedy: what the author has to do.
+
+    Raises:
+        BrokenRuleError: the condition does not hold.
+    """
+    if not condition:
+        raise BrokenRuleError(f"{found}; {remedy}")
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Within the block nothing is printed."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield
+
+
+def run_check(check: Check, subject: "Subject") -> Result:
+    """The result of one check, whatever it raises."""
+    started, trace = time.perf_counter(), ""
+    status, message = KEPT, ""
+    try:
+        with silent(), warnings.catch_warnings(action="ignore"):
+            check.run(subject)
+    except NotApplicableError as error:
+        status, message = NOT_APPLICABLE, str(error)
+    except BrokenRuleError as error:
+        status, message = BROKEN, str(error)
+    except (Exception, SystemExit) as error:
+        trace = "".join(traceback.format_exception(error))
+        status = BROKEN
+        message = f"{type(error).__name__}: {reason_of(error)}; see where it was raised"
+    return Result(check, status, message, time.perf_counter() - started, trace)
+
+
+def run_contract(modality: str, names: Sequence[str] = ()) -> Iterator[Result]:
+    """Check an installed modality, each rule as soon as it is asked for.
+
+    Args:
+        modality: its name.
+        names: of the checks to run; none: all of them.
+
+    Raises:
+        LuminaError: the modality cannot be used, or a check is unknown.
+    """
+    from lumina_core.testing.subject import subject_of
+
+    checks = all_checks()
+    known = [check.name for check in checks]
+    for name in names:
+        if name not in known:
+            raise LuminaError(
+                f"there is no check {name!r}; docs/contract.md lists them.{nearest(name, known)}"
+            )
+    with subject_of(modality) as subject:
+        for check in checks:
+            if not names or check.name in names:
+                yield run_check(check, subject)

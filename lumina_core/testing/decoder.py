@@ -1,0 +1,334 @@
+"""Rules about a decoder: media to files and back."""
+
+import random
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lumina_core.decoder import folder_suffixes, has_preview_file, read_suffixes
+from lumina_core.errors import LuminaError
+from lumina_core.files import UNFINISHED
+from lumina_core.testing.contract import NotApplicableError, demand, rule
+from lumina_core.testing.subject import Subject
+
+MAX_LOSS = 0.05  # mean difference of a file that is read back, as a share of the media's range
+HARD_TEXTS = 'ein "Würfel"\n\t\\ 立方体 \u2028 🎲 </script> --> ' + "long " * 400
+NUM_INTERRUPTS = 10
+NUM_NOISE_BYTES = 3000
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "cut in the middle": lambda content: content[: len(content) // 2],
+    "noise": lambda content: random.Random(5).randbytes(NUM_NOISE_BYTES),
+}
+MAX_PREVIEW_SIDE = 4096
+STRANGE = ".strange"
+
+
+@rule
+def suffixes_are_declared(subject: Subject) -> None:
+    """`suffixes` is a tuple of lower-case suffixes with their dots, the usual one first."""
+    suffixes = subject.modality.decoder.suffixes
+    is_fit = isinstance(suffixes, tuple) and suffixes
+    demand(
+        is_fit and all(isinstance(s, str) and s == s.lower() and s[:1] == "." for s in suffixes),
+        f"suffixes is {suffixes!r}",
+        'write a tuple such as (".png",)',
+    )
+
+
+@rule
+def files_hold_the_media(subject: Subject) -> None:
+    """Each kind of file, read back, holds the media within its tolerance; one of them, exactly."""
+    exact = []
+    for suffix, sample in _readable(subject):
+        back = subject.modality.decoder.read(subject.written(suffix, sample))
+        demand(
+            back.shape == sample.media.shape and back.dtype == sample.media.dtype,
+            f"a {suffix} of {sample.media.dtype} {tuple(sample.media.shape)} is read back as "
+            f"{back.dtype} {tuple(back.shape)}",
+            "write and read all of the media, at their size, rate and dtype",
+        )
+        loss = _loss(back, sample.media)
+        demand(
+            loss <= MAX_LOSS,
+            f"a {suffix} read back differs by {100 * loss:.1f} % of the range",
+            "write it with less loss",
+        )
+        exact.append(torch.equal(back, sample.media))
+    demand(any(exact), "no kind of file keeps the media exactly", "offer one without loss")
+
+
+@rule
+def nothing_else_is_written(subject: Subject) -> None:
+    """`write` makes the file it was asked for, and nothing beside it."""
+    for suffix, sample in subject.kinds(is_read=False):
+        folder = subject.new_folder()
+        path = subject.written(suffix, sample, folder)
+        found = sorted(each.name for each in folder.iterdir())
+        demand(
+            found == [path.name],
+            f"{suffix}: asked for {path.name}, there are {found}",
+            "write there and nowhere else; previews are written by the core",
+        )
+        demand(
+            path.is_dir() == (suffix in folder_suffixes(subject.modality.decoder)),
+            f"{suffix} is {'a folder' if path.is_dir() else 'a file'}",
+            "name suffixes of folders in folder_suffixes",
+        )
+
+
+@rule
+def request_survives(subject: Subject) -> None:
+    """The request in a file comes back equal, whatever characters it holds, and after a move."""
+    decoder = subject.modality.decoder
+    for suffix, sample in subject.kinds(is_read=False):
+        metadata = subject.request(sample, prompt=HARD_TEXTS, nested={"list": [1, 2.5, None, True]})
+        path = subject.new_folder() / f"one{suffix}"
+        decoder.write(sample.media, path, metadata)
+        moved = path.rename(path.with_name(f"another name{suffix}"))
+        found = decoder.read_metadata(moved)
+        demand(
+            found == metadata,
+            f"the request in a {suffix} comes back as {str(found)[:80]}",
+            "store it as JSON in ASCII inside the file",
+        )
+
+
+@rule
+def equal_requests_make_equal_files(subject: Subject) -> None:
+    """The same media and request give the same bytes: no date, no random number, no path."""
+    for suffix, sample in subject.kinds(is_read=False):
+        first = _bytes(subject.written(suffix, sample))
+        time.sleep(0.02)
+        demand(
+            _bytes(subject.written(suffix, sample)) == first,
+            f"two {suffix} of the same media differ",
+            "leave out dates, paths and random identifiers",
+        )
+
+
+@rule
+def full_disk_leaves_nothing(subject: Subject) -> None:
+    """Where a file cannot be written to its end, an error is raised and nothing is left behind."""
+    for suffix, sample in subject.kinds(is_read=False):
+        sizes = [len(content) for content in _bytes(subject.written(suffix, sample)).values()]
+        folder = subject.new_folder()
+        try:
+            with _largest_file(max(sizes) // 2):
+                subject.written(suffix, sample, folder)
+        except (LuminaError, OSError):
+            pass
+        else:
+            demand(False, f"a {suffix} that did not fit raised nothing", "let OSError through")
+        left = sorted(path.name for path in folder.iterdir())
+        demand(
+            not left,
+            f"a {suffix} that did not fit leaves {left}",
+            "write through lumina_core.atomic_write or atomic_folder",
+        )
+
+
+@rule
+def interruption_leaves_no_half_file(subject: Subject) -> None:
+    """Whenever `write` is interrupted, the file is whole or not there."""
+    if threading.current_thread() is not threading.main_thread():
+        raise NotApplicableError("only the main thread can be interrupted")
+    for suffix, sample in subject.kinds(is_read=False):
+        started = time.perf_counter()
+        whole = _bytes(subject.written(suffix, sample))
+        usual = time.perf_counter() - started
+        for number in range(NUM_INTERRUPTS):
+            folder = subject.new_folder()
+            moment = max(usual * (number + 0.5) / NUM_INTERRUPTS, 1e-5)
+            _interrupted(partial(subject.written, suffix, sample, folder), moment)
+            path = folder / f"sample{suffix}"
+            demand(
+                not path.exists() or _bytes(path) == whole,
+                f"a {suffix} that was interrupted is there and not whole",
+                "write through lumina_core.atomic_write or atomic_folder",
+            )
+            left = [p.name for p in folder.iterdir() if p != path]
+            demand(
+                all(name.startswith(UNFINISHED) for name in left),
+                f"a {suffix} that was interrupted leaves {left}",
+                "write through lumina_core.atomic_write or atomic_folder",
+            )
+
+
+@rule
+def existing_files_are_replaced_whole(subject: Subject) -> None:
+    """Where writing over a file fails, the file that was there stays as it was."""
+    for suffix, sample in subject.kinds(is_read=False):
+        if suffix in folder_suffixes(subject.modality.decoder):
+            continue  # the core gives every folder a new name first
+        path = subject.written(suffix, sample)
+        before = path.read_bytes()
+        try:
+            with _largest_file(len(before) // 2):
+                subject.written(suffix, sample, path.parent)
+        except (LuminaError, OSError):
+            pass
+        demand(
+            path.is_file() and path.read_bytes() == before,
+            f"writing over a {suffix} on a full disk destroys it",
+            "write through lumina_core.atomic_write",
+        )
+
+
+@rule
+def broken_files_are_refused(subject: Subject) -> None:
+    """A file that is missing, empty, cut off or no such file at all is refused by a LuminaError."""
+    decoder = subject.modality.decoder
+    for suffix, sample in subject.kinds():
+        path = subject.written(suffix, sample)
+        files = [path] if path.is_file() else sorted(path.iterdir())
+        for what, damage in DAMAGE.items():
+            kept = {file: file.read_bytes() for file in files}
+            for file, content in kept.items():
+                file.write_bytes(damage(content))
+            _refused(decoder.read, path, f"reading a {suffix} that is {what}")
+            for file, content in kept.items():
+                file.write_bytes(content)
+        missing = path.with_name(f"missing{suffix}")
+        _refused(decoder.read, missing, f"reading a {suffix} that is missing")
+        _refused(decoder.read_metadata, missing, f"the request of a {suffix} that is missing")
+
+
+@rule
+def foreign_suffixes_are_refused(subject: Subject) -> None:
+    """A file with a suffix that is not among `suffixes` is refused, and nothing is written."""
+    sample, folder = subject.samples[0], subject.new_folder()
+    path = folder / f"sample{STRANGE}"
+    _refused(
+        lambda path: subject.modality.decoder.write(sample.media, path, {}),
+        path,
+        f"writing a {STRANGE}",
+    )
+    demand(not list(folder.iterdir()), f"a {STRANGE} was written", "check the suffix first")
+
+
+@rule
+def writing_leaves_the_media_alone(subject: Subject) -> None:
+    """Neither `write` nor `preview` changes the media or the request."""
+    for suffix, sample in subject.kinds(is_read=False):
+        media, metadata = sample.media.clone(), subject.request(sample)
+        kept = subject.request(sample)
+        subject.modality.decoder.write(media, subject.new_folder() / f"one{suffix}", metadata)
+        subject.modality.decoder.preview(media)
+        demand(
+            torch.equal(media, sample.media) and metadata == kept,
+            f"writing a {suffix} or its preview changes what it was given",
+            "work on a copy",
+        )
+
+
+@rule
+def preview_is_a_picture(subject: Subject) -> None:
+    """`preview` gives an RGB picture, uint8 (3, height, width), another one for other media."""
+    previews = []
+    for sample in subject.samples:
+        picture = subject.modality.decoder.preview(sample.media)
+        shape = tuple(picture.shape)
+        is_picture = picture.dtype == torch.uint8 and len(shape) == 3 and shape[0] == 3
+        demand(
+            is_picture and min(shape[1:]) >= 1 and max(shape[1:]) <= MAX_PREVIEW_SIDE,
+            f"a preview is {picture.dtype} {shape}",
+            f"give uint8 (3, height, width), no side above {MAX_PREVIEW_SIDE}",
+        )
+        previews.append((shape, picture.numpy().tobytes()))
+    demand(
+        len(set(previews)) == len(previews) or len(previews) == 1,
+        "two media have the same preview",
+        "let it show what the media show",
+    )
+
+
+@rule
+def preview_flag_is_a_boolean(subject: Subject) -> None:
+    """`has_preview_file`, where there is one, is true or false."""
+    found = has_preview_file(subject.modality.decoder)
+    demand(isinstance(found, bool), f"has_preview_file is {found!r}", "write True or False")
+
+
+def _readable(subject: Subject) -> list[tuple[str, Any]]:
+    found = subject.kinds()
+    demand(
+        found,
+        f"none of {', '.join(subject.modality.decoder.suffixes)} can be read back "
+        f"({', '.join(read_suffixes(subject.modality.decoder))} can)",
+        "read what you write: repeat= and training on files need it",
+    )
+    return found
+
+
+def _loss(back: Tensor, media: Tensor) -> float:
+    """Mean difference as a share of the range of the media."""
+    if media.is_floating_point():
+        span = float(media.max() - media.min()) or 1.0
+    else:
+        span = float(torch.iinfo(media.dtype).max - torch.iinfo(media.dtype).min)
+    return (back.double() - media.double()).abs().mean().item() / span
+
+
+def _bytes(path: Path) -> dict[str, bytes]:
+    """The content of a file, or of each file of a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
+
+
+def _refused(call: Any, path: Path, what: str) -> None:
+    try:
+        call(path)
+    except LuminaError as error:
+        demand("\n" not in str(error), f"{what} is refused in several lines", "use one")
+        return
+    except Exception as error:
+        demand(
+            False,
+            f"{what} raises {type(error).__name__}: {error}",
+            "raise LuminaError; lumina_core.media_files.reading turns what libraries raise into it",
+        )
+    demand(False, f"{what} is accepted", "check what was read, and raise LuminaError")
+
+
+@contextmanager
+def _largest_file(size: int) -> Iterator[None]:
+    """Within the block no file of this process grows beyond a size, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _interrupted(call: Callable[[], object], seconds: float) -> None:
+    """Call, and interrupt it after some seconds, as Ctrl-C does, if it still runs then."""
+    is_running = [True]
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if is_running:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            call()
+        finally:
+            is_running.clear()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

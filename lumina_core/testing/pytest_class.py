@@ -1,0 +1,45 @@
+"""The contract as tests: the whole test file of a plugin is a subclass with its modality's name."""
+
+from contextlib import ExitStack
+from typing import ClassVar
+
+import pytest
+
+from lumina_core.testing.contract import BROKEN, NOT_APPLICABLE, Check, all_checks, run_check
+from lumina_core.testing.subject import Subject, subject_of
+
+
+class ModalityContract:
+    """Subclass it as `class TestContract(ModalityContract)` and set `modality`."""
+
+    modality: ClassVar[str]
+    """Name of the modality."""
+    expected_failures: ClassVar[dict[str, str]] = {}
+    """Checks that may fail, with the reason; one that passes all the same is a failure."""
+
+    _stack: ClassVar[ExitStack]
+    _subject: ClassVar[Subject]
+
+    @classmethod
+    def setup_class(cls) -> None:
+        """Make the modality once for all tests of the class."""
+        cls._stack = ExitStack()
+        cls._subject = cls._stack.enter_context(subject_of(cls.modality))
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Delete what the checks wrote."""
+        cls._stack.close()
+
+    @pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
+    def test_rule(self, check: Check) -> None:
+        """One rule."""
+        result = run_check(check, self._subject)
+        reason = self.expected_failures.get(check.name)
+        if result.status == NOT_APPLICABLE:
+            pytest.skip(result.message)
+        if result.status == BROKEN and reason is not None:
+            pytest.xfail(reason)
+        if result.status == BROKEN:
+            pytest.fail(f"{check.rule}\n{result.message}\n{result.trace}", pytrace=False)
+        assert reason is None, f"{check.name} passes; take it out of expected_failures"

@@ -1,0 +1,79 @@
+"""The results of a contract for people and for machines."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lumina_core.testing.contract import BROKEN, KEPT, NOT_APPLICABLE, Result, all_checks
+
+_MARKS = {KEPT: "ok", BROKEN: "BROKEN", NOT_APPLICABLE: "-"}
+
+
+def lines_of(result: Result) -> Iterator[str]:
+    """One line for a rule that is kept; for a broken one also the rule and what to do."""
+    yield f"{_MARKS[result.status]:<8}{result.check.part:<14}{result.check.name}"
+    if result.status == BROKEN:
+        yield f"        rule: {result.check.rule}"
+    if result.message:
+        yield f"        {result.message}"
+    yield from (f"        {line}" for line in result.trace.splitlines())
+
+
+def record_of(result: Result) -> dict[str, Any]:
+    """What machines read of a result."""
+    return {
+        "check": result.check.name,
+        "part": result.check.part,
+        "rule": result.check.rule,
+        "status": result.status,
+        "message": result.message,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def total_of(results: Sequence[Result]) -> str:
+    """How many rules are kept."""
+    counts = [sum(r.status == status for r in results) for status in (KEPT, BROKEN, NOT_APPLICABLE)]
+    seconds = sum(result.seconds for result in results)
+    return f"{counts[0]} rules kept, {counts[1]} broken, {counts[2]} do not apply ({seconds:.0f} s)"
+
+
+def contract_page() -> str:
+    """docs/contract.md: every rule, by the part of a plugin that it is about."""
+    lines = ["# The contract of a modality", "", *_INTRODUCTION]
+    part = ""
+    for number, check in enumerate(all_checks(), start=1):
+        if check.part != part:
+            part = check.part
+            lines += ["", f"## {_TITLES[part]}", "", "| | rule | check |", "|---|---|---|"]
+        lines.append(f"| {number} | {check.rule} | `{check.name}` |")
+    return "\n".join(lines) + "\n"
+
+
+_INTRODUCTION = (
+    "Every modality keeps these rules, the four of this project without an exception. Two ways",
+    "lead through the same list: `python -m lumina_core doctor NAME --contract` (`--json` for",
+    "machines), and a test file of the plugin:",
+    "",
+    "```python",
+    "from lumina_core.testing import ModalityContract",
+    "",
+    "",
+    "class TestContract(ModalityContract):",
+    '    modality = "image"',
+    "```",
+    "",
+    "A rule that says nothing of a plugin, such as one about weights where there are none, is",
+    'skipped. Where a plugin cannot keep a rule yet, `expected_failures = {"check": "why"}` in the',
+    "class says so; once it keeps it, that line fails. This page is made from the checks:",
+    "`python -m nox -s docs -- write`.",
+)
+_TITLES = {
+    "package": "The package",
+    "options": "Options and shapes",
+    "tokenizer": "Tokenizer and sequence",
+    "vae": "VAE",
+    "decoder": "Decoder and files",
+    "world": "World and oracle",
+    "whole": "The parts together",
+    "surroundings": "Surroundings",
+}

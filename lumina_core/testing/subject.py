@@ -1,0 +1,281 @@
+"""The plugin that is checked: its parts, samples of its world, and a checkpoint of two steps.
+
+What costs time is made once and shared by the checks, none of which changes it.
+"""
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lumina_core import host
+from lumina_core.checkpoint import Model
+from lumina_core.command_records import TrainConfig
+from lumina_core.config import compose_options, compose_train
+from lumina_core.data.pool import CaptionedSample, encode_sample
+from lumina_core.decoder import check_format, read_suffixes
+from lumina_core.errors import LuminaError
+from lumina_core.modality import Modality
+from lumina_core.runtime import seeded
+from lumina_core.sequence import Grid
+from lumina_core.testing.contract import NotApplicableError
+
+MAX_TOKENS = 1200  # of a sample that is checked; larger ones of the world are left out
+MAX_SAMPLES = 6  # of different grids
+SEED = 20
+TINY = (
+    *("backbone.hidden_size=32", "backbone.depth=1", "backbone.num_heads=2"),
+    *("backbone.conditioning_size=16", "backbone.rope_dims=[0,4,4,4,4]"),
+    *("text_encoder.hidden_size=32", "text_encoder.depth=1", "text_encoder.num_heads=2"),
+    *("data=synthetic", "data.pool_size=6", "data.refresh_per_step=0", "sample_every=0"),
+    *("save_every=0", "optimizer.warmup_steps=0", "device=cpu"),
+)
+"""The words of a training of seconds."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A medium of the world, and how it came about."""
+
+    caption: str
+    options: Any
+    media: Tensor
+    latent: Tensor
+    grid: Grid
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """Channels, frames, height, width."""
+        channels, frames, height, width = self.latent.shape
+        return channels, frames, height, width
+
+
+class Subject:
+    """A modality under test."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.plugin = host.find(name)
+        self.folder = folder
+        """For what a check writes; a new one for each that asks by `new_folder`."""
+        self._num_folders = 0
+
+    def new_folder(self) -> Path:
+        """An empty folder."""
+        self._num_folders += 1
+        path = self.folder / str(self._num_folders)
+        path.mkdir()
+        return path
+
+    @cached_property
+    def distribution(self) -> metadata.Distribution:
+        """The package that brings the modality."""
+        return metadata.distribution(self.plugin.package)
+
+    @property
+    def top_package(self) -> str:
+        """Name of the package that the entry point leads into."""
+        return self.plugin.value.partition(":")[0].partition(".")[0]
+
+    @cached_property
+    def source(self) -> Path:
+        """Folder of the plugin's modules."""
+        return host.conf_folder(self.name).parent
+
+    @cached_property
+    def options(self) -> Any:
+        """Its options as its YAML has them."""
+        return compose_options(self.name)
+
+    @cached_property
+    def vae_folder(self) -> Path | None:
+        """Where the weights of its demo's autoencoder are; None for one without weights.
+
+        Raises:
+            NotApplicableError: it needs weights and ships none.
+        """
+        if not hasattr(self.options, "vae"):
+            return None
+        demo = host.demo_folder(self.name)
+        if demo is None or not (demo / "vae" / self.name).is_dir():
+            raise NotApplicableError(
+                "it needs weights of an autoencoder and ships no demo checkpoint that has them"
+            )
+        return demo / "vae" / self.name
+
+    @cached_property
+    def modality(self) -> Modality:
+        """Its parts."""
+        return self.new_modality()
+
+    def new_modality(self, vae_folder: Path | None = None) -> Any:
+        """Its parts once more, as a program that starts has them."""
+        folder = self.vae_folder if vae_folder is None else vae_folder
+        return host.modality_class(self.name)(self.options, folder)
+
+    @property
+    def world(self) -> Any:
+        """Its synthetic world.
+
+        Raises:
+            NotApplicableError: it has none.
+        """
+        if self.modality.world is None:
+            raise NotApplicableError("it has no synthetic world")
+        return self.modality.world
+
+    def grid_of(self, options: Any) -> Grid:
+        """The grid of media with these options."""
+        shape = self.modality.vae.latent_shape(self.modality.media_shape(options))
+        return self.modality.tokenizer.grid(shape)
+
+    def variants(self, split: str) -> Sequence[Mapping[str, Any]]:
+        """The options that a split changes; one that changes none where it names none."""
+        found: Sequence[Mapping[str, Any]] = self.world.variants(split)
+        return found or ({},)
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """Media of different sizes, from the first split on, drawn and encoded."""
+        found: list[Sample] = []
+        for split in self.world.splits:
+            for number, variant in enumerate(self.variants(split)):
+                options = replace(self.options, **variant)
+                grid = self.grid_of(options)
+                if grid.num_patches > MAX_TOKENS or grid in [one.grid for one in found]:
+                    continue
+                generator = seeded(SEED, number)
+                caption = self.world.caption(split, generator)
+                media = self.world.draw(caption, options, generator)
+                found.append(
+                    Sample(caption, options, media, self.modality.vae.encode(media).cpu(), grid)
+                )
+                if len(found) == MAX_SAMPLES:
+                    return found
+        return found
+
+    def drawn(self, count: int, split: str | None = None, seed: int = SEED) -> Iterator[Sample]:
+        """So many media of a split, its sizes in turn; their latents are left empty."""
+        split = split or self.world.splits[0]
+        variants = [
+            variant
+            for variant in self.variants(split)
+            if self.grid_of(replace(self.options, **variant)).num_patches <= MAX_TOKENS
+        ]
+        for number in range(count):
+            generator = seeded(seed, 1, number)
+            options = replace(self.options, **variants[number % len(variants)])
+            caption = self.world.caption(split, generator)
+            media = self.world.draw(caption, options, generator)
+            yield Sample(caption, options, media, torch.empty(0), self.grid_of(options))
+
+    def decoded(self, latent: Tensor, options: Any) -> Tensor:
+        """The media of a latent, as `run` makes them."""
+        modality: Any = self.modality
+        if hasattr(modality, "decode"):
+            return modality.decode(latent, options)
+        return modality.vae.decode(latent)
+
+    def kinds(self, *, is_read: bool = True) -> list[tuple[str, Sample]]:
+        """Each suffix that is written, with a sample that such a file can hold.
+
+        Args:
+            is_read: leave out suffixes that are never read back.
+        """
+        decoder, found = self.modality.decoder, []
+        for suffix in decoder.suffixes:
+            if is_read and suffix not in read_suffixes(decoder):
+                continue
+            for sample in self.samples:
+                try:
+                    check_format(decoder, suffix, tuple(sample.media.shape), sample.options)
+                except LuminaError:
+                    continue
+                found.append((suffix, sample))
+                break
+        return found
+
+    def request(self, sample: Sample, **more: Any) -> dict[str, Any]:
+        """What `run` writes into the file of a sample."""
+        fixed = {
+            f.name for f in dataclasses.fields(sample.options) if f.metadata.get("architecture")
+        }
+        options = {
+            key: value
+            for key, value in dataclasses.asdict(sample.options).items()
+            if key not in fixed
+        }
+        made = {"modality": self.name, "prompt": sample.caption, "seed": SEED, "options": options}
+        return made | more
+
+    def written(self, suffix: str, sample: Sample, folder: Path | None = None) -> Path:
+        """A file of a sample."""
+        path = (folder or self.new_folder()) / f"sample{suffix}"
+        self.modality.decoder.write(sample.media, path, self.request(sample))
+        return path
+
+    def training(self, *words: str) -> TrainConfig:
+        """The configuration of a training of seconds; later words win."""
+        longest = max(one.grid.num_positions(True) for one in self.samples)
+        where = [f"+modality={self.name}", f"out={self.folder / 'training'}"]
+        sized = [f"token_budget={3 * longest}", "max_steps=2"]
+        if self.vae_folder is not None:
+            sized.append(f"modality.vae={self.vae_folder}")
+        return compose_train([*where, *TINY, *sized, f"data.max_tokens={MAX_TOKENS}", *words])
+
+    @cached_property
+    def checkpoint(self) -> Path:
+        """A checkpoint after two steps."""
+        from lumina_core import train
+
+        return train.save_checkpoint(self.trained, self.training())
+
+    @cached_property
+    def trained(self) -> Any:
+        """The training after two steps."""
+        from lumina_core import train
+
+        config = self.training()
+        run = train.start(config)
+        while run.step < config.max_steps:
+            train.training_step(run, config, run.pool)
+        return run
+
+    @cached_property
+    def model(self) -> Model:
+        """The checkpoint in memory."""
+        from lumina_core import checkpoint
+
+        return checkpoint.load(
+            self.checkpoint,
+            self.name,
+            self.options,
+            device=torch.device("cpu"),
+            dtype=torch.float32,
+        )
+
+    def captioned(self) -> list[CaptionedSample]:
+        """The samples as training has them."""
+        return [
+            encode_sample(self.name, self.modality, one.media, one.options, one.caption)
+            for one in self.samples
+        ]
+
+
+@contextmanager
+def subject_of(name: str) -> Iterator[Subject]:
+    """A modality under test, and a temporary folder for what the checks write."""
+    folder = Path(tempfile.mkdtemp(prefix="lumina-contract-"))
+    try:
+        yield Subject(name, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

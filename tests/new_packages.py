@@ -1,0 +1,61 @@
+"""Packages that `new-modality` writes, installed for a test without pip."""
+
+import sys
+from configparser import ConfigParser
+from contextlib import contextmanager
+from pathlib import Path
+
+from lumina_core import host
+from lumina_core.new_modality import new_modality
+
+
+def install(folder: Path, site: Path) -> None:
+    """Put a package into a folder of sys.path, with the metadata that pip would write."""
+    about = ConfigParser()
+    about.read(folder / "setup.cfg")
+    name, package = about["metadata"]["name"], about["options"]["packages"].strip()
+    info = site / f"{package}-{about['metadata']['version']}.dist-info"
+    info.mkdir(parents=True)
+    wanted = about["options"]["install_requires"].split()
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {about['metadata']['version']}"]
+    lines += [f"Summary: {about['metadata']['description']}"]
+    lines += [f"Requires-Dist: {requirement}" for requirement in wanted]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    points = about["options.entry_points"][host.GROUP].strip()
+    (info / "entry_points.txt").write_text(f"[{host.GROUP}]\n{points}\n")
+    shipped = [path for path in (folder / package).glob("*.py")]
+    for pattern in about["options.package_data"][package].split(","):
+        shipped += (folder / package).glob(pattern.strip())
+    for path in shipped:
+        target = site / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    record = [f"{path.relative_to(folder).as_posix()},," for path in shipped]
+    (info / "RECORD").write_text("\n".join(record) + "\n")
+
+
+@contextmanager
+def installed(name: str, like: str | None, folder: Path, monkeypatch, change=None):
+    """A package fresh from its template, changed before it is installed, as an installed modality.
+
+    Args:
+        name: of the modality.
+        like: as `new_modality` has it.
+        folder: empty; source and site go there.
+        monkeypatch: takes back what is changed in this process.
+        change: called with the package's folder.
+    """
+    package = new_modality(name, folder / "source", like)
+    if change is not None:
+        change(package)
+    site = folder / "site"
+    install(package, site)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=":")
+    host.forget()
+    try:
+        yield package
+    finally:
+        host.forget()
+        for module in [each for each in sys.modules if each.partition(".")[0] == f"lumina_{name}"]:
+            del sys.modules[module]

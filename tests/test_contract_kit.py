@@ -1,0 +1,119 @@
+"""The kit for authors: the list of rules, how results are told, and the page that lists them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from new_packages import installed
+
+from lumina_core.cli import main
+from lumina_core.testing import ModalityContract, all_checks, run_contract
+from lumina_core.testing.contract import MODULES, Check, rule, run_check
+from lumina_core.testing.memory import peak_bytes
+from lumina_core.testing.report import contract_page
+
+ROOT = Path(__file__).parent.parent
+
+
+def without_bound(package):
+    """A package that breaks one rule."""
+    file = package / "setup.cfg"
+    file.write_text(file.read_text().replace("lumina-core>=0.1,<0.2", "lumina-core>=0.1"))
+
+
+@pytest.fixture
+def sprout(tmp_path, monkeypatch):
+    with installed("sprout", None, tmp_path, monkeypatch) as package:
+        yield package
+
+
+def test_every_rule_is_a_sentence_with_a_name_of_its_own():
+    checks = all_checks()
+    assert len({check.name for check in checks}) == len(checks) > 60
+    assert {check.part for check in checks} == set(MODULES)
+    for check in checks:
+        assert re.fullmatch(r"[A-Z0-9`].*\.", check.rule), check.rule
+        assert len(check.rule) < 200
+
+
+def test_the_page_lists_every_rule():
+    assert (ROOT / "docs" / "contract.md").read_text() == contract_page()
+
+
+def test_a_check_without_a_rule_is_refused():
+    with pytest.raises(ValueError, match="states no rule"):
+        rule(lambda subject: None)
+
+
+def test_whatever_a_check_raises_breaks_its_rule():
+    def check(subject):
+        raise SystemExit(3)
+
+    result = run_check(Check("name", "vae", "Rule.", check), None)
+    assert (result.status, "SystemExit: 3" in result.message) == ("broken", True)
+    assert "SystemExit" in result.trace
+
+
+def test_doctor_tells_of_each_rule_and_what_to_do(sprout, capsys):
+    assert main(["doctor", "sprout", "--contract"]) == 0
+    printed = capsys.readouterr().out
+    for check in all_checks():
+        assert check.name in printed
+    assert re.search(r"\d+ rules kept, 0 broken, 3 do not apply \(\d+ s\)\n$", printed)
+
+
+def test_a_broken_rule_is_told_with_its_remedy(tmp_path, monkeypatch, capsys):
+    with installed("sprout", None, tmp_path, monkeypatch, without_bound):
+        assert main(["doctor", "sprout", "--contract", "--json"]) == 1
+        records = json.loads(capsys.readouterr().out)
+    broken = [record for record in records if record["status"] == "broken"]
+    assert [record["check"] for record in broken] == ["core_version_is_bounded"]
+    assert "write lumina-core>=0.1,<0.2" in broken[0]["message"]
+    assert set(broken[0]) == {"check", "part", "rule", "status", "message", "seconds"}
+
+
+def test_single_checks_can_be_run(sprout):
+    (result,) = run_contract("sprout", ["tokens_come_back"])
+    assert (result.check.name, result.status) == ("tokens_come_back", "kept")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("doctor", "--contract"), "needs the name of a modality"),
+        (("doctor", "image", "--json"), "goes with --contract"),
+        (("doctor", "nothing", "--contract"), "is not installed"),
+        (("doctor", "image", "--contracts"), "unknown option '--contracts'"),
+    ],
+)
+def test_other_words_of_doctor_are_refused(words, message, refusal):
+    assert message in refusal(*words)
+
+
+def test_an_expected_failure_that_passes_is_a_failure(sprout):
+    class Contract(ModalityContract):
+        modality = "sprout"
+        expected_failures = {"tokens_come_back": "some reason"}  # noqa: RUF012
+
+    check = next(check for check in all_checks() if check.name == "tokens_come_back")
+    Contract.setup_class()
+    try:
+        with pytest.raises(AssertionError, match="take it out of expected_failures"):
+            Contract().test_rule(check)
+    finally:
+        Contract.teardown_class()
+
+
+def test_peak_bytes_counts_what_lives_at_once():
+    import torch
+
+    def at_once():
+        parts = [torch.zeros(1 << 18) for _ in range(4)]
+        return torch.stack(parts).sum()
+
+    def in_turn():
+        return [torch.zeros(1 << 18).sum() for _ in range(4)]
+
+    assert 4 << 20 < peak_bytes(at_once) < 9.5 * (1 << 20)
+    assert 1 << 20 <= peak_bytes(in_turn) < 3 << 20

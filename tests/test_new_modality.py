@@ -1,0 +1,124 @@
+"""The package that `new-modality` writes."""
+
+import json
+
+import pytest
+from new_packages import installed
+
+from lumina_core import host
+from lumina_core.cli import main
+from lumina_core.new_modality import TEMPLATES, new_modality
+from lumina_core.testing import all_checks, run_contract
+
+SHAPES = {"line": None, "grid": "video"}
+PROMPTS = {"line": "a slow loud sine", "grid": "red over blue"}
+
+
+@pytest.fixture(params=SHAPES)
+def sprout(request, tmp_path, monkeypatch):
+    """The name of a modality from each template, installed, and a prompt of its world."""
+    with installed("sprout", SHAPES[request.param], tmp_path, monkeypatch):
+        yield "sprout", PROMPTS[request.param]
+
+
+def test_a_new_package_keeps_the_whole_contract(sprout):
+    results = list(run_contract(sprout[0]))
+    assert len(results) == len(all_checks())
+    broken = [f"{r.check.name}: {r.message}\n{r.trace}" for r in results if r.status == "broken"]
+    assert not broken, "\n".join(broken)
+
+
+def test_a_new_package_trains_runs_and_is_measured(sprout, work, capsys):
+    name, prompt = sprout
+    words = ["max_steps=3", "num_threads=1", "data.pool_size=8", "data.refresh_per_step=1"]
+    assert main(["train", f"+modality={name}", "out=run", "sample_every=0", *words]) == 0
+    folder = json.loads(capsys.readouterr().out)["checkpoint"]
+    at = [f"+modality={name}", f"checkpoint={folder}", "device=cpu", "solver.num_steps=2"]
+    assert main(["run", *at, prompt, "json=true"]) == 0
+    made = json.loads(capsys.readouterr().out)["files"][0]
+    assert main(["info", made["path"]]) == 0
+    assert prompt in capsys.readouterr().out
+    assert main(["evaluate", *at, "num_prompts=2", "json=true"]) == 0
+    splits = json.loads(capsys.readouterr().out)["splits"]
+    assert set(splits) > {"trained", "held_out"}
+
+
+def test_the_next_commands_are_printed(work, capsys):
+    assert main(["new-modality", "sprout"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "lumina-sprout"
+    assert printed[3:] == [
+        "python -m pip install -e ./lumina-sprout",
+        "python -m lumina_core doctor sprout --contract",
+        "python -m lumina_core train +modality=sprout out=outputs/sprout",
+    ]
+
+
+def test_no_word_of_the_template_is_left(tmp_path):
+    for like in SHAPES.values():
+        folder = new_modality("two_words", tmp_path / str(like), like)
+        assert folder.name == "lumina-two-words"
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert (folder / "lumina_two_words" / "two_words.py") in files
+        assert "class TwoWordsVAE" in (folder / "lumina_two_words" / "two_words.py").read_text()
+        for path in files:
+            assert "mymodality" not in path.as_posix() + path.read_text().lower()
+
+
+def test_every_file_of_a_template_is_written(tmp_path):
+    for shape, like in SHAPES.items():
+        folder = new_modality("sprout", tmp_path / shape, like)
+        template = TEMPLATES / shape
+        wanted = {
+            path.relative_to(template).as_posix().replace("mymodality", "sprout")
+            for path in template.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        written = (path for path in folder.rglob("*") if path.is_file())
+        assert {path.relative_to(folder).as_posix() for path in written} == wanted
+
+
+@pytest.mark.parametrize("like", ["image", "video", "audio", "multiview"])
+def test_like_takes_the_template_of_the_same_shape(like, tmp_path):
+    if like == "multiview" and host.demo_folder(like) is None:
+        pytest.skip("no demo checkpoint")
+    folder = new_modality("sprout", tmp_path, like)
+    options = (folder / "lumina_sprout" / "options.py").read_text()
+    assert ("samples: int" in options) == (like == "audio")
+
+
+@pytest.mark.parametrize(
+    "name", ["Sprout", "1st", "a-b", "", "..", "a/b", "class", "mymodality", "x" * 41, "ä", "a b"]
+)
+def test_names_that_cannot_be_are_refused(name, clean_refusal):
+    assert "name" in clean_refusal("new-modality", name)
+
+
+def test_installed_names_are_refused(clean_refusal):
+    assert "lumina-image" in clean_refusal("new-modality", "image")
+
+
+def test_nothing_is_overwritten(work, clean_refusal):
+    (work / "lumina-sprout").mkdir()
+    (work / "lumina-sprout" / "mine.txt").write_text("mine")
+    assert "exists already" in clean_refusal("new-modality", "sprout")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(work, clean_refusal):
+    (work / "file").write_text("a file")
+    clean_refusal("new-modality", "sprout", "file")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("a", "b", "c"),
+        ("sprout", "--like"),
+        ("sprout", "--like", "nothing"),
+        ("sprout", "--link", "image"),
+        ("sprout", "--like", "image", "--like", "audio"),
+    ],
+)
+def test_other_words_are_refused(words, clean_refusal):
+    clean_refusal("new-modality", *words)
