@@ -20,7 +20,7 @@ from typing import Any, get_args, get_type_hints
 
 from lumina_core import host
 from lumina_core.arguments import Overrides
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import LuminaError
 from lumina_core.help import modality_yaml
 from lumina_core.keys import (
     CONDITION,
@@ -36,6 +36,7 @@ from lumina_core.keys import (
     suggestion,
 )
 from lumina_core.manifest import MANIFEST, is_deeply_nested, read_manifest
+from lumina_core.yaml_values import read_yaml
 
 _REPEATED = ("prompt", "negative_prompt", "seed", "dtype", *SAMPLING_SETTINGS)
 _BLOCKS = ("options", "solver", "guidance", "rope_scaling")
@@ -57,13 +58,13 @@ def merge_layers(
     Raises:
         LuminaError: an unknown or refused key, an unreadable value or file.
     """
+    source = f"conf/modality/{name}.yaml"
     options = read_yaml(modality_yaml(name))
-    advice = {block: options.pop(block, None) or {} for block in RECOMMENDATION_BLOCKS}
-    condition = options.pop(CONDITION, None) or {}
+    advice = {block: _taken_block(options, block, source) for block in RECOMMENDATION_BLOCKS}
+    condition = _taken_block(options, CONDITION, source)
     values = _compose(CONFIG_NAMES[command])
     if CONDITION in values:
         values[CONDITION] |= condition
-    source = f"conf/modality/{name}.yaml"
     if command in ("run", "evaluate"):
         values = _overlay(values, advice["sampling"], f"{source}, sampling")
         values, options = _with_checkpoint(values, options, name, words)
@@ -121,10 +122,25 @@ def modality_options(name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in blocks}
 
 
+def check_recommendations(name: str) -> None:
+    """Compose every layer of a modality's YAML, as the commands would.
+
+    Raises:
+        LuminaError: the file is broken, or recommends a key that the core does not have.
+    """
+    source = f"conf/modality/{name}.yaml"
+    values = read_yaml(modality_yaml(name))
+    for block, command in (("sampling", "run"), ("training", "train")):
+        advice = _taken_block(values, block, source)
+        _overlay(_compose(CONFIG_NAMES[command]), advice, f"{source}, {block}")
+    _taken_block(values, CONDITION, source)
+
+
 def recommended_sampling(name: str) -> dict[str, Any]:
     """The core's values for `run` with the modality's recommendation."""
-    advice = read_yaml(modality_yaml(name)).get("sampling") or {}
-    return _overlay(_compose(CONFIG_NAMES["run"]), advice, f"conf/modality/{name}.yaml, sampling")
+    source = f"conf/modality/{name}.yaml"
+    advice = _taken_block(read_yaml(modality_yaml(name)), "sampling", source)
+    return _overlay(_compose(CONFIG_NAMES["run"]), advice, f"{source}, sampling")
 
 
 def _with_checkpoint(
@@ -295,17 +311,15 @@ def _compose(config_name: str) -> dict[str, Any]:
     return {str(key): value for key, value in composed.items()}
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The values of a YAML file. Raises LuminaError if it is broken or holds a list."""
-    from omegaconf import OmegaConf
-
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except Exception as error:  # a parser's, or the file system's: all mean the file
-        raise LuminaError(f"{path} cannot be read: {reason_of(error)}") from error
-    if not isinstance(values, dict):
-        raise LuminaError(f"{path} holds a list; keys with values are wanted.")
-    return {str(key): value for key, value in values.items()}
+def _taken_block(values: dict[str, Any], block: str, source: str) -> dict[str, Any]:
+    """Take a block out of a modality's values; empty where it is missing or null."""
+    found = values.pop(block, None)
+    if found is not None and not isinstance(found, dict):
+        raise LuminaError(
+            f"{block} in {source} is of type {type(found).__name__}; a block of keys is wanted. "
+            "Tell its author."
+        )
+    return found or {}
 
 
 def _parse(key: str, value: str) -> Any:

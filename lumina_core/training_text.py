@@ -16,7 +16,6 @@ from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.hub import local_folder
 from lumina_core.init_from import init_folder
 from lumina_core.keys import conf_root
-from lumina_core.layers import read_yaml
 from lumina_core.manifest import read_manifest
 from lumina_core.run import shown_words, unknown_words_note
 from lumina_core.runtime import seeded
@@ -29,6 +28,7 @@ from lumina_core.text import (
 )
 from lumina_core.tiny_text import add_words, create_tiny
 from lumina_core.training_folder import finished_checkpoints
+from lumina_core.yaml_values import read_yaml
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig

@@ -12,7 +12,7 @@ from lumina_core import host
 from lumina_core.autoencoder import FramewiseAutoencoder, read_config
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.hub import check_whole, local_folder
-from lumina_core.layers import read_yaml
+from lumina_core.yaml_values import read_yaml
 
 DEMO = "demo"
 SUBFOLDER = "vae"  # of a diffusers pipeline, and of a checkpoint of ours
