@@ -48,7 +48,8 @@ def import_spec(plugin: Plugin, notes: list[str], deprecations: list[str]) -> Mo
             )
         returned = hook()
     deprecations += [
-        printable(f"{plugin.title} is outdated: {warning.message}", _MAX_DEPRECATION)
+        f"{plugin.title} is outdated: {printable(str(warning.message), _MAX_DEPRECATION)}. Upgrade "
+        f"{plugin.package}, or tell its author"
         for warning in caught
     ]
     return checked_spec(returned, plugin)
