@@ -34,6 +34,7 @@ COMMANDS = {
     },
     "plugins": [PYTHON, "-m", "lumina_core", "plugins"],
     "--help": [PYTHON, "-m", "lumina_core", "--help"],
+    "complete": [PYTHON, "-m", "lumina_core", "complete", "--", "run", "modality=image", ""],
 }
 NUM_PLUGINS = 10
 LISTINGS = {
@@ -98,7 +99,7 @@ def main() -> None:
         print(f"{name:26} {value:7.3f} s CPU   {max(memory[name]):5.2f} GiB")
     for name in REQUESTS:
         print(f"run {name} / imports: {median[f'run {name}'] / median['imports']:.2f}")
-    for name in ("plugins", "--help", *LISTINGS):
+    for name in ("plugins", "--help", "complete", *LISTINGS):
         print(
             f"{name} above the bare interpreter: {median[name] - median['bare interpreter']:.3f} s"
         )

@@ -30,6 +30,7 @@ CONDITIONED_COMMANDS = ("run", "infer")
 """Commands that take what may be given beside a prompt."""
 
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[\w./@]+)=")
+_ITEM = re.compile(r"[+~]{0,2}(?P<key>[\w.]+)\[\d*\]=\S*")
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*(=\S*)?")
 _HELP = ("-h", "--help")
 
@@ -168,6 +169,9 @@ def _refuse_slips(word: str, names: list[str]) -> None:
             f"unknown option {word!r}. Settings are written key=value; a prompt that starts with "
             "a dash stands after --."
         )
+    item = _ITEM.fullmatch(word)
+    if item and item["key"] in names:
+        raise LuminaError(f"{word!r} sets part of a list. Write all of it: {item['key']}=[a,b]")
     match = _OVERRIDE.match(word)
     if match is None:
         return

@@ -80,11 +80,11 @@ def _unknown_command(words: list[str]) -> str:
     text = f"unknown command {command!r}."
     if is_override(command, _names("run")):
         return f"{text} Did you mean: run {' '.join(words)} ?"
-    if hint := nearest(command, list(_COMMANDS)):
+    if hint := nearest(command, list(help.SUMMARIES)):
         return text + hint
     if " " in command:
         return f'{text} Did you mean: infer "{command}" ?'
-    return f"{text} Commands: {', '.join(_COMMANDS)}"
+    return f"{text} Commands: {', '.join(help.SUMMARIES)}"
 
 
 def _configured(command: str, words: list[str]) -> int:
@@ -96,7 +96,7 @@ def _configured(command: str, words: list[str]) -> int:
     if command == "infer":
         name = "run"
         if not _names_modality(overrides):
-            overrides.insert(0, f"modality={_usual_modality()}")
+            overrides.insert(0, f"modality={host.usual()}")
     config = getattr(import_module("lumina_core.config"), f"compose_{name}")(overrides)
     for line in host.find(config.modality).deprecations:
         print(line, file=sys.stderr)
@@ -129,11 +129,6 @@ def _names_modality(overrides: list[str]) -> bool:
     return any(word.lstrip("+").startswith(("modality=", "repeat=")) for word in overrides)
 
 
-def _usual_modality() -> str:
-    installed = host.installed()
-    return installed[0] if len(installed) == 1 else "image"
-
-
 def _plugins(words: list[str]) -> int:
     if _wants_help("plugins", words, ("--json", "--check")):
         return 0
@@ -145,6 +140,20 @@ def _plugins(words: list[str]) -> int:
     else:
         print(reports.plugin_table(plugins))
     return int(is_check and reports.has_faults(plugins))
+
+
+def _schema(words: list[str]) -> int:
+    names = [word for word in words if not word.startswith("-")]
+    if _wants_help("schema", [word for word in words if word not in names], ("--json",)):
+        return 0
+    from lumina_core import schema
+
+    options = schema.modality_schema(schema.chosen_name(names))
+    if "--json" in words:
+        print(json.dumps(schema.schema_records(options), indent=2, ensure_ascii=False))
+    else:
+        print(schema.schema_table(options))
+    return 0
 
 
 def _doctor(words: list[str]) -> int:
@@ -179,9 +188,9 @@ def _info(words: list[str]) -> int:
 def _contents(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
-    if path.is_dir() and not (path.suffix and _is_media_folder(path)):
-        from lumina_core.manifest import read_manifest
+    from lumina_core.manifest import MANIFEST, read_manifest
 
+    if path.is_dir() and ((path / MANIFEST).exists() or not _is_media_folder(path)):
         return reports.checkpoint_summary(read_manifest(path))
     from lumina_core.run import read_request
 
@@ -208,6 +217,23 @@ def _gallery(words: list[str]) -> int:
 
     out = Path(outs[0]).expanduser() if outs else None
     print(write_gallery(Path(folders[0]), out))
+    return 0
+
+
+def _completion(words: list[str]) -> int:
+    shells = [word for word in words if not word.startswith("-")]
+    if not _wants_help("completion", [word for word in words if word not in shells], ()):
+        from lumina_core import completion
+
+        print(completion.script(shells), end="")
+    return 0
+
+
+def _complete(words: list[str]) -> int:
+    """Hidden: what the scripts of `completion` call with the words of a command line after --."""
+    from lumina_core import completion
+
+    print("\n".join(completion.complete(words[1:])))
     return 0
 
 
@@ -279,8 +305,11 @@ def _is_reader_gone() -> bool:
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     **{name: partial(_configured, name) for name in CONFIG_NAMES},
     "plugins": _plugins,
+    "schema": _schema,
     "doctor": _doctor,
     "info": _info,
     "gallery": _gallery,
+    "completion": _completion,
+    "complete": _complete,
     "version": _version,
 }

@@ -5,7 +5,8 @@ layers.py composes plain values; here they become the records of command_records
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -22,8 +23,14 @@ from lumina_core.command_records import (
     TrainVAEConfig,
 )
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.help import modality_yaml
 from lumina_core.keys import RAW_KEYS
-from lumina_core.layers import merge_layers, modality_options, recommended_sampling
+from lumina_core.layers import (
+    merge_layers,
+    modality_options,
+    recommended_sampling,
+    recommended_training,
+)
 from lumina_core.records import build
 
 _DATA_RECORDS = {
@@ -56,14 +63,17 @@ def compose_run(overrides: list[str]) -> RunConfig:
     if values["prompt"] is None:
         raise LuminaError(_lack_of_prompt(name, words))
     values["condition"] = _condition(name, values["condition"], request)
-    return _build(RunConfig, name, values, options)
+    with _blaming_advice("run", name):
+        return _build(RunConfig, name, values, options)
 
 
 def compose_evaluate(overrides: list[str]) -> EvaluateConfig:
     """What `evaluate` is asked for; see `compose_run`."""
     words = sort_overrides(overrides, "evaluate")
     name = _one_modality(words)
-    return _build(EvaluateConfig, name, *merge_layers("evaluate", name, words))
+    values, options = merge_layers("evaluate", name, words)
+    with _blaming_advice("evaluate", name):
+        return _build(EvaluateConfig, name, values, options)
 
 
 def compose_train(overrides: list[str]) -> TrainConfig:
@@ -71,10 +81,8 @@ def compose_train(overrides: list[str]) -> TrainConfig:
     words = sort_overrides(overrides, "train")
     name = _one_modality(words)
     values, options = merge_layers("train", name, words)
-    values["out"] = values["out"] or f"outputs/{name}-checkpoint"
-    values["backbone"] |= {"token_dims": {}, "feature_dims": {}}
-    values["data"] = _data_record(values["data"])
-    return _build(TrainConfig, name, values, options)
+    with _blaming_advice("train", name):
+        return _build(TrainConfig, name, _train_values(name, values), options)
 
 
 def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
@@ -182,6 +190,39 @@ def _repeated_request(words: Overrides) -> dict[str, Any]:
     from lumina_core.run import read_request  # run.py imports this module
 
     return dict(read_request(Path(path)))
+
+
+@contextmanager
+def _blaming_advice(command: str, name: str) -> Iterator[None]:
+    """Where values are refused that the modality's YAML recommends, name it and not the user."""
+    try:
+        yield
+    except LuminaError:
+        try:
+            _check_advice(command, name)
+        except LuminaError as fault:
+            raise LuminaError(f"{modality_yaml(name)}: {fault}") from fault
+        raise
+
+
+def _check_advice(command: str, name: str) -> None:
+    """Refuse what a modality's YAML recommends for a command, whatever else is wrong."""
+    if command == "train":
+        values = _train_values(name, recommended_training(name))
+        named = values | {"modality": name, "options": None}
+        build(TrainConfig, named, namespace=_namespace(TrainConfig))
+    else:
+        compose_sampling(name)
+
+
+def _train_values(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The merged values with what `train` decides itself."""
+    return {
+        **values,
+        "out": values["out"] or f"outputs/{name}-checkpoint",
+        "backbone": {**values["backbone"], "token_dims": {}, "feature_dims": {}},
+        "data": _data_record(values["data"]),
+    }
 
 
 def _build(record: type[T], name: str, values: dict[str, Any], options: dict[str, Any]) -> T:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import host
-from lumina_core.decoder import Decoder, folder_suffixes
+from lumina_core.decoder import Decoder, folder_files, folder_suffixes
 from lumina_core.errors import LuminaError
 
 
@@ -47,7 +47,7 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
     for name, decoder in found.items():
         if decoder is None:
             continue
-        is_readable = path.suffix.lower() in decoder.suffixes
+        is_readable = path.suffix.lower() in decoder.suffixes or _is_open_folder(path, decoder)
         try:
             request = decoder.read_metadata(path) if is_readable else None
         except LuminaError as error:
@@ -68,5 +68,13 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
 
 def is_media_folder(path: Path, found: Mapping[str, Decoder | None]) -> bool:
     """Whether a path is a folder that one of the `decoders` keeps a medium in."""
-    suffixes = {suffix for each in found.values() if each for suffix in folder_suffixes(each)}
-    return path.suffix.lower() in suffixes and path.is_dir()
+    if not path.is_dir():
+        return False
+    there = [decoder for decoder in found.values() if decoder]
+    suffixes = {suffix for each in there for suffix in folder_suffixes(each)}
+    return path.suffix.lower() in suffixes or any(_is_open_folder(path, each) for each in there)
+
+
+def _is_open_folder(path: Path, decoder: Decoder) -> bool:
+    """Whether a path is a folder of any name that holds a file which makes it a medium."""
+    return any((path / name).is_file() for name in folder_files(decoder))

@@ -231,22 +231,24 @@ def _make_readable(folder: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file, or of a folder of files: that of what `sha256sum *` prints inside it.
+    """Hash of a file, or of a folder: that of what `sha256sum` prints of all files inside it.
 
     Args:
         path: the file or folder; hidden files in a folder do not count.
 
     Raises:
-        OSError: it cannot be read, or there is a folder in the folder.
+        OSError: it cannot be read, or there is something in it that is no regular file.
     """
     if not path.is_dir():
         return _file_sha256(path)
-    files = sorted(item for item in path.iterdir() if not item.name.startswith("."))
-    listing = "".join(f"{_file_sha256(item)}  {item.name}\n" for item in files)
+    names = sorted(item.relative_to(path) for item in path.rglob("*") if not item.is_dir())
+    visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    listing = "".join(f"{_file_sha256(path / name)}  {name.as_posix()}\n" for name in visible)
     return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _file_sha256(path: Path) -> str:
+    check_regular(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):

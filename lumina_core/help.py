@@ -22,9 +22,11 @@ USAGES = {
     "train-vae": "+modality=NAME [KEY=VALUE ...]",
     "evaluate": "+modality=NAME [KEY=VALUE ...]",
     "plugins": "[--json] [--check]",
+    "schema": "NAME [--json]",
     "doctor": "[NAME]",
     "info": "FILE [--json]",
     "gallery": "FOLDER [out=FILE.html]",
+    "completion": "bash|zsh",
     "version": "",
 }
 SUMMARIES = {
@@ -34,13 +36,15 @@ SUMMARIES = {
     "train-vae": "train the small autoencoder of a modality",
     "evaluate": "measure how often a checkpoint shows what the prompt asked for",
     "plugins": "list the installed modalities; --check imports each one",
+    "schema": "the options of a modality with their types, units and defaults",
     "doctor": "versions and what is wrong; with a name, one modality in detail",
     "info": "the request inside a file that we made, or what a checkpoint folder holds",
     "gallery": "write a page that shows the results in a folder with their settings",
+    "completion": "a script that teaches a shell to complete commands, keys and values",
     "version": "the version of lumina-core",
 }
 _WIDTH = 34  # of the column of keys
-_MAX_TEXT = 300  # characters of a default or a comment in a plugin's YAML
+MAX_TEXT = 300  # characters of a default or a comment in a plugin's YAML
 
 
 def main_help() -> str:
@@ -115,5 +119,5 @@ def _modality_lines(plugin: host.Plugin, command: str) -> list[str]:
 
 
 def _line(key: Key) -> str:
-    default, meaning = (printable(text, _MAX_TEXT) for text in (key.default, key.meaning))
+    default, meaning = (printable(text, MAX_TEXT) for text in (key.default, key.meaning))
     return f"  {f'{key.name}={default}':<{_WIDTH}}  {meaning}".rstrip()

@@ -32,7 +32,7 @@ from lumina_core.modality import ModalitySpec
 __all__ = ["GROUP", "Plugin", "installed_entry_points"]
 
 SHIPPED = ("image", "video", "multiview", "audio")
-"""Names that people will try, only for the hint in a message; nothing else depends on them."""
+"""Names that people will try, for hints in messages; the first is what `infer` means."""
 
 _Key = tuple[str, str, str]
 _LOCK = threading.RLock()  # re-entrant: a plugin may itself ask for another modality
@@ -56,6 +56,12 @@ def discover(entry_points: list[metadata.EntryPoint] | None = None) -> list[Plug
 def installed(entry_points: list[metadata.EntryPoint] | None = None) -> list[str]:
     """Names of the modalities that can be asked for."""
     return [p.name for p in discover(entry_points) if p.status in ("found", "loaded")]
+
+
+def usual() -> str:
+    """The modality that `infer` takes when none is named: the only one, else the first shipped."""
+    names = installed()
+    return names[0] if len(names) == 1 else SHIPPED[0]
 
 
 def find(name: str, entry_points: list[metadata.EntryPoint] | None = None) -> Plugin:

@@ -69,6 +69,7 @@ MAX_YAML_BYTES = 2**16  # 25 times the largest of ours; a file of this size is p
 
 _LIKENESS = 0.6  # difflib's own bound for a close match
 _LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: +(?P<value>[^#]+?))?(?: *# *(?P<note>.*))?")
+_UNIT = re.compile(r"\[(?P<unit>[^\[\]]+)\] *(?P<meaning>.*)")
 _CHOICE = re.compile(r" +- (?P<group>\w+): *(?P<choice>[\w-]+)")
 
 
@@ -186,6 +187,16 @@ def modality_keys(path: Path) -> list[Key]:
     ]
 
 
+def unit_and_meaning(comment: str) -> tuple[str | None, str]:
+    """Unit and meaning in the comment beside an option of a modality: `[Hz] lower edge`.
+
+    Args:
+        comment: from the YAML; without brackets at its beginning the option has no unit.
+    """
+    match = _UNIT.fullmatch(comment)
+    return (match["unit"], match["meaning"]) if match else (None, comment)
+
+
 def closest(name: str, names: list[str]) -> str | None:
     """The key that was probably meant: one with this last part, else the most similar.
 
@@ -193,14 +204,22 @@ def closest(name: str, names: list[str]) -> str | None:
         name: what the user wrote.
         names: every valid dotted key.
     """
-    last = name.rpartition(".")[2]
+    block, dot, last = name.lower().rpartition(".")
     alike = [full for full in names if full.rpartition(".")[2] == last and full != name]
-    similar = get_close_matches(name, alike or names, n=1, cutoff=0.0 if alike else _LIKENESS)
-    if similar:
-        return similar[0]
+    if alike:
+        return get_close_matches(name, alike, n=1, cutoff=0.0)[0]
+    siblings = [full for full in names if full.rpartition(".")[0] == block]
     by_last = {full.rpartition(".")[2]: full for full in reversed(names)}
-    similar = get_close_matches(last, by_last, n=1)
-    return by_last[similar[0]] if similar else None
+    searches = (
+        (last, {full.removeprefix(block + dot): full for full in siblings}),
+        # a block in common makes keys alike that have nothing else in common
+        (name, {full: full for full in names if full not in siblings}),
+        (last, by_last),
+    )
+    for wanted, known in searches:
+        if similar := get_close_matches(wanted, known, n=1, cutoff=_LIKENESS):
+            return known[similar[0]]
+    return None
 
 
 def suggestion(name: str, names: list[str]) -> str:

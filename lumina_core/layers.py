@@ -1,6 +1,5 @@
-"""Merges the layers of a configuration: the only file that knows Hydra and OmegaConf.
+"""Merges the layers of a configuration.
 
-Hydra is used for two things: composing the core's YAML with its groups, and the grammar of values.
 Layers are merged as plain dictionaries, later ones win: core YAML < the modality's YAML < the
 checkpoint's recommendation < a request that is repeated < a group chosen by name < a value. A
 group brings every key of its file and resets what was recommended for these: all of `time`,
@@ -12,23 +11,20 @@ Prompts and paths never meet Hydra's grammar nor OmegaConf: they are taken lette
 """
 
 import os.path
-import threading
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from lumina_core import host
 from lumina_core.arguments import Overrides
 from lumina_core.errors import LuminaError
-from lumina_core.help import modality_yaml
 from lumina_core.keys import (
     CONDITION,
     CONFIG_NAMES,
     IDLE_KEYS,
     NAME_LIST_KEYS,
     RAW_KEYS,
-    RECOMMENDATION_BLOCKS,
     SAMPLING_SETTINGS,
     conf_root,
     group_choices,
@@ -36,12 +32,13 @@ from lumina_core.keys import (
     suggestion,
 )
 from lumina_core.manifest import MANIFEST, is_deeply_nested, read_manifest
-from lumina_core.yaml_values import read_yaml
+from lumina_core.modality_file import read_modality_file
+from lumina_core.records import shown
+from lumina_core.yaml_values import compose_core, parse_value, read_yaml
 
 _REPEATED = ("prompt", "negative_prompt", "seed", "dtype", *SAMPLING_SETTINGS)
 _BLOCKS = ("options", "solver", "guidance", "rope_scaling")
 """What must be a mapping in a request."""
-_LOCK = threading.Lock()  # Hydra keeps its state in process-wide singletons
 
 
 def merge_layers(
@@ -58,18 +55,15 @@ def merge_layers(
     Raises:
         LuminaError: an unknown or refused key, an unreadable value or file.
     """
-    source = f"conf/modality/{name}.yaml"
-    options = read_yaml(modality_yaml(name))
-    advice = {block: _taken_block(options, block, source) for block in RECOMMENDATION_BLOCKS}
-    condition = _taken_block(options, CONDITION, source)
-    values = _compose(CONFIG_NAMES[command])
+    path, options, condition, advice = read_modality_file(name)
+    values = compose_core(CONFIG_NAMES[command])
     if CONDITION in values:
         values[CONDITION] |= condition
     if command in ("run", "evaluate"):
-        values = _overlay(values, advice["sampling"], f"{source}, sampling")
+        values = _overlay(values, advice["sampling"], f"{path}, sampling")
         values, options = _with_checkpoint(values, options, name, words)
     elif command == "train":
-        values = _overlay(values, advice["training"], f"{source}, training")
+        values = _overlay(values, advice["training"], f"{path}, training")
     if request:
         values = _overlay(values, {key: request[key] for key in _REPEATED if key in request})
         options |= _repeated_options(name, request)
@@ -80,14 +74,21 @@ def merge_layers(
         values = values | {group: chosen} if has_own_keys else _overlay(values, {group: chosen})
     files = {f"{CONDITION}.{field}" for field in _file_fields(name)}
     for key, text in words.values.items():
-        if key == CONDITION:
-            members = ", ".join(f"{CONDITION}.{name}" for name in values[CONDITION])
-            raise LuminaError(f"{key!r} is a block of keys. Set one of them: {members}")
+        if key.partition(".")[0] == CONDITION:
+            _check_condition_key(key, values[CONDITION])
         value = _value(key, text, is_file=key in files)
         _refuse_key_of_another_choice(values, key)
         values = _overlay(values, _nested(key, value))
     _refuse_idle_keys(words, values)
     return values, _with_options(name, options, words, command)
+
+
+def _check_condition_key(key: str, known: Mapping[str, Any]) -> None:
+    names = [f"{CONDITION}.{name}" for name in known]
+    if key == CONDITION:
+        raise LuminaError(f"{key!r} is a block of keys. Set one of them: {', '.join(names)}")
+    if key not in names:
+        raise LuminaError(f"unknown key {key!r}.{suggestion(key, names)}")
 
 
 def _value(key: str, text: str, *, is_file: bool) -> Any:
@@ -96,7 +97,7 @@ def _value(key: str, text: str, *, is_file: bool) -> Any:
         if not text:
             raise LuminaError(f"{key} is empty. Give a path, or leave it out: {key}=null")
         return None if text == "null" else os.path.expanduser(text)
-    value = text if key in RAW_KEYS else _parse(key, text)
+    value = text if key in RAW_KEYS else parse_value(key, text)
     return [value] if key in NAME_LIST_KEYS and isinstance(value, str) else value
 
 
@@ -117,30 +118,28 @@ def _refuse_idle_keys(words: Overrides, values: Mapping[str, Any]) -> None:
 
 def modality_options(name: str) -> dict[str, Any]:
     """A modality's own options, as its YAML has them."""
-    values = read_yaml(modality_yaml(name))
-    blocks = (*RECOMMENDATION_BLOCKS, CONDITION)
-    return {key: value for key, value in values.items() if key not in blocks}
-
-
-def check_recommendations(name: str) -> None:
-    """Compose every layer of a modality's YAML, as the commands would.
-
-    Raises:
-        LuminaError: the file is broken, or recommends a key that the core does not have.
-    """
-    source = f"conf/modality/{name}.yaml"
-    values = read_yaml(modality_yaml(name))
-    for block, command in (("sampling", "run"), ("training", "train")):
-        advice = _taken_block(values, block, source)
-        _overlay(_compose(CONFIG_NAMES[command]), advice, f"{source}, {block}")
-    _taken_block(values, CONDITION, source)
+    return read_modality_file(name).options
 
 
 def recommended_sampling(name: str) -> dict[str, Any]:
     """The core's values for `run` with the modality's recommendation."""
-    source = f"conf/modality/{name}.yaml"
-    advice = _taken_block(read_yaml(modality_yaml(name)), "sampling", source)
-    return _overlay(_compose(CONFIG_NAMES["run"]), advice, f"{source}, sampling")
+    file = read_modality_file(name)
+    core = compose_core(CONFIG_NAMES["run"])
+    return _overlay(core, file.advice["sampling"], f"{file.path}, sampling")
+
+
+def recommended_training(name: str) -> dict[str, Any]:
+    """The core's values for `train` with the modality's recommendation."""
+    return merge_layers("train", name, Overrides([name], {}, {}, {}))[0]
+
+
+def check_modality_file(name: str) -> None:
+    """Refuse a modality's YAML that does not fit the plugin's dataclasses or the core's keys.
+
+    The types of what it recommends are checked where they are used: their records bring torch.
+    """
+    recommended_sampling(name)
+    recommended_training(name)
 
 
 def _with_checkpoint(
@@ -214,6 +213,7 @@ def _with_options(
     for written, text in words.options.items():
         key = written.removeprefix(f"{name}.")  # with one modality this says the same
         _refuse_other_modality(name, key, hints)
+        _refuse_unknown_option(name, key, hints)
         if key.partition(".")[0] in fixed:
             raise LuminaError(
                 f"modality.{key} belongs to the architecture, which the checkpoint fixes. It is "
@@ -221,7 +221,7 @@ def _with_options(
                 f"modality.{key}={text}"
             )
         is_text = hints.get(key) is str or (str in get_args(hints.get(key)) and text != "null")
-        value = text if is_text else _parse(f"modality.{key}", text)
+        value = text if is_text else parse_value(f"modality.{key}", text)
         options = _merged(options, _nested(key, value))
     return options
 
@@ -243,11 +243,20 @@ def _refuse_key_of_another_choice(values: Mapping[str, Any], key: str) -> None:
 
 def _refuse_other_modality(name: str, key: str, options: Mapping[str, Any]) -> None:
     other = key.partition(".")[0]
-    if other not in options and other in (*host.SHIPPED, *host.installed()):
+    if other not in (*options, name) and other in (*host.SHIPPED, *host.installed()):
         raise LuminaError(
             f"modality.{key} is an option of {other!r}; the modality in use is {name!r}. Leave it "
             f"out, or choose +modality={other}"
         )
+
+
+def _refuse_unknown_option(name: str, key: str, hints: Mapping[str, Any]) -> None:
+    first, dot, _ = key.partition(".")
+    if first not in hints or (dot and not is_dataclass(hints[first])):
+        full = f"modality.{key}"
+        names = [f"modality.{option}" for option in hints]
+        known = f" Options of {name}: {', '.join(names)}."
+        raise LuminaError(f"unknown key {full!r}.{suggestion(full, names) or known}")
 
 
 def _file_fields(name: str) -> list[str]:
@@ -266,14 +275,18 @@ def _overlay(
 ) -> dict[str, Any]:
     """Values with a layer on top; a key of the layer that is not there is refused."""
     merged = dict(values)
+    where = f" in {source}" if source else ""
     for key, value in layer.items():
         if key not in values:
             names = [prefix + name for name in values]
-            where = f" in {source}" if source else ""
             raise LuminaError(
                 f"unknown key {prefix + key!r}{where}.{suggestion(prefix + key, names)}"
             )
-        if isinstance(value, Mapping) and isinstance(values[key], Mapping):
+        if isinstance(values[key], Mapping):
+            if not isinstance(value, Mapping):
+                raise LuminaError(
+                    f"{prefix}{key} must be a block of keys{where}, got {shown(value)}."
+                )
             value = _overlay(values[key], value, source, f"{prefix}{key}.")
         merged[key] = value
     return merged
@@ -292,51 +305,3 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     for part in reversed(key.split(".")):
         value = {part: value}
     return value
-
-
-def _compose(config_name: str) -> dict[str, Any]:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import OmegaConf
-
-    with _LOCK:
-        outer = GlobalHydra.instance().hydra  # a program that itself runs on Hydra may call us
-        GlobalHydra.instance().clear()
-        try:
-            with initialize_config_dir(str(conf_root().resolve()), version_base="1.3"):
-                composed = OmegaConf.to_container(compose(config_name), resolve=True)
-        finally:
-            GlobalHydra.instance().hydra = outer
-    assert isinstance(composed, dict)
-    return {str(key): value for key, value in composed.items()}
-
-
-def _taken_block(values: dict[str, Any], block: str, source: str) -> dict[str, Any]:
-    """Take a block out of a modality's values; empty where it is missing or null."""
-    found = values.pop(block, None)
-    if found is not None and not isinstance(found, dict):
-        raise LuminaError(
-            f"{block} in {source} is of type {type(found).__name__}; a block of keys is wanted. "
-            "Tell its author."
-        )
-    return found or {}
-
-
-def _parse(key: str, value: str) -> Any:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        with _LOCK:
-            parsed = OverridesParser.create().parse_override(f"key={value}")
-    except HydraException as error:
-        raise LuminaError(
-            f"the value in {key}={value} cannot be read. Put a text with special characters in "
-            f"quotes of its own: \"{key}='...'\""
-        ) from error
-    if parsed.is_sweep_override():
-        raise LuminaError(
-            f"{key}={value} asks for several values. A list is written {key}=[...]; "
-            "sweeps are not supported."
-        )
-    return parsed.value()

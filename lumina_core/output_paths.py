@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lumina_core.decoder import Decoder, folder_suffixes, has_preview_file
+from lumina_core.decoder import Decoder, folder_files, folder_suffixes, has_preview_file
 from lumina_core.errors import LuminaError
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def prompts_folder(config: "RunConfig", decoder: Decoder) -> Path:
     is_folder = _exists(folder) and folder.is_dir() and not _is_media_folder(folder, decoder)
     if folder.suffix.lower() in decoder.suffixes and not is_folder:
         raise LuminaError(f"out={folder} is one file, prompt_file makes several; name a folder")
+    _check_outside_media(folder, decoder)
     _check_folder(folder, folder)
     return folder
 
@@ -133,8 +134,8 @@ def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
     of one medium always names that medium.
     """
     out = out_path(config)
-    _check_outside_media(out, decoder)
     is_folder = config.out is None or config.out.endswith("/") or not out.suffix
+    _check_outside_media(out, decoder)
     if not _is_media_folder(out, decoder) and (is_folder or (_exists(out) and out.is_dir())):
         _check_folder(out, out)
         return [None] * config.num_samples
@@ -150,10 +151,15 @@ def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
 
 
 def _check_outside_media(path: Path, decoder: Decoder) -> None:
-    """Refuse a path within one medium, which a further file would spoil."""
-    medium = next((above for above in path.parents if _is_media_folder(above, decoder)), None)
-    if medium is not None and _exists(medium):
-        raise LuminaError(f"out={path} lies in {medium}, which is one medium; choose another place")
+    """Refuse a path within one medium, there or still to be, which a further file would spoil."""
+    full = path.absolute()
+    for folder in (full, *full.parents):
+        is_named_one = _is_media_folder(folder, decoder)
+        if folder == full and is_named_one:  # what is to be made
+            continue
+        if is_named_one or any(_exists(folder / name) for name in folder_files(decoder)):
+            where = "is" if folder == full else f"lies in {folder.name}, which is"
+            raise LuminaError(f"out={path} {where} one medium; choose another place")
 
 
 def check_preview(path: Path, decoder: Decoder, *, overwrite: bool) -> None:

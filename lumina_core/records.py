@@ -15,6 +15,7 @@ from lumina_core.keys import suggestion
 T = TypeVar("T")
 
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_LIST = "a list [a,b]"
 
 
 def build(
@@ -86,22 +87,33 @@ def _convert_union(
 ) -> Any:
     if value is None and types.NoneType in args:
         return None
-    choices = [arg for arg in args if arg is not types.NoneType]
     is_list = isinstance(value, list | tuple)
-    choices = [arg for arg in choices if (get_origin(arg) is tuple) == is_list] or choices
-    for choice in choices[:-1]:
-        try:
-            return _convert(choice, value, key, namespace)
-        except LuminaError:
-            continue  # the last choice speaks for all
-    return _convert(choices[-1], value, key, namespace)
+    fitting = [arg for arg in args if (get_origin(arg) is tuple) == is_list]
+    faults = []
+    for choice in fitting:
+        if choice is not types.NoneType:
+            try:
+                return _convert(choice, value, key, namespace)
+            except LuminaError as fault:
+                faults.append(fault)
+    if faults and (is_list or isinstance(value, Mapping)):
+        raise faults[-1]  # says which part of the value does not fit
+    raise _mismatch(key, value, " or ".join(_described(arg) for arg in args))
+
+
+def _described(hint: Any) -> str:
+    if hint is types.NoneType:
+        return "null"
+    if get_origin(hint) is tuple:
+        return _LIST
+    return _NAMES.get(hint, "a block of keys")
 
 
 def _convert_tuple(
     args: tuple[Any, ...], value: Any, key: str, namespace: dict[str, Any] | None
 ) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise _mismatch(key, value, "a list, written [a,b]")
+        raise _mismatch(key, value, _LIST)
     hints = [args[0]] * len(value) if args[1:] == (...,) else list(args)
     if len(hints) != len(value):
         raise _mismatch(key, value, f"a list of {len(hints)} values")
@@ -112,7 +124,16 @@ def _convert_tuple(
 
 
 def _mismatch(key: str, value: Any, wanted: str) -> LuminaError:
-    return LuminaError(f"{key} must be {wanted}, got {value!r} ({type(value).__name__}).")
+    return LuminaError(f"{key} must be {wanted}, got {shown(value)}.")
+
+
+def shown(value: Any) -> str:
+    """A value in a message: as one writes it where Python does so otherwise, else with its type."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value!r} ({type(value).__name__})"
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

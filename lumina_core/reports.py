@@ -9,10 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lumina_core import __version__, help, host
+from lumina_core import __version__, host
 from lumina_core.entry_points import MAX_NAME, unreadable_packages
 from lumina_core.errors import LuminaError, printable, reason_of
-from lumina_core.keys import modality_keys
 from lumina_core.output_paths import OUTPUTS
 from lumina_core.records import flat
 
@@ -28,7 +27,7 @@ _PACKAGES = (
 
 
 def check_plugins(only: str | None = None) -> list[host.Plugin]:
-    """Every plugin, after an attempt to import it with its options and to compose its YAML.
+    """Every plugin, after an attempt to import it with its options and to read its YAML.
 
     Args:
         only: import this modality and no other, and the class of its parts, too.
@@ -58,16 +57,10 @@ def check_plugins(only: str | None = None) -> list[host.Plugin]:
 
 
 def _check(name: str) -> None:
-    host.options_class(name)
-    host.condition_class(name)
-    host.check_modality_module(name)
-    modality_keys(help.modality_yaml(name))
-    # these bring Hydra, which a broken plugin above does not need
-    from lumina_core.config import compose_options
-    from lumina_core.layers import check_recommendations
+    from lumina_core.layers import check_modality_file  # brings Hydra where it is called
 
-    compose_options(name)
-    check_recommendations(name)
+    host.check_modality_module(name)
+    check_modality_file(name)
 
 
 def has_faults(plugins: list[host.Plugin]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lumina_core import host
-from toy_plugin import OPTIONS, PLUGIN, YAML
+from toy_plugin import GIVEN, GIVEN_YAML, OPTIONS, PLUGIN, YAML
 
 if TYPE_CHECKING:
     from lumina_core.checkpoint import Model
@@ -68,6 +68,18 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
 def toy(write_distribution: WriteDistribution) -> Path:
     """The folder of an installed modality of toys."""
     return write_distribution("lumina-toy", "toy")
+
+
+@pytest.fixture
+def write_conditioned(write_distribution: WriteDistribution) -> Callable[..., Path]:
+    """Install a modality of toys with conditions, and with a YAML of its own if one is given."""
+
+    def write(yaml: str = YAML + GIVEN_YAML) -> Path:
+        condition = 'api={api}, condition="{package}.options:Given"'
+        source = PLUGIN.replace("api={api}", condition).format(package="lumina_toy", api="(2, 0)")
+        return write_distribution("lumina-toy", "toy", source, options=OPTIONS + GIVEN, yaml=yaml)
+
+    return write
 
 
 @pytest.fixture

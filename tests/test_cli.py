@@ -88,6 +88,7 @@ def test_the_plus_of_modality_may_be_left_out(toy, commands, word):
         (["x", "solvr.num_steps=3"], "Did you mean 'solver.num_steps'?"),
         (["x", "solver.num_stepz=3"], "Did you mean 'solver.num_steps'?"),
         (["x", "+nope=3"], "unknown key 'nope'"),
+        (["modality.sizes[0]=3"], "sets part of a list. Write all of it: modality.sizes=[a,b]"),
         (["x", "--steps=3"], "unknown option '--steps=3'"),
         ([""], "the prompt is empty"),
         ([], "no prompt"),
@@ -326,7 +327,11 @@ def _python(*words, **environment):
     )
 
 
-@pytest.mark.parametrize("words", [["plugins"], ["--help"], ["run", "--help"], ["version"]])
+@pytest.mark.parametrize(
+    "words",
+    [["plugins"], ["--help"], ["run", "--help"], ["version"], ["completion", "bash"],
+     ["complete", "--", "run", "+modality="], ["complete", "--", "train", ""]],
+)  # fmt: skip
 def test_light_commands_import_nothing_heavy_and_are_cheap(toy, words):
     source = (
         f"import sys; from lumina_core.cli import main; code = main({words!r}); "

@@ -9,6 +9,7 @@ from lumina_core.config import compose_evaluate, compose_run, compose_train, com
 from lumina_core.keys import conf_root, group_choices, group_defaults
 
 RUN = ["+modality=toy", "prompt=a cat"]
+OPTIONS = "height: 32\nratio: 1\npatch_size: 2\nvae: demo\nsizes: null\n"
 
 
 def test_run_is_typed_and_complete(toy):
@@ -37,7 +38,17 @@ def test_a_chosen_group_beats_recommendations_and_keeps_what_it_does_not_decide(
         ("modality.heigth=3", "unknown key 'modality.heigth'. Did you mean 'modality.height'?"),
         ("modality.height=abc", "modality.height must be a whole number, got 'abc'"),
         ("modality.height=1.5", "modality.height must be a whole number, got 1.5"),
-        ("modality.height=true", "modality.height must be a whole number, got True"),
+        ("modality.height=true", "modality.height must be a whole number, got true"),
+        ("modality.height=", "modality.height must be a whole number, got ''"),
+        ("modality.height=null", "modality.height must be a whole number, got null."),
+        ("modality.height.x=3", "'modality.height.x'. Did you mean 'modality.height'?"),
+        ("modality.toy.heigth=3", "'modality.heigth'. Did you mean 'modality.height'?"),
+        ("modality.HEIGHT=3", "Did you mean 'modality.height'?"),
+        ("modality..height=3", "'modality..height'. Did you mean 'modality.height'?"),
+        ("modality.=3", "Options of toy: modality.height, modality.ratio"),
+        ("modality.toy=3", "unknown key 'modality.toy'. Options of toy: modality.height"),
+        ("modality.ratio=x", "modality.ratio must be a number, got 'x'"),
+        ("modality.sizes={a:1}", "modality.sizes must be a list [a,b] or null, got {'a': 1}"),
         ("modality.height=0", "modality: height must be at least 1"),
         ("modality.sizes=3", "modality.sizes must be a list"),
         ("modality.sizes=[1,x]", "modality.sizes[1] must be a whole number"),
@@ -48,6 +59,12 @@ def test_a_chosen_group_beats_recommendations_and_keeps_what_it_does_not_decide(
         ("~seed=3", "Drop the ~"),
         ("solver=eulre", "choose one of dopri5, euler, heun, midpoint, rk4. Did you mean 'euler'?"),
         ("rope_scaling=3", "a block of keys"),
+        ("seed.x=3", "unknown key 'seed.x'. Did you mean 'seed'?"),
+        ("solver.num_steps.x=3", "Did you mean 'solver.num_steps'?"),
+        ("solver.num_steps={a:3}", "solver.num_steps must be a whole number, got {'a': 3}"),
+        ("solver.num_steps={}", "solver.num_steps must be a whole number, got {}"),
+        ("json=maybe", "json must be true or false, got 'maybe'"),
+        ("guidance.channels=x", "guidance.channels must be a whole number or null, got 'x'"),
         ("seed=1,2", "sweeps are not supported"),
         ("seed=(", "cannot be read"),
         ("seed=-1", "seed is -1"),
@@ -123,8 +140,7 @@ def test_an_option_of_another_modality_is_refused(toy):
 
 def test_the_yaml_of_a_plugin_reads_no_environment(write_distribution, monkeypatch):
     monkeypatch.setenv("SECRET", "48")
-    yaml = "height: 32\nratio: 1\npatch_size: 2\nvae: ${oc.env:SECRET}\nsizes: null\n"
-    write_distribution("lumina-toy", "toy", yaml=yaml)
+    write_distribution("lumina-toy", "toy", yaml=OPTIONS.replace("demo", "${oc.env:SECRET}"))
     assert compose_run(RUN).options.vae == "${oc.env:SECRET}"
 
 
@@ -156,10 +172,10 @@ def test_one_modality_is_chosen(toy, write_distribution):
 
 def test_mistakes_of_a_plugin_name_its_file(write_distribution):
     write_distribution("lumina-toy", "toy", yaml="height: 1\nsampling: {solver: {steps: 3}}\n")
-    with pytest.raises(LuminaError, match=r"'solver\.steps' in conf/modality/toy\.yaml, sampling"):
+    with pytest.raises(LuminaError, match=r"conf/modality/toy\.yaml: ratio, .* has no value"):
         compose_run(RUN)
-    write_distribution("lumina-two", "two", yaml="height: 1\n")
-    with pytest.raises(LuminaError, match=r"modality\.ratio has no value"):
+    write_distribution("lumina-two", "two", yaml=OPTIONS + "sampling: {solver: {steps: 3}}\n")
+    with pytest.raises(LuminaError, match=r"'solver\.steps' in .*/modality/two\.yaml, sampling"):
         compose_run(["+modality=two", "prompt=x"])
     write_distribution("lumina-three", "three", yaml="height: [1\n")
     with pytest.raises(LuminaError, match=r"three\.yaml cannot be read"):

@@ -239,7 +239,7 @@ def test_metadata_is_printed_harmlessly(write_distribution, capsys):
     hostile = "\x1b[31mred\x07 \x9b31m \u202eabc\x08 " + "x" * 10**5
     about = f"Metadata-Version: 2.1\nName: lumina-bad\nVersion: 0.1\x1b[2J\nSummary: {hostile}\n"
     (info_of(folder) / "METADATA").write_text(about)
-    (folder / "conf/modality/bad.yaml").write_text(YAML.replace("# pixels", "# \x1b[2J"))
+    (folder / "conf/modality/bad.yaml").write_text(YAML.replace("# [pixels]", "# \x1b[2J"))
     for words in (["plugins"], ["plugins", "--json"], ["doctor", "bad"], ["run", "--help"]):
         main(words)
         out = capsys.readouterr().out
@@ -349,16 +349,16 @@ def test_a_conf_folder_cannot_change_the_core(write_distribution, capsys):
 
 YAMLS = {
     "list": ("- a\n- b\n", "holds a list"),
-    "empty": ("", r"modality\.height has no value"),
+    "empty": ("", "height, ratio, patch_size, vae, sizes of Options has no value here"),
     "bomb": (BOMB, "has an alias"),
     "large": (YAML + f"x: '{'a' * 10**8}'\n", "larger than 65536 bytes"),
     "latin": (YAML.encode() + b"x: \xe9\n", "cannot be read"),
-    "target": (YAML + "_target_: os.system\n", r"unknown key 'modality\._target_'"),
+    "target": (YAML + "_target_: os.system\n", "unknown key '_target_'. Known: height, "),
     "object": (YAML + "x: !!python/object/apply:os.system [ls]\n", "no constructor|constructor"),
     "decode": (YAML.replace(": 32", ': ${oc.decode:"5"}'), r"must be a whole number, got '\$\{oc"),
-    "number_key": (YAML.replace("token_budget", "5"), "has the key 5; a key is a text"),
+    "number_key": (YAML.replace("token_budget", "5"), r"has the key 5 \(int\); a key is a text"),
     "flat_advice": (YAML.partition("sampling:")[0] + "sampling: [1]\n", "a block of keys"),
-    "flat_condition": (YAML + "condition: 5\n", "condition in .* a block of keys"),
+    "flat_condition": (YAML + "condition: 5\n", r"condition must be a block of keys, got 5"),
     "deep": ("a: " + "[" * 2000 + "]" * 2000, "cannot be read: maximum recursion"),
     "escape": (YAML + "x: \x1b[2J\n", "special characters are not allowed"),
 }
@@ -383,6 +383,16 @@ def test_a_strange_yaml_is_one_line_wherever_it_is_read(
     assert (bad["status"], good["status"]) == ("broken", "loaded")
     said = str(raised.value).removeprefix("error: ").strip()
     assert said[:90] == bad["error"][:90]
+
+
+def test_the_schema_of_a_plugin_is_printed_harmlessly(write_distribution, capsys):
+    text = YAML.replace("demo ", '"\\e[31mred" ').replace("# [pixels]", "# \u202e" + "x" * 10**4)
+    write_distribution("lumina-toy", "toy", yaml=text)
+    assert main(["schema", "toy"]) == 0
+    out = capsys.readouterr().out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    assert "[31mred" in out
+    assert len(out) < 10**4
 
 
 def test_interpolations_stay_as_written(write_distribution, monkeypatch):

@@ -163,6 +163,22 @@ def test_the_hash_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path):
     assert sha256_of(tmp_path) != hashlib.sha256(printed).hexdigest()
 
 
+def test_the_hash_of_a_folder_knows_what_lies_deeper(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a").write_text("1")
+    before = sha256_of(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert sha256_of(tmp_path) == before
+    (tmp_path / "train" / "a").write_text("2")
+    assert sha256_of(tmp_path) != before
+
+
+def test_a_pipe_in_a_folder_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        sha256_of(tmp_path)
+
+
 def test_publish_gives_a_folder_its_name_but_never_that_of_another(tmp_path):
     for number in range(5):
         (tmp_path / f"new{number}").mkdir()

@@ -25,9 +25,9 @@ class Options:
             raise ValueError("height must be at least 1")
 """
 YAML = """
-height: 32       # pixels
+height: 32       # [pixels] of the toy
 ratio: 1         # height over width
-patch_size: 2    # cells of a token
+patch_size: 2    # [cells] of a token
 vae: demo        # which autoencoder
 sizes: null      # a list of sizes
 sampling:
@@ -37,4 +37,16 @@ sampling:
 training:
   token_budget: 512
   time: {mean: -0.7}
+"""
+
+GIVEN = """
+@dataclass(frozen=True)
+class Given:
+    image: str | None = field(metadata={"file": True})
+    frames: int | None
+"""
+GIVEN_YAML = """
+condition:
+  image: null      # picture to begin with
+  frames: null     # [frames] how many of it
 """

@@ -16,7 +16,7 @@ from torch import Tensor
 from lumina_audio import grammar, oracle
 from lumina_audio.grammar import Event
 from lumina_core import LuminaError
-from lumina_core.captions import pick, pick_weighted
+from lumina_core.captions import check_split, pick, pick_weighted
 
 TASK_WEIGHTS = {
     "pitch": 0.06,
@@ -93,7 +93,7 @@ class AudioWorld:
 
     def tasks(self, split: str) -> tuple[str, ...]:
         """The tasks of a split."""
-        _check_split(split)
+        check_split("audio", split, self.splits)
         return grammar.HELD_OUT_TASKS if split == "held_out" else grammar.TASKS
 
     def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
@@ -118,7 +118,7 @@ class AudioWorld:
 
     def variants(self, split: str) -> tuple[dict[str, float], ...]:
         """The durations of a split's sounds. Raises LuminaError for an unknown split."""
-        _check_split(split)
+        check_split("audio", split, self.splits)
         return tuple({"seconds": seconds} for seconds in _VARIANTS[split])
 
     def draw(
@@ -157,11 +157,6 @@ class AudioWorld:
             options: unused; a sound says all itself.
         """
         return oracle.judge(media, self.sample_rate, grammar.parse(caption))
-
-
-def _check_split(split: str) -> None:
-    if split not in _VARIANTS:
-        raise LuminaError(f"The split {split!r} is unknown; choose one of {', '.join(_VARIANTS)}.")
 
 
 def _uniform(interval: Interval, generator: torch.Generator) -> float:

@@ -66,7 +66,7 @@ def test_other_captions_are_refused_with_an_example(caption):
 
 def test_unknown_splits_and_tasks_are_refused():
     generator = torch.Generator()
-    with pytest.raises(LuminaError, match="split 'x' is unknown; choose one of trained"):
+    with pytest.raises(LuminaError, match="has no split 'x'; choose one of trained"):
         WORLD.variants("x")
     with pytest.raises(LuminaError, match="'sweep' has no captions in the split 'held_out'"):
         WORLD.caption("held_out", generator, "sweep")

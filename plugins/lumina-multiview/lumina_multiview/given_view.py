@@ -1,6 +1,7 @@
 """A given picture, or a folder of views, among the views to make."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,9 +9,16 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from lumina_core import LuminaError
-from lumina_multiview.options import TURN, MultiviewCondition, MultiviewOptions, wrapped
+from lumina_multiview.options import (
+    TURN,
+    MultiviewCondition,
+    MultiviewOptions,
+    listed,
+    wrapped,
+)
 from lumina_multiview.picture_reading import read_picture
-from lumina_multiview.views_files import MultiviewDecoder
+from lumina_multiview.request_options import options_in
+from lumina_multiview.views_files import GRID, MultiviewDecoder
 from lumina_multiview.views_folder import read_views
 
 TOLERANCE = 0.5  # degrees by which a given view may be off the one to make
@@ -19,13 +27,16 @@ Views = UInt8[Tensor, "view 3 height width"]
 
 
 def place(
-    wanted: MultiviewCondition, options: MultiviewOptions
+    wanted: MultiviewCondition,
+    options: MultiviewOptions,
+    media_shape: Callable[[MultiviewOptions], tuple[int, ...]],
 ) -> tuple[Views, Bool[Tensor, "view"]]:
     """All views, each the given one or, where none is given, the nearest that is; and which are.
 
     Args:
         wanted: what is given.
         options: of the views to make.
+        media_shape: refuses options of an illegal size.
 
     Raises:
         LuminaError: a file that holds no views, of another size, or views that are not to be made.
@@ -35,7 +46,7 @@ def place(
         pictures, places = _from_folder(path, wanted, options)
     else:
         pictures, places = _one_picture(path)[None], [_view_at(wanted, options)]
-    _check_size(path, pictures, options)
+    _check_size(path, pictures, options, media_shape)
     known = torch.zeros(options.num_views, dtype=torch.bool)
     known[places] = True
     nearest = [
@@ -62,11 +73,16 @@ def _from_folder(
     for azimuth, elevation in zip(found.azimuths, found.elevations, strict=True):
         free = [number for number in range(len(cameras)) if number not in places]
         fits = [n for n in free if _is_near(cameras[n], (azimuth, elevation))]
+        if not fits and any(_is_near(camera, (azimuth, elevation)) for camera in cameras):
+            raise LuminaError(
+                f"{path} has more views at azimuth {azimuth:g} and elevation {elevation:g} than "
+                "are to be made there; leave all but one out of the folder"
+            )
         if not fits:
             raise LuminaError(
                 f"{path} has a view at azimuth {azimuth:g} and elevation {elevation:g}, which is "
-                f"none of those to make (azimuths {_listed(options.angles)}, elevation "
-                f"{_listed(sorted(set(options.elevations)))}); set modality.azimuths and "
+                f"none of those to make (azimuths {listed(options.angles)}, elevation "
+                f"{listed(sorted(set(options.elevations)))}); set modality.azimuths and "
                 "modality.elevation to those of the folder and the others that you want"
             )
         places.append(min(fits, key=lambda n: _apart(cameras[n][0], azimuth)))
@@ -75,12 +91,25 @@ def _from_folder(
 
 def _one_picture(path: Path) -> UInt8[Tensor, "3 height width"]:
     """A picture of one view."""
-    if path.suffix.lower() == ".png" and MultiviewDecoder().read_metadata(path) is not None:
+    picture = read_picture(path)
+    count = _num_views(path)
+    if count > 1:
         raise LuminaError(
-            f"condition.view={path} was made by `run` and may be a grid of views; give one of its "
-            "views, or write them with out=NAME.views and give that folder"
+            f"condition.view={path} is a grid of {count} views; give one of them, or write them "
+            "with out=NAME.views and give that folder"
         )
-    return read_picture(path)
+    return picture
+
+
+def _num_views(path: Path) -> int:
+    """How many views a picture shows by its request; 1 where that is none of views."""
+    if path.suffix.lower() != GRID:
+        return 1
+    request = MultiviewDecoder().read_metadata(path)
+    try:
+        return options_in(request).num_views
+    except LuminaError:
+        return 1
 
 
 def _view_at(wanted: MultiviewCondition, options: MultiviewOptions) -> int:
@@ -92,7 +121,7 @@ def _view_at(wanted: MultiviewCondition, options: MultiviewOptions) -> int:
     if not fits:
         raise LuminaError(
             f"condition.azimuth={wanted.azimuth} is none of the views to make "
-            f"({_listed(options.angles)}); use one of them, or add it to modality.azimuths"
+            f"({listed(options.angles)}); use one of them, or add it to modality.azimuths"
         )
     if len({options.elevations[n] for n in fits}) > 1:
         raise LuminaError(
@@ -102,14 +131,24 @@ def _view_at(wanted: MultiviewCondition, options: MultiviewOptions) -> int:
     return min(fits, key=lambda n: _apart(options.angles[n], azimuth))
 
 
-def _check_size(path: Path, pictures: Views, options: MultiviewOptions) -> None:
+def _check_size(
+    path: Path,
+    pictures: Views,
+    options: MultiviewOptions,
+    media_shape: Callable[[MultiviewOptions], tuple[int, ...]],
+) -> None:
     height, width = pictures.shape[2:]
-    if (height, width) != (options.height, options.width):
-        raise LuminaError(
-            f"condition.view={path} is {width} x {height} pixels, the views to make "
-            f"{options.width} x {options.height}; set modality.width={width} "
-            f"modality.height={height}, or scale the file"
-        )
+    if (height, width) == (options.height, options.width):
+        return
+    advice = f"set modality.width={width} modality.height={height}, or scale the file"
+    try:
+        media_shape(replace(options, height=height, width=width))
+    except LuminaError:
+        advice = "scale the file"
+    raise LuminaError(
+        f"condition.view={path} is {width} x {height} pixels, the views to make {options.width} x "
+        f"{options.height}; {advice}"
+    )
 
 
 def _is_near(camera: tuple[float, float], other: tuple[float, float]) -> bool:
@@ -121,7 +160,3 @@ def _apart(azimuth: float, other: float) -> float:
     """Degrees between two azimuths, the short way round."""
     difference = abs(azimuth - other) % TURN
     return min(difference, TURN - difference)
-
-
-def _listed(angles: Sequence[float]) -> str:
-    return ", ".join(f"{angle:g}" for angle in angles)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import join, one_of, pick, pick_two, with_article
+from lumina_core.captions import join, one_of, pick, pick_two, plain_words, with_article
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white")
 SHAPES = ("cube", "sphere", "cone", "cylinder", "pyramid", "l-shape")
@@ -59,7 +59,7 @@ def parse(caption: str) -> Scene:
     Raises:
         LuminaError: the caption is no caption of this world.
     """
-    words = " ".join(caption.lower().replace(",", " ").split()).removesuffix(".").rstrip()
+    words = plain_words(caption)
     for task, pattern in _PATTERNS.items():
         match = pattern.fullmatch(words)
         if match:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_multiview.camera import axes
-from lumina_multiview.options import DEFAULT_VIEWS, wrapped
+from lumina_multiview.options import DEFAULT_VIEWS, listed, wrapped
 from lumina_multiview.silhouettes import pixel_of, signed_distance, silhouette_of, values_at
 from lumina_multiview.vertex_colours import colours_of
 
@@ -27,7 +27,6 @@ MIN_SPREAD = 40.0  # degrees; the hull of a ball is then at most 1 / sin 40 = 1.
 NUM_LINES = 2000  # that are tried as the line nearest to all lines of sight, 5 degrees apart
 REACHES = (1.0, 0.1, 0.01)  # around the best of them; finds it within a tenth of a degree
 GOLDEN_TURN = 2.399963  # radians between neighbours of a spiral of even points on a ball
-MAX_LISTED = 8  # azimuths in a message
 MIN_CELLS, MAX_CELLS = 64, 128  # of the grid along the longest side of the object
 COARSE_CELLS = 32  # of the grid that finds where the object is
 NUM_SEARCHES = 3  # each in the box that the last one found
@@ -113,8 +112,7 @@ def check_views(azimuths: tuple[float, ...], elevations: tuple[float, ...]) -> N
             MIN_SPREAD degrees of one.
     """
     different = {round(wrapped(azimuth), 3) for azimuth in azimuths}
-    listed = [round(azimuth, 1) for azimuth in azimuths[:MAX_LISTED]]
-    got = f"{listed}{'' if len(azimuths) <= MAX_LISTED else ' and so on'}"
+    got = f"[{listed([round(azimuth, 1) for azimuth in azimuths])}]"
     advice = f"use modality.azimuths=null with modality.views={DEFAULT_VIEWS}"
     if len(different) < MIN_VIEWS:
         raise LuminaError(

@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_write
+from lumina_core.frames import MAX_LEVEL
 from lumina_core.media_files import COMMENT_MARK, comment_with, metadata_in, reading, writing
 from lumina_multiview.hull import Mesh, carve
 
@@ -28,7 +29,6 @@ EXTRAS_KEY = "lumina"  # in the `asset.extras` of a GLB
 GLTF_VERSION = 2
 JSON_CHUNK = b"JSON"
 UNLIT = "KHR_materials_unlit"  # the pictures are shaded already
-MAX_LEVEL = 255
 MAX_COMMENT = 900  # characters; rply, of Open3D and R, takes no line of 1024
 CONTINUED_MARK = "lumina+ "
 COMMENT = "comment "

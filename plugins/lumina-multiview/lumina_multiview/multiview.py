@@ -94,7 +94,7 @@ class MultiviewModality:
         Raises:
             LuminaError: a file that holds no views, of another size, or from elsewhere.
         """
-        canvas, known = place(wanted, options)
+        canvas, known = place(wanted, options, self.media_shape)
         shape = self.vae.latent_shape(tuple(canvas.shape))
         return Given(canvas, known[:, None, None].expand(shape[1:]).clone())
 

@@ -1,5 +1,6 @@
 """What a user may choose about views of an object. Light: imports no torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -9,6 +10,7 @@ MAX_SIDE = 16_384  # keeps a slip of the finger from filling the memory
 MAX_VIEWS = 1000
 MAX_PIXELS = 1 << 28  # of all views together, 800 MB as RGB: of an object that is made or read
 DEFAULT_VIEWS = 8
+MAX_LISTED = 8  # angles in a message
 TURN = 360.0  # degrees
 MAX_ELEVATION = 89.0  # degrees; straight from above or below, no side of a picture is up
 
@@ -52,8 +54,8 @@ class MultiviewOptions:
     def _check_number(self) -> None:
         if self.views is not None and self.azimuths is not None:
             raise LuminaError(
-                f"modality.views={self.views} and modality.azimuths={list(self.azimuths)} both say "
-                "how many views there are; leave one out or set it to null"
+                f"modality.views={self.views} and modality.azimuths=[{listed(self.azimuths)}] both "
+                "say how many views there are; leave one out or set it to null"
             )
         if self.azimuths is not None and not 1 <= len(self.azimuths) <= MAX_VIEWS:
             raise LuminaError(
@@ -101,6 +103,12 @@ class MultiviewOptions:
         if isinstance(self.elevation, tuple):
             return self.elevation
         return (self.elevation,) * self.num_views
+
+
+def listed(angles: Sequence[float]) -> str:
+    """Angles for a message: the first MAX_LISTED of them."""
+    more = ", ..." if len(angles) > MAX_LISTED else ""
+    return ", ".join(f"{angle:g}" for angle in angles[:MAX_LISTED]) + more
 
 
 def wrapped(azimuth: float) -> float:

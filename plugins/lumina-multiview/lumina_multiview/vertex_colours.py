@@ -7,13 +7,13 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from lumina_core.frames import MAX_LEVEL
 from lumina_multiview.silhouettes import continued_colours, values_at
 
 SHARPNESS = 6  # power of the cosine: high is crisp where views differ, low has no seams
 MIN_FACING = 0.1  # cosine; from flatter than this no view counts as one that sees a vertex
 BUFFER_CELLS = 2.0  # side of a pixel of the depth buffer: vertices lie closer, so it has no gaps
 SLACK_CELLS = 2.0  # by which a vertex may lie behind the nearest one and still be seen
-MAX_LEVEL = 255
 
 
 def colours_of(

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core import LuminaError
-from lumina_core.captions import pick
+from lumina_core.captions import check_split, pick
 from lumina_multiview import grammar, oracle
 from lumina_multiview.renderer import draw_view
 
@@ -92,7 +91,7 @@ class MultiviewWorld:
 
     def tasks(self, split: str) -> tuple[str, ...]:
         """The tasks of a split."""
-        _check_split(split)
+        check_split("multi-view", split, self.splits)
         return grammar.TASKS
 
     def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
@@ -106,7 +105,7 @@ class MultiviewWorld:
         Raises:
             LuminaError: the split or the task is unknown.
         """
-        _check_split(split)
+        check_split("multi-view", split, self.splits)
         task = task or pick(grammar.TASKS, generator)
         return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
 
@@ -116,7 +115,7 @@ class MultiviewWorld:
 
     def variants(self, split: str) -> tuple[dict[str, Any], ...]:
         """Sizes and cameras of a split's objects. Raises LuminaError for an unknown split."""
-        _check_split(split)
+        check_split("multi-view", split, self.splits)
         return _VARIANTS[split]
 
     def draw(
@@ -138,10 +137,3 @@ class MultiviewWorld:
     ) -> dict[str, bool]:
         """Say for each thing that the caption says whether the views show it."""
         return oracle.judge(media, caption, options.angles, options.elevations)
-
-
-def _check_split(split: str) -> None:
-    if split not in _VARIANTS:
-        raise LuminaError(
-            f"The multi-view world has no split {split!r}; choose one of {', '.join(_VARIANTS)}."
-        )

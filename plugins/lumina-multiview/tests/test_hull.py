@@ -1,6 +1,5 @@
 """The visual hull: known bodies come back from their outlines, whatever the views are like."""
 
-import time
 from math import pi
 
 import numpy as np
@@ -273,12 +272,6 @@ def test_the_same_views_give_the_same_mesh():
     assert torch.equal(views, before)
 
 
-def test_eight_small_views_take_no_second():
-    start = time.process_time()
-    carve(balls(even(SEVERAL), level(SEVERAL), size=(48, 48)), even(SEVERAL), level(SEVERAL))
-    assert time.process_time() - start < 2  # measured: 0.3 to 0.6
-
-
 @pytest.mark.parametrize(
     "azimuths",
     [
@@ -305,11 +298,11 @@ def test_even_views_from_far_above_or_below_are_accepted():
     ("azimuths", "elevation", "message"),
     [
         ((0.0,), 0.0, "of 1 different sides; a mesh needs 3 or more"),
-        ((0.0, 180.0), 0.0, r"views from azimuths \[0.0, 180.0\] are of 2 different"),
+        ((0.0, 180.0), 0.0, r"views from azimuths \[0, 180\] are of 2 different"),
         ((0.0, 90.0, 360.0, 450.0), 0.0, "of 2 different"),
         ((0.0, 1.0, 2.0), 0.0, "along one line, give or take 1 degrees; a mesh needs 40 or more"),
         ((0.0, 180.0, 1.0, 181.0), 0.0, "modality.azimuths=null with modality.views=8"),
-        (tuple(float(number) for number in range(30)), 0.0, "and so on"),
+        (tuple(float(number) for number in range(30)), 0.0, r"6, 7, \.\.\.\] at elevations"),
         (even(8), 89.0, r"elevations from 89 to 89 .*modality.elevation between -45 and 45"),
         (even(8), -60.0, "give or take 30 degrees"),
         (even(8), 50.2, "give or take 40 degrees"),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from lumina_core import LuminaError, SizeLimits, checkpoint
 from lumina_core.cli import main
@@ -16,6 +18,7 @@ from lumina_core.train_vae import AutoencoderShape, build_autoencoder
 from lumina_multiview.multiview import MultiviewModality
 from lumina_multiview.options import DEFAULT_VIEWS, MAX_VIEWS, MultiviewOptions
 from lumina_multiview.views_files import MultiviewDecoder
+from view_sets import view_matrix
 
 CHANNELS = 4
 TRAINING = (
@@ -142,9 +145,9 @@ def test_elevation_is_one_for_all_or_one_for_each():
         ({"azimuths": []}, f"modality.azimuths lists 0 views; list 1 to {MAX_VIEWS}"),
         ({"azimuths": [0, 400]}, "modality.azimuths: 400.0 is out of range; use degrees from -360"),
         ({"azimuths": [float("nan")]}, "modality.azimuths: nan is out of range"),
-        ({"azimuths": 5}, r"modality.azimuths must be a list, written \[a,b\], got 5"),
+        ({"azimuths": 5}, r"modality.azimuths must be a list \[a,b\] or null, got 5"),
         ({"elevation": 90}, "modality.elevation=90.0 is out of range; use -89 to 89 degrees"),
-        ({"elevation": "high"}, "modality.elevation must be a number, got 'high'"),
+        ({"elevation": "high"}, r"must be a number or a list \[a,b\], got 'high'"),
         ({"views": 2, "elevation": [1, "x"]}, r"modality.elevation\[1\] must be a number, got 'x'"),
         ({"views": 3, "elevation": [1, 2]}, "modality.elevation lists 2 angles for 3 views"),
         ({"patch": [0, 2]}, "use two whole numbers of 1 or more"),
@@ -286,8 +289,11 @@ def test_a_given_folder_stands_where_its_cameras_say(run, vae):
         (["condition.view=g.views", "modality.views=3"], "has a view at azimuth 90 and elevation"),
         (["condition.view=g.views", "modality.elevation=5"], "which is none of those to make"),
         (["condition.view=g.views"], "everything is given"),
-        (["condition.view=g.png"], "was made by `run` and may be a grid of views"),
+        (["condition.view=g.png"], "g.png is a grid of "),
         (["condition.view=g.views/0001.png", "modality.height=24"], "set modality.width=24"),
+        (["condition.view=odd.views/0001.png"], "30 x 18 pixels, the views to make 24 x 16; scale"),
+        (["condition.view=twice.views"], "has more views at azimuth 0 and elevation 20 than are"),
+        (["condition.view=text.png"], "it is broken, or none of PNG, JPEG, WEBP"),
         (
             [
                 "condition.view=g.views/0001.png",
@@ -307,7 +313,59 @@ def test_a_given_folder_stands_where_its_cameras_say(run, vae):
 def test_wrong_requests_are_one_line(words, message, refusal, tmp_path):
     write(tmp_path / "g.views")
     write(tmp_path / "g.png")
+    write(tmp_path / "odd.views", height=18, width=30)
+    write(tmp_path / "twice.views", azimuths=[0, 0], views=None)
+    (tmp_path / "text.png").write_text("hello")
     assert message in refusal(CUBE, *words)
+
+
+def test_a_picture_of_another_modality_may_be_given(run, vae):
+    picture = write("given.views")[0].permute(1, 2, 0).numpy()
+    info = PngInfo()
+    info.add_itxt("lumina", '{"modality": "image", "options": {"height": 16, "width": 24}}')
+    Image.fromarray(picture).save("image.png", pnginfo=info)
+    run(CUBE, "out=a.views", "condition.view=image.png")
+    given = MultiviewDecoder().read(Path("given.views"))
+    assert latents_alike(vae, given[:1], MultiviewDecoder().read(Path("a.views"))[:1])
+
+
+def test_a_grid_of_one_view_may_be_given(run, vae):
+    given = write("one.png", views=1)
+    run(CUBE, "out=a.views", "condition.view=one.png")
+    assert latents_alike(vae, given, MultiviewDecoder().read(Path("a.views"))[:1])
+
+
+def test_a_folder_of_nerf_may_be_given_and_repeated(run, tmp_path):
+    write("given.views")
+    (tmp_path / "lego" / "train").mkdir(parents=True)
+    for number, name in enumerate(("0001", "0003")):
+        Path(f"given.views/{name}.png").rename(f"lego/train/r_{number}.png")
+    frames = [
+        {"file_path": f"./train/r_{number}", "transform_matrix": view_matrix(azimuth, 20)}
+        for number, azimuth in enumerate((0, 180))
+    ]
+    Path("lego/transforms.json").write_text(json.dumps({"frames": frames}))
+    (file,) = run(CUBE, "out=a.views", "condition.view=lego")["files"]
+    again = run("repeat=a.views", "out=again.views", "condition.view=lego")["files"][0]
+    assert again["media_sha256"] == file["media_sha256"]
+
+
+def test_views_in_a_folder_of_any_name_carry_their_request(run, capsys):
+    (file,) = run(CUBE, "out=a.views")["files"]
+    Path("a.views").rename("cube")
+    assert main(["info", "cube", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["prompt"] == CUBE
+    assert run("repeat=cube", "out=again.views")["files"][0]["media_sha256"] == file["media_sha256"]
+
+
+@pytest.mark.parametrize("name", ["cube/", "cube/new.png", "new.views/x.png", "cube/x/y.png"])
+def test_nothing_is_written_into_views(name, run, refusal):
+    run(CUBE, "out=a.views")
+    Path("a.views").rename("cube")
+    before = sorted(Path("cube").iterdir())
+    assert "one medium" in refusal(CUBE, f"out={name}")
+    assert sorted(Path("cube").iterdir()) == before
+    assert not Path("new.views").exists()
 
 
 def test_folders_of_views_train_with_their_own_cameras(vae, tmp_path, monkeypatch):

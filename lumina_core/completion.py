@@ -1,0 +1,155 @@
+"""What may come next on a command line, for the completion of shells.
+
+The script of a shell stands beside this file; it asks the hidden command `complete` at each
+completion, so that it knows what is installed now. Answers come from the text of the YAML files,
+package metadata and the options of the one chosen modality: nothing heavy is imported.
+"""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from lumina_core import help, host
+from lumina_core.arguments import CHECKPOINT_COMMANDS, CONDITIONED_COMMANDS
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.keys import (
+    CONDITION,
+    CONFIG_NAMES,
+    PATH_KEYS,
+    command_keys,
+    group_choices,
+    group_defaults,
+    modality_keys,
+)
+
+SHELLS = ("bash", "zsh")
+FILES = "@files"
+"""Stands for the names of files, which the shell knows best."""
+
+NAMED_COMMANDS = ("doctor", "schema")
+"""Commands that take the name of a modality."""
+
+
+def script(shells: list[str]) -> str:
+    """What a shell evaluates once in order to complete our command lines.
+
+    Args:
+        shells: the names that were given; one of SHELLS is wanted.
+
+    Raises:
+        LuminaError: none, several or an unknown one.
+    """
+    known = " or ".join(SHELLS)
+    if len(shells) != 1:
+        raise LuminaError(f"completion takes one shell, {known}, got {' '.join(shells) or 'none'}.")
+    (shell,) = shells
+    if shell not in SHELLS:
+        raise LuminaError(f"no completion for {shell!r}; use {known}.{nearest(shell, SHELLS)}")
+    return Path(__file__).with_name(f"completion.{shell}").read_text(encoding="utf-8")
+
+
+def complete(words: list[str]) -> list[str]:
+    """What the last word may become; a key ends with `=`, and FILES may be among the answers.
+
+    Args:
+        words: those after the program's name, the last of them begun or empty.
+    """
+    *before, begun = words or [""]
+    if not before:
+        return _begin_with(begun, list(help.SUMMARIES))
+    command, *given = before
+    if command not in help.USAGES or "--" in given:
+        return []
+    if begun.startswith("-"):
+        return _begin_with(begun, [*re.findall(r"--[\w-]+", help.USAGES[command]), "--help"])
+    if command in CONFIG_NAMES:
+        return _settings(command, given, begun)
+    return _arguments(command, begun)
+
+
+def _begin_with(begun: str, words: list[str]) -> list[str]:
+    return [word for word in words if word == FILES or word.startswith(begun)]
+
+
+def _arguments(command: str, begun: str) -> list[str]:
+    """The arguments of a command without a configuration, as its usage has them."""
+    if command in NAMED_COMMANDS:
+        plugins = [plugin for plugin in host.discover() if plugin.status != "blocked"]
+        return _begin_with(begun, [plugin.name for plugin in plugins])
+    usage = help.USAGES[command]
+    keys = re.findall(r"\b\w+=(?=FILE|FOLDER)", usage)
+    if begun.startswith(tuple(keys)):
+        return [FILES]
+    choices = [word for words in re.findall(r"\w+(?:\|\w+)+", usage) for word in words.split("|")]
+    takes_file = re.search(r"(?<!=)\b(FILE|FOLDER)\b", usage)
+    return _begin_with(begun, [*keys, *choices, *([FILES] if takes_file else [])])
+
+
+def _settings(command: str, given: list[str], begun: str) -> list[str]:
+    """Keys of a command, or the values of a key."""
+    pluses = "+" * (len(begun) - len(begun.lstrip("+")))
+    key, equals, _ = begun.removeprefix(pluses).partition("=")
+    modality = _modality(command, given)
+    if equals:
+        values = _values(command, key, modality)
+        return _begin_with(
+            begun, [word if word == FILES else f"{pluses}{key}={word}" for word in values]
+        )
+    if pluses:  # needed nowhere, and written by habit in front of this one
+        return _begin_with(begun, [f"{pluses}modality="])
+    return _begin_with(begun, [f"{name}=" for name in ["modality", *_defaults(command, modality)]])
+
+
+def _modality(command: str, given: list[str]) -> str | None:
+    """The modality in use; None where none is, or one that cannot be used."""
+    named = [word.partition("=")[2] for word in given if word.lstrip("+").startswith("modality=")]
+    if not named and command == "infer":
+        named = [host.usual()]
+    try:
+        for name in named:
+            host.options_class(name)
+            modality_keys(help.modality_yaml(name))
+    except LuminaError:
+        return None  # a command that uses it says why
+    return named[-1] if named else None
+
+
+def _defaults(command: str, modality: str | None) -> dict[str, str]:
+    """Key to default of everything that a command line may set."""
+    groups = group_defaults(command)
+    keys = [key for key in command_keys(command) if key.default or key.name in groups]
+    if modality is not None:
+        blocks = ("modality", CONDITION) if command in CONDITIONED_COMMANDS else ("modality",)
+        fixed = _fixed_options(modality) if command in CHECKPOINT_COMMANDS else []
+        keys += [
+            key
+            for key in modality_keys(help.modality_yaml(modality))
+            if key.default and key.name.partition(".")[0] in blocks and key.name not in fixed
+        ]
+    return {key.name: key.default for key in keys}
+
+
+def _values(command: str, key: str, modality: str | None) -> list[str]:
+    """What a key may be set to, as far as it is known."""
+    if key == "modality":
+        return host.installed()
+    default = _defaults(command, modality).get(key)
+    if default is None:
+        return []
+    group = key.removesuffix(".name")
+    if group in group_defaults(command):
+        return group_choices(group)
+    if default in ("true", "false"):
+        return ["true", "false"]
+    return [FILES] if key in PATH_KEYS or key in _file_conditions(modality) else []
+
+
+def _fixed_options(modality: str) -> list[str]:
+    options = fields(host.options_class(modality))
+    return [f"modality.{field.name}" for field in options if field.metadata.get("architecture")]
+
+
+def _file_conditions(modality: str | None) -> list[str]:
+    record = host.condition_class(modality) if modality else None
+    given = fields(record) if record else ()
+    return [f"{CONDITION}.{field.name}" for field in given if field.metadata.get("file")]

@@ -1,0 +1,101 @@
+"""A modality's YAML, checked against the dataclasses of its plugin.
+
+Nobody types what stands there: messages about it name the file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lumina_core import host
+from lumina_core.command_records import Sampling
+from lumina_core.errors import LuminaError
+from lumina_core.help import modality_yaml
+from lumina_core.keys import CONDITION, RECOMMENDATION_BLOCKS, suggestion
+from lumina_core.records import build, shown
+from lumina_core.yaml_values import read_yaml
+
+
+class ModalityFile(NamedTuple):
+    """What a modality's YAML holds."""
+
+    path: Path
+    options: dict[str, Any]
+    """Key to default."""
+    condition: dict[str, Any]
+    """What may be given beside a prompt, each null."""
+    advice: dict[str, dict[str, Any]]
+    """The values that each of RECOMMENDATION_BLOCKS recommends for the core."""
+
+
+def read_modality_file(name: str) -> ModalityFile:
+    """Read and check a modality's YAML, but for the values that it recommends.
+
+    Raises:
+        LuminaError: the modality cannot be used; or its YAML cannot be read or does not fit its
+            dataclasses, and the message names the file.
+    """
+    record, given = host.options_class(name), host.condition_class(name)
+    path = modality_yaml(name)
+    options = read_yaml(path)
+    try:
+        condition = _block(options, CONDITION)
+        advice = {block: _block(options, block) for block in RECOMMENDATION_BLOCKS}
+        _check_options(record, options)
+        _check_condition(given, condition)
+        _check_names([field.name for field in fields(Sampling)], advice["sampling"], "sampling.")
+    except LuminaError as error:
+        raise LuminaError(f"{path}: {error}") from error
+    return ModalityFile(path, options, condition, advice)
+
+
+def _block(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """A block of keys, taken out of the values; empty where it is missing or null."""
+    block = values.pop(name, None)
+    if block is None:
+        return {}
+    if not isinstance(block, Mapping):
+        raise LuminaError(f"{name} must be a block of keys, got {shown(block)}.")
+    return dict(block)
+
+
+def _check_options(record: type, options: Mapping[str, Any]) -> None:
+    needed = [
+        field.name
+        for field in fields(record)
+        if field.default is MISSING and field.default_factory is MISSING
+    ]
+    _check_names([field.name for field in fields(record)], options)
+    _check_complete(needed, options, record)
+    build(record, options)
+
+
+def _check_condition(record: type | None, condition: Mapping[str, Any]) -> None:
+    names = [field.name for field in fields(record)] if record else []
+    _check_names(names, condition, f"{CONDITION}.")
+    if record:
+        _check_complete(names, condition, record, f"{CONDITION}.")
+    for key, value in condition.items():
+        if value is not None:
+            raise LuminaError(
+                f"{CONDITION}.{key} must be null, got {shown(value)}: only a user gives something."
+            )
+
+
+def _check_names(names: list[str], values: Mapping[str, Any], prefix: str = "") -> None:
+    known = [prefix + name for name in names]
+    for key in values:
+        if key not in names:
+            hint = suggestion(prefix + key, known) or f" Known: {', '.join(known) or 'none'}."
+            raise LuminaError(f"unknown key {prefix + key!r}.{hint}")
+
+
+def _check_complete(
+    names: list[str], values: Mapping[str, Any], record: type, prefix: str = ""
+) -> None:
+    lacking = [prefix + name for name in names if name not in values]
+    if lacking:
+        raise LuminaError(
+            f"{', '.join(lacking)} of {record.__name__} has no value here; write its default."
+        )

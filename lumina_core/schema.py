@@ -1,0 +1,133 @@
+"""The options of a modality: what `schema NAME` prints.
+
+Types come from the plugin's dataclasses, defaults, units and meanings from its YAML and the
+comments in it. Imports the plugin's options and nothing heavy.
+"""
+
+import dataclasses
+import json
+import types
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from lumina_core import host
+from lumina_core.config import compose_options
+from lumina_core.errors import LuminaError, printable
+from lumina_core.help import MAX_TEXT, modality_yaml
+from lumina_core.keys import CONDITION, Key, modality_keys, unit_and_meaning
+
+_FIXED = "(fixed by a checkpoint)"
+_HEADINGS = ("key", "type", "unit", "default", "meaning")
+
+
+class Option(NamedTuple):
+    """One option of a modality, or one thing that may be given beside a prompt."""
+
+    key: str
+    """As one writes it on the command line."""
+
+    type: str
+    """bool, int, float, str or file; [int, int] and [float, ...] are lists; `a | null` may be
+    null."""
+
+    unit: str | None
+    """In which the value counts; None for texts and files."""
+
+    default: Any
+    """A value of JSON."""
+
+    meaning: str
+
+    is_fixed_by_checkpoint: bool
+    """It is set in training and refused afterwards."""
+
+
+def modality_schema(name: str) -> list[Option]:
+    """The options of a modality in the order of their dataclass, then its conditions.
+
+    Raises:
+        LuminaError: the modality cannot be used, or its YAML does not fit its dataclass.
+    """
+    notes = {key.name: key for key in modality_keys(modality_yaml(name))}
+    defaults = compose_options(name)
+    options = [
+        _option(f"modality.{field.name}", field, hint, getattr(defaults, field.name), notes)
+        for field, hint in _typed_fields(host.options_class(name))
+    ]
+    condition = host.condition_class(name)
+    given = _typed_fields(condition) if condition else []
+    return options + [
+        _option(f"{CONDITION}.{field.name}", field, hint, None, notes) for field, hint in given
+    ]
+
+
+def schema_records(options: list[Option]) -> list[dict[str, Any]]:
+    """The options for machines."""
+    return [option._asdict() for option in options]
+
+
+def schema_table(options: list[Option]) -> str:
+    """One line per option, below a line of headings."""
+    rows = [_HEADINGS, *(_row(option) for option in options)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def chosen_name(names: list[str]) -> str:
+    """The one modality that was named.
+
+    Raises:
+        LuminaError: none or several were.
+    """
+    if len(names) == 1:
+        return names[0]
+    if not host.installed():
+        host.find(host.SHIPPED[0])  # says that nothing is installed, and how to install it
+    got = " ".join(names) or "none"
+    present = ", ".join(host.installed())
+    raise LuminaError(f"schema takes one modality, got {got}; installed: {present}.")
+
+
+def type_name(hint: Any, is_file: bool = False) -> str:
+    """The annotation of a field, as `schema` writes it.
+
+    Args:
+        hint: the annotation.
+        is_file: its text names a file.
+    """
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " | ".join(type_name(arg, is_file) for arg in args)
+    if origin is tuple:
+        return f"[{', '.join('...' if arg is ... else type_name(arg, is_file) for arg in args)}]"
+    if hint is types.NoneType:
+        return "null"
+    if hint is str and is_file:
+        return "file"
+    return getattr(hint, "__name__", str(hint))
+
+
+def _typed_fields(record: type) -> list[tuple["dataclasses.Field[Any]", Any]]:
+    hints = get_type_hints(record)
+    return [(field, hints[field.name]) for field in dataclasses.fields(record)]
+
+
+def _option(
+    key: str, field: "dataclasses.Field[Any]", hint: Any, default: Any, notes: Mapping[str, Key]
+) -> Option:
+    comment = printable(notes[key].meaning, MAX_TEXT) if key in notes else ""
+    unit, meaning = unit_and_meaning(comment)
+    is_fixed = bool(field.metadata.get("architecture"))
+    type_ = type_name(hint, bool(field.metadata.get("file")))
+    plain = json.loads(json.dumps(default))  # a tuple is a list in JSON
+    return Option(key, type_, unit, plain, meaning, is_fixed)
+
+
+def _row(option: Option) -> tuple[str, ...]:
+    default = option.default
+    shown = default if isinstance(default, str) else json.dumps(default)
+    meaning = f"{option.meaning} {_FIXED}" if option.is_fixed_by_checkpoint else option.meaning
+    return option.key, option.type, option.unit or "", printable(shown, MAX_TEXT), meaning.strip()
