@@ -55,8 +55,8 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build from a clean clone, install into a fresh environment elsewhere, and run."""
-    folder = Path(session.create_tmp())
+    """Build from a clean clone, install all into one fresh environment and each alone, and run."""
+    folder = Path(session.create_tmp()).absolute()
     clone, wheels, away = folder / "clone", folder / "wheels", folder / "away"
     for path in (clone, wheels, away):
         session.run("rm", "-rf", str(path), external=True)
@@ -70,13 +70,42 @@ def wheel(session: nox.Session) -> None:
     _check_conf(session, clone, next(wheels.glob("lumina_core-*.whl")))
     session.install(*(str(path) for path in wheels.glob("*.whl")), env=CONSTRAINED)
     with session.chdir(away):
-        for modality, prompt in PROMPTS.items():
-            words = ["run", f"+modality={modality}", prompt, "json=true"]
-            printed = session.run("python", "-m", "lumina_core", *words, silent=True, stderr=None)
-            made = json.loads(str(printed))["files"][0]["path"]
-            if not Path(made).is_file():
-                session.error(f"{made} was not written")
+        for plugin in PLUGINS:
+            _run_demo(session, clone / plugin, Path(session.bin, "python"))
         session.run("lumina", "plugins", "--check")
+        for plugin in PLUGINS:
+            _run_alone(session, wheels, clone / plugin, folder / "alone")
+
+
+def _run_demo(session: nox.Session, plugin: Path, python: Path) -> None:
+    """Make something with the demo that a plugin ships; one that ships none is left out."""
+    modality = plugin.name.removeprefix("lumina-")
+    if not (plugin / f"lumina_{modality}" / "demo" / "lumina.json").is_file():
+        session.log(f"{plugin.name} ships no demo")
+        return
+    words = ("run", f"+modality={modality}", PROMPTS[modality], "json=true")
+    printed = _isolated(session, python, *words)
+    made = json.loads(printed)["files"][0]["path"]
+    if not Path(made).is_file():
+        session.error(f"{made} was not written")
+
+
+def _run_alone(session: nox.Session, wheels: Path, plugin: Path, place: Path) -> None:
+    """Use a plugin where there is no other one, nor a library that nobody declares."""
+    script = str(ROOT / ".ci" / "one_plugin.py")
+    session.run("python", "-I", script, str(wheels), plugin.name, str(place))
+    python = place / "bin" / "python"
+    listed = json.loads(_isolated(session, python, "plugins", "--check", "--json"))
+    if [each["package"] for each in listed] != [plugin.name]:
+        session.error(f"{plugin.name} is not alone: {listed}")
+    _isolated(session, python, "doctor", plugin.name.removeprefix("lumina-"))
+    _run_demo(session, plugin, python)
+
+
+def _isolated(session: nox.Session, python: Path, *words: str) -> str:
+    """What a command prints in an environment, without this folder or PYTHONPATH."""
+    command = (str(python), "-I", "-m", "lumina_core", *words)
+    return str(session.run(*command, silent=True, stderr=None, external=True))
 
 
 def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:

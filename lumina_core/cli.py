@@ -52,8 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     except LuminaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(" ".join(["interrupted", *getattr(error, "__notes__", ())]), file=sys.stderr)
         return 130
     except BrokenPipeError as error:
         return 0 if _is_reader_gone() else _report_fault(error)
@@ -98,6 +98,8 @@ def _configured(command: str, words: list[str]) -> int:
         if not _names_modality(overrides):
             overrides.insert(0, f"modality={host.usual()}")
     config = getattr(import_module("lumina_core.config"), f"compose_{name}")(overrides)
+    for line in host.find(config.modality).deprecations:
+        print(line, file=sys.stderr)
     # the command's module brings torch: only once the request is right
     module = import_module(f"lumina_core.{name}")
     return int(getattr(module, f"{name}_command")(config))
@@ -133,7 +135,8 @@ def _plugins(words: list[str]) -> int:
     is_check = "--check" in words
     plugins = reports.check_plugins() if is_check else host.discover()
     if "--json" in words:
-        print(json.dumps(reports.plugin_records(plugins), indent=2, ensure_ascii=False))
+        records = reports.plugin_records(plugins, is_check=is_check)
+        print(json.dumps(records, indent=2, ensure_ascii=False))
     else:
         print(reports.plugin_table(plugins))
     return int(is_check and reports.has_faults(plugins))
@@ -164,7 +167,7 @@ def _doctor(words: list[str]) -> int:
         return _contract(names, is_json="--json" in options)
     if options:
         raise LuminaError("--json of doctor goes with --contract: doctor NAME --contract --json")
-    plugins = reports.check_plugins()
+    plugins = reports.check_plugins(only=names[0] if names else None)
     if names:
         print(reports.diagnosis(names[0], plugins))
         plugins = [plugin for plugin in plugins if plugin.name == names[0]]

@@ -108,7 +108,7 @@ def _modality(command: str, given: list[str]) -> str | None:
     try:
         for name in named:
             host.options_class(name)
-            help.modality_yaml(name)
+            modality_keys(help.modality_yaml(name))
     except LuminaError:
         return None  # a command that uses it says why
     return named[-1] if named else None

@@ -12,7 +12,19 @@ MAX_REASON = 300  # characters of a library's message
 
 def reason_of(error: BaseException) -> str:
     """What another library says in its exception, on one line and not too long."""
-    return " ".join(str(error).split())[:MAX_REASON]
+    return printable(str(error), MAX_REASON)
+
+
+def printable(text: str, length: int) -> str:
+    """A text that others wrote as one line that no terminal obeys.
+
+    Args:
+        text: may hold line breaks, escape sequences, or marks that turn the direction of writing.
+        length: characters at most; what is cut off leaves three dots.
+    """
+    words = " ".join(text[: 4 * length].split())  # a text of 100 MB is not searched
+    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
+    return line if len(line) <= length else line[: length - 3] + "..."
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lumina_core import host
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, printable
 from lumina_core.keys import (
     CONDITION,
     RECOMMENDATION_BLOCKS,
@@ -46,6 +46,7 @@ SUMMARIES = {
     "version": "the version of lumina-core",
 }
 _WIDTH = 34  # of the column of keys
+MAX_TEXT = 300  # characters of a default or a comment in a plugin's YAML
 
 
 def main_help() -> str:
@@ -114,9 +115,11 @@ def _modality_lines(plugin: host.Plugin, command: str) -> list[str]:
     lines = [title + plugin.summary, *(_line(key) for key in options if key.default)]
     if advised:
         values = (f"{key.name.removeprefix(f'{block}.')}={key.default}" for key in advised)
-        lines.append("  values it sets instead: " + " ".join(values))
+        text = " ".join(values)
+        lines.append("  values it sets instead: " + printable(text, len(text)))
     return lines
 
 
 def _line(key: Key) -> str:
-    return f"  {f'{key.name}={key.default}':<{_WIDTH}}  {key.meaning}".rstrip()
+    default, meaning = (printable(text, MAX_TEXT) for text in (key.default, key.meaning))
+    return f"  {f'{key.name}={default}':<{_WIDTH}}  {meaning}".rstrip()

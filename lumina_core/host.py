@@ -1,76 +1,45 @@
 """Finds, isolates and loads the modality plugins.
 
-Listing reads package metadata only. Loading imports one plugin, the one asked for: a broken plugin
-is a record with a reason, never a broken program. Every plugin has its own pluggy manager, so that
-nothing one plugin does reaches another.
+Listing reads package metadata only (entry_points.py). Loading imports one plugin, the one asked
+for, under watch (import_watch.py): a broken plugin is a record with a reason, never a broken
+program. Every plugin has its own pluggy manager, so that nothing one plugin does reaches another.
 
 Switches: LUMINA_BLOCK=a,b (never import these), LUMINA_ONLY=a (only these; empty: none), both by
-modality or by package name, and LUMINA_STRICT=1 (let a plugin's exception through).
+modality or by package name, and LUMINA_STRICT=1 (let a plugin's exception through). What no
+program survives, such as os._exit at import, only the switches keep away.
 """
 
 import dataclasses
+import importlib
 import os
-import re
+import sys
 import threading
-import traceback
-from dataclasses import dataclass
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lumina_core.errors import LuminaError, nearest, reason_of
-from lumina_core.modality import PLUGIN_API, ModalitySpec
+from lumina_core.entry_points import (
+    GROUP,
+    Plugin,
+    describe,
+    installed_entry_points,
+    without_copies,
+)
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.modality import ModalitySpec
 
-GROUP = "lumina_core.modalities"
+__all__ = ["GROUP", "Plugin", "installed_entry_points"]
+
 SHIPPED = ("image", "video", "multiview", "audio")
 """Names that people will try, for hints in messages; the first is what `infer` means."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_PATH = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
+_Key = tuple[str, str, str]
 _LOCK = threading.RLock()  # re-entrant: a plugin may itself ask for another modality
-_SPECS: "dict[tuple[str, str, str], ModalitySpec]" = {}
-_FAILURES: "dict[tuple[str, str, str], Plugin]" = {}
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """One entry point of the group, and what became of it."""
-
-    name: str
-    """The modality."""
-
-    package: str
-    version: str
-
-    status: str
-    """found, loaded, blocked, duplicate, incompatible or broken."""
-
-    summary: str
-    """From the metadata of the package, so that it costs no import."""
-
-    error: str | None
-    """Why the modality cannot be used, in one line; None for found and loaded."""
-
-    value: str
-    """The module that implements the hook."""
-
-    trace: str | None = None
-    """The traceback of a failed import."""
-
-    @property
-    def title(self) -> str:
-        """How messages call it: the modality with its package and version."""
-        return f"Modality {self.name!r} ({self.package} {self.version})"
-
-
-class _IncompatibleError(Exception):
-    """The plugin was written for another version of the contract."""
-
-
-def installed_entry_points() -> list[metadata.EntryPoint]:
-    """Every entry point of the group in this environment, without importing any."""
-    return list(metadata.entry_points(group=GROUP))
+_SPECS: dict[_Key, ModalitySpec] = {}
+_FAILURES: dict[_Key, Plugin] = {}
+_NOTES: dict[_Key, list[str]] = {}
+_DEPRECATIONS: dict[_Key, list[str]] = {}
 
 
 def discover(entry_points: list[metadata.EntryPoint] | None = None) -> list[Plugin]:
@@ -80,12 +49,8 @@ def discover(entry_points: list[metadata.EntryPoint] | None = None) -> list[Plug
         entry_points: look at these instead of the environment's.
     """
     points = installed_entry_points() if entry_points is None else entry_points
-    plugins = sorted((_describe(point) for point in points), key=lambda p: (p.name, p.package))
-    owners: dict[str, list[str]] = {}
-    for plugin in plugins:
-        if plugin.status != "blocked":
-            owners.setdefault(plugin.name, []).append(plugin.package)
-    return [_with_state(plugin, owners.get(plugin.name, [])) for plugin in plugins]
+    plugins = sorted((describe(point) for point in points), key=lambda plugin: plugin.key)
+    return [_with_state(plugin) for plugin in without_copies(plugins)]
 
 
 def installed(entry_points: list[metadata.EntryPoint] | None = None) -> list[str]:
@@ -123,49 +88,92 @@ def load(name: str, entry_points: list[metadata.EntryPoint] | None = None) -> Mo
         LuminaError: it cannot be used; the text says why and what to do.
         Exception: whatever the plugin raised, when LUMINA_STRICT is set.
     """
+    return _loaded(name, entry_points)[1]
+
+
+def _loaded(
+    name: str, entry_points: list[metadata.EntryPoint] | None = None
+) -> tuple[Plugin, ModalitySpec]:
+    from lumina_core import plugin_import  # here and not above: listing plugins does not need it
+
     with _LOCK:
         plugin = find(name, entry_points)
-        key = _key(plugin)
-        if key not in _SPECS:
+        if plugin.key not in _SPECS:
             try:
-                _SPECS[key] = _import_spec(plugin)
-            except (Exception, SystemExit) as error:
-                if _is_strict():
+                with plugin_import.named_when_interrupted(plugin):
+                    deprecations = _DEPRECATIONS.setdefault(plugin.key, [])
+                    _SPECS[plugin.key] = plugin_import.import_spec(
+                        plugin, _notes_of(plugin), deprecations
+                    )
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a plugin may raise SystemExit, or a kind of its own
+                if is_strict():
                     raise
-                _FAILURES[key] = _failure(plugin, error)
-                raise LuminaError(_refusal(_FAILURES[key])) from error
-        return _SPECS[key]
+                _FAILURES[plugin.key] = plugin_import.failure(plugin, error)
+                raise LuminaError(_refusal(_FAILURES[plugin.key])) from error
+        return plugin, _SPECS[plugin.key]
 
 
 def forget() -> None:
-    """Forget what was loaded and what failed, as when packages were installed meanwhile."""
+    """Forget what was loaded and what failed, as when packages were installed meanwhile.
+
+    Modules that were imported stay as they are: an upgraded plugin needs a new process.
+    """
     with _LOCK:
-        _SPECS.clear()
-        _FAILURES.clear()
+        for records in (_SPECS, _FAILURES, _NOTES, _DEPRECATIONS):
+            records.clear()
+        importlib.invalidate_caches()
 
 
 def options_class(name: str) -> type:
     """The dataclass of a modality's options.
 
     Raises:
-        LuminaError: the modality cannot be used, or the path in its spec leads to no dataclass.
+        LuminaError: the modality cannot be used, or the path in its spec leads to no frozen
+            dataclass.
     """
-    return _dataclass_at(name, load(name).options)
+    plugin, spec = _loaded(name)
+    return _dataclass_at(plugin, spec.options)
 
 
 def condition_class(name: str) -> type | None:
     """The dataclass of what may be given beside a prompt; None if nothing may.
 
     Raises:
-        LuminaError: the modality cannot be used, or the path in its spec leads to no dataclass.
+        LuminaError: as `options_class`.
     """
-    path = load(name).condition
-    return None if path is None else _dataclass_at(name, path)
+    plugin, spec = _loaded(name)
+    return None if spec.condition is None else _dataclass_at(plugin, spec.condition)
 
 
 def modality_class(name: str) -> Any:
-    """The class called as `Modality(options, vae_folder)`. Imports what the modality needs."""
-    return _resolve(name, load(name).modality)
+    """The class called as `Modality(options, vae_folder)`. Imports what the modality needs.
+
+    Raises:
+        LuminaError: the modality cannot be used, or the path in its spec leads to no class.
+    """
+    plugin, spec = _loaded(name)
+    found = _resolve(plugin, spec.modality)
+    if not isinstance(found, type):
+        raise LuminaError(f"{plugin.title} is broken: {spec.modality} is {_kind(found)}, no class.")
+    return found
+
+
+def check_modality_module(name: str) -> None:
+    """Look for the module of the modality's class without importing it, and what it needs.
+
+    Raises:
+        LuminaError: the modality cannot be used, or there is no such module.
+    """
+    plugin, spec = _loaded(name)
+    module = spec.modality.partition(":")[0]
+    try:
+        is_there = find_spec(module) is not None
+    except (Exception, SystemExit):  # its parents are imported
+        is_there = False
+    if not is_there:
+        raise LuminaError(f"{plugin.title} is broken: there is no module {module}.")
 
 
 def conf_folder(name: str) -> Path:
@@ -187,142 +195,73 @@ def demo_folder(name: str) -> Path | None:
     return _data_folder(name, "demo")
 
 
-def _describe(point: metadata.EntryPoint) -> Plugin:
-    package, version, summary, error = "unknown package", "?", "", None
-    try:
-        about: Any = point.dist.metadata if point.dist else {}
-        package, version = about.get("Name", package), about.get("Version", version)
-        summary = " ".join(about.get("Summary", "").split())
-    except Exception as fault:  # whatever a parser says of a file that anybody wrote
-        error = f"the metadata of its package cannot be read ({_one_line(fault)})"
-    plugin = Plugin(
-        name=point.name,
-        package=package,
-        version=version,
-        status="broken" if error else "found",
-        summary=summary,
-        error=error,
-        value=point.value,
+def _with_state(plugin: Plugin) -> Plugin:
+    if plugin.status != "found":
+        return plugin
+    if plugin.key in _FAILURES:
+        plugin = _FAILURES[plugin.key]
+    elif plugin.key in _SPECS:
+        plugin = dataclasses.replace(plugin, status="loaded")
+    return dataclasses.replace(
+        plugin,
+        notes=tuple(_NOTES.get(plugin.key, ())),
+        deprecations=tuple(_DEPRECATIONS.get(plugin.key, ())),
     )
-    return _with_switches(plugin)
 
 
-def _with_switches(plugin: Plugin) -> Plugin:
-    names = {plugin.name, plugin.package}
-    if names & _listed("LUMINA_BLOCK"):
-        error = "it stands in LUMINA_BLOCK; to use it, unset LUMINA_BLOCK"
-        return dataclasses.replace(plugin, status="blocked", error=error)
-    if "LUMINA_ONLY" in os.environ and not names & _listed("LUMINA_ONLY"):
-        error = "LUMINA_ONLY is set and does not name it; to use it, unset LUMINA_ONLY"
-        return dataclasses.replace(plugin, status="blocked", error=error)
-    return plugin
+def _notes_of(plugin: Plugin) -> list[str]:
+    return _NOTES.setdefault(plugin.key, [])
 
 
-def _with_state(plugin: Plugin, owners: list[str]) -> Plugin:
-    if plugin.status == "blocked":
-        return plugin
-    if len(owners) > 1:
-        others = " and ".join(owners)
-        error = (
-            f"{others} both provide it. Remove one: pip uninstall {owners[-1]}, "
-            f"or set LUMINA_BLOCK={owners[-1]}"
-        )
-        return dataclasses.replace(plugin, status="duplicate", error=error)
-    if not _NAME.fullmatch(plugin.name):
-        error = "the name of a modality is made of lower-case letters, digits and underscores"
-        return dataclasses.replace(plugin, status="broken", error=error)
-    if plugin.error is not None:
-        return plugin
-    if _key(plugin) in _FAILURES:
-        return _FAILURES[_key(plugin)]
-    if _key(plugin) in _SPECS:
-        return dataclasses.replace(plugin, status="loaded")
-    return plugin
+def _dataclass_at(plugin: Plugin, path: str) -> type:
+    from lumina_core.import_watch import timed
 
-
-def _import_spec(plugin: Plugin) -> ModalitySpec:
-    import pluggy  # here and not above: listing plugins does not need it
-
-    from lumina_core import hookspecs
-
-    point = metadata.EntryPoint(plugin.name, plugin.value, GROUP)
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(point.load(), plugin.name)
-    manager.check_pending()  # else a misspelt hook name is silently ignored
-    hook = manager.hook.lumina_modality
-    if not hook.get_hookimpls():
-        raise TypeError(f"{plugin.value} has no lumina_modality function marked with @hookimpl")
-    specs = hook()
-    if len(specs) != 1 or not isinstance(specs[0], ModalitySpec):
-        got = type(specs[0]).__name__ if specs else "None"
-        raise TypeError(f"lumina_modality() in {plugin.value} returned {got}, not a ModalitySpec")
-    _check_spec(specs[0])
-    return specs[0]
-
-
-def _check_spec(spec: ModalitySpec) -> None:
-    api = spec.api
-    is_pair = isinstance(api, tuple) and len(api) == 2 and all(type(n) is int for n in api)
-    if not is_pair:
-        raise TypeError(f"ModalitySpec.api is {api!r}, not two integers like {PLUGIN_API}")
-    if api[0] != PLUGIN_API[0] or api[1] > PLUGIN_API[1]:
-        newer = "lumina-core" if api > PLUGIN_API else "the plugin"
-        raise _IncompatibleError(
-            f"it was written for plugin API {api[0]}.{api[1]}, this lumina-core has "
-            f"{PLUGIN_API[0]}.{PLUGIN_API[1]}. Upgrade {newer}"
-        )
-    for field in ("options", "modality", "condition"):
-        path = getattr(spec, field)
-        if path is None and field == "condition":
-            continue
-        if not (isinstance(path, str) and _PATH.fullmatch(path)):
-            raise TypeError(f"ModalitySpec.{field} is {path!r}, not 'module:attribute'")
-
-
-def _failure(plugin: Plugin, error: BaseException) -> Plugin:
-    if isinstance(error, _IncompatibleError):
-        return dataclasses.replace(plugin, status="incompatible", error=str(error))
-    trace = "".join(traceback.format_exception(error))
-    return dataclasses.replace(plugin, status="broken", error=_one_line(error), trace=trace)
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return f"it calls sys.exit({error.code!r}) when it is imported"
-    text = reason_of(error)
-    if isinstance(error, SyntaxError):  # its text does not say where
-        text = f"{text} [{error.filename}]"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _dataclass_at(name: str, path: str) -> type:
-    found = _resolve(name, path)
+    with timed(path, _notes_of(plugin)):
+        found = _resolve(plugin, path)
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
-        raise LuminaError(f"{find(name).title} is broken: {found!r} is not a dataclass.")
+        raise LuminaError(f"{plugin.title} is broken: {path} is {_kind(found)}, no dataclass.")
+    if not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise LuminaError(
+            f"{plugin.title} is broken: {path} is a dataclass that is not frozen; write "
+            "@dataclass(frozen=True)."
+        )
     return found
 
 
-def _resolve(name: str, path: str) -> Any:
+def _kind(found: Any) -> str:
+    is_class = isinstance(found, type)
+    return f"the class {found.__name__}" if is_class else f"of type {type(found).__name__}"
+
+
+def _resolve(plugin: Plugin, path: str) -> Any:
+    from lumina_core import plugin_import
+
     module, _, attribute = path.partition(":")
     try:
-        found = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (Exception, SystemExit) as error:
-        if _is_strict():
+        with _LOCK, plugin_import.named_when_interrupted(plugin):
+            if module not in sys.modules:
+                plugin_import.import_part(module, _notes_of(plugin))
+            found = import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if is_strict():
             raise
-        plugin = find(name)
-        raise LuminaError(f"{plugin.title} cannot load {path}: {_one_line(error)}.") from error
+        raise LuminaError(
+            f"{plugin.title} cannot load {path}: {plugin_import.one_line(error)}."
+        ) from error
     return found
 
 
 def _data_folder(name: str, folder: str) -> Path | None:
-    top_package = find(name).value.partition(":")[0].partition(".")[0]
+    plugin = find(name)
+    top_package = plugin.module.partition(".")[0]
     try:
         spec = find_spec(top_package)  # of a top-level name: imports nothing
     except (ImportError, ValueError) as error:
-        raise LuminaError(f"{find(name).title} has no package {top_package!r}.") from error
+        raise LuminaError(f"{plugin.title} has no package {top_package!r}.") from error
     locations = (spec.submodule_search_locations if spec else None) or []
     return next((path for at in locations if (path := Path(at, folder)).is_dir()), None)
 
@@ -350,13 +289,6 @@ def install_command(name: str) -> str:
     return f"python -m pip install ./plugins/lumina-{name} (in a checkout of the project)"
 
 
-def _key(plugin: Plugin) -> tuple[str, str, str]:
-    return plugin.name, plugin.package, plugin.value
-
-
-def _listed(variable: str) -> set[str]:
-    return {word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()}
-
-
-def _is_strict() -> bool:
+def is_strict() -> bool:
+    """Whether LUMINA_STRICT lets a plugin's exception through, for its author to see."""
     return os.environ.get("LUMINA_STRICT", "") not in ("", "0")

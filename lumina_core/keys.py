@@ -65,6 +65,8 @@ CONDITION = "condition"
 """Block of a modality's YAML with what may be given beside a prompt; what is in no block of these
 are the modality's options."""
 
+MAX_YAML_BYTES = 2**16  # 25 times the largest of ours; a file of this size is parsed in 1 s
+
 _LIKENESS = 0.6  # difflib's own bound for a close match
 _LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: +(?P<value>[^#]+?))?(?: *# *(?P<note>.*))?")
 _UNIT = re.compile(r"\[(?P<unit>[^\[\]]+)\] *(?P<meaning>.*)")
@@ -99,12 +101,9 @@ def read_keys(path: Path, prefix: str = "") -> list[Key]:
         prefix: stands before each name, with its dot.
 
     Raises:
-        LuminaError: the file cannot be read, or is not UTF-8.
+        LuminaError: as `read_yaml_text`.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise LuminaError(f"{path} cannot be read: {error}. Reinstall its package.") from error
+    text = read_yaml_text(path)
     keys: list[Key] = []
     parents: list[tuple[int, str]] = []  # indent and name of the blocks we are in
     for line in text.splitlines():
@@ -118,6 +117,25 @@ def read_keys(path: Path, prefix: str = "") -> list[Key]:
             keys.append(Key(prefix + name, match["value"] or "", match["note"] or ""))
         parents.append((indent, match["name"]))
     return keys
+
+
+def read_yaml_text(path: Path) -> str:
+    """The text of a YAML file, not parsed.
+
+    Raises:
+        LuminaError: the file cannot be read, is not UTF-8, or is too large to be one of settings.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_YAML_BYTES + 1)
+        if len(content) > MAX_YAML_BYTES:
+            raise LuminaError(
+                f"{path} cannot be read: it is larger than {MAX_YAML_BYTES} bytes, too large for "
+                "a file of settings."
+            )
+        return content.decode("utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise LuminaError(f"{path} cannot be read: {error}. Reinstall its package.") from error
 
 
 def group_defaults(command: str) -> dict[str, str]:

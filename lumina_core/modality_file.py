@@ -33,16 +33,17 @@ def read_modality_file(name: str) -> ModalityFile:
     """Read and check a modality's YAML, but for the values that it recommends.
 
     Raises:
-        LuminaError: the modality cannot be used, or its YAML cannot be read or does not fit its
-            dataclasses; names the file.
+        LuminaError: the modality cannot be used; or its YAML cannot be read or does not fit its
+            dataclasses, and the message names the file.
     """
+    record, given = host.options_class(name), host.condition_class(name)
     path = modality_yaml(name)
     options = read_yaml(path)
     try:
         condition = _block(options, CONDITION)
         advice = {block: _block(options, block) for block in RECOMMENDATION_BLOCKS}
-        _check_options(host.options_class(name), options)
-        _check_condition(host.condition_class(name), condition)
+        _check_options(record, options)
+        _check_condition(given, condition)
         _check_names([field.name for field in fields(Sampling)], advice["sampling"], "sampling.")
     except LuminaError as error:
         raise LuminaError(f"{path}: {error}") from error

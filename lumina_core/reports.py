@@ -4,33 +4,50 @@ import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from importlib import metadata
+from importlib import import_module, metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__, host
-from lumina_core.errors import LuminaError
+from lumina_core.entry_points import MAX_NAME, unreadable_packages
+from lumina_core.errors import LuminaError, printable, reason_of
 from lumina_core.output_paths import OUTPUTS
 from lumina_core.records import flat
 
 FAULTS = ("broken", "incompatible", "duplicate")
 FIELDS = ("name", "package", "version", "status", "summary", "error")
+CHECK_FIELDS = ("notes", "deprecations")
+_MAX_IDLE_FILES = 20  # that doctor names
+_MAX_LINE = 500  # characters of a line of a traceback
 _PACKAGES = (
     *("torch", "numpy", "einops", "pluggy", "hydra-core", "omegaconf", "safetensors"),
     *("transformers", "tokenizers", "diffusers", "torchdiffeq", "pillow"),
 )
 
 
-def check_plugins() -> list[host.Plugin]:
-    """Every plugin, after an attempt to import it with its options and to read its YAML."""
-    from lumina_core.layers import check_modality_file  # brings Hydra where it is called
+def check_plugins(only: str | None = None) -> list[host.Plugin]:
+    """Every plugin, after an attempt to import it with its options and to read its YAML.
 
+    Args:
+        only: import this modality and no other, and the class of its parts, too.
+    """
     faults = {}
     for name in host.installed():
-        try:
-            check_modality_file(name)
-        except LuminaError as error:
-            faults[name] = str(error)
+        if only in (None, name):
+            try:
+                _check(name)
+                if only is not None:
+                    import_module("torch")  # as a run does, so that it is not the plugin's doing
+                    host.modality_class(name)
+            except LuminaError as error:
+                faults[name] = str(error)
+            except Exception as error:  # of a dataclass that somebody wrote
+                if host.is_strict():
+                    raise
+                faults[name] = f"its options cannot be made: {type(error).__name__}: " + (
+                    reason_of(error)
+                )
     return [
         dataclasses.replace(plugin, status="broken", error=faults[plugin.name])
         if plugin.error is None and plugin.name in faults
@@ -39,31 +56,48 @@ def check_plugins() -> list[host.Plugin]:
     ]
 
 
+def _check(name: str) -> None:
+    from lumina_core.layers import check_modality_file  # brings Hydra where it is called
+
+    host.check_modality_module(name)
+    check_modality_file(name)
+
+
 def has_faults(plugins: list[host.Plugin]) -> bool:
     """Whether one of them is installed but cannot work; a blocked one is no fault."""
     return any(plugin.status in FAULTS for plugin in plugins)
 
 
 def plugin_table(plugins: list[host.Plugin]) -> str:
-    """One line per plugin."""
+    """One line per plugin, and one for each thing that its import should not do."""
     if not plugins:
         return f"No modality is installed. Install one: {host.install_command(host.SHIPPED[0])}"
-    return "\n".join(
-        f"{p.name:<12}{p.package:<20}{p.version:<10}{p.status:<14}{p.error or p.summary}".rstrip()
-        for p in plugins
-    )
+    lines = []
+    for p in plugins:
+        row = f"{p.name:<12}{p.package:<20}{p.version:<10}{p.status:<14}{p.error or p.summary}"
+        lines += [row.rstrip(), *_remarks(p)]
+    return "\n".join(lines)
 
 
-def plugin_records(plugins: list[host.Plugin]) -> list[dict[str, str | None]]:
-    """The same for machines."""
-    return [{field: getattr(plugin, field) for field in FIELDS} for plugin in plugins]
+def _remarks(plugin: host.Plugin) -> list[str]:
+    return [f"  note: {line}" for line in (*plugin.deprecations, *plugin.notes)]
+
+
+def plugin_records(plugins: list[host.Plugin], *, is_check: bool) -> list[dict[str, Any]]:
+    """The same for machines; after a check with what the import of each should not do."""
+    fields = (*FIELDS, *CHECK_FIELDS) if is_check else FIELDS
+    return [{field: getattr(plugin, field) for field in fields} for plugin in plugins]
 
 
 def environment(plugins: list[host.Plugin]) -> str:
     """Versions from package metadata, the output folder, and the plugins."""
     versions = [f"lumina-core {__version__}", f"python {sys.version.split()[0]} {sys.executable}"]
     versions += [f"{package} {_version(package)}" for package in _PACKAGES]
-    return "\n".join([*versions, _folder_state(OUTPUTS), "", plugin_table(plugins)])
+    unreadable = [
+        f"{name}: the entry points of this package cannot be read; reinstall it"
+        for name in unreadable_packages()
+    ]
+    return "\n".join([*versions, _folder_state(OUTPUTS), *unreadable, "", plugin_table(plugins)])
 
 
 def diagnosis(name: str, plugins: list[host.Plugin]) -> str:
@@ -79,10 +113,33 @@ def diagnosis(name: str, plugins: list[host.Plugin]) -> str:
     for plugin in named:
         lines += [f"{plugin.title} is {plugin.status}. {plugin.summary}".rstrip()]
         lines += [f"  entry point: {plugin.value}"]
-        lines += [
-            f"  {line}" for line in (plugin.error, *(plugin.trace or "").splitlines()) if line
-        ]
+        trace = (_indented(line) for line in (plugin.trace or "").splitlines())
+        lines += [f"  {line}" for line in (plugin.error, *trace) if line]
+        lines += _remarks(plugin)
+        if plugin.status == "loaded":
+            lines += [f"  note: nothing reads {path}" for path in _idle_files(name)]
     return "\n".join(lines)
+
+
+def _indented(line: str) -> str:
+    """A line of a traceback, which may quote what its author wrote, made harmless."""
+    words = line.lstrip()
+    return " " * min(len(line) - len(words), _MAX_LINE) + printable(words, _MAX_LINE)
+
+
+def _idle_files(name: str) -> list[str]:
+    """Files in a plugin's conf folder that nothing reads, such as one of the core's groups."""
+    folder = host.conf_folder(name)
+    top = host.find(name).module.partition(".")[0]
+    siblings = [each.name for each in host.discover() if each.module.partition(".")[0] == top]
+    read = {folder / "modality" / f"{sibling}.yaml" for sibling in siblings}
+    read |= set((folder / "vae").glob("*.yaml"))
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in read)
+    return [
+        printable(f"conf/{path.relative_to(folder)}", MAX_NAME)
+        for path in islice(paths, _MAX_IDLE_FILES)
+        if path.suffix not in (".py", ".pyc")  # a conf folder may be a package
+    ]
 
 
 def checkpoint_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:

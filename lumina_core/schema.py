@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from lumina_core import host
 from lumina_core.config import compose_options
-from lumina_core.errors import LuminaError
-from lumina_core.help import modality_yaml
+from lumina_core.errors import LuminaError, printable
+from lumina_core.help import MAX_TEXT, modality_yaml
 from lumina_core.keys import CONDITION, Key, modality_keys, unit_and_meaning
 
 _FIXED = "(fixed by a checkpoint)"
@@ -118,7 +118,8 @@ def _typed_fields(record: type) -> list[tuple["dataclasses.Field[Any]", Any]]:
 def _option(
     key: str, field: "dataclasses.Field[Any]", hint: Any, default: Any, notes: Mapping[str, Key]
 ) -> Option:
-    unit, meaning = unit_and_meaning(notes[key].meaning if key in notes else "")
+    comment = printable(notes[key].meaning, MAX_TEXT) if key in notes else ""
+    unit, meaning = unit_and_meaning(comment)
     is_fixed = bool(field.metadata.get("architecture"))
     type_ = type_name(hint, bool(field.metadata.get("file")))
     plain = json.loads(json.dumps(default))  # a tuple is a list in JSON
@@ -129,4 +130,4 @@ def _row(option: Option) -> tuple[str, ...]:
     default = option.default
     shown = default if isinstance(default, str) else json.dumps(default)
     meaning = f"{option.meaning} {_FIXED}" if option.is_fixed_by_checkpoint else option.meaning
-    return option.key, option.type, option.unit or "", shown, meaning.strip()
+    return option.key, option.type, option.unit or "", printable(shown, MAX_TEXT), meaning.strip()

@@ -4,65 +4,16 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lumina_core import host
+from toy_plugin import GIVEN, GIVEN_YAML, OPTIONS, PLUGIN, YAML
 
 if TYPE_CHECKING:
     from lumina_core.checkpoint import Model
-
-PLUGIN = """
-from lumina_core import ModalitySpec, hookimpl
-
-@hookimpl
-def lumina_modality():
-    return ModalitySpec(
-        summary="Toys", options="{package}.options:Options", modality="{package}.toy:Toy", api={api}
-    )
-"""
-OPTIONS = """
-from dataclasses import dataclass, field
-
-@dataclass(frozen=True)
-class Options:
-    height: int
-    ratio: float
-    patch_size: int = field(metadata={"architecture": True})
-    vae: str
-    sizes: tuple[int, ...] | None
-
-    def __post_init__(self):
-        if self.height < 1:
-            raise ValueError("height must be at least 1")
-"""
-YAML = """
-height: 32       # [pixels] of the toy
-ratio: 1         # height over width
-patch_size: 2    # [cells] of a token
-vae: demo        # which autoencoder
-sizes: null      # a list of sizes
-sampling:
-  solver: {name: midpoint, num_steps: 10, shift: 3.0}
-  guidance:
-    scale: 2
-training:
-  token_budget: 512
-  time: {mean: -0.7}
-"""
-
-GIVEN = """
-@dataclass(frozen=True)
-class Given:
-    image: str | None = field(metadata={"file": True})
-    frames: int | None
-"""
-GIVEN_YAML = """
-condition:
-  image: null      # picture to begin with
-  frames: null     # [frames] how many of it
-"""
 
 SMALL_REQUEST = "modality.height=32 modality.width=32 solver.num_steps=2"
 
@@ -129,6 +80,25 @@ def write_conditioned(write_distribution: WriteDistribution) -> Callable[..., Pa
         return write_distribution("lumina-toy", "toy", source, options=OPTIONS + GIVEN, yaml=yaml)
 
     return write
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The configurations that commands were called with, instead of the commands."""
+    configs: list[Any] = []
+
+    def record(config: Any) -> int:
+        configs.append(config)
+        return 0
+
+    for name in ("run", "train", "train_vae", "evaluate"):
+        module = ModuleType(f"lumina_core.{name}")
+        setattr(module, f"{name}_command", record)
+        monkeypatch.setitem(sys.modules, f"lumina_core.{name}", module)
+    sys.modules["lumina_core.run"].read_request = lambda path: {
+        "modality": "toy", "prompt": "a dög", "seed": 5, "solver": {"num_steps": 3}
+    }  # fmt: skip
+    return configs
 
 
 TINY_TRAINING = (

@@ -4,7 +4,6 @@ import os
 import resource
 import subprocess
 import sys
-from types import ModuleType
 
 import pytest
 
@@ -26,25 +25,6 @@ class Toy:
     def read_metadata(self, path):
         return {request}
 """
-
-
-@pytest.fixture
-def commands(monkeypatch):
-    """The configurations that commands were called with, instead of the commands."""
-    configs = []
-
-    def record(config):
-        configs.append(config)
-        return 0
-
-    for name in ("run", "train", "train_vae", "evaluate"):
-        module = ModuleType(f"lumina_core.{name}")
-        setattr(module, f"{name}_command", record)
-        monkeypatch.setitem(sys.modules, f"lumina_core.{name}", module)
-    sys.modules["lumina_core.run"].read_request = lambda path: {
-        "modality": "toy", "prompt": "a dög", "seed": 5, "solver": {"num_steps": 3}
-    }  # fmt: skip
-    return configs
 
 
 def _error(capsys, words):

@@ -109,6 +109,11 @@ def test_a_broken_plugin_leaves_the_keys_of_the_core(write_distribution):
     assert complete(["run", "modality=toy", "see"]) == ["seed="]
 
 
+def test_an_unreadable_yaml_leaves_the_keys_of_the_core(toy):
+    (toy / "conf/modality/toy.yaml").write_bytes(b"height: \xe9")
+    assert complete(["run", "modality=toy", "see"]) == ["seed="]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

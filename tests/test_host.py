@@ -99,7 +99,7 @@ def test_a_broken_neighbour_is_not_imported(write_distribution):
     [
         ("(3, 0)", "Upgrade lumina-core"),
         ("(2, 9)", "Upgrade lumina-core"),
-        ("(1, 2)", "Upgrade the plugin"),
+        ("(1, 2)", "Upgrade lumina-toy"),
     ],
 )
 def test_another_plugin_api_is_incompatible(write_distribution, api, advice):

@@ -1,0 +1,109 @@
+"""Imports the modules of one plugin under watch and asks its hook.
+
+The host imports this module when a plugin is loaded: listing needs neither pluggy nor the watch.
+"""
+
+import dataclasses
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import pluggy
+
+from lumina_core import hookspecs
+from lumina_core import import_watch as watch
+from lumina_core.entry_points import Plugin
+from lumina_core.errors import printable, reason_of
+from lumina_core.modality import ModalitySpec
+from lumina_core.spec_check import IncompatibleError, checked_spec
+
+_MAX_DEPRECATION, _MAX_SHOWN = 300, 60  # characters of texts that others wrote
+
+
+def import_spec(plugin: Plugin, notes: list[str], deprecations: list[str]) -> ModalitySpec:
+    """What the hook of a plugin returns, its entry module imported under watch.
+
+    Args:
+        plugin: whose.
+        notes: where sentences are appended about what the import should not do.
+        deprecations: the same, about what a coming plugin API will not have.
+
+    Raises:
+        BaseException: whatever the plugin raises; TypeError and IncompatibleError are ours.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    with _watched(plugin.module, notes):
+        module = import_module(plugin.module)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            manager.register(module, plugin.name)
+        manager.check_pending()  # else a misspelt hook name is silently ignored
+        hook = manager.hook.lumina_modality
+        if not hook.get_hookimpls():
+            raise TypeError(
+                f"{plugin.module} has no lumina_modality function marked with @hookimpl"
+            )
+        returned = hook()
+    deprecations += [
+        f"{plugin.title} is outdated: {printable(str(warning.message), _MAX_DEPRECATION)}. Upgrade "
+        f"{plugin.package}, or tell its author"
+        for warning in caught
+    ]
+    return checked_spec(returned, plugin)
+
+
+@contextmanager
+def _watched(module: str, notes: list[str]) -> Iterator[None]:
+    """What an entry module does when it is imported, which should be next to nothing, is noted."""
+    place = module, notes
+    with (
+        watch.stdout_kept_clean(*place),
+        watch.core_kept(*place),
+        watch.process_compared(*place, tuple(watch.PROCESS_STATE)),
+        watch.warnings_kept(*place),
+        watch.timed(*place),
+    ):
+        yield
+
+
+@contextmanager
+def named_when_interrupted(plugin: Plugin) -> Iterator[None]:
+    """Say which plugin an interrupt met: it may be one that never ends, or that raises it."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(
+            f"while {plugin.title} was imported; to leave it out, set LUMINA_BLOCK={plugin.name}"
+        )
+        raise
+
+
+def import_part(module: str, notes: list[str]) -> None:
+    """Import a module that may bring libraries, which do many things when they are imported."""
+    place = module, notes
+    with (
+        watch.stdout_kept_clean(*place),
+        watch.process_compared(*place, watch.LASTING_STATE),
+    ):
+        import_module(module)
+
+
+def failure(plugin: Plugin, error: BaseException) -> Plugin:
+    """The record of a plugin whose import raised this."""
+    if isinstance(error, IncompatibleError):
+        return dataclasses.replace(plugin, status="incompatible", error=str(error))
+    trace = "".join(traceback.format_exception(error))
+    return dataclasses.replace(plugin, status="broken", error=one_line(error), trace=trace)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as the reason in a message."""
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({printable(repr(error.code), _MAX_SHOWN)}) when it is imported"
+    text = reason_of(error)
+    if isinstance(error, SyntaxError):  # its text does not say where
+        text = f"{text} [{error.filename}]"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
