@@ -163,9 +163,11 @@ def demo_multiview(session: nox.Session) -> None:
     lumina = _trainer(session, "multiview", out)
     video = f"{ROOT}/plugins/lumina-video/lumina_video/demo"
     shorter = ("max_steps=1500", "batch_size=5", "learning_rate=0.0015")
-    lumina("train-vae", "vae", f"init_from={video}/vae/video", *shorter)
-    falling = ("optimizer.decay_share=0.4", "seed=1")
-    lumina("train", "first", f"modality.vae={out}/vae", f"init_from={video}", *falling)
+    lumina("train-vae", "vae-1", f"init_from={video}/vae/video", *shorter)
+    lumina("train-vae", "vae-2", f"init_from={out}/vae-1", "decoder_only=true", *shorter)
+    falling = ("optimizer.decay_share=0.4", "seed=1", f"modality.vae={out}/vae-2")
+    lumina("train", "first", f"init_from={video}", *falling)
+    lumina("train", "first", "resume=true", "max_steps=12000", *falling)  # the rate rises once more
     _export(session, f"{out}/first", out, {})
 
 
