@@ -15,6 +15,11 @@ def demo(request):
     return folder
 
 
+@pytest.mark.parametrize("name", host.SHIPPED)
+def test_every_shipped_modality_has_a_demo(name):
+    assert checkpoint.read_manifest(host.demo_folder(name))["modalities"].keys() == {name}
+
+
 def test_a_demo_is_small_and_whole(demo):
     files = [path for path in demo.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= MAX_BYTES
