@@ -273,9 +273,15 @@ class Subject:
 
 @contextmanager
 def subject_of(name: str) -> Iterator[Subject]:
-    """A modality under test, and a temporary folder for what the checks write."""
+    """A modality under test, and a temporary folder for what the checks write.
+
+    One thread computes: for models this small more of them only wait for each other.
+    """
     folder = Path(tempfile.mkdtemp(prefix="lumina-contract-"))
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         yield Subject(name, folder)
     finally:
+        torch.set_num_threads(num_threads)
         shutil.rmtree(folder, ignore_errors=True)
