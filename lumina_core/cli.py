@@ -22,6 +22,7 @@ from lumina_core.arguments import ARCHITECTURE_KEYS, CHECKPOINT_COMMANDS, is_ove
 from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.keys import CONFIG_NAMES, command_keys, modality_keys
 
+VAE_KEY = "modality.vae="  # of doctor --contract
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
 WAYS_OUT = {
     errno.EACCES: "change its permissions or choose another path",
@@ -157,16 +158,17 @@ def _schema(words: list[str]) -> int:
 
 
 def _doctor(words: list[str]) -> int:
-    names = [word for word in words if not word.startswith("-")]
-    options = [word for word in words if word not in names]
+    vaes = [word for word in words if word.startswith(VAE_KEY)]
+    names = [word for word in words if not word.startswith("-") and word not in vaes]
+    options = [word for word in words if word.startswith("-")]
     if _wants_help("doctor", options, ("--contract", "--json")):
         return 0
     if len(names) > 1:
         raise LuminaError(f"doctor looks at one modality, got {len(names)}: {', '.join(names)}")
     if "--contract" in options:
-        return _contract(names, is_json="--json" in options)
-    if options:
-        raise LuminaError("--json of doctor goes with --contract: doctor NAME --contract --json")
+        return _contract(names, vaes, is_json="--json" in options)
+    if options or vaes:
+        raise LuminaError(f"{(options or vaes)[0]} of doctor goes with --contract")
     plugins = reports.check_plugins(only=names[0] if names else None)
     if names:
         print(reports.diagnosis(names[0], plugins))
@@ -176,7 +178,7 @@ def _doctor(words: list[str]) -> int:
     return int(reports.has_faults(plugins))
 
 
-def _contract(names: list[str], *, is_json: bool) -> int:
+def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
     """Print what became of every rule; 1 where one is broken."""
     if not names:
         present = ", ".join(host.installed())
@@ -184,8 +186,11 @@ def _contract(names: list[str], *, is_json: bool) -> int:
     from lumina_core.testing.contract import BROKEN, run_contract
     from lumina_core.testing.report import lines_of, record_of, total_of
 
+    vae = Path(vaes[-1].removeprefix(VAE_KEY)).expanduser() if vaes else None
+    if vae is not None and not vae.is_dir():
+        raise LuminaError(f"{vaes[-1]} is no folder; give that of an autoencoder")
     results = []
-    for result in run_contract(names[0]):
+    for result in run_contract(names[0], vae=vae):
         results.append(result)
         if not is_json:
             print("\n".join(lines_of(result)), flush=True)

@@ -23,7 +23,7 @@ USAGES = {
     "evaluate": "+modality=NAME [KEY=VALUE ...]",
     "plugins": "[--json] [--check]",
     "schema": "NAME [--json]",
-    "doctor": "[NAME [--contract [--json]]]",
+    "doctor": "[NAME [--contract [--json] [modality.vae=FOLDER]]]",
     "info": "FILE [--json]",
     "gallery": "FOLDER [out=FILE.html]",
     "new-modality": "NAME [DIR] [--like MODALITY]",

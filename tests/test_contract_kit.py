@@ -78,11 +78,18 @@ def test_single_checks_can_be_run(sprout):
     assert (result.check.name, result.status) == ("tokens_come_back", "kept")
 
 
+def test_weights_may_be_named(tiny_vae):
+    names = ["latents_have_the_shape_they_are_said_to", "trains_a_step"]
+    assert [r.status for r in run_contract("image", names, vae=tiny_vae)] == ["kept", "kept"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("doctor", "--contract"), "needs the name of a modality"),
         (("doctor", "image", "--json"), "goes with --contract"),
+        (("doctor", "image", "modality.vae=x"), "goes with --contract"),
+        (("doctor", "image", "--contract", "modality.vae=x"), "modality.vae=x is no folder"),
         (("doctor", "nothing", "--contract"), "is not installed"),
         (("doctor", "image", "--contracts"), "unknown option '--contracts'"),
     ],

@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumina_core.errors import LuminaError, nearest, reason_of
@@ -120,12 +121,15 @@ def run_check(check: Check, subject: "Subject") -> Result:
     return Result(check, status, message, time.perf_counter() - started, trace)
 
 
-def run_contract(modality: str, names: Sequence[str] = ()) -> Iterator[Result]:
+def run_contract(
+    modality: str, names: Sequence[str] = (), *, vae: Path | None = None
+) -> Iterator[Result]:
     """Check an installed modality, each rule as soon as it is asked for.
 
     Args:
         modality: its name.
         names: of the checks to run; none: all of them.
+        vae: folder of an autoencoder for one that needs weights; None: its demo's.
 
     Raises:
         LuminaError: the modality cannot be used, or a check is unknown.
@@ -139,7 +143,7 @@ def run_contract(modality: str, names: Sequence[str] = ()) -> Iterator[Result]:
             raise LuminaError(
                 f"there is no check {name!r}; docs/contract.md lists them.{nearest(name, known)}"
             )
-    with subject_of(modality) as subject:
+    with subject_of(modality, vae) as subject:
         for check in checks:
             if not names or check.name in names:
                 yield run_check(check, subject)

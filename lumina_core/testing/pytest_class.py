@@ -1,6 +1,7 @@
 """The contract as tests: the whole test file of a plugin is a subclass with its modality's name."""
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -17,6 +18,9 @@ class ModalityContract:
     expected_failures: ClassVar[dict[str, str]] = {}
     """Checks that may fail, with the reason; one that passes all the same is a failure."""
 
+    vae: ClassVar[Path | None] = None
+    """Folder of an autoencoder, for a modality that needs weights and ships no demo."""
+
     _stack: ClassVar[ExitStack]
     _subject: ClassVar[Subject]
 
@@ -24,7 +28,7 @@ class ModalityContract:
     def setup_class(cls) -> None:
         """Make the modality once for all tests of the class."""
         cls._stack = ExitStack()
-        cls._subject = cls._stack.enter_context(subject_of(cls.modality))
+        cls._subject = cls._stack.enter_context(subject_of(cls.modality, cls.vae))
 
     @classmethod
     def teardown_class(cls) -> None:

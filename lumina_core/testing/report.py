@@ -63,8 +63,12 @@ _INTRODUCTION = (
     "```",
     "",
     "A rule that says nothing of a plugin, such as one about weights where there are none, is",
-    'skipped. Where a plugin cannot keep a rule yet, `expected_failures = {"check": "why"}` in the',
-    "class says so; once it keeps it, that line fails. This page is made from the checks:",
+    "skipped. A modality that needs weights and ships no demo is given some:",
+    "`modality.vae=FOLDER`, or `vae = Path(...)` in the class. Where a plugin cannot keep a rule",
+    'yet, `expected_failures = {"check": "why"}` in the class says so; once it keeps it, that line',
+    "fails.",
+    "",
+    "This page is made from the checks:",
     "`python -m nox -s docs -- write`.",
 )
 _TITLES = {

@@ -62,8 +62,9 @@ class Sample:
 class Subject:
     """A modality under test."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, vae: Path | None = None) -> None:
         self.name = name
+        self._vae = vae
         self.plugin = host.find(name)
         self.folder = folder
         """For what a check writes; a new one for each that asks by `new_folder`."""
@@ -98,17 +99,20 @@ class Subject:
 
     @cached_property
     def vae_folder(self) -> Path | None:
-        """Where the weights of its demo's autoencoder are; None for one without weights.
+        """Where the weights of its autoencoder are, else of its demo's; None without weights.
 
         Raises:
-            NotApplicableError: it needs weights and ships none.
+            NotApplicableError: it needs weights, ships none, and none were named.
         """
         if not hasattr(self.options, "vae"):
             return None
+        if self._vae is not None:
+            return self._vae
         demo = host.demo_folder(self.name)
         if demo is None or not (demo / "vae" / self.name).is_dir():
             raise NotApplicableError(
-                "it needs weights of an autoencoder and ships no demo checkpoint that has them"
+                "it needs weights of an autoencoder and ships no demo that has them; give them: "
+                "modality.vae=FOLDER"
             )
         return demo / "vae" / self.name
 
@@ -272,7 +276,7 @@ class Subject:
 
 
 @contextmanager
-def subject_of(name: str) -> Iterator[Subject]:
+def subject_of(name: str, vae: Path | None = None) -> Iterator[Subject]:
     """A modality under test, and a temporary folder for what the checks write.
 
     One thread computes: for models this small more of them only wait for each other.
@@ -281,7 +285,7 @@ def subject_of(name: str) -> Iterator[Subject]:
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield Subject(name, folder)
+        yield Subject(name, folder, vae)
     finally:
         torch.set_num_threads(num_threads)
         shutil.rmtree(folder, ignore_errors=True)
