@@ -8,7 +8,7 @@ def lumina_modality() -> ModalitySpec:
     """The mymodality modality."""
     return ModalitySpec(
         summary="Text to signals (CSV)",
-        api=(2, 0),
+        api=(2, 1),
         options="lumina_mymodality.options:MymodalityOptions",
         modality="lumina_mymodality.mymodality:MymodalityModality",
     )
