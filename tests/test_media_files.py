@@ -15,7 +15,7 @@ from lumina_core.media_files import comment_with, metadata_in, reading, writing
         (ValueError(), "ValueError"),
         (OSError(28, "No space left on device", "elsewhere"), "No space left on device"),
         (LuminaError("it is empty"), "it is empty"),
-        (RuntimeError("x" * 9000), "x" * 300),
+        (RuntimeError("x" * 9000), "x" * 297 + "..."),
     ],
 )
 def test_a_fault_is_one_line_with_the_name_of_the_file(tmp_path, error, reason):
