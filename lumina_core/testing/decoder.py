@@ -3,10 +3,11 @@
 import random
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from torch import Tensor
 from lumina_core.decoder import folder_suffixes, has_preview_file, read_suffixes
 from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED
+from lumina_core.runtime import seeded
 from lumina_core.testing.contract import NotApplicableError, demand, rule
 from lumina_core.testing.subject import Subject
 
@@ -28,9 +30,14 @@ NUM_NOISE_BYTES = 3000
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
     "cut in the middle": lambda content: content[: len(content) // 2],
+    "cut near its end": lambda content: content[: -max(len(content) // 10, 20)],
     "noise": lambda content: random.Random(5).randbytes(NUM_NOISE_BYTES),
 }
 MAX_PREVIEW_SIDE = 4096
+NUM_MORE = 8  # media that are written, beside one of each size
+NUM_PREVIEWS = 8  # of media of one size
+MAX_LINES = 24  # of the plugin that are interrupted, one in each run
+DAY_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%b %d, %Y")
 STRANGE = ".strange"
 
 
@@ -49,8 +56,11 @@ def suffixes_are_declared(subject: Subject) -> None:
 @rule
 def files_hold_the_media(subject: Subject) -> None:
     """Each kind of file, read back, holds the media within its tolerance; one of them, exactly."""
-    exact = []
-    for suffix, sample in _readable(subject):
+    lossy = set()
+    _readable(subject)
+    first = subject.kinds()[0][0]
+    more = [(first, sample) for sample in subject.drawn(NUM_MORE)]
+    for suffix, sample in (*subject.kinds(every=True), *more):
         back = subject.modality.decoder.read(subject.written(suffix, sample))
         demand(
             back.shape == sample.media.shape and back.dtype == sample.media.dtype,
@@ -64,8 +74,10 @@ def files_hold_the_media(subject: Subject) -> None:
             f"a {suffix} read back differs by {100 * loss:.1f} % of the range",
             "write it with less loss",
         )
-        exact.append(torch.equal(back, sample.media))
-    demand(any(exact), "no kind of file keeps the media exactly", "offer one without loss")
+        if not torch.equal(back, sample.media):
+            lossy.add(suffix)
+    exact = {suffix for suffix, _ in subject.kinds()} - lossy
+    demand(exact, "no kind of file keeps the media exactly", "offer one without loss")
 
 
 @rule
@@ -73,7 +85,9 @@ def nothing_else_is_written(subject: Subject) -> None:
     """`write` makes the file it was asked for, and nothing beside it."""
     for suffix, sample in subject.kinds(is_read=False):
         folder = subject.new_folder()
-        path = subject.written(suffix, sample, folder)
+        path = subject.written(suffix, sample, folder, "sample 1.5")
+        if path.is_file():
+            subject.written(suffix, sample, folder, "sample 1.5")  # the same file once more
         found = sorted(each.name for each in folder.iterdir())
         demand(
             found == [path.name],
@@ -110,11 +124,15 @@ def equal_requests_make_equal_files(subject: Subject) -> None:
     for suffix, sample in subject.kinds(is_read=False):
         first = _bytes(subject.written(suffix, sample))
         time.sleep(0.02)
+        second = _bytes(subject.written(suffix, sample, stem="another"))
         demand(
-            _bytes(subject.written(suffix, sample)) == first,
+            sorted(first.values()) == sorted(second.values()),
             f"two {suffix} of the same media differ",
             "leave out dates, paths and random identifiers",
         )
+        days = {time.strftime(form) for form in DAY_FORMATS}
+        told = {day for day in days for content in first.values() if day.encode() in content}
+        demand(not told, f"a {suffix} names the day {told}", "leave it out")
 
 
 @rule
@@ -151,18 +169,13 @@ def interruption_leaves_no_half_file(subject: Subject) -> None:
             folder = subject.new_folder()
             moment = max(usual * (number + 0.5) / NUM_INTERRUPTS, 1e-5)
             _interrupted(partial(subject.written, suffix, sample, folder), moment)
-            path = folder / f"sample{suffix}"
-            demand(
-                not path.exists() or _bytes(path) == whole,
-                f"a {suffix} that was interrupted is there and not whole",
-                "write through lumina_core.atomic_write or atomic_folder",
-            )
-            left = [p.name for p in folder.iterdir() if p != path]
-            demand(
-                all(name.startswith(UNFINISHED) for name in left),
-                f"a {suffix} that was interrupted leaves {left}",
-                "write through lumina_core.atomic_write or atomic_folder",
-            )
+            _whole_or_not_there(folder / f"sample{suffix}", whole)
+        lines = _lines_of(partial(subject.written, suffix, sample), subject.source)
+        for place in lines[:: -(-len(lines) // MAX_LINES) or 1]:
+            folder = subject.new_folder()
+            with suppress(KeyboardInterrupt), _interrupted_at(place):
+                subject.written(suffix, sample, folder)
+            _whole_or_not_there(folder / f"sample{suffix}", whole)
 
 
 @rule
@@ -220,7 +233,7 @@ def foreign_suffixes_are_refused(subject: Subject) -> None:
 @rule
 def writing_leaves_the_media_alone(subject: Subject) -> None:
     """Neither `write` nor `preview` changes the media or the request."""
-    for suffix, sample in subject.kinds(is_read=False):
+    for suffix, sample in subject.kinds(is_read=False, every=True):
         media, metadata = sample.media.clone(), subject.request(sample)
         kept = subject.request(sample)
         subject.modality.decoder.write(media, subject.new_folder() / f"one{suffix}", metadata)
@@ -235,7 +248,6 @@ def writing_leaves_the_media_alone(subject: Subject) -> None:
 @rule
 def preview_is_a_picture(subject: Subject) -> None:
     """`preview` gives an RGB picture, uint8 (3, height, width), another one for other media."""
-    previews = []
     for sample in subject.samples:
         picture = subject.modality.decoder.preview(sample.media)
         shape = tuple(picture.shape)
@@ -245,9 +257,14 @@ def preview_is_a_picture(subject: Subject) -> None:
             f"a preview is {picture.dtype} {shape}",
             f"give uint8 (3, height, width), no side above {MAX_PREVIEW_SIDE}",
         )
-        previews.append((shape, picture.numpy().tobytes()))
+    options, world = subject.samples[0].options, subject.world
+    captions = {world.caption(world.splits[0], seeded(n)): None for n in range(NUM_PREVIEWS)}
+    previews = {
+        subject.modality.decoder.preview(world.draw(text, options, seeded(0))).numpy().tobytes()
+        for text in captions
+    }
     demand(
-        len(set(previews)) == len(previews) or len(previews) == 1,
+        len(previews) > 1 or len(captions) == 1,
         "two media have the same preview",
         "let it show what the media show",
     )
@@ -310,6 +327,59 @@ def _largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _whole_or_not_there(path: Path, whole: dict[str, bytes]) -> None:
+    advice = "write through lumina_core.atomic_write or atomic_folder"
+    demand(
+        not path.exists() or _bytes(path) == whole,
+        f"a {path.suffix} that was interrupted is there and not whole",
+        advice,
+    )
+    left = [each.name for each in path.parent.iterdir() if each != path]
+    demand(
+        all(name.startswith(UNFINISHED) for name in left),
+        f"a {path.suffix} that was interrupted leaves {left}",
+        advice,
+    )
+
+
+def _lines_of(call: Callable[[], object], folder: Path) -> list[tuple[str, int]]:
+    """The lines in files below a folder that a call reaches, file and number, each once."""
+    found: dict[tuple[str, int], None] = {}
+    with _tracing(lambda file, number: found.setdefault((file, number)), str(folder)):
+        call()
+    return list(found)
+
+
+def _interrupted_at(place: tuple[str, int]) -> AbstractContextManager[None]:
+    """Within the block that line is not reached: it raises as Ctrl-C does."""
+
+    def interrupt(file: str, number: int) -> None:
+        if (file, number) == place:
+            raise KeyboardInterrupt
+
+    return _tracing(interrupt, place[0])
+
+
+@contextmanager
+def _tracing(look: Callable[[str, int], object], where: str) -> Iterator[None]:
+    """Within the block each line of files that begin so is shown before it runs."""
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        file = frame.f_code.co_filename
+        if not file.startswith(where):
+            return None
+        if event == "line":
+            look(file, frame.f_lineno)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def _interrupted(call: Callable[[], object], seconds: float) -> None:

@@ -82,10 +82,11 @@ def illegal_sizes_name_legal_ones(subject: Subject) -> None:
             subject.grid_of(options)
         except LuminaError as error:
             told = {int(text) for text in re.findall(r"\d+", str(error))} - {size}
+            near = _nearest_legal(subject, key, size)
             demand(
-                any(_is_legal(subject, key, other) for other in told),
-                f"{key}={size} is refused with {str(error)!r}, which names no legal size",
-                "name the nearest sizes that are",
+                told & near,
+                f"{key}={size} is refused with {str(error)!r}, which does not name {near}",
+                "name the nearest sizes that are legal",
             )
             return
     raise NotApplicableError(f"every {key} near {legal} is legal")
@@ -135,6 +136,17 @@ def _sized_key(subject: Subject) -> tuple[str, int]:
             if type(value) is int and getattr(sample.options, field.name) != value:
                 return field.name, value
     raise NotApplicableError("no whole number of its options changes a size")
+
+
+def _nearest_legal(subject: Subject, key: str, size: int) -> set[int]:
+    """The legal size that is nearest to an illegal one; two, where they are as near."""
+    distance = 1
+    while True:
+        near = {size - distance, size + distance}
+        found = {other for other in near if other > 0 and _is_legal(subject, key, other)}
+        if found:
+            return found
+        distance += 1
 
 
 def _is_legal(subject: Subject, key: str, value: int) -> bool:

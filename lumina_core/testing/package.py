@@ -31,6 +31,7 @@ PUBLIC_MODULES = (
 )
 """What a plugin may import beside the names of `lumina_core` itself."""
 IGNORED = ("__pycache__",)
+IMPORTERS = ("import_module", "__import__")
 
 _IMPORT = """
 import json, sys, time
@@ -68,7 +69,8 @@ def options_are_light(subject: Subject) -> None:
     for path in (spec.options, spec.condition):
         if path is not None:
             module = path.partition(":")[0]
-            heavy = [name for name in HEAVY if name in _imported(module)[1]]
+            modules = _imported(module)[1]
+            heavy = [name for name in HEAVY if name in modules]
             demand(
                 not heavy,
                 f"importing {module} imports {', '.join(heavy)}",
@@ -121,11 +123,11 @@ def summary_is_one_line(subject: Subject) -> None:
         ("the spec", host.load(subject.name).summary),
         ("the package", subject.plugin.summary),
     ):
-        is_line = isinstance(text, str) and 0 < len(text.strip()) <= 200
+        is_line = isinstance(text, str) and len(text) <= 200 and len(text.split()) > 1
         demand(
             is_line and text.isprintable(),
             f"the summary of {where} is {text!r}",
-            "write one line of at most 200 characters",
+            "write one line of some words, at most 200 characters",
         )
 
 
@@ -217,3 +219,7 @@ def _imports(folder: Path) -> Iterator[tuple[str, str, list[str]]]:
                 yield path.name, str(node.module), [alias.name for alias in node.names]
             elif isinstance(node, ast.Import):
                 yield from ((path.name, alias.name, []) for alias in node.names)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(IMPORTERS):
+                for word in node.args[:1]:
+                    if isinstance(word, ast.Constant) and isinstance(word.value, str):
+                        yield path.name, word.value, []

@@ -182,18 +182,19 @@ class Subject:
             media = self.world.draw(caption, options, generator)
             yield Sample(caption, options, media, torch.empty(0), self.grid_of(options))
 
-    def decoded(self, latent: Tensor, options: Any) -> Tensor:
-        """The media of a latent, as `run` makes them."""
-        modality: Any = self.modality
+    def decoded(self, latent: Tensor, options: Any, modality: Any = None) -> Tensor:
+        """The media of a latent, as `run` makes them, by these parts or by its own."""
+        modality = modality or self.modality
         if hasattr(modality, "decode"):
             return modality.decode(latent, options)
         return modality.vae.decode(latent)
 
-    def kinds(self, *, is_read: bool = True) -> list[tuple[str, Sample]]:
+    def kinds(self, *, is_read: bool = True, every: bool = False) -> list[tuple[str, Sample]]:
         """Each suffix that is written, with a sample that such a file can hold.
 
         Args:
             is_read: leave out suffixes that are never read back.
+            every: with every such sample instead of the first.
         """
         decoder, found = self.modality.decoder, []
         for suffix in decoder.suffixes:
@@ -205,7 +206,8 @@ class Subject:
                 except LuminaError:
                     continue
                 found.append((suffix, sample))
-                break
+                if not every:
+                    break
         return found
 
     def request(self, sample: Sample, **more: Any) -> dict[str, Any]:
@@ -221,9 +223,11 @@ class Subject:
         made = {"modality": self.name, "prompt": sample.caption, "seed": SEED, "options": options}
         return made | more
 
-    def written(self, suffix: str, sample: Sample, folder: Path | None = None) -> Path:
+    def written(
+        self, suffix: str, sample: Sample, folder: Path | None = None, stem: str = "sample"
+    ) -> Path:
         """A file of a sample."""
-        path = (folder or self.new_folder()) / f"sample{suffix}"
+        path = (folder or self.new_folder()) / f"{stem}{suffix}"
         self.modality.decoder.write(sample.media, path, self.request(sample))
         return path
 
@@ -257,6 +261,10 @@ class Subject:
     @cached_property
     def model(self) -> Model:
         """The checkpoint in memory."""
+        return self.new_model()
+
+    def new_model(self) -> Model:
+        """The checkpoint in memory, loaded once more."""
         from lumina_core import checkpoint
 
         return checkpoint.load(

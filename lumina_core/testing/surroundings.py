@@ -5,6 +5,7 @@ import random
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from lumina_core.testing.contract import demand, rule
 from lumina_core.testing.subject import Subject
 
 _STATE = """
-import json, locale, os, random, signal, sys
+import json, locale, logging, os, random, signal, sys, warnings
 import numpy, torch
 import lumina_core.cli, lumina_core.train, lumina_core.run
 def state():
@@ -35,6 +36,10 @@ def state():
         "handler of SIGINT": str(signal.getsignal(signal.SIGINT)),
         "handler of SIGTERM": str(signal.getsignal(signal.SIGTERM)),
         "standard output": sys.stdout is sys.__stdout__,
+        "environment": dict(os.environ),
+        "logging": (logging.root.level, list(logging.root.handlers)),
+        "errors of NumPy": numpy.geterr(),
+        "warnings": [each for each in warnings.filters if each[1:4] == (None, Warning, None)],
     }}
 before = state()
 for module in {modules}:
@@ -69,9 +74,10 @@ def imports_change_no_settings(subject: Subject) -> None:
 @rule
 def parts_change_no_settings(subject: Subject) -> None:
     """Drawing, encoding, decoding, writing and reading change no setting of the process."""
-    before = _settings()
-    _use(subject)
-    after = _settings()
+    with warnings.catch_warnings(action="default"):
+        before = _settings()
+        _use(subject)
+        after = _settings()
     changed = [name for name in before if before[name] != after[name]]
     demand(
         not changed,
@@ -84,9 +90,11 @@ def parts_change_no_settings(subject: Subject) -> None:
 def parts_take_no_global_random_numbers(subject: Subject) -> None:
     """No part takes or seeds the random numbers of the process: torch's, NumPy's, Python's."""
     before = _random_states()
-    _use(subject)
+    with _python_numbers() as taken:
+        _use(subject)
     after = _random_states()
     changed = [name for name in before if before[name] != after[name]]
+    changed += ["Python"] if taken and "Python" not in changed else []
     demand(
         not changed,
         f"using its parts moves the random numbers of {' and '.join(changed)}",
@@ -125,10 +133,18 @@ def _use(subject: Subject) -> None:
 
 def _settings() -> dict[str, Any]:
     import locale
+    import logging
     import os
     import signal
 
+    os.umask(mask := os.umask(0))
+    pictures = vars(sys.modules["PIL.ImageFile"]) if "PIL.ImageFile" in sys.modules else {}
     return {
+        "rights of new files": mask,
+        "logging": (logging.root.level, list(logging.root.handlers)),
+        "errors of NumPy": np.geterr(),
+        "warnings": [each for each in warnings.filters if each[1:4] == (None, Warning, None)],
+        "what Pillow reads of files that are cut off": pictures.get("LOAD_TRUNCATED_IMAGES", False),
         "default dtype": torch.get_default_dtype(),
         "number of threads": torch.get_num_threads(),
         "gradients": torch.is_grad_enabled(),
@@ -151,6 +167,32 @@ def _random_states() -> dict[str, Any]:
     if "beartype" not in sys.modules:  # it checks elements that it picks by Python's own numbers
         states["Python"] = random.getstate()
     return states
+
+
+@contextmanager
+def _python_numbers() -> Iterator[list[str]]:
+    """Within the block names of functions of `random` that are called are put on a list."""
+    taken: list[str] = []
+    kept = {
+        name: value
+        for name, value in vars(random).items()
+        if isinstance(getattr(value, "__self__", None), random.Random)
+    }
+
+    def recorder(name: str, call: Any) -> Any:
+        def recording(*words: Any, **more: Any) -> Any:
+            taken.append(name)
+            return call(*words, **more)
+
+        return recording
+
+    for name, call in kept.items():
+        setattr(random, name, recorder(name, call))
+    try:
+        yield taken
+    finally:
+        for name, call in kept.items():
+            setattr(random, name, call)
 
 
 @contextmanager

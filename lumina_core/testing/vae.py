@@ -2,10 +2,13 @@
 
 import dataclasses
 import shutil
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +24,11 @@ MAX_OVERALL_MEAN, OVERALL_STDS = 0.25, (0.75, 1.3)  # of all channels together
 NUM_LATENTS = 24
 NUM_ROUND_TRIPS = 12
 MIN_RIGHT = 0.75  # of round trips that the oracle accepts
+WILD, MAX_FURTHER = (20, 400), 1.5  # latents many times too large, and what they may add
+STRETCHES = (1.05, 1.1, 1.25, 1.5)
+NUM_TURNS, MAX_SECONDS = 300, 0.7  # of two threads
+SWITCH_SECONDS = 1e-5  # between threads
+MIN_VALUES = 1000  # of media whose memory is measured
 GROWTH = 4  # of one side or duration, to measure memory
 MAX_GROWTH = 1.6  # of memory, beyond the growth of the media
 MIN_BYTES = 1 << 20  # below, what does not grow decides
@@ -79,15 +87,21 @@ def vae_is_deterministic(subject: Subject) -> None:
 @rule
 def samples_do_not_depend_on_each_other(subject: Subject) -> None:
     """What was encoded or decoded before changes nothing."""
-    first = subject.samples[0]
-    before = subject.decoded(first.latent, first.options)
-    for sample in subject.samples[1:]:
-        subject.modality.vae.encode(sample.media)
-        subject.decoded(sample.latent, sample.options)
-    after = subject.decoded(first.latent, first.options)
-    latent = subject.modality.vae.encode(first.media).cpu()
+    latents = [(sign * one.latent, one) for one in subject.samples for sign in (1, -1)]
+    dim = [(one.media / 2).to(one.media.dtype) for one in subject.samples]
+    media = [one.media for one in subject.samples] + dim
+    modality = subject.new_modality()
+    encoded = [modality.vae.encode(one).cpu() for one in media]
+    decoded = [subject.decoded(latent, one.options, modality) for latent, one in latents]
+    modality = subject.new_modality()  # decodes first, and both the other way round
+    other_decoded = [
+        subject.decoded(latent, one.options, modality) for latent, one in reversed(latents)
+    ]
+    other_encoded = [modality.vae.encode(one).cpu() for one in reversed(media)]
+    found = (*encoded, *decoded)
+    other = (*reversed(other_encoded), *reversed(other_decoded))
     demand(
-        torch.equal(before, after) and torch.equal(latent, first.latent),
+        all(torch.equal(a, b) for a, b in zip(found, other, strict=True)),
         "a medium comes out differently after others were made",
         "keep nothing of one call for the next",
     )
@@ -164,15 +178,24 @@ def wild_latents_become_media(subject: Subject) -> None:
             "a wild latent becomes numbers that are not finite",
             "clamp",
         )
-    for sample in subject.samples[:1]:
-        ends = [subject.decoded(x * sample.latent, sample.options).float() for x in (1.0, 1.5)]
-        moved = (ends[1] - ends[0]).abs().max().item()
-        span = _span(sample.media)
-        demand(
-            moved <= 0.9 * span,
-            f"a latent half as large again moves a value of its media by {moved:g} of {span:g}",
-            "clamp before you convert to whole numbers, which wrap around",
+        large, larger = (
+            subject.decoded(x * latent, sample.options).float().abs().max().item() for x in WILD
         )
+        demand(
+            larger <= MAX_FURTHER * large,
+            f"latents of {WILD} become media of up to {large:g} and {larger:g}",
+            "clamp",
+        )
+        usual = subject.decoded(sample.latent, sample.options).float()
+        span = _span(sample.media)
+        for factor in STRETCHES:
+            made = subject.decoded(factor * sample.latent, sample.options).float()
+            moved = (made - usual).abs().max().item()
+            demand(
+                moved <= 0.9 * span,
+                f"a latent {factor} times as large moves a value by {moved:g} of {span:g}",
+                "clamp before you convert to whole numbers, which wrap around",
+            )
 
 
 @rule
@@ -211,24 +234,33 @@ def weights_wait_for_their_use(subject: Subject) -> None:
 def threads_share_the_parts(subject: Subject) -> None:
     """Two threads that encode and decode at once get what one alone gets."""
     modality = subject.new_modality()
-    sample = subject.samples[0]
-    found: list[tuple[Tensor, Tensor]] = []
+    samples = subject.samples[0], subject.samples[-1]
+    wanted = [subject.modality.vae.decode(one.latent) for one in samples]
+    found: list[bool] = []
+    end = time.monotonic() + MAX_SECONDS
 
-    def work() -> None:
-        latent = modality.vae.encode(sample.media)
-        found.append((latent.cpu(), modality.vae.decode(sample.latent)))
+    def work(sample: Sample, media: Tensor) -> None:
+        is_same = True
+        for turn in range(NUM_TURNS):
+            if turn and time.monotonic() > end:
+                break
+            is_same &= torch.equal(modality.vae.encode(sample.media).cpu(), sample.latent)
+            is_same &= torch.equal(modality.vae.decode(sample.latent), media)
+        found.append(is_same)
 
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    threads = [threading.Thread(target=work, args=one) for one in zip(samples, wanted, strict=True)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     demand(len(found) == 2, "a thread failed", "guard what is read at the first use by a lock")
     demand(
-        all(torch.equal(latent, sample.latent) for latent, _ in found)
-        and torch.equal(found[0][1], found[1][1]),
-        "two threads get different results",
-        "keep nothing of a call on the object",
+        all(found), "a thread gets what it would not alone", "keep nothing of a call on the object"
     )
 
 
@@ -247,6 +279,12 @@ def _decoding(subject: Subject, sample: Sample) -> Tensor:
     return subject.decoded(sample.latent, sample.options)
 
 
+def _drawn(subject: Subject, caption: str, options: Any) -> Sample:
+    media = subject.world.draw(caption, options, seeded(4))
+    latent = subject.modality.vae.encode(media).cpu()
+    return Sample(caption, options, media, latent, subject.grid_of(options))
+
+
 def _grown(subject: Subject) -> Iterator[tuple[str, Sample, Sample]]:
     """A medium and a larger one, for each option that makes it so."""
     first = subject.samples[0]
@@ -256,16 +294,19 @@ def _grown(subject: Subject) -> Iterator[tuple[str, Sample, Sample]]:
         is_number = type(value) in (int, float) and not field.metadata.get("architecture")
         if not is_number or value <= 0:
             continue
+        factor = max(1, -(-MIN_VALUES // first.media.numel()))
         try:
-            options = replace(first.options, **{field.name: value * GROWTH})
-            grid = subject.grid_of(options)
+            small, large = (
+                replace(first.options, **{field.name: value * times})
+                for times in (factor, factor * GROWTH)
+            )
+            grids = subject.grid_of(small), subject.grid_of(large)
         except LuminaError:
             continue
-        if grid.num_patches < 2 * first.grid.num_patches:
+        if grids[1].num_patches < 2 * grids[0].num_patches:
             continue
-        media = subject.world.draw(first.caption, options, seeded(4))
-        latent = subject.modality.vae.encode(media).cpu()
         num_found += 1
-        yield field.name, first, Sample(first.caption, options, media, latent, grid)
+        made = [_drawn(subject, first.caption, one) for one in (small, large)]
+        yield field.name, made[0], made[1]
     if not num_found:
         raise NotApplicableError("no option makes its media larger")

@@ -1,0 +1,94 @@
+"""The contract finds faults: each one planted in a template breaks the check of its rule."""
+
+import logging
+import os
+import random
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from new_packages import installed
+from PIL import ImageFile
+from planted_faults import FAULTS, NAME, edit
+
+from lumina_core.errors import LuminaError
+from lumina_core.testing import all_checks, run_contract
+from lumina_core.testing.contract import MODULES
+
+SHARE = 0.95  # of the faults that are caught
+MIN_FAULTS, MIN_CHECKS = 40, 30
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch, tmp_path):
+    """Take back what faults change in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
+    monkeypatch.setattr(warnings, "filters", list(warnings.filters))
+    environment, level = dict(os.environ), logging.root.level
+    handlers, recursion = list(logging.root.handlers), sys.getrecursionlimit()
+    mask, threads, numbers = os.umask(0o022), torch.get_num_threads(), random.getstate()
+    with np.errstate():
+        yield
+    os.umask(mask)
+    for key in set(os.environ) - set(environment):
+        del os.environ[key]
+    os.environ.update(environment)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    sys.setrecursionlimit(recursion)
+    random.setstate(numbers)
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    torch.use_deterministic_algorithms(False)
+
+
+def result_of(check):
+    """Status and message of one check; a host that refuses the whole plugin breaks it, too."""
+    try:
+        (result,) = run_contract(NAME, [check])
+    except LuminaError as error:
+        return "refused", str(error)
+    return result.status, result.message
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.check}: {fault.name}")
+def test_a_planted_fault_breaks_its_check(fault, tmp_path, monkeypatch):
+    with installed(NAME, fault.like, tmp_path, monkeypatch, fault.plant):
+        status, message = result_of(fault.check)
+    wanted = "broken" if fault.survives is None else "kept"
+    assert status == wanted, message
+
+
+SOUND = sorted({(fault.like, fault.check, fault.sound) for fault in FAULTS}, key=str)
+
+
+@pytest.mark.parametrize("like", [None, "video"], ids=["line", "grid"])
+def test_without_fault_the_checks_are_kept(like, tmp_path, monkeypatch):
+    checks = sorted({fault.check for fault in FAULTS if fault.like == like and not fault.sound})
+    with installed(NAME, like, tmp_path, monkeypatch):
+        results = list(run_contract(NAME, checks))
+    assert [(r.check.name, r.status, r.message) for r in results if r.status != "kept"] == []
+
+
+@pytest.mark.parametrize(
+    ("like", "check", "sound"),
+    [one for one in SOUND if one[2]],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_added_to_a_template_is_without_fault(like, check, sound, tmp_path, monkeypatch):
+    with installed(NAME, like, tmp_path, monkeypatch, lambda package: edit(package, sound)):
+        assert result_of(check) == ("kept", "")
+
+
+def test_faults_are_planted_over_the_whole_contract():
+    checks = {check.name: check for check in all_checks()}
+    planted = {fault.check for fault in FAULTS}
+    caught = [fault for fault in FAULTS if fault.survives is None]
+    assert len(FAULTS) >= MIN_FAULTS and len(planted) >= MIN_CHECKS
+    assert {checks[name].part for name in planted} == set(MODULES)
+    assert len({(fault.check, fault.name) for fault in FAULTS}) == len(FAULTS)
+    assert len(caught) >= SHARE * len(FAULTS)
