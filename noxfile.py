@@ -54,6 +54,17 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Run every block of code of the documentation; `-- write` makes its generated parts anew."""
+    plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
+    session.install("-e", ".[test]", *plugins, env=CONSTRAINED)
+    if session.posargs == ["write"]:
+        session.run("python", "tests/doc_pages.py", "write")
+    else:
+        session.run("python", "-m", "pytest", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build from a clean clone, install all into one fresh environment and each alone, and run."""
     folder = Path(session.create_tmp()).absolute()

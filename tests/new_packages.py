@@ -11,8 +11,23 @@ from lumina_core.new_modality import new_modality
 
 def install(folder: Path, site: Path) -> None:
     """Put a package into a folder of sys.path, with the metadata that pip would write."""
-    about = ConfigParser()
-    about.read(folder / "setup.cfg")
+    info = declare(folder, site)
+    about = _about(folder)
+    package = about["options"]["packages"].strip()
+    shipped = [path for path in (folder / package).glob("*.py")]
+    for pattern in about["options.package_data"][package].split(","):
+        shipped += (folder / package).glob(pattern.strip())
+    for path in shipped:
+        target = site / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    record = [f"{path.relative_to(folder).as_posix()},," for path in shipped]
+    (info / "RECORD").write_text("\n".join(record) + "\n")
+
+
+def declare(folder: Path, site: Path) -> Path:
+    """Write the metadata of a package into a folder of sys.path: all that pip -e puts there."""
+    about = _about(folder)
     name, package = about["metadata"]["name"], about["options"]["packages"].strip()
     info = site / f"{package}-{about['metadata']['version']}.dist-info"
     info.mkdir(parents=True)
@@ -23,15 +38,13 @@ def install(folder: Path, site: Path) -> None:
     (info / "METADATA").write_text("\n".join(lines) + "\n")
     points = about["options.entry_points"][host.GROUP].strip()
     (info / "entry_points.txt").write_text(f"[{host.GROUP}]\n{points}\n")
-    shipped = [path for path in (folder / package).glob("*.py")]
-    for pattern in about["options.package_data"][package].split(","):
-        shipped += (folder / package).glob(pattern.strip())
-    for path in shipped:
-        target = site / path.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
-    record = [f"{path.relative_to(folder).as_posix()},," for path in shipped]
-    (info / "RECORD").write_text("\n".join(record) + "\n")
+    return info
+
+
+def _about(folder: Path) -> ConfigParser:
+    about = ConfigParser()
+    about.read(folder / "setup.cfg")
+    return about
 
 
 @contextmanager

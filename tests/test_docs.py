@@ -1,0 +1,137 @@
+"""The documentation: every block of code runs, and no name of the contract is missing."""
+
+import ast
+import dataclasses
+import inspect
+import io
+import re
+import tokenize
+
+import pytest
+from doc_pages import AREAS, CORE, DOCS, ROOT, Page, blocks_of, files_of, generated_pages, shortened
+
+import lumina_core
+from lumina_core import decoder, hookspecs, modality
+from lumina_core.help import USAGES
+from lumina_core.keys import CONFIG_NAMES, conf_root, read_keys
+from lumina_core.testing.package import PUBLIC_MODULES
+
+PAGES = sorted(
+    path for path in [ROOT / "README.md", *DOCS.glob("*.md")] if "```" in path.read_text()
+)
+MAX_AUTHORED = 250  # lines of code in the page about a modality from nothing
+NO_CODE = (
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
+    *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
+)
+PROTOCOLS = [
+    value
+    for module in (modality, decoder)
+    for value in vars(module).values()
+    if getattr(value, "_is_protocol", False) and value.__module__ == module.__name__
+]
+
+
+def page(name):
+    return (DOCS / name).read_text()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_block_of_a_page_runs(path, work, tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    opened = Page(path, site, monkeypatch)
+    try:
+        for block in blocks_of(path.read_text()):
+            opened.run(block)
+    finally:
+        opened.forget()
+
+
+def test_every_fence_of_a_page_is_a_block():
+    for path in PAGES:
+        text = path.read_text()
+        assert len(re.findall(r"^\s*```", text, re.MULTILINE)) == 2 * len(blocks_of(text)), path
+
+
+@pytest.mark.parametrize("path", generated_pages(), ids=lambda path: path.stem)
+def test_generated_parts_are_up_to_date(path):
+    assert path.read_text() == generated_pages()[path], "run: python -m nox -s docs -- write"
+
+
+def test_commands_are_shortened_as_documented():
+    assert shortened(["train", "max_steps=9"]) == ["train", "max_steps=9", "max_steps=3"]
+    assert shortened(["train", "--help"]) == ["train", "--help"]
+    assert shortened(["evaluate", "a=b"]) == ["evaluate", "a=b", "num_prompts=2"]
+    assert shortened(["run", "checkpoint=a/step-0001500"]) == ["run", "checkpoint=a/step-0000003"]
+
+
+def test_a_modality_from_nothing_is_short():
+    files = {block.file: block for block in blocks_of(page("authoring.md")) if block.file}
+    assert len(files) == 6
+    assert sum(map(num_code_lines, files.values())) <= MAX_AUTHORED
+
+
+def num_code_lines(block):
+    """Lines that hold code: no comment, no docstring, nothing blank."""
+    if block.word != "python":
+        lines = (line.strip() for line in block.body.splitlines())
+        return sum(bool(line) and not line.startswith("#") for line in lines)
+    told = {
+        line
+        for node in ast.walk(ast.parse(block.body))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, node.end_lineno + 1)
+    }
+    held = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(block.body).readline)
+        if token.type not in NO_CODE
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return len(held - told)
+
+
+def test_hooks_page_names_the_whole_contract():
+    text = page("hooks.md")
+    hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "lumina_spec")]
+    assert hooks == ["lumina_modality"]
+    names = hooks + [field.name for field in dataclasses.fields(modality.ModalitySpec)]
+    assert len(PROTOCOLS) == 17
+    for protocol in PROTOCOLS:
+        own = {*vars(protocol), *inspect.get_annotations(protocol)}
+        names += [protocol.__name__, *(name for name in own if not name.startswith("_"))]
+    assert not [name for name in names if f"`{name}" not in text]
+
+
+def test_cli_page_names_every_command_and_key():
+    text = page("cli.md")
+    assert not [command for command in USAGES if f"`{command}" not in text]
+    for name in set(CONFIG_NAMES.values()):
+        keys = {key.name.partition(".")[0] for key in read_keys(conf_root() / f"{name}.yaml")}
+        assert not [key for key in keys if f"`{key}" not in text]
+
+
+def test_cli_page_has_an_example_of_every_command():
+    lines = [line for block in blocks_of(page("cli.md")) for line in block.body.splitlines()]
+    shown = {re.sub("^(python -m lumina_core|lumina) ", "", line).split()[0] for line in lines}
+    assert set(USAGES) <= shown
+
+
+def test_python_page_names_everything_public():
+    text = page("python_api.md")
+    assert not [name for name in lumina_core.__all__ if f"`{name}`" not in text]
+    assert not [name for name in PUBLIC_MODULES if f"`{name}`" not in text]
+
+
+def test_architecture_page_has_every_module_once():
+    listed = [path for area in AREAS for path in files_of(area)]
+    there = [path for path in CORE.rglob("*.py") if path.name != "__init__.py"]
+    templates = CORE / "templates"
+    assert sorted(listed) == sorted(path for path in there if templates not in path.parents)
+
+
+def test_links_of_pages_lead_somewhere():
+    for path in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
