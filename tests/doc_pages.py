@@ -32,8 +32,8 @@ SHORT_PROMPTS = 2  # of an evaluation, for each split
 AREAS = {
     "commands": "__main__ cli help arguments completion reports schema new_modality gallery",
     "configuration": "config layers keys command_records records yaml_values modality_file recipe",
-    "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch spec_check "
-    "testing/*",
+    "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch "
+    "spec_check testing/*",
     "plugins": "tokenizer autoencoder frames fitting captions media_files clips/* shapes/*",
     "network": "sequence backbone/* flow/*",
     "text": "text tiny_text frozen_text training_text",
