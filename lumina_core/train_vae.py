@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from lumina_core import host
 from lumina_core.autoencoder import read_autoencoder
-from lumina_core.data.synthetic import TRAINED, draw_variant, world_of
+from lumina_core.data.synthetic import draw_variant, trained_split, training_variants, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_folder
 from lumina_core.runtime import progress, quiet, seeded
@@ -158,9 +158,10 @@ def save_autoencoder(model: Any, out: Path, *, overwrite: bool = False) -> None:
 
 def _draw(modality: Any, count: int, generator: torch.Generator) -> Tensor:
     world = world_of(modality)
-    options = draw_variant(world.variants(TRAINED), modality.options, generator)
+    options = draw_variant(training_variants(modality), modality.options, generator)
     media = [
-        world.draw(world.caption(TRAINED, generator), options, generator) for _ in range(count)
+        world.draw(world.caption(trained_split(world), generator), options, generator)
+        for _ in range(count)
     ]
     return torch.cat([modality.vae.pixels(item) for item in media])
 

@@ -14,7 +14,7 @@ import torch
 
 from lumina_core.checkpoint import Model
 from lumina_core.data.pool import CaptionedSample, LatentPool
-from lumina_core.data.synthetic import TRAINED, world_of
+from lumina_core.data.synthetic import trained_split, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.evaluate import cases, judge, summarise
 from lumina_core.loss import Drawn, drawn_loss
@@ -162,7 +162,8 @@ def accuracy(
     Returns:
         Accuracy, its interval and number of prompts, over all and per task; None if stopped.
     """
-    found = cases(world_of(model.modality), TRAINED, options, num_prompts, seed)
+    world = world_of(model.modality)
+    found = cases(world, trained_split(world), options, num_prompts, seed)
     verdicts = []
     with tempfile.TemporaryDirectory() as folder:
         for verdict in judge(model, found, sampling, Path(folder), dtype="float32"):

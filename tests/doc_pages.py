@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 CORE = ROOT / "lumina_core"
 SHORT_STEPS = 3  # of a training
+SHORT_POOL = 32  # samples that a training draws before its first step
 SHORT_PROMPTS = 2  # of an evaluation, for each split
 AREAS = {
     "commands": "__main__ cli help arguments completion reports schema new_modality gallery",
@@ -133,13 +134,16 @@ class Page:
 def shortened(words: list[str]) -> list[str]:
     """The words of a command, with fewer steps or prompts where it would take minutes.
 
-    Later words win, so `max_steps` or `num_prompts` is appended and nothing else is changed; a
-    checkpoint that a longer training would have written is named by the step of the shorter.
+    Later words win, so `max_steps`, `data.pool_size` or `num_prompts` is appended and nothing else
+    is changed; a checkpoint that a longer training would have written is named by the step of the
+    shorter one.
     """
     words = [re.sub(r"step-\d{7}", f"step-{SHORT_STEPS:07d}", word) for word in words]
     if "--help" in words:
         return words
-    if words[0] in ("train", "train-vae"):
+    if words[0] == "train":
+        return [*words, f"max_steps={SHORT_STEPS}", f"data.pool_size={SHORT_POOL}"]
+    if words[0] == "train-vae":
         return [*words, f"max_steps={SHORT_STEPS}"]
     if words[0] == "evaluate":
         return [*words, f"num_prompts={SHORT_PROMPTS}"]

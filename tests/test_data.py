@@ -3,7 +3,6 @@ import torch
 
 from lumina_core import LuminaError
 from lumina_core.data.synthetic import (
-    TRAINED,
     SyntheticConfig,
     SyntheticPool,
     draw_captions,
@@ -99,7 +98,7 @@ def test_longest_sample_is_the_largest_variant(tiny_model):
 
 def test_samples_of_more_tokens_than_wanted_are_never_drawn(tiny_model):
     found = training_variants(tiny_model.modality, 36)  # of 8 x 8 pixels
-    every = tiny_model.modality.world.variants(TRAINED)
+    every = tiny_model.modality.world.variants("trained")
     assert found == [v for v in every if v["height"] * v["width"] <= 36 * 64]
     assert len(found) < len(every)
     config = SyntheticConfig("synthetic", 8, 0, 36)
@@ -112,11 +111,11 @@ def test_samples_of_more_tokens_than_wanted_are_never_drawn(tiny_model):
 
 def test_variants_and_captions_are_those_of_training(tiny_model):
     world, options = tiny_model.modality.world, tiny_model.modality.options
-    sizes = [(v["height"], v["width"]) for v in world.variants(TRAINED)]
+    sizes = [(v["height"], v["width"]) for v in world.variants("trained")]
     drawn = {
         (o.height, o.width)
         for o in (
-            draw_variant(world.variants(TRAINED), options, seeded(seed)) for seed in range(600)
+            draw_variant(world.variants("trained"), options, seeded(seed)) for seed in range(600)
         )
     }
     assert drawn == set(sizes)

@@ -43,6 +43,19 @@ def test_a_new_package_trains_runs_and_is_measured(sprout, work, capsys):
     assert set(splits) > {"trained", "held_out"}
 
 
+def test_a_world_may_name_its_first_split_as_it_likes_and_vary_nothing(tmp_path, monkeypatch, work):
+    def rename(package):
+        world = package / "lumina_sprout" / "world.py"
+        trained = '"trained": ({"samples": 96}, {"samples": 128}, {"samples": 192}),'
+        assert trained in world.read_text()
+        world.write_text(world.read_text().replace(trained, '"seen": (),'))
+
+    words = ["max_steps=1", "num_threads=1", "data.pool_size=4", "data.refresh_per_step=0"]
+    measured = ["evaluate_every=1", "num_evaluation_prompts=1", "token_budget=200"]
+    with installed("sprout", None, tmp_path, monkeypatch, rename):
+        assert main(["train", "+modality=sprout", "out=run", *words, *measured]) == 0
+
+
 def test_the_next_commands_are_printed(work, capsys):
     assert main(["new-modality", "sprout"]) == 0
     printed = capsys.readouterr().out.splitlines()

@@ -13,7 +13,6 @@ from lumina_core.modality import Modality, World
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid
 
-TRAINED = "trained"
 FIRST_HELD = 2**40  # number of a sample that no training reaches
 NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stands in one
 
@@ -48,6 +47,11 @@ def world_of(modality: Any) -> World:
     return cast(World, modality.world)
 
 
+def trained_split(world: World) -> str:
+    """The set of captions that is trained on, whatever a world calls it."""
+    return world.splits[0]
+
+
 def refuse_varied_options(name: str, options: Any, world: World) -> None:
     """Refuse an option that the world varies itself: a size, say.
 
@@ -68,7 +72,7 @@ def refuse_varied_options(name: str, options: Any, world: World) -> None:
 def draw_captions(modality: Modality, count: int, generator: torch.Generator) -> list[str]:
     """Captions of the trained split."""
     world = world_of(modality)
-    return [world.caption(TRAINED, generator) for _ in range(count)]
+    return [world.caption(trained_split(world), generator) for _ in range(count)]
 
 
 def training_variants(
@@ -79,7 +83,8 @@ def training_variants(
     Raises:
         LuminaError: none is left.
     """
-    variants = world_of(modality).variants(TRAINED)
+    world = world_of(modality)
+    variants = world.variants(trained_split(world)) or ({},)
     if max_tokens is None:
         return variants
     num_tokens = [_grid(modality, variant).num_patches for variant in variants]
@@ -132,7 +137,7 @@ class SyntheticPool(LatentPool):
         """Draw, encode and tokenize sample `number` of the stream."""
         world, generator = world_of(self._modality), seeded(self._seed, number)
         options = draw_variant(self._variants, self._modality.options, generator)
-        caption = world.caption(TRAINED, generator)
+        caption = world.caption(trained_split(world), generator)
         media = world.draw(caption, options, generator)
         return encode_sample(self._name, self._modality, media, options, caption)
 
