@@ -305,7 +305,7 @@ PACKAGE = (
     line(
         "summary_is_one_line",
         "a summary that is still to be written",
-        (PLUGIN, "Text to signals (CSV)", "TODO"),
+        (PLUGIN, "Text to signals (CSV)", "Summary"),
     ),
     line(
         "summary_is_one_line",

@@ -1,16 +1,12 @@
 """Rules about a decoder: media to files and back."""
 
 import random
-import resource
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -21,6 +17,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED
 from lumina_core.runtime import seeded
 from lumina_core.testing.contract import NotApplicableError, demand, rule
+from lumina_core.testing.mishaps import interrupted, interrupted_at, largest_file, lines_of
 from lumina_core.testing.subject import Subject
 
 MAX_LOSS = 0.05  # mean difference of a file that is read back, as a share of the media's range
@@ -142,7 +139,7 @@ def full_disk_leaves_nothing(subject: Subject) -> None:
         sizes = [len(content) for content in _bytes(subject.written(suffix, sample)).values()]
         folder = subject.new_folder()
         try:
-            with _largest_file(max(sizes) // 2):
+            with largest_file(max(sizes) // 2):
                 subject.written(suffix, sample, folder)
         except (LuminaError, OSError):
             pass
@@ -168,12 +165,12 @@ def interruption_leaves_no_half_file(subject: Subject) -> None:
         for number in range(NUM_INTERRUPTS):
             folder = subject.new_folder()
             moment = max(usual * (number + 0.5) / NUM_INTERRUPTS, 1e-5)
-            _interrupted(partial(subject.written, suffix, sample, folder), moment)
+            interrupted(partial(subject.written, suffix, sample, folder), moment)
             _whole_or_not_there(folder / f"sample{suffix}", whole)
-        lines = _lines_of(partial(subject.written, suffix, sample), subject.source)
+        lines = lines_of(partial(subject.written, suffix, sample), subject.source)
         for place in lines[:: -(-len(lines) // MAX_LINES) or 1]:
             folder = subject.new_folder()
-            with suppress(KeyboardInterrupt), _interrupted_at(place):
+            with suppress(KeyboardInterrupt), interrupted_at(place):
                 subject.written(suffix, sample, folder)
             _whole_or_not_there(folder / f"sample{suffix}", whole)
 
@@ -187,7 +184,7 @@ def existing_files_are_replaced_whole(subject: Subject) -> None:
         path = subject.written(suffix, sample)
         before = path.read_bytes()
         try:
-            with _largest_file(len(before) // 2):
+            with largest_file(len(before) // 2):
                 subject.written(suffix, sample, path.parent)
         except (LuminaError, OSError):
             pass
@@ -318,17 +315,6 @@ def _refused(call: Any, path: Path, what: str) -> None:
     demand(False, f"{what} is accepted", "check what was read, and raise LuminaError")
 
 
-@contextmanager
-def _largest_file(size: int) -> Iterator[None]:
-    """Within the block no file of this process grows beyond a size, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def _whole_or_not_there(path: Path, whole: dict[str, bytes]) -> None:
     advice = "write through lumina_core.atomic_write or atomic_folder"
     demand(
@@ -342,63 +328,3 @@ def _whole_or_not_there(path: Path, whole: dict[str, bytes]) -> None:
         f"a {path.suffix} that was interrupted leaves {left}",
         advice,
     )
-
-
-def _lines_of(call: Callable[[], object], folder: Path) -> list[tuple[str, int]]:
-    """The lines in files below a folder that a call reaches, file and number, each once."""
-    found: dict[tuple[str, int], None] = {}
-    with _tracing(lambda file, number: found.setdefault((file, number)), str(folder)):
-        call()
-    return list(found)
-
-
-def _interrupted_at(place: tuple[str, int]) -> AbstractContextManager[None]:
-    """Within the block that line is not reached: it raises as Ctrl-C does."""
-
-    def interrupt(file: str, number: int) -> None:
-        if (file, number) == place:
-            raise KeyboardInterrupt
-
-    return _tracing(interrupt, place[0])
-
-
-@contextmanager
-def _tracing(look: Callable[[str, int], object], where: str) -> Iterator[None]:
-    """Within the block each line of files that begin so is shown before it runs."""
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        file = frame.f_code.co_filename
-        if not file.startswith(where):
-            return None
-        if event == "line":
-            look(file, frame.f_lineno)
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
-
-
-def _interrupted(call: Callable[[], object], seconds: float) -> None:
-    """Call, and interrupt it after some seconds, as Ctrl-C does, if it still runs then."""
-    is_running = [True]
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if is_running:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            call()
-        finally:
-            is_running.clear()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
