@@ -11,7 +11,8 @@ import pytest
 import torch
 from new_packages import installed
 from PIL import ImageFile
-from planted_faults import FAULTS, NAME, edit
+from planted_faults import FAULTS
+from planting import NAME, edit
 
 from lumina_core.errors import LuminaError
 from lumina_core.testing import all_checks, run_contract

@@ -1,0 +1,124 @@
+"""Faults against the rules of the contract about: options."""
+
+from planting import GRID_FEATURES, LINE_FEATURES, OPTIONS, PARTS, YAML, ahead, behind, grid, line
+
+OPTION_RULES = (
+    line(
+        "options_are_frozen_and_comparable",
+        "options can be changed",
+        (OPTIONS, "@dataclass(frozen=True)", "@dataclass"),
+    ),
+    grid(
+        "options_are_frozen_and_comparable",
+        "equal options are not equal",
+        (OPTIONS, "@dataclass(frozen=True)", "@dataclass(frozen=True, eq=False)"),
+    ),
+    line(
+        "yaml_and_options_agree",
+        "a key that the options have not",
+        ahead(YAML, "sampling:", "rate: 8000  # [Hz] samples in a second\n"),
+    ),
+    line(
+        "yaml_and_options_agree",
+        "a field that the YAML has not",
+        (YAML, "patch: 8                # [samples] length of a token\n", ""),
+    ),
+    grid("yaml_and_options_agree", "a word for a number", (YAML, "patch: 4 ", "patch: four ")),
+    line(
+        "yaml_and_options_agree",
+        "a default in the class instead of the YAML",
+        behind(OPTIONS, "fixed by a checkpoint.", '"""\n    gain: float = 1.0\n    """Loudness.'),
+    ),
+    line("recommendations_compose", "a misspelt key", (YAML, "num_steps: 16", "num_step: 16")),
+    grid("recommendations_compose", "an optimizer that there is not", (YAML, "muon", "sgd")),
+    grid("recommendations_compose", "no number", (YAML, "max_steps: 600", "max_steps: many")),
+    line("recommendations_compose", "steps below zero", (YAML, "num_steps: 16", "num_steps: -16")),
+    line(
+        "absurd_options_are_refused",
+        "one option is not checked",
+        (OPTIONS, 'in ("samples", "patch")', 'in ("samples",)'),
+    ),
+    line(
+        "absurd_options_are_refused",
+        "no upper bound",
+        (OPTIONS, "not 1 <= value <= MAX_SAMPLES", "value < 1"),
+    ),
+    grid(
+        "absurd_options_are_refused", "no check of frames", (OPTIONS, '"frames": MAX_FRAMES, ', "")
+    ),
+    grid(
+        "absurd_options_are_refused",
+        "a message without the key",
+        (OPTIONS, "modality.{key}={value} is", "{value} is"),
+    ),
+    line(
+        "absurd_options_are_refused",
+        "a message of two lines",
+        (OPTIONS, "is out of range; use", "is out of range\\nuse"),
+    ),
+    line(
+        "absurd_options_are_refused",
+        "an error that is not the user's",
+        (OPTIONS, "raise LuminaError(", "raise ValueError("),
+    ),
+    line(
+        "absurd_options_are_refused",
+        "nan is not below zero",
+        behind(OPTIONS, "fixed by a checkpoint.", '"""\n    gain: float\n    """Loudness.'),
+        behind(
+            OPTIONS,
+            "def __post_init__(self) -> None:\n",
+            "        if self.gain < 0 or self.gain > 10:\n"
+            '            raise LuminaError(f"modality.gain={self.gain} is out of range")\n',
+        ),
+        ahead(YAML, "sampling:", "gain: 1.0  # [times] loudness\n"),
+    ),
+    line(
+        "illegal_sizes_name_legal_ones",
+        "the size named is one too many",
+        (PARTS, 'f"{below} or {below + patch}" if below', 'f"{below + 1}" if below'),
+    ),
+    line(
+        "illegal_sizes_name_legal_ones",
+        "the patch alone is named",
+        (PARTS, 'f"{below} or {below + patch}" if below', 'f"{patch}" if below'),
+    ),
+    line(
+        "illegal_sizes_name_legal_ones",
+        "no size is named",
+        (PARTS, "is no multiple of {patch}; use {legal}", "does not fit"),
+    ),
+    line(
+        "media_have_the_shape_they_are_said_to",
+        "one sample too few is told",
+        (PARTS, "return (options.samples,)", "return (options.samples - 1,)"),
+    ),
+    grid(
+        "media_have_the_shape_they_are_said_to",
+        "width and height are exchanged",
+        (PARTS, "options.height, options.width\n", "options.width, options.height\n"),
+    ),
+    grid(
+        "media_have_the_shape_they_are_said_to",
+        "one frame is told",
+        (PARTS, "return options.frames, NUM", "return 1, NUM"),
+    ),
+    grid(
+        "features_fit_the_frames",
+        "features of the whole instead of each frame",
+        (PARTS, "(torch.arange(grid.frames) + 1.0)[:, None] / grid.frames", "torch.ones(1, 1)"),
+        sound=GRID_FEATURES,
+    ),
+    grid(
+        "features_fit_the_frames",
+        "one frame divides by zero",
+        (PARTS, "+ 1.0)[:, None] / grid.frames", "+ 0.0)[:, None] / (grid.frames - 1)"),
+        sound=GRID_FEATURES,
+    ),
+    line(
+        "features_fit_the_frames",
+        "more features than were told",
+        (PARTS, "feature_dim = 2", "feature_dim = 1"),
+        sound=LINE_FEATURES,
+    ),
+)
