@@ -27,7 +27,7 @@ run, out, advice = sys.argv[1:]
 export(max(Path(run).glob("checkpoints/step-*")), Path(out), torch.bfloat16, json.loads(advice))
 """  # bfloat16 weights without the training state
 
-nox.options.sessions = ["tests", "lint", "types", "wheel"]
+nox.options.sessions = ["tests", "lint", "types", "pages", "wheel"]
 
 
 @nox.session
@@ -62,6 +62,14 @@ def docs(session: nox.Session) -> None:
         session.run("python", "tests/doc_pages.py", "write")
     else:
         session.run("python", "-m", "pytest", "tests/test_docs.py", *session.posargs)
+        session.notify("pages", posargs=())
+
+
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Build the documentation as HTML into site/; a link that leads nowhere is an error."""
+    session.install("mkdocs", env=CONSTRAINED)
+    session.run("mkdocs", "build", "--strict")
 
 
 @nox.session

@@ -48,6 +48,7 @@ AREAS = {
 """Every module of the core, by what a reader looks for; * are all of a folder."""
 _FENCE = re.compile(r"^```(?P<word>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# file: (?P<path>\S+)\n")
+_SPAN = re.compile(r"`([^`|]*)[|]([^`|]*)`")
 _INSTALL = "python -m pip install -e "
 _PROGRAMS = ("python -m lumina_core ", "lumina ")
 _GENERATED = re.compile(r"(?<=<!-- generated: )(?P<name>[\w -]+?)( -->\n).*?(?=<!-- end -->)", re.S)
@@ -205,9 +206,12 @@ def _key_rows(command: str) -> list[tuple[str, ...]]:
 
 def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [titles, tuple("---" for _ in titles), *rows]
-    return "".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
-    )
+    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A cell of a table; of an escaped | in a span of code some programs show the backslash."""
+    return _SPAN.sub(r"<code>\1&#124;\2</code>", text).replace("|", "&#124;")
 
 
 def write() -> None:

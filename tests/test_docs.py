@@ -108,7 +108,7 @@ def test_hooks_page_names_the_whole_contract():
 
 def test_cli_page_names_every_command_and_key():
     text = page("cli.md")
-    assert not [command for command in USAGES if not re.search(rf"`{command}[` ]", text)]
+    assert not [command for command in USAGES if not re.search(rf"[`>]{command}[` ]", text)]
     for name in set(CONFIG_NAMES.values()):
         keys = {key.name.partition(".")[0] for key in read_keys(conf_root() / f"{name}.yaml")}
         assert not [key for key in keys if not re.search(rf"`{key}[`.]", text)]
