@@ -14,11 +14,12 @@ from lumina_core.keys import (
     CONDITION,
     PATH_KEYS,
     PROMPT_KEYS,
+    RECOMMENDATION_BLOCKS,
     closest,
     command_keys,
     group_choices,
     group_defaults,
-    suggestion,
+    unknown_key,
 )
 
 ARCHITECTURE_KEYS = ("backbone", "text_encoder")
@@ -83,7 +84,14 @@ def parse(words: list[str], names: list[str]) -> Arguments:
 def is_override(word: str, names: list[str]) -> bool:
     """Whether a word is `key=value` with a first key that exists."""
     match = _OVERRIDE.match(word)
-    return match is not None and _first(match["key"]) in {_first(name) for name in names}
+    known = {*RECOMMENDATION_BLOCKS, CONDITION, *(_first(name) for name in names)}
+    return match is not None and _first(match["key"]) in known
+
+
+def chosen_modalities(words: list[str]) -> list[str]:
+    """The modalities that words choose, before anything else about them is known."""
+    values = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("modality=")]
+    return [name.strip() for value in values[-1:] for name in value.strip("[]").split(",")]
 
 
 def split_override(override: str) -> tuple[str, str]:
@@ -119,7 +127,7 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
                 f"It is set in training: python -m lumina_core train {key}={value}"
             )
         if key == "modality":
-            words.modalities[:] = [name.strip() for name in value.strip("[]").split(",")]
+            words.modalities[:] = chosen_modalities([override])
         elif key.startswith("modality."):
             words.options[key.removeprefix("modality.")] = value
         elif key in groups:
@@ -134,7 +142,7 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
         ):
             words.values[key] = value
         else:
-            raise LuminaError(f"unknown key {key!r}.{suggestion(key, names)}")
+            raise unknown_key(key, names)
     return words
 
 

@@ -18,9 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__, help, host, reports
-from lumina_core.arguments import ARCHITECTURE_KEYS, CHECKPOINT_COMMANDS, is_override, parse
+from lumina_core.arguments import (
+    ARCHITECTURE_KEYS,
+    CHECKPOINT_COMMANDS,
+    CONDITIONED_COMMANDS,
+    chosen_modalities,
+    is_override,
+    parse,
+)
 from lumina_core.errors import LuminaError, nearest, reason_of
-from lumina_core.keys import CONFIG_NAMES, command_keys, modality_keys
+from lumina_core.keys import CONDITION, CONFIG_NAMES, command_keys, modality_keys, unknown_key
 
 VAE_KEY = "modality.vae="  # of doctor --contract
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
@@ -79,7 +86,7 @@ def _dispatch(words: list[str]) -> int:
 def _unknown_command(words: list[str]) -> str:
     command = words[0]
     text = f"unknown command {command!r}."
-    if is_override(command, _names("run")):
+    if is_override(command, _names("run", words)):
         return f"{text} Did you mean: run {' '.join(words)} ?"
     if hint := nearest(command, list(help.SUMMARIES)):
         return text + hint
@@ -108,26 +115,32 @@ def _configured(command: str, words: list[str]) -> int:
 
 def _overrides(command: str, words: list[str]) -> list[str] | None:
     """The overrides among the words, or None after help was printed."""
-    arguments = parse(words, _names(command))
+    arguments = parse(words, _names(command, words))
     if arguments.wants_help:
         print(help.command_help(command))
         return None
     return arguments.overrides
 
 
-def _names(command: str) -> list[str]:
-    """Every key that a command knows, those of the installed modalities included."""
+def _names(command: str, words: list[str]) -> list[str]:
+    """Every key that a command knows, those of the modality that the words choose included."""
     names = [key.name for key in command_keys(command)] + ["modality"]
-    for modality in host.installed():
+    blocks = ("modality", CONDITION) if command in CONDITIONED_COMMANDS else ("modality",)
+    installed = host.installed()
+    usual = [host.usual()] if command == "infer" else []
+    chosen = [name for name in chosen_modalities(words) or usual if name in installed]
+    for modality in chosen or installed:
         try:
-            names += [key.name for key in modality_keys(help.modality_yaml(modality))]
+            keys = modality_keys(help.modality_yaml(modality))
         except LuminaError:
             continue  # a plugin that ships no YAML is reported when it is used
+        names += [key.name for key in keys if key.name.partition(".")[0] in blocks]
     return names + list(ARCHITECTURE_KEYS) * (command in CHECKPOINT_COMMANDS)
 
 
 def _names_modality(overrides: list[str]) -> bool:
-    return any(word.lstrip("+").startswith(("modality=", "repeat=")) for word in overrides)
+    is_repeated = any(word.lstrip("+").startswith("repeat=") for word in overrides)
+    return is_repeated or bool(chosen_modalities(overrides))
 
 
 def _plugins(words: list[str]) -> int:
@@ -163,6 +176,9 @@ def _doctor(words: list[str]) -> int:
     options = [word for word in words if word.startswith("-")]
     if _wants_help("doctor", options, ("--contract", "--json")):
         return 0
+    for name in names:
+        if "=" in name:
+            raise unknown_key(name.partition("=")[0], [VAE_KEY.removesuffix("=")])
     if len(names) > 1:
         raise LuminaError(f"doctor looks at one modality, got {len(names)}: {', '.join(names)}")
     if "--contract" in options:
@@ -181,13 +197,12 @@ def _doctor(words: list[str]) -> int:
 def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
     """Print what became of every rule; 1 where one is broken."""
     if not names:
-        present = ", ".join(host.installed())
-        raise LuminaError(f"doctor --contract needs the name of a modality; installed: {present}")
+        raise LuminaError(f"doctor --contract needs the name of a modality; {host.present()}")
     from lumina_core.testing.contract import BROKEN, run_contract
     from lumina_core.testing.report import lines_of, record_of, total_of
 
     vae = Path(vaes[-1].removeprefix(VAE_KEY)).expanduser() if vaes else None
-    if vae is not None and not vae.is_dir():
+    if vae is not None and (vaes[-1] == VAE_KEY or not vae.is_dir()):
         raise LuminaError(f"{vaes[-1]} is no folder; give that of an autoencoder")
     results = []
     for result in run_contract(names[0], vae=vae):
@@ -248,23 +263,30 @@ def _gallery(words: list[str]) -> int:
 
 
 def _new_modality(words: list[str]) -> int:
-    names = [word for word in words if not word.startswith("-")]
-    like = None
-    if "--like" in words[:-1]:
-        like = words[words.index("--like") + 1]
-        names.remove(like)
+    words = [part for word in words for part in _parted(word, "--like")]
     options = [word for word in words if word.startswith("-")]
     if _wants_help("new-modality", options, ("--like",)):
         return 0
-    if not 1 <= len(names) <= 2 or options.count("--like") != (like is not None):
+    names, like = list(words), None
+    if options == ["--like"] and words[-1] != "--like":
+        at = words.index("--like")
+        like = words[at + 1]
+        del names[at : at + 2]
+    if not 1 <= len(names) <= 2 or options != ["--like"] * (like is not None):
         raise LuminaError(
-            f"new-modality takes NAME [DIR] [--like MODALITY], got {' '.join(words)!r}"
+            f"new-modality takes NAME [DIR] [--like MODALITY], got {' '.join(words) or 'nothing'}"
         )
     from lumina_core.new_modality import new_modality, next_commands
 
     folder = new_modality(names[0], Path(*names[1:]).expanduser(), like)
     print("\n".join([str(folder), "", "next:", *next_commands(names[0], folder)]))
     return 0
+
+
+def _parted(word: str, option: str) -> list[str]:
+    """An option with its value as two words, also where one wrote OPTION=VALUE."""
+    value = word.removeprefix(f"{option}=")
+    return [word] if value == word else [option, value]
 
 
 def _completion(words: list[str]) -> int:

@@ -31,6 +31,7 @@ from lumina_core.layers import (
     recommended_sampling,
     recommended_training,
 )
+from lumina_core.modality_file import build_condition, build_options
 from lumina_core.records import build
 
 _DATA_RECORDS = {
@@ -103,16 +104,13 @@ def compose_sampling(name: str) -> Sampling:
 
 def compose_options(name: str, stored: Mapping[str, Any] | None = None) -> Any:
     """A modality's options as its YAML has them, with those that a checkpoint fixes."""
-    return build(host.options_class(name), modality_options(name) | dict(stored or {}), "modality.")
+    return build_options(name, modality_options(name) | dict(stored or {}))
 
 
 def _one_modality(words: Overrides, repeated: str | None = None) -> str:
     names = words.modalities or ([repeated] if repeated else [])
     if not names:
-        present = ", ".join(host.installed())
-        if not present:
-            host.find("image")  # says that nothing is installed, and how to install it
-        raise LuminaError(f"no modality chosen. Add +modality=NAME; installed: {present}")
+        raise LuminaError(f"no modality chosen. Add +modality=NAME; {host.present()}")
     for name in names:
         host.find(name)
     if len(names) > 1:
@@ -136,7 +134,7 @@ def _condition(name: str, values: dict[str, Any], request: Mapping[str, Any]) ->
     record = host.condition_class(name)
     wanted: Any = None
     if record and any(value is not None for value in numbers.values()):
-        wanted = build(record, numbers, "condition.")
+        wanted = build_condition(name, numbers)
     return {"strength": strength, "wanted": wanted}
 
 
@@ -227,8 +225,7 @@ def _train_values(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _build(record: type[T], name: str, values: dict[str, Any], options: dict[str, Any]) -> T:
     """The record of a command; the options are built first, for they say the most."""
-    built: Any = build(host.options_class(name), options, "modality.")
-    filled = values | {"modality": name, "options": built}
+    filled = values | {"modality": name, "options": build_options(name, options)}
     return build(record, filled, namespace=_namespace(record))
 
 

@@ -7,7 +7,9 @@ package only, and every text is made harmless before it is kept.
 import dataclasses
 import os
 import re
+import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -72,14 +74,23 @@ def installed_entry_points() -> list[metadata.EntryPoint]:
     """Every entry point of the group in this environment, without importing any.
 
     A distribution that is found twice, as an editable install beside a wheel, counts once: the
-    first on sys.path, which is the one that an import finds.
+    first on sys.path, which is the one that an import finds. They are read once, until
+    `forget_entry_points` or a change of sys.path.
     """
+    return _entry_points_on(tuple(sys.path))
+
+
+@cache
+def _entry_points_on(path: tuple[str, ...]) -> list[metadata.EntryPoint]:
     found: dict[str, list[metadata.EntryPoint]] = {}
-    for distribution in metadata.distributions():
+    for distribution in metadata.distributions(path=list(path)):
         points = _points(distribution) or []
         if points:
             found.setdefault(_normalized_name(distribution), points)
     return [point for points in found.values() for point in points]
+
+
+forget_entry_points = _entry_points_on.cache_clear
 
 
 def unreadable_packages() -> list[str]:
@@ -105,7 +116,12 @@ def _normalized_name(distribution: metadata.Distribution) -> str:
         name = distribution.metadata["Name"]
     except Exception:  # described as broken later
         name = None
-    return re.sub(r"[-_.]+", "-", name).lower() if name else f"without a name: {distribution!r}"
+    return _normalized(name) if name else f"without a name: {distribution!r}"
+
+
+def _normalized(name: str) -> str:
+    """The one spelling of a package's name: https://packaging.python.org/specifications/name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def describe(point: metadata.EntryPoint) -> Plugin:
@@ -143,7 +159,7 @@ def _form_fault(plugin: Plugin) -> str | None:
 
 
 def _with_switches(plugin: Plugin, error: str | None) -> Plugin:
-    names = {plugin.name, plugin.package}
+    names = {plugin.name, _normalized(plugin.package)}
     if names & _listed("LUMINA_BLOCK"):
         error = "it stands in LUMINA_BLOCK; to use it, unset LUMINA_BLOCK"
         return dataclasses.replace(plugin, status="blocked", error=error)
@@ -156,15 +172,16 @@ def _with_switches(plugin: Plugin, error: str | None) -> Plugin:
 def without_copies(plugins: list[Plugin]) -> list[Plugin]:
     """Plugins without those that are one and the same, each that shares its name marked."""
     distinct = list({plugin.key: plugin for plugin in plugins}.values())
-    usable = [plugin for plugin in distinct if plugin.status != "blocked"]
+    usable = [plugin for plugin in distinct if plugin.error is None]
     return [_as_duplicate(plugin, usable) for plugin in distinct]
 
 
 def _as_duplicate(plugin: Plugin, usable: list[Plugin]) -> Plugin:
     rivals = [other for other in usable if other.name == plugin.name]
-    if plugin.status == "blocked" or len(rivals) < 2:
+    if plugin.error is not None or len(rivals) < 2:
         return plugin
-    packages = sorted({other.package for other in rivals})
+    usual = f"lumina-{plugin.name.replace('_', '-')}"  # kept, where it is one of them
+    packages = sorted({other.package for other in rivals}, key=lambda name: (name != usual, name))
     last = packages[-1]
     if len(packages) > 1:
         error = (
@@ -178,4 +195,5 @@ def _as_duplicate(plugin: Plugin, usable: list[Plugin]) -> Plugin:
 
 
 def _listed(variable: str) -> set[str]:
-    return {word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()}
+    words = (word.strip() for word in os.environ.get(variable, "").split(","))
+    return {spelling for word in words if word for spelling in (word, _normalized(word))}

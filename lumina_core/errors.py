@@ -12,7 +12,11 @@ MAX_REASON = 300  # characters of a library's message
 
 def reason_of(error: BaseException) -> str:
     """What another library says in its exception, on one line and not too long."""
-    return printable(str(error), MAX_REASON)
+    try:
+        text = str(error)
+    except Exception:  # of an exception that somebody wrote
+        text = "it cannot say why"
+    return printable(text, MAX_REASON)
 
 
 def printable(text: str, length: int) -> str:
@@ -34,7 +38,12 @@ def nearest(name: str, names: Sequence[str]) -> str:
         name: what the user wrote.
         names: every valid name.
     """
+    meant = similar(name, names)
+    return f" Did you mean {meant!r}?" if meant else ""
+
+
+def similar(name: str, names: Sequence[str]) -> str | None:
+    """The valid name that was probably meant; None where none is like it."""
     from difflib import get_close_matches  # costs 5 ms, needed only when something is wrong
 
-    matches = get_close_matches(name, names, n=1)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    return next(iter(get_close_matches(name, names, n=1)), None)

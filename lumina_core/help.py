@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lumina_core import host
+from lumina_core.entry_points import Plugin
 from lumina_core.errors import LuminaError, printable
 from lumina_core.keys import (
     CONDITION,
@@ -100,7 +101,7 @@ def _core_lines(command: str) -> list[str]:
     return lines
 
 
-def _modality_lines(plugin: host.Plugin, command: str) -> list[str]:
+def _modality_lines(plugin: Plugin, command: str) -> list[str]:
     title = f"modality {plugin.name} ({plugin.package} {plugin.version}): "
     if plugin.error is not None:
         return [f"{title}{plugin.status}, {plugin.error}"]

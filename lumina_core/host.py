@@ -14,22 +14,20 @@ import importlib
 import os
 import sys
 import threading
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lumina_core.entry_points import (
-    GROUP,
     Plugin,
     describe,
+    forget_entry_points,
     installed_entry_points,
     without_copies,
 )
-from lumina_core.errors import LuminaError, nearest
+from lumina_core.errors import LuminaError, similar
 from lumina_core.modality import ModalitySpec
-
-__all__ = ["GROUP", "Plugin", "installed_entry_points"]
 
 SHIPPED = ("image", "video", "multiview", "audio")
 """Names that people will try, for hints in messages; the first is what `infer` means."""
@@ -42,20 +40,25 @@ _NOTES: dict[_Key, list[str]] = {}
 _DEPRECATIONS: dict[_Key, list[str]] = {}
 
 
-def discover(entry_points: list[metadata.EntryPoint] | None = None) -> list[Plugin]:
-    """Every plugin with its state so far, by name. Imports none of them.
-
-    Args:
-        entry_points: look at these instead of the environment's.
-    """
-    points = installed_entry_points() if entry_points is None else entry_points
+def discover() -> list[Plugin]:
+    """Every plugin with its state so far, by name. Imports none of them."""
+    points = installed_entry_points()
     plugins = sorted((describe(point) for point in points), key=lambda plugin: plugin.key)
     return [_with_state(plugin) for plugin in without_copies(plugins)]
 
 
-def installed(entry_points: list[metadata.EntryPoint] | None = None) -> list[str]:
+def installed() -> list[str]:
     """Names of the modalities that can be asked for."""
-    return [p.name for p in discover(entry_points) if p.status in ("found", "loaded")]
+    return [plugin.name for plugin in discover() if plugin.error is None]
+
+
+def present() -> str:
+    """What can be asked for, or how that is mended, as the end of a message."""
+    if names := installed():
+        return f"installed: {', '.join(names)}"
+    if discover():
+        return "none of the installed ones can be used; see: python -m lumina_core plugins"
+    return f"no modality is installed. Install one: {install_command(SHIPPED[0])}"
 
 
 def usual() -> str:
@@ -64,40 +67,40 @@ def usual() -> str:
     return names[0] if len(names) == 1 else SHIPPED[0]
 
 
-def find(name: str, entry_points: list[metadata.EntryPoint] | None = None) -> Plugin:
+def find(name: str) -> Plugin:
     """The one usable plugin of this name.
 
     Raises:
         LuminaError: no such modality, or it is blocked, duplicate, incompatible or broken.
     """
-    plugins = discover(entry_points)
-    named = [plugin for plugin in plugins if plugin.name == name]
+    named = [plugin for plugin in discover() if plugin.name == name]
+    if not named:
+        forget_entry_points()  # it may have been installed since we looked
+        named = [plugin for plugin in discover() if plugin.name == name]
     usable = [plugin for plugin in named if plugin.error is None]
     if usable:
         return usable[0]
     if named:
         # A blocked copy beside a broken one is not the reason: the broken one is.
         raise LuminaError(_refusal(min(named, key=lambda plugin: plugin.status == "blocked")))
-    raise LuminaError(_absence(name, installed(entry_points)))
+    raise LuminaError(_absence(name))
 
 
-def load(name: str, entry_points: list[metadata.EntryPoint] | None = None) -> ModalitySpec:
+def load(name: str) -> ModalitySpec:
     """Import one plugin, and no other, and return what its hook says. Safe to call from threads.
 
     Raises:
         LuminaError: it cannot be used; the text says why and what to do.
         Exception: whatever the plugin raised, when LUMINA_STRICT is set.
     """
-    return _loaded(name, entry_points)[1]
+    return _loaded(name)[1]
 
 
-def _loaded(
-    name: str, entry_points: list[metadata.EntryPoint] | None = None
-) -> tuple[Plugin, ModalitySpec]:
+def _loaded(name: str) -> tuple[Plugin, ModalitySpec]:
     from lumina_core import plugin_import  # here and not above: listing plugins does not need it
 
     with _LOCK:
-        plugin = find(name, entry_points)
+        plugin = find(name)
         if plugin.key not in _SPECS:
             try:
                 with plugin_import.named_when_interrupted(plugin):
@@ -123,6 +126,7 @@ def forget() -> None:
     with _LOCK:
         for records in (_SPECS, _FAILURES, _NOTES, _DEPRECATIONS):
             records.clear()
+        forget_entry_points()
         importlib.invalidate_caches()
 
 
@@ -156,7 +160,8 @@ def modality_class(name: str) -> Any:
     plugin, spec = _loaded(name)
     found = _resolve(plugin, spec.modality)
     if not isinstance(found, type):
-        raise LuminaError(f"{plugin.title} is broken: {spec.modality} is {_kind(found)}, no class.")
+        kind = type(found).__name__
+        raise LuminaError(f"{plugin.title} is broken: {spec.modality} is of type {kind}, no class.")
     return found
 
 
@@ -215,22 +220,13 @@ def _notes_of(plugin: Plugin) -> list[str]:
 
 def _dataclass_at(plugin: Plugin, path: str) -> type:
     from lumina_core.import_watch import timed
+    from lumina_core.spec_check import dataclass_fault
 
     with timed(path, _notes_of(plugin)):
         found = _resolve(plugin, path)
-    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
-        raise LuminaError(f"{plugin.title} is broken: {path} is {_kind(found)}, no dataclass.")
-    if not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        raise LuminaError(
-            f"{plugin.title} is broken: {path} is a dataclass that is not frozen; write "
-            "@dataclass(frozen=True)."
-        )
-    return found
-
-
-def _kind(found: Any) -> str:
-    is_class = isinstance(found, type)
-    return f"the class {found.__name__}" if is_class else f"of type {type(found).__name__}"
+    if fault := dataclass_fault(found):
+        raise LuminaError(f"{plugin.title} is broken: {path} {fault}.")
+    return cast(type, found)
 
 
 def _resolve(plugin: Plugin, path: str) -> Any:
@@ -273,15 +269,16 @@ def _refusal(plugin: Plugin) -> str:
     return reason
 
 
-def _absence(name: str, names: list[str]) -> str:
-    present = f"installed: {', '.join(names)}" if names else "no modality is"
-    text = f"Modality {name!r} is not installed ({present})."
-    if name in SHIPPED:
-        return f"{text} Install it: {install_command(name)}"
-    if hint := nearest(name, [*names, *SHIPPED]):
-        missing = [one for one in SHIPPED if f"'{one}'" in hint and one not in names]
-        return text + hint + "".join(f" Install it: {install_command(one)}" for one in missing)
-    return text if names else f"{text} Install one: {install_command(SHIPPED[0])}"
+def _absence(name: str) -> str:
+    names = installed()
+    there = f"installed: {', '.join(names)}" if names else "no modality is"
+    text = f"Modality {name!r} is not installed ({there})."
+    meant = name if name in SHIPPED else similar(name, [*names, *SHIPPED])
+    if meant is None:
+        return text if names else f"{text} Install one: {install_command(SHIPPED[0])}"
+    if meant != name:
+        text += f" Did you mean {meant!r}?"
+    return text if meant in names else f"{text} Install it: {install_command(meant)}"
 
 
 def install_command(name: str) -> str:

@@ -7,6 +7,7 @@ the core that were replaced are put back. Everything else is reported only. The 
 what the whole process shares; the host holds its lock around them.
 """
 
+import ctypes
 import io
 import locale
 import os
@@ -16,7 +17,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
@@ -34,8 +35,7 @@ _UNKNOWN = "unknown"  # depends on the machine where torch was not imported befo
 def stdout_kept_clean(module: str, notes: list[str]) -> Iterator[None]:
     """Whatever is printed goes to stderr: stdout carries results, perhaps as JSON."""
     stdout = sys.stdout
-    if stdout is not None:
-        stdout.flush()
+    _flush_all(stdout)
     printed = _Printed(sys.stderr or io.StringIO())
     saved = _swapped_descriptor()
     sys.stdout = printed  # type: ignore[assignment]
@@ -46,6 +46,7 @@ def stdout_kept_clean(module: str, notes: list[str]) -> Iterator[None]:
             notes.append(f"importing {module} replaces sys.stdout, which was put back")
         sys.stdout = stdout
         if saved is not None:
+            _flush_all(stdout)  # what was written past sys.stdout goes to stderr, too
             os.dup2(saved, _STDOUT)
             os.close(saved)
         if printed.is_used:
@@ -63,8 +64,23 @@ class _Printed:
         self.is_used = self.is_used or bool(text)
         return int(self._stream.write(text))
 
+    def close(self) -> None:
+        """Nothing: the other stream is still needed."""
+
+    detach = close
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _flush_all(stdout: Any) -> None:
+    """Let go of what Python and libraries in C have not written yet."""
+    streams: tuple[Any, ...] = stdout, sys.__stdout__
+    for stream in streams:
+        with suppress(AttributeError, ValueError):  # there is none, or somebody closed it
+            stream.flush()
+    with suppress(TypeError, AttributeError):  # a system without one library of C for all
+        ctypes.CDLL(None).fflush(None)
 
 
 def _swapped_descriptor() -> int | None:

@@ -68,7 +68,8 @@ are the modality's options."""
 MAX_YAML_BYTES = 2**16  # 25 times the largest of ours; a file of this size is parsed in 1 s
 
 _LIKENESS = 0.6  # difflib's own bound for a close match
-_LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: +(?P<value>[^#]+?))?(?: *# *(?P<note>.*))?")
+_MAX_LISTED = 16  # keys in a message
+_LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: (?P<rest>.*))?")
 _UNIT = re.compile(r"\[(?P<unit>[^\[\]]+)\] *(?P<meaning>.*)")
 _CHOICE = re.compile(r" +- (?P<group>\w+): *(?P<choice>[\w-]+)")
 
@@ -114,7 +115,8 @@ def read_keys(path: Path, prefix: str = "") -> list[Key]:
         parents = [parent for parent in parents if parent[0] < indent]
         name = ".".join([*(parent[1] for parent in parents), match["name"]])
         if name != "defaults":
-            keys.append(Key(prefix + name, match["value"] or "", match["note"] or ""))
+            value, _, note = f" {match['rest'] or ''}".partition(" #")
+            keys.append(Key(prefix + name, value.strip(), note.strip()))
         parents.append((indent, match["name"]))
     return keys
 
@@ -222,10 +224,20 @@ def closest(name: str, names: list[str]) -> str | None:
     return None
 
 
-def suggestion(name: str, names: list[str]) -> str:
-    """The end of a message about an unknown key, or the empty string."""
-    meant = closest(name, names)
-    return f" Did you mean {meant!r}?" if meant else ""
+def unknown_key(name: str, names: list[str], where: str = "") -> LuminaError:
+    """The refusal of a key that is not there: tells the one that was meant, else all of a few.
+
+    Args:
+        name: what was written.
+        names: every valid key.
+        where: of the file, if it stands in one.
+    """
+    if meant := closest(name, names):
+        hint = f" Did you mean {meant!r}?"
+    else:
+        is_short = len(names) <= _MAX_LISTED
+        hint = f" Known: {', '.join(names) or 'none'}." if is_short else ""
+    return LuminaError(f"unknown key {name!r}{where}.{hint}")
 
 
 def _primary(command: str) -> Path:

@@ -29,7 +29,7 @@ from lumina_core.keys import (
     conf_root,
     group_choices,
     read_keys,
-    suggestion,
+    unknown_key,
 )
 from lumina_core.manifest import MANIFEST, is_deeply_nested, read_manifest
 from lumina_core.modality_file import read_modality_file
@@ -88,7 +88,7 @@ def _check_condition_key(key: str, known: Mapping[str, Any]) -> None:
     if key == CONDITION:
         raise LuminaError(f"{key!r} is a block of keys. Set one of them: {', '.join(names)}")
     if key not in names:
-        raise LuminaError(f"unknown key {key!r}.{suggestion(key, names)}")
+        raise unknown_key(key, names)
 
 
 def _value(key: str, text: str, *, is_file: bool) -> Any:
@@ -213,7 +213,7 @@ def _with_options(
     for written, text in words.options.items():
         key = written.removeprefix(f"{name}.")  # with one modality this says the same
         _refuse_other_modality(name, key, hints)
-        _refuse_unknown_option(name, key, hints)
+        _refuse_unknown_option(key, hints)
         if key.partition(".")[0] in fixed:
             raise LuminaError(
                 f"modality.{key} belongs to the architecture, which the checkpoint fixes. It is "
@@ -250,13 +250,11 @@ def _refuse_other_modality(name: str, key: str, options: Mapping[str, Any]) -> N
         )
 
 
-def _refuse_unknown_option(name: str, key: str, hints: Mapping[str, Any]) -> None:
+def _refuse_unknown_option(key: str, hints: Mapping[str, Any]) -> None:
     first, dot, _ = key.partition(".")
     if first not in hints or (dot and not is_dataclass(hints[first])):
         full = f"modality.{key}"
-        names = [f"modality.{option}" for option in hints]
-        known = f" Options of {name}: {', '.join(names)}."
-        raise LuminaError(f"unknown key {full!r}.{suggestion(full, names) or known}")
+        raise unknown_key(full, [f"modality.{option}" for option in hints])
 
 
 def _file_fields(name: str) -> list[str]:
@@ -278,10 +276,7 @@ def _overlay(
     where = f" in {source}" if source else ""
     for key, value in layer.items():
         if key not in values:
-            names = [prefix + name for name in values]
-            raise LuminaError(
-                f"unknown key {prefix + key!r}{where}.{suggestion(prefix + key, names)}"
-            )
+            raise unknown_key(prefix + key, [prefix + name for name in values], where)
         if isinstance(values[key], Mapping):
             if not isinstance(value, Mapping):
                 raise LuminaError(

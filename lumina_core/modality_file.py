@@ -6,13 +6,14 @@ Nobody types what stands there: messages about it name the file.
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from lumina_core import host
 from lumina_core.command_records import Sampling
 from lumina_core.errors import LuminaError
 from lumina_core.help import modality_yaml
-from lumina_core.keys import CONDITION, RECOMMENDATION_BLOCKS, suggestion
+from lumina_core.keys import CONDITION, RECOMMENDATION_BLOCKS, unknown_key
+from lumina_core.plugin_import import one_line
 from lumina_core.records import build, shown
 from lumina_core.yaml_values import read_yaml
 
@@ -42,7 +43,7 @@ def read_modality_file(name: str) -> ModalityFile:
     try:
         condition = _block(options, CONDITION)
         advice = {block: _block(options, block) for block in RECOMMENDATION_BLOCKS}
-        _check_options(record, options)
+        _check_options(name, record, options)
         _check_condition(given, condition)
         _check_names([field.name for field in fields(Sampling)], advice["sampling"], "sampling.")
     except LuminaError as error:
@@ -60,7 +61,36 @@ def _block(values: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(block)
 
 
-def _check_options(record: type, options: Mapping[str, Any]) -> None:
+def build_options(name: str, values: Mapping[str, Any], prefix: str = "modality.") -> Any:
+    """The options of a modality, every value checked.
+
+    Raises:
+        LuminaError: as `records.build`; or the modality is broken, for its dataclass raises what a
+            wrong value is no reason for.
+    """
+    return _built(name, host.options_class(name), values, prefix)
+
+
+def build_condition(name: str, values: Mapping[str, Any]) -> Any:
+    """What is given to a modality beside the prompt; errors as `build_options`."""
+    return _built(name, cast(type, host.condition_class(name)), values, f"{CONDITION}.")
+
+
+def _built(name: str, record: type, values: Mapping[str, Any], prefix: str) -> Any:
+    try:
+        return build(record, values, prefix)
+    except (LuminaError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # of a dataclass that somebody wrote, sys.exit among it
+        if host.is_strict():
+            raise
+        raise LuminaError(
+            f"{host.find(name).title} is broken: {record.__name__} cannot be made: "
+            f"{one_line(error)}."
+        ) from error
+
+
+def _check_options(name: str, record: type, options: Mapping[str, Any]) -> None:
     needed = [
         field.name
         for field in fields(record)
@@ -68,7 +98,7 @@ def _check_options(record: type, options: Mapping[str, Any]) -> None:
     ]
     _check_names([field.name for field in fields(record)], options)
     _check_complete(needed, options, record)
-    build(record, options)
+    build_options(name, options, "")
 
 
 def _check_condition(record: type | None, condition: Mapping[str, Any]) -> None:
@@ -87,8 +117,7 @@ def _check_names(names: list[str], values: Mapping[str, Any], prefix: str = "") 
     known = [prefix + name for name in names]
     for key in values:
         if key not in names:
-            hint = suggestion(prefix + key, known) or f" Known: {', '.join(known) or 'none'}."
-            raise LuminaError(f"unknown key {prefix + key!r}.{hint}")
+            raise unknown_key(prefix + key, known)
 
 
 def _check_complete(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from lumina_core import host
@@ -20,8 +21,9 @@ LINE, GRID = "line", "grid"
 """Shapes of data: what grows along one axis, as a sound; rows, columns and frames, as a film."""
 PLACEHOLDER = "mymodality"
 MAX_NAME = 40  # characters; it stands in commands and file names
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_RESERVED = (PLACEHOLDER, "core")  # lumina_core is taken
+_NAME = re.compile(r"[a-z]([a-z0-9_]*[a-z0-9])?")  # pip takes no package whose name ends in -
+_RESERVED = ("core", PLACEHOLDER, "options", "plugin", "world")
+"""`lumina_core` is taken, and so are the names of a template's modules."""
 
 
 def new_modality(name: str, parent: Path, like: str | None = None) -> Path:
@@ -60,7 +62,7 @@ def new_modality(name: str, parent: Path, like: str | None = None) -> Path:
 def next_commands(name: str, folder: Path) -> list[str]:
     """What an author types next."""
     return [
-        f"python -m pip install -e {folder if folder.is_absolute() else f'./{folder}'}",
+        f"python -m pip install -e {quote(f'{folder}' if folder.is_absolute() else f'./{folder}')}",
         f"python -m lumina_core doctor {name} --contract",
         f"python -m lumina_core train +modality={name} out=outputs/{name}",
     ]
@@ -75,7 +77,7 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or len(name) > MAX_NAME:
         raise LuminaError(
             f"{name!r} cannot be the name of a modality; use 1 to {MAX_NAME} lower-case letters, "
-            "digits and underscores, a letter first, and no word of Python"
+            "digits and underscores, a letter first, no underscore last, and no word of Python"
         )
     if name in _RESERVED:
         raise LuminaError(f"the name {name!r} is reserved; choose another")
@@ -102,7 +104,13 @@ def shape_of(name: str) -> str:
     if hasattr(options, "vae"):
         from lumina_core.vae_folder import find_vae
 
-        folder = find_vae(name, options.vae, download=False)
+        try:
+            folder = find_vae(name, options.vae, download=False)
+        except LuminaError as error:
+            raise LuminaError(
+                f"the shape of {name!r} is not known without its autoencoder, which is not here; "
+                "choose another for --like"
+            ) from error
     modality = host.modality_class(name)(options, folder)
     if modality.world is None:
         raise LuminaError(f"{name!r} has no world that shows its shape; choose another for --like")
@@ -133,6 +141,4 @@ def _renamed(text: str, name: str) -> str:
         PLACEHOLDER: name,
         PLACEHOLDER.capitalize(): "".join(part.capitalize() for part in name.split("_")),
     }
-    for old, new in words.items():
-        text = text.replace(old, new)
-    return text
+    return re.sub("|".join(words), lambda match: words[match[0]], text)

@@ -8,17 +8,21 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from importlib import import_module, metadata
 
 import pluggy
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
-from lumina_core import hookspecs
+from lumina_core import __version__, hookspecs
 from lumina_core import import_watch as watch
 from lumina_core.entry_points import Plugin
 from lumina_core.errors import printable, reason_of
 from lumina_core.modality import ModalitySpec
 from lumina_core.spec_check import IncompatibleError, checked_spec
 
+_CORE = "lumina-core"
 _MAX_DEPRECATION, _MAX_SHOWN = 300, 60  # characters of texts that others wrote
 
 
@@ -40,19 +44,20 @@ def import_spec(plugin: Plugin, notes: list[str], deprecations: list[str]) -> Mo
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             manager.register(module, plugin.name)
-        manager.check_pending()  # else a misspelt hook name is silently ignored
         hook = manager.hook.lumina_modality
+        if hook.get_hookimpls():  # its version says the most, also of hooks that are unknown here
+            spec = checked_spec(hook(), plugin)
+        manager.check_pending()  # else a misspelt hook name is silently ignored
         if not hook.get_hookimpls():
             raise TypeError(
                 f"{plugin.module} has no lumina_modality function marked with @hookimpl"
             )
-        returned = hook()
     deprecations += [
         f"{plugin.title} is outdated: {printable(str(warning.message), _MAX_DEPRECATION)}. Upgrade "
         f"{plugin.package}, or tell its author"
         for warning in caught
     ]
-    return checked_spec(returned, plugin)
+    return spec
 
 
 @contextmanager
@@ -86,6 +91,7 @@ def import_part(module: str, notes: list[str]) -> None:
     place = module, notes
     with (
         watch.stdout_kept_clean(*place),
+        watch.core_kept(*place),
         watch.process_compared(*place, watch.LASTING_STATE),
     ):
         import_module(module)
@@ -96,13 +102,38 @@ def failure(plugin: Plugin, error: BaseException) -> Plugin:
     if isinstance(error, IncompatibleError):
         return dataclasses.replace(plugin, status="incompatible", error=str(error))
     trace = "".join(traceback.format_exception(error))
+    if reason := _unmet_requirement(plugin):  # what it lacks here is in another lumina-core
+        reason = f"{one_line(error)}; {reason}"
+        return dataclasses.replace(plugin, status="incompatible", error=reason, trace=trace)
     return dataclasses.replace(plugin, status="broken", error=one_line(error), trace=trace)
+
+
+def _unmet_requirement(plugin: Plugin) -> str | None:
+    """Which package to upgrade, where this lumina-core is not one that the plugin's asks for."""
+    try:
+        lines = metadata.requires(plugin.package) or []
+        wanted = [Requirement(line) for line in lines]
+    except Exception:  # of a file that anybody wrote
+        return None
+    version = Version(__version__)
+    for each in wanted:
+        if canonicalize_name(each.name) != _CORE or each.specifier.contains(version, True):
+            continue
+        is_newer = any(
+            one.operator in (">", ">=", "~=", "==") and Version(one.version) > version
+            for one in each.specifier
+            if not one.version.endswith("*")
+        )
+        older = _CORE if is_newer else plugin.package
+        return f"it requires {_CORE}{each.specifier}, this is {__version__}. Upgrade {older}"
+    return None
 
 
 def one_line(error: BaseException) -> str:
     """An exception as the reason in a message."""
     if isinstance(error, SystemExit):
-        return f"it calls sys.exit({printable(repr(error.code), _MAX_SHOWN)}) when it is imported"
+        code = error.code if isinstance(error.code, int | str | None) else type(error.code).__name__
+        return f"it calls sys.exit({printable(repr(code), _MAX_SHOWN)})"
     text = reason_of(error)
     if isinstance(error, SyntaxError):  # its text does not say where
         text = f"{text} [{error.filename}]"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lumina_core.command_records import MAX_SAMPLES
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.keys import suggestion
+from lumina_core.keys import unknown_key
+from lumina_core.modality_file import build_options
 from lumina_core.records import build
 
 if TYPE_CHECKING:
@@ -132,10 +133,8 @@ def _with_values(config: "RunConfig", values: dict[str, Any]) -> "RunConfig":
         if key in fixed:
             raise LuminaError(f"{key!r} belongs to the architecture, which the checkpoint fixes")
         if key not in names:
-            raise LuminaError(
-                f"unknown key {key!r}; use {', '.join(names)}.{suggestion(key, names)}"
-            )
+            raise unknown_key(key, names)
     own = {key: value for key, value in values.items() if key not in texts}
     text = build(_Text, {key: values.get(key, getattr(config, key)) for key in texts})
-    changed = build(type(config.options), asdict(config.options) | own)
+    changed = build_options(config.modality, asdict(config.options) | own, "")
     return replace(config, prompt_file=None, options=changed, **asdict(text))

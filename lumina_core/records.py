@@ -5,12 +5,13 @@ lists, and speak of their own types in messages that a user has to read.
 """
 
 import dataclasses
+import sys
 import types
 from collections.abc import Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from lumina_core.errors import LuminaError
-from lumina_core.keys import suggestion
+from lumina_core.errors import MAX_REASON, LuminaError, printable, reason_of
+from lumina_core.keys import unknown_key
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ def build(
     names = [prefix + name for name in fields]
     for key in values:
         if key not in fields:
-            raise LuminaError(f"unknown key {prefix + key!r}.{suggestion(prefix + key, names)}")
+            raise unknown_key(f"{prefix}{key}", names)
     built = {
         name: _convert(hints[name], values[name], prefix + name, namespace)
         for name in fields
@@ -55,7 +56,32 @@ def build(
     try:
         return record(**built)
     except (TypeError, ValueError) as error:
-        raise LuminaError(f"{prefix.rstrip('.') or record.__name__}: {error}") from error
+        raise LuminaError(f"{prefix.rstrip('.') or record.__name__}: {reason_of(error)}") from error
+
+
+def check_types(record: type) -> None:
+    """Refuse fields of types that no value of a YAML or a command line can be checked against.
+
+    Raises:
+        LuminaError: a field is neither bool, int, float, str, a tuple or a choice of these, nor
+            a dataclass of such fields.
+        Exception: an annotation cannot be read.
+    """
+    for name, hint in get_type_hints(record).items():
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            check_types(hint)
+        elif not _is_plain(hint):
+            raise LuminaError(
+                f"{record.__name__}.{name} is of type {getattr(hint, '__name__', hint)}; use bool, "
+                "int, float, str, None, tuples and | of these, or a dataclass"
+            )
+
+
+def _is_plain(hint: Any) -> bool:
+    args = get_args(hint)
+    if get_origin(hint) in (tuple, Union, types.UnionType):
+        return bool(args) and all(arg is ... or _is_plain(arg) for arg in args)
+    return hint in (*_NAMES, types.NoneType)
 
 
 def _has_no_default(field: "dataclasses.Field[Any]") -> bool:
@@ -75,7 +101,7 @@ def _convert(hint: Any, value: Any, key: str, namespace: dict[str, Any] | None) 
         return build(hint, value, f"{key}.", namespace)
     if origin is tuple:
         return _convert_tuple(args, value, key, namespace)
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < sys.float_info.max:
         return float(value)
     if hint in _NAMES and type(value) is not hint:  # type(): True is no whole number here
         raise _mismatch(key, value, _NAMES[hint])
@@ -133,7 +159,7 @@ def shown(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value!r} ({type(value).__name__})"
+    return f"{printable(repr(value), MAX_REASON)} ({type(value).__name__})"
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__, host
-from lumina_core.entry_points import MAX_NAME, unreadable_packages
-from lumina_core.errors import LuminaError, printable, reason_of
+from lumina_core.entry_points import MAX_NAME, Plugin, unreadable_packages
+from lumina_core.errors import LuminaError, printable
 from lumina_core.output_paths import OUTPUTS
 from lumina_core.records import flat
 
@@ -26,7 +26,7 @@ _PACKAGES = (
 )
 
 
-def check_plugins(only: str | None = None) -> list[host.Plugin]:
+def check_plugins(only: str | None = None) -> list[Plugin]:
     """Every plugin, after an attempt to import it with its options and to read its YAML.
 
     Args:
@@ -42,12 +42,6 @@ def check_plugins(only: str | None = None) -> list[host.Plugin]:
                     host.modality_class(name)
             except LuminaError as error:
                 faults[name] = str(error)
-            except Exception as error:  # of a dataclass that somebody wrote
-                if host.is_strict():
-                    raise
-                faults[name] = f"its options cannot be made: {type(error).__name__}: " + (
-                    reason_of(error)
-                )
     return [
         dataclasses.replace(plugin, status="broken", error=faults[plugin.name])
         if plugin.error is None and plugin.name in faults
@@ -63,12 +57,12 @@ def _check(name: str) -> None:
     check_modality_file(name)
 
 
-def has_faults(plugins: list[host.Plugin]) -> bool:
+def has_faults(plugins: list[Plugin]) -> bool:
     """Whether one of them is installed but cannot work; a blocked one is no fault."""
     return any(plugin.status in FAULTS for plugin in plugins)
 
 
-def plugin_table(plugins: list[host.Plugin]) -> str:
+def plugin_table(plugins: list[Plugin]) -> str:
     """One line per plugin, and one for each thing that its import should not do."""
     if not plugins:
         return f"No modality is installed. Install one: {host.install_command(host.SHIPPED[0])}"
@@ -79,17 +73,17 @@ def plugin_table(plugins: list[host.Plugin]) -> str:
     return "\n".join(lines)
 
 
-def _remarks(plugin: host.Plugin) -> list[str]:
+def _remarks(plugin: Plugin) -> list[str]:
     return [f"  note: {line}" for line in (*plugin.deprecations, *plugin.notes)]
 
 
-def plugin_records(plugins: list[host.Plugin], *, is_check: bool) -> list[dict[str, Any]]:
+def plugin_records(plugins: list[Plugin], *, is_check: bool) -> list[dict[str, Any]]:
     """The same for machines; after a check with what the import of each should not do."""
     fields = (*FIELDS, *CHECK_FIELDS) if is_check else FIELDS
     return [{field: getattr(plugin, field) for field in fields} for plugin in plugins]
 
 
-def environment(plugins: list[host.Plugin]) -> str:
+def environment(plugins: list[Plugin]) -> str:
     """Versions from package metadata, the output folder, and the plugins."""
     versions = [f"lumina-core {__version__}", f"python {sys.version.split()[0]} {sys.executable}"]
     versions += [f"{package} {_version(package)}" for package in _PACKAGES]
@@ -100,7 +94,7 @@ def environment(plugins: list[host.Plugin]) -> str:
     return "\n".join([*versions, _folder_state(OUTPUTS), *unreadable, "", plugin_table(plugins)])
 
 
-def diagnosis(name: str, plugins: list[host.Plugin]) -> str:
+def diagnosis(name: str, plugins: list[Plugin]) -> str:
     """Everything known about one modality, the traceback of its import included.
 
     Raises:

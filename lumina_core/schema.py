@@ -7,8 +7,9 @@ comments in it. Imports the plugin's options and nothing heavy.
 import dataclasses
 import json
 import types
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
 from lumina_core import host
 from lumina_core.config import compose_options
@@ -34,7 +35,7 @@ class Option(NamedTuple):
     """In which the value counts; None for texts and files."""
 
     default: Any
-    """A value of JSON."""
+    """A value of JSON; inf and nan are texts."""
 
     meaning: str
 
@@ -50,15 +51,9 @@ def modality_schema(name: str) -> list[Option]:
     """
     notes = {key.name: key for key in modality_keys(modality_yaml(name))}
     defaults = compose_options(name)
-    options = [
-        _option(f"modality.{field.name}", field, hint, getattr(defaults, field.name), notes)
-        for field, hint in _typed_fields(host.options_class(name))
-    ]
+    options = list(_options("modality.", host.options_class(name), defaults, notes))
     condition = host.condition_class(name)
-    given = _typed_fields(condition) if condition else []
-    return options + [
-        _option(f"{CONDITION}.{field.name}", field, hint, None, notes) for field, hint in given
-    ]
+    return options + list(_options(f"{CONDITION}.", condition, None, notes) if condition else [])
 
 
 def schema_records(options: list[Option]) -> list[dict[str, Any]]:
@@ -84,11 +79,9 @@ def chosen_name(names: list[str]) -> str:
     """
     if len(names) == 1:
         return names[0]
-    if not host.installed():
-        host.find(host.SHIPPED[0])  # says that nothing is installed, and how to install it
-    got = " ".join(names) or "none"
-    present = ", ".join(host.installed())
-    raise LuminaError(f"schema takes one modality, got {got}; installed: {present}.")
+    raise LuminaError(
+        f"schema takes one modality, got {' '.join(names) or 'none'}; {host.present()}"
+    )
 
 
 def type_name(hint: Any, is_file: bool = False) -> str:
@@ -110,20 +103,29 @@ def type_name(hint: Any, is_file: bool = False) -> str:
     return getattr(hint, "__name__", str(hint))
 
 
-def _typed_fields(record: type) -> list[tuple["dataclasses.Field[Any]", Any]]:
+def _options(
+    prefix: str, record: type, defaults: Any, notes: Mapping[str, Key], is_fixed: bool = False
+) -> Iterator[Option]:
+    """Each field of a record, those of a record in it with dotted keys."""
     hints = get_type_hints(record)
-    return [(field, hints[field.name]) for field in dataclasses.fields(record)]
+    for field in dataclasses.fields(record):
+        key, hint = prefix + field.name, hints[field.name]
+        default = None if defaults is None else getattr(defaults, field.name)
+        fixed = is_fixed or bool(field.metadata.get("architecture"))
+        if dataclasses.is_dataclass(hint):
+            yield from _options(f"{key}.", cast(type, hint), default, notes, fixed)
+            continue
+        comment = printable(notes[key].meaning, MAX_TEXT) if key in notes else ""
+        unit, meaning = unit_and_meaning(comment)
+        type_ = type_name(hint, bool(field.metadata.get("file")))
+        yield Option(key, type_, unit, _plain(default), meaning, fixed)
 
 
-def _option(
-    key: str, field: "dataclasses.Field[Any]", hint: Any, default: Any, notes: Mapping[str, Key]
-) -> Option:
-    comment = printable(notes[key].meaning, MAX_TEXT) if key in notes else ""
-    unit, meaning = unit_and_meaning(comment)
-    is_fixed = bool(field.metadata.get("architecture"))
-    type_ = type_name(hint, bool(field.metadata.get("file")))
-    plain = json.loads(json.dumps(default))  # a tuple is a list in JSON
-    return Option(key, type_, unit, plain, meaning, is_fixed)
+def _plain(value: Any) -> Any:
+    """A value of JSON, which has neither tuples nor infinite numbers."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def _row(option: Option) -> tuple[str, ...]:

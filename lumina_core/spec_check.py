@@ -1,15 +1,17 @@
-"""What the value of a plugin's hook must be. Looks at the value; imports nothing that it names.
+"""What the value of a plugin's hook, and the dataclasses that it names, must be. Imports nothing.
 
 The rules are those of `lumina_core.modality.ModalitySpec`; docs/plugin_api.md has the policy of
 its version.
 """
 
+import dataclasses
 import re
 from typing import Any
 
 from lumina_core.entry_points import MAX_SUMMARY, Plugin
-from lumina_core.errors import printable
+from lumina_core.errors import LuminaError, printable, reason_of
 from lumina_core.modality import PLUGIN_API, ModalitySpec
+from lumina_core.records import check_types
 
 _PATH = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 _MAX_SHOWN = 60  # characters of a wrong value
@@ -46,6 +48,23 @@ def checked_spec(returned: list[Any], plugin: Plugin) -> ModalitySpec:
         if not (isinstance(path, str) and _PATH.fullmatch(path)):
             raise TypeError(f"ModalitySpec.{field} is {_shown(path)}, not 'module:attribute'")
     return spec
+
+
+def dataclass_fault(found: Any) -> str | None:
+    """Why something cannot be the options or the condition of a modality; None if it can."""
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        is_class = isinstance(found, type)
+        kind = f"the class {found.__name__}" if is_class else f"of type {type(found).__name__}"
+        return f"is {kind}, no dataclass"
+    if not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return "is a dataclass that is not frozen; write @dataclass(frozen=True)"
+    try:
+        check_types(found)
+    except LuminaError as error:
+        return f"cannot be used: {error}"
+    except Exception as error:  # of an annotation that somebody wrote
+        return f"has annotations that cannot be read: {type(error).__name__}: {reason_of(error)}"
+    return None
 
 
 def _check_api(api: Any, package: str) -> None:

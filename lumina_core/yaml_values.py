@@ -81,7 +81,7 @@ def parse_value(key: str, value: str) -> Any:
     try:
         with _LOCK:
             parsed = OverridesParser.create().parse_override(f"key={value}")
-    except HydraException as error:
+    except (HydraException, ValueError, RecursionError) as error:  # 5000 digits, 900 brackets
         raise LuminaError(
             f"the value in {key}={value} cannot be read. Put a text with special characters in "
             f"quotes of its own: \"{key}='...'\""

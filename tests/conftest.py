@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lumina_core import host
+from lumina_core.entry_points import GROUP
 from toy_plugin import GIVEN, GIVEN_YAML, OPTIONS, PLUGIN, YAML
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
 
     def entry_points() -> list[metadata.EntryPoint]:
         found = metadata.distributions(path=[str(site)])
-        return [point for each in found for point in each.entry_points if point.group == host.GROUP]
+        return [point for each in found for point in each.entry_points if point.group == GROUP]
 
     monkeypatch.setattr(host, "installed_entry_points", entry_points)
 
@@ -46,7 +47,7 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
         info.mkdir()
         about = f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.1\nSummary: About {package}\n"
         (info / "METADATA").write_text(about)
-        (info / "entry_points.txt").write_text(f"[{host.GROUP}]\n{modality} = {module}.plugin\n")
+        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{modality} = {module}.plugin\n")
         folder = site / module
         (folder / "conf" / "modality").mkdir(parents=True)
         (folder / "__init__.py").write_text("")

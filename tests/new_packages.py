@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lumina_core import host
+from lumina_core.entry_points import GROUP
 from lumina_core.new_modality import new_modality
 
 
@@ -36,8 +37,8 @@ def declare(folder: Path, site: Path) -> Path:
     lines += [f"Summary: {about['metadata']['description']}"]
     lines += [f"Requires-Dist: {requirement}" for requirement in wanted]
     (info / "METADATA").write_text("\n".join(lines) + "\n")
-    points = about["options.entry_points"][host.GROUP].strip()
-    (info / "entry_points.txt").write_text(f"[{host.GROUP}]\n{points}\n")
+    points = about["options.entry_points"][GROUP].strip()
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{points}\n")
     return info
 
 

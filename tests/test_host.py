@@ -207,14 +207,6 @@ def test_folders_are_found_without_import(write_distribution):
     assert "lumina_toy" not in sys.modules
 
 
-def test_entry_points_can_be_given(write_distribution):
-    write_distribution("lumina-toy", "toy")
-    points = host.installed_entry_points()
-    assert host.discover([]) == []
-    assert [plugin.name for plugin in host.discover(points)] == ["toy"]
-    assert host.load("toy", points).summary == "Toys"
-
-
 def test_threads_import_a_plugin_once(write_distribution):
     folder = write_distribution("lumina-toy", "toy")
     plugin = folder / "plugin.py"

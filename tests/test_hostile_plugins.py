@@ -13,7 +13,7 @@ import pytest
 
 from lumina_core import LuminaError, host
 from lumina_core.cli import main
-from lumina_core.entry_points import installed_entry_points, unreadable_packages
+from lumina_core.entry_points import GROUP, installed_entry_points, unreadable_packages
 from toy_plugin import OPTIONS, PLUGIN, YAML
 
 SPEC = "ModalitySpec(summary={summary}, options={options}, modality={modality}, api=(2, 0))"
@@ -259,7 +259,7 @@ def test_a_package_without_name_or_version_is_listed(write_distribution, about):
 @pytest.mark.parametrize("value", ["os:system", "lumina_bad.plugin:lumina_modality", "?", "", ".a"])
 def test_an_entry_point_that_is_no_module_is_refused_unread(write_distribution, value):
     folder = write_distribution("lumina-bad", "bad", "raise RuntimeError('imported')")
-    text = f"[{host.GROUP}]\nbad = {value}\n"
+    text = f"[{GROUP}]\nbad = {value}\n"
     (info_of(folder) / "entry_points.txt").write_text(text)
     (plugin,) = host.discover()
     assert (plugin.status, plugin.trace) == ("broken", None)
@@ -268,7 +268,7 @@ def test_an_entry_point_that_is_no_module_is_refused_unread(write_distribution, 
 
 def test_extras_of_an_entry_point_change_nothing(write_distribution):
     folder = write_distribution("lumina-bad", "bad")
-    text = f"[{host.GROUP}]\nbad = lumina_bad.plugin [extra]\n"
+    text = f"[{GROUP}]\nbad = lumina_bad.plugin [extra]\n"
     (info_of(folder) / "entry_points.txt").write_text(text)
     assert host.load("bad").summary == "Toys"
     assert host.conf_folder("bad") == folder / "conf"
@@ -303,10 +303,10 @@ def test_a_distribution_found_twice_is_no_duplicate(
 def test_a_package_that_states_a_name_twice_is_named_once(write_distribution):
     folder = write_distribution("lumina-bad", "bad")
     entry = info_of(folder) / "entry_points.txt"
-    entry.write_text(f"[{host.GROUP}]\nbad = lumina_bad.plugin\nbad = lumina_bad.other\n")
+    entry.write_text(f"[{GROUP}]\nbad = lumina_bad.plugin\nbad = lumina_bad.other\n")
     with pytest.raises(LuminaError, match=r"lumina-bad states it twice, as .*other and .*plugin"):
         host.load("bad")
-    entry.write_text(f"[{host.GROUP}]\nbad = lumina_bad.plugin\nbad = lumina_bad.plugin\n")
+    entry.write_text(f"[{GROUP}]\nbad = lumina_bad.plugin\nbad = lumina_bad.plugin\n")
     assert host.load("bad").summary == "Toys"
 
 
@@ -314,7 +314,6 @@ def test_a_package_that_comes_after_start_is_found(write_distribution, read_agai
     assert "toy" not in host.installed()
     write_distribution("lumina-toy", "toy", "import a_library_that_comes_later\n" + PLUGIN.format(
         package="lumina_toy", api="(2, 0)"))  # fmt: skip
-    importlib.invalidate_caches()
     with pytest.raises(LuminaError, match="a_library_that_comes_later"):
         host.load("toy")
     later = write_distribution("lumina-bad", "bad").parent / "a_library_that_comes_later.py"

@@ -73,7 +73,7 @@ def test_json_lines_may_change_size_seed_and_negative_prompt(config, tmp_path):
         ('{"prompt": "x", "height": "tall"}', "height must be a whole number"),
         ('{"prompt": "x", "height": 0}', "modality.height=0"),
         ('{"prompt": "x", "height": 33}', "modality.height=33 is not a multiple of 8 pixels"),
-        ('{"prompt": "x", "heigth": 32}', "unknown key 'heigth'; use prompt, negative_prompt"),
+        ('{"prompt": "x", "heigth": 32}', "unknown key 'heigth'. Did you mean 'height'?"),
         ('{"prompt": "x", "modality.height": 32}', "Did you mean 'height'?"),
         ('{"prompt": "x", "patch_size": 2}', "'patch_size' belongs to the architecture"),
         ('{"prompt": "x", "num_samples": 2}', "unknown key 'num_samples'"),
