@@ -1,6 +1,6 @@
 """How weights are updated: AdamW, or Muon for the matrices of the blocks and AdamW for the rest.
 
-Both are torch's own. Warm-up, a final linear decay, and the moving average of the weights.
+Warm-up, a final linear decay, and the moving average of the weights.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lumina_core.errors import LuminaError, nearest
+from lumina_core.muon import Muon
 
 OPTIMIZERS = ("adamw", "muon")
 BLOCK_MATRICES = (".attention.", ".feed_forward.")  # parts of the names of what Muon updates
@@ -133,11 +134,7 @@ def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
     ]
     if muon:
         members.append(
-            torch.optim.Muon(
-                [trained[name] for name in muon],
-                lr=config.muon_learning_rate,
-                weight_decay=config.weight_decay,
-            )
+            Muon([trained[name] for name in muon], config.muon_learning_rate, config.weight_decay)
         )
     return Optimizers(members)
 

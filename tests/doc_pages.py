@@ -38,8 +38,8 @@ AREAS = {
     "plugins": "tokenizer autoencoder frames fitting captions media_files clips/* shapes/*",
     "network": "sequence backbone/* flow/*",
     "text": "text tiny_text frozen_text training_text",
-    "training": "train loss optimizer validation data/* init_from training_folder training_log "
-    "train_vae vae_folder",
+    "training": "train loss optimizer muon validation data/* init_from training_folder "
+    "training_log train_vae vae_folder",
     "making": "run sampling conditioning coarse tiled_decoding prompt_run prompt_file evaluate "
     "comparison evaluation_report",
     "storage": "checkpoint manifest released hub files file_request output_paths previews "

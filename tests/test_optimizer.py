@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lumina_core import LuminaError
+from lumina_core.muon import Muon, orthogonal
 from lumina_core.optimizer import OptimizerConfig, build_optimizer, update_average
 
 VALUES = {
@@ -82,6 +83,33 @@ def test_a_restored_optimizer_goes_on_to_the_bit(name):
         step(second, optimizers[2], seed)
     for wanted, found in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(wanted, found)
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (5, 12), (8, 8)])
+def test_muon_is_that_of_torch_but_for_its_rounding(shape):
+    def trained(kind):
+        generator = torch.Generator().manual_seed(0)
+        matrices = [nn.Parameter(torch.randn(shape, generator=generator)) for _ in range(3)]
+        optimizer = kind(matrices, lr=0.1, weight_decay=0.5)
+        for _ in range(4):
+            for matrix in matrices[:2]:
+                matrix.grad = torch.randn(shape, generator=generator)
+            optimizer.step()
+        return torch.stack([matrix.detach() for matrix in matrices])
+
+    found, wanted = trained(Muon), trained(torch.optim.Muon)
+    assert (found - wanted).abs().max() < 0.01  # bfloat16 in torch's; a step moves by 0.1
+    assert torch.equal(found[2], wanted[2])
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 6), (3, 6, 20)])
+def test_orthogonal_matrices_keep_their_singular_vectors(shape):
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    middle = left.mT @ orthogonal(matrices) @ right.mT
+    values = middle.diagonal(dim1=1, dim2=2)
+    assert values.min() > 0.6 and values.max() < 1.3
+    assert (middle - torch.diag_embed(values)).abs().max() < 1e-4
 
 
 def test_average_is_a_lerp_that_trusts_early_steps_less():
