@@ -1,16 +1,10 @@
-"""The command line: `main(argv)` returns an exit code. The only module that prints.
+"""The command line: `main(argv)` returns an exit code. Nothing prints but this and faults.py.
 
-0 is good, 2 the user's mistake (one line), 1 ours (with a traceback), 130 interrupted. Everything
-heavy is imported inside the command that needs it.
+faults.py says which code means what. Everything heavy is imported inside the command that needs it.
 """
 
-import errno
-import io
 import json
-import os
-import select
 import sys
-import traceback
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -26,21 +20,11 @@ from lumina_core.arguments import (
     is_override,
     parse,
 )
-from lumina_core.errors import LuminaError, nearest, reason_of
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.faults import report
 from lumina_core.keys import CONDITION, CONFIG_NAMES, command_keys, modality_keys, unknown_key
 
 VAE_KEY = "modality.vae="  # of doctor --contract
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
-WAYS_OUT = {
-    errno.EACCES: "change its permissions or choose another path",
-    errno.EPERM: "change its permissions or choose another path",
-    errno.EROFS: "choose another path",
-    errno.EISDIR: "name a file",
-    errno.ENOTDIR: "name a path that leads through folders only",
-    errno.ELOOP: "name a path whose links do not lead in a circle",
-    errno.ENAMETOOLONG: "use a shorter name",
-}
-"""What a user can do where the file system refuses a path."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,18 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         code = _dispatch(words)
         sys.stdout.flush()
         return code
-    except LuminaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as error:
-        print(" ".join(["interrupted", *getattr(error, "__notes__", ())]), file=sys.stderr)
-        return 130
-    except BrokenPipeError as error:
-        return 0 if _is_reader_gone() else _report_fault(error)
-    except OSError as error:
-        return _report_os_error(error)
-    except Exception as error:
-        return _report_fault(error)
+    except (Exception, KeyboardInterrupt) as error:
+        return report(error)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -157,23 +131,29 @@ def _plugins(words: list[str]) -> int:
 
 
 def _schema(words: list[str]) -> int:
-    names = [word for word in words if not word.startswith("-")]
-    if _wants_help("schema", [word for word in words if word not in names], ("--json",)):
+    options = [word for word in words if word.startswith("-")]
+    if _wants_help("schema", options, ("--json",)):
         return 0
+    names = [_modality_name(word) for word in words if word not in options]
     from lumina_core import schema
 
-    options = schema.modality_schema(schema.chosen_name(names))
-    if "--json" in words:
-        print(json.dumps(schema.schema_records(options), indent=2, ensure_ascii=False))
+    found = schema.modality_schema(schema.chosen_name(names))
+    if "--json" in options:
+        print(json.dumps(schema.schema_records(found), indent=2, ensure_ascii=False))
     else:
-        print(schema.schema_table(options))
+        print(schema.schema_table(found))
     return 0
+
+
+def _modality_name(word: str) -> str:
+    """A name, also where it is written as other commands have it: +modality=NAME."""
+    return word.lstrip("+").removeprefix("modality=")
 
 
 def _doctor(words: list[str]) -> int:
     vaes = [word for word in words if word.startswith(VAE_KEY)]
-    names = [word for word in words if not word.startswith("-") and word not in vaes]
     options = [word for word in words if word.startswith("-")]
+    names = [_modality_name(word) for word in words if word not in (*vaes, *options)]
     if _wants_help("doctor", options, ("--contract", "--json")):
         return 0
     for name in names:
@@ -272,12 +252,15 @@ def _new_modality(words: list[str]) -> int:
         at = words.index("--like")
         like = words[at + 1]
         del names[at : at + 2]
-    if not 1 <= len(names) <= 2 or options != ["--like"] * (like is not None):
+    is_wrong = options != ["--like"] * (like is not None) or any("=" in name for name in names)
+    if is_wrong or not 1 <= len(names) <= 2:
         raise LuminaError(
             f"new-modality takes NAME [DIR] [--like MODALITY], got {' '.join(words) or 'nothing'}"
         )
     from lumina_core.new_modality import new_modality, next_commands
 
+    if "" in names[1:]:
+        raise LuminaError("DIR is empty; name a folder, or leave it out for the current one")
     folder = new_modality(names[0], Path(*names[1:]).expanduser(), like)
     print("\n".join([str(folder), "", "next:", *next_commands(names[0], folder)]))
     return 0
@@ -323,52 +306,6 @@ def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> boo
             hint = nearest(word, options)
             raise LuminaError(f"unknown option {word!r} of {command}; {allowed}.{hint}")
     return False
-
-
-def _report_fault(error: BaseException) -> int:
-    traceback.print_exception(error)
-    print(f"internal error: {type(error).__name__}: {reason_of(error)}", file=sys.stderr)
-    return 1
-
-
-def _report_os_error(error: OSError) -> int:
-    if error.errno in NO_SPACE:
-        return _report_full_disk(error)
-    if error.filename is None or error.errno not in WAYS_OUT:
-        return _report_fault(error)
-    way_out = WAYS_OUT[error.errno]
-    print(f"error: {error.filename}: {error.strerror}; {way_out}", file=sys.stderr)
-    return 2
-
-
-def _report_full_disk(error: OSError) -> int:
-    """Say that there is no space, be it for a file or for what we print."""
-    try:
-        print(
-            f"error: {error.filename or 'the output'} cannot be written: {error.strerror}",
-            file=sys.stderr,
-        )
-        sys.stdout.flush()
-    except OSError:
-        # Python flushes once more at exit, and would complain.
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return 2
-
-
-def _is_reader_gone() -> bool:
-    """Whether it is our own standard output that broke, as in `lumina plugins | head -1`."""
-    try:
-        stdout = sys.stdout.fileno()
-    except io.UnsupportedOperation:  # a program that calls main() may collect what we print
-        return False
-    poll = select.poll()
-    poll.register(stdout, select.POLLOUT)
-    if not any(event & select.POLLERR for _, event in poll.poll(0)):
-        return False
-    # Python flushes once more at exit, and would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
-    return True
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {

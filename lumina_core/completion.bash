@@ -5,7 +5,8 @@ _lumina_complete() { # $1: how many words call the program
     for ((index = 0; index < first; index++)); do program+=("${COMP_WORDS[index]}"); done
     program[0]=${program[0]/#\~\//$HOME/}
     for ((index = first; index <= COMP_CWORD; index++)); do
-        word=${COMP_WORDS[index]}
+        word=${COMP_WORDS[index]#[\'\"]} # a quote that is open or around a word is not part of it
+        [[ $word == "${COMP_WORDS[index]}" ]] || word=${word%[\'\"]}
         # bash breaks words at = and :, which stand in COMP_WORDBREAKS; here they are whole again
         if [[ -n $word && ${#words[@]} -gt 0 && ($glue || $word =~ ^[=:]+$) ]]; then
             words[${#words[@]} - 1]+=$word
@@ -15,7 +16,7 @@ _lumina_complete() { # $1: how many words call the program
         [[ $word =~ ^[=:]+$ ]] && glue=1 || glue=
     done
     last=${words[${#words[@]} - 1]}
-    word=${COMP_WORDS[COMP_CWORD]}
+    word=${COMP_WORDS[COMP_CWORD]#[\'\"]}
     [[ $word =~ ^[=:]+$ ]] && word=
     prefix=${last%"$word"} # bash keeps it in front of a reply
 

@@ -64,24 +64,27 @@ def complete(words: list[str]) -> list[str]:
         return _begin_with(begun, [*re.findall(r"--[\w-]+", help.USAGES[command]), "--help"])
     if command in CONFIG_NAMES:
         return _settings(command, given, begun)
-    return _arguments(command, begun)
+    return _arguments(command, given, begun)
 
 
 def _begin_with(begun: str, words: list[str]) -> list[str]:
     return [word for word in words if word == FILES or word.startswith(begun)]
 
 
-def _arguments(command: str, begun: str) -> list[str]:
+def _arguments(command: str, given: list[str], begun: str) -> list[str]:
     """The arguments of a command without a configuration, as its usage has them."""
-    if command in NAMED_COMMANDS:
-        plugins = [plugin for plugin in host.discover() if plugin.status != "blocked"]
-        return _begin_with(begun, [plugin.name for plugin in plugins])
+    if given[-1:] == ["--like"]:
+        return _begin_with(begun, host.installed())
     usage = help.USAGES[command]
-    keys = re.findall(r"\b\w+=(?=FILE|FOLDER)", usage)
+    keys = re.findall(r"[\w.]+=(?=FILE|FOLDER)", usage)
     if begun.startswith(tuple(keys)):
         return [FILES]
+    is_named = any(not word.startswith("-") and "=" not in word for word in given)
+    if command in NAMED_COMMANDS and not is_named:
+        plugins = [plugin for plugin in host.discover() if plugin.status != "blocked"]
+        return _begin_with(begun, [plugin.name for plugin in plugins])
     choices = [word for words in re.findall(r"\w+(?:\|\w+)+", usage) for word in words.split("|")]
-    takes_file = re.search(r"(?<!=)\b(FILE|FOLDER)\b", usage)
+    takes_file = re.search(r"(?<!=)\b(FILE|FOLDER)\b", usage) or ("DIR" in usage and is_named)
     return _begin_with(begun, [*keys, *choices, *([FILES] if takes_file else [])])
 
 
@@ -89,7 +92,9 @@ def _settings(command: str, given: list[str], begun: str) -> list[str]:
     """Keys of a command, or the values of a key."""
     pluses = "+" * (len(begun) - len(begun.lstrip("+")))
     key, equals, _ = begun.removeprefix(pluses).partition("=")
-    modality = _modality(command, given)
+    blocks = ("modality.", f"{CONDITION}.")
+    is_own = any(key.startswith(block) or block.startswith(key) for block in blocks)
+    modality = _modality(command, given) if is_own else None  # importing it takes time
     if equals:
         values = _values(command, key, modality)
         return _begin_with(
@@ -141,7 +146,8 @@ def _values(command: str, key: str, modality: str | None) -> list[str]:
         return group_choices(group)
     if default in ("true", "false"):
         return ["true", "false"]
-    return [FILES] if key in PATH_KEYS or key in _file_conditions(modality) else []
+    is_path = key in PATH_KEYS or key == "modality.vae" or key in _file_conditions(modality)
+    return [FILES] if is_path else []
 
 
 def _fixed_options(modality: str) -> list[str]:

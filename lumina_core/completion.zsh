@@ -14,7 +14,7 @@ _lumina_complete() { # $1: how many words call the program
     (( $#keys )) && compadd -S '' -- "${keys[@]}"
     (( $#others )) && compadd -- "${others[@]}"
     if (( $lines[(Ie)@files] )); then
-        compset -P '*='
+        compset -P 1 '*='
         _files
     fi
 }

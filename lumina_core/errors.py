@@ -46,4 +46,5 @@ def similar(name: str, names: Sequence[str]) -> str | None:
     """The valid name that was probably meant; None where none is like it."""
     from difflib import get_close_matches  # costs 5 ms, needed only when something is wrong
 
-    return next(iter(get_close_matches(name, names, n=1)), None)
+    matches = get_close_matches(name, names, n=1) or get_close_matches(name.lower(), names, n=1)
+    return matches[0] if matches else None

@@ -77,10 +77,13 @@ def modality_yaml(name: str) -> Path:
     """
     path = host.conf_folder(name) / "modality" / f"{name}.yaml"
     if not path.is_file():
-        raise LuminaError(
-            f"Modality {name!r} ships no conf/modality/{name}.yaml. Its wheel lacks package data: "
-            "reinstall it."
+        others = ", ".join(sorted(each.name for each in path.parent.glob("*.yaml")))
+        reason = (
+            f"It holds {printable(others, MAX_TEXT)}: the file and the entry point have one name"
+            if others
+            else "Its package_data should list conf/modality/*.yaml: tell its author"
         )
+        raise LuminaError(f"Modality {name!r} ships no conf/modality/{name}.yaml. {reason}.")
     return path
 
 

@@ -190,7 +190,8 @@ def conf_folder(name: str) -> Path:
     folder = _data_folder(name, "conf")
     if folder is None:
         raise LuminaError(
-            f"{find(name).title} ships no conf folder. Its wheel lacks package data: reinstall it."
+            f"{find(name).title} ships no conf folder. Its package_data should list "
+            "conf/modality/*.yaml: tell its author."
         )
     return folder
 

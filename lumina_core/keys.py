@@ -136,8 +136,13 @@ def read_yaml_text(path: Path) -> str:
                 "a file of settings."
             )
         return content.decode("utf-8-sig")
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         raise LuminaError(f"{path} cannot be read: {error}. Reinstall its package.") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise LuminaError(
+            f"{path} cannot be read: line {line} is not UTF-8; save the file as UTF-8."
+        ) from error
 
 
 def group_defaults(command: str) -> dict[str, str]:

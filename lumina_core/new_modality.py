@@ -43,6 +43,8 @@ def new_modality(name: str, parent: Path, like: str | None = None) -> Path:
     """
     check_name(name)
     template = TEMPLATES / (LINE if like is None else shape_of(like))
+    if parent.exists() and not parent.is_dir():
+        raise LuminaError(f"{parent} is no folder; name the one in which the package is to be made")
     folder = parent / f"lumina-{name.replace('_', '-')}"
     from lumina_core.files import atomic_folder
 
@@ -80,7 +82,10 @@ def check_name(name: str) -> None:
             "digits and underscores, a letter first, no underscore last, and no word of Python"
         )
     if name in _RESERVED:
-        raise LuminaError(f"the name {name!r} is reserved; choose another")
+        raise LuminaError(
+            f"the name {name!r} is taken by the core or by a module of every new package; choose "
+            "another"
+        )
     for plugin in host.discover():
         if plugin.name == name:
             raise LuminaError(

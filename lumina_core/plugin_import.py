@@ -4,11 +4,14 @@ The host imports this module when a plugin is loaded: listing needs neither plug
 """
 
 import dataclasses
+import importlib
 import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module, metadata
+from pathlib import Path
+from types import TracebackType
 
 import pluggy
 from packaging.requirements import Requirement
@@ -18,11 +21,12 @@ from packaging.version import Version
 from lumina_core import __version__, hookspecs
 from lumina_core import import_watch as watch
 from lumina_core.entry_points import Plugin
-from lumina_core.errors import printable, reason_of
+from lumina_core.errors import LuminaError, nearest, printable, reason_of
 from lumina_core.modality import ModalitySpec
 from lumina_core.spec_check import IncompatibleError, checked_spec
 
 _CORE = "lumina-core"
+_IMPORT = str(Path(importlib.__file__).parent)
 _MAX_DEPRECATION, _MAX_SHOWN = 300, 60  # characters of texts that others wrote
 
 
@@ -35,7 +39,9 @@ def import_spec(plugin: Plugin, notes: list[str], deprecations: list[str]) -> Mo
         deprecations: the same, about what a coming plugin API will not have.
 
     Raises:
-        BaseException: whatever the plugin raises; TypeError and IncompatibleError are ours.
+        LuminaError: its hook, or what that returns, is not what the contract says.
+        IncompatibleError: it was written for a plugin API that this core does not have.
+        BaseException: whatever the plugin raises.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -47,9 +53,9 @@ def import_spec(plugin: Plugin, notes: list[str], deprecations: list[str]) -> Mo
         hook = manager.hook.lumina_modality
         if hook.get_hookimpls():  # its version says the most, also of hooks that are unknown here
             spec = checked_spec(hook(), plugin)
-        manager.check_pending()  # else a misspelt hook name is silently ignored
+        _refuse_unknown_hooks(manager, plugin.module)
         if not hook.get_hookimpls():
-            raise TypeError(
+            raise LuminaError(
                 f"{plugin.module} has no lumina_modality function marked with @hookimpl"
             )
     deprecations += [
@@ -58,6 +64,15 @@ def import_spec(plugin: Plugin, notes: list[str], deprecations: list[str]) -> Mo
         for warning in caught
     ]
     return spec
+
+
+def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: str) -> None:
+    """Refuse what pluggy would silently ignore: hooks that the core does not have."""
+    callers = vars(manager.hook)
+    known = [name for name, caller in callers.items() if caller.has_spec()]
+    for name in callers.keys() - set(known):
+        if not all(implementation.optionalhook for implementation in callers[name].get_hookimpls()):
+            raise LuminaError(f"{module} has an unknown hook {name!r}.{nearest(name, known)}")
 
 
 @contextmanager
@@ -101,11 +116,22 @@ def failure(plugin: Plugin, error: BaseException) -> Plugin:
     """The record of a plugin whose import raised this."""
     if isinstance(error, IncompatibleError):
         return dataclasses.replace(plugin, status="incompatible", error=str(error))
-    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, LuminaError):
+        return dataclasses.replace(plugin, status="broken", error=str(error).rstrip("."))
+    trace = "".join(traceback.format_exception(error.with_traceback(_own_frames(error))))
     if reason := _unmet_requirement(plugin):  # what it lacks here is in another lumina-core
         reason = f"{one_line(error)}; {reason}"
         return dataclasses.replace(plugin, status="incompatible", error=reason, trace=trace)
     return dataclasses.replace(plugin, status="broken", error=one_line(error), trace=trace)
+
+
+def _own_frames(error: BaseException) -> TracebackType | None:
+    """A traceback without its beginning in the core and the system of imports; None: all of it."""
+    left_out = (str(Path(__file__).parent), str(Path(pluggy.__file__).parent), "<frozen ", _IMPORT)
+    found = error.__traceback__
+    while found and found.tb_frame.f_code.co_filename.startswith(left_out):
+        found = found.tb_next
+    return found
 
 
 def _unmet_requirement(plugin: Plugin) -> str | None:

@@ -29,15 +29,15 @@ def checked_spec(returned: list[Any], plugin: Plugin) -> ModalitySpec:
         plugin: whose hook it was, for messages.
 
     Raises:
-        TypeError: it is no ModalitySpec, or a field of it is not what the contract says.
+        LuminaError: it is no ModalitySpec, or a field of it is not what the contract says.
         IncompatibleError: it was written for a plugin API that this core does not have.
     """
     if len(returned) != 1 or type(returned[0]) is not ModalitySpec:
         got = type(returned[0]).__name__ if returned else "None"
         text = f"lumina_modality() in {plugin.module} returned {printable(got, _MAX_SHOWN)}"
         if returned and isinstance(returned[0], ModalitySpec):
-            raise TypeError(f"{text}, a subclass; return a ModalitySpec itself")
-        raise TypeError(f"{text}, not a ModalitySpec")
+            raise LuminaError(f"{text}, a subclass; return a ModalitySpec itself")
+        raise LuminaError(f"{text}, not a ModalitySpec")
     spec: ModalitySpec = returned[0]
     _check_api(spec.api, plugin.package)
     _check_summary(spec.summary)
@@ -46,7 +46,7 @@ def checked_spec(returned: list[Any], plugin: Plugin) -> ModalitySpec:
         if path is None and field == "condition":
             continue
         if not (isinstance(path, str) and _PATH.fullmatch(path)):
-            raise TypeError(f"ModalitySpec.{field} is {_shown(path)}, not 'module:attribute'")
+            raise LuminaError(f"ModalitySpec.{field} is {_shown(path)}, not 'module:attribute'")
     return spec
 
 
@@ -70,7 +70,7 @@ def dataclass_fault(found: Any) -> str | None:
 def _check_api(api: Any, package: str) -> None:
     is_pair = type(api) is tuple and len(api) == 2 and all(type(number) is int for number in api)
     if not is_pair:
-        raise TypeError(f"ModalitySpec.api is {_shown(api)}, not two integers like {PLUGIN_API}")
+        raise LuminaError(f"ModalitySpec.api is {_shown(api)}, not two integers like {PLUGIN_API}")
     if api[0] != PLUGIN_API[0] or api[1] > PLUGIN_API[1]:
         older = "lumina-core" if api > PLUGIN_API else package
         raise IncompatibleError(
@@ -81,7 +81,7 @@ def _check_api(api: Any, package: str) -> None:
 
 def _check_summary(summary: Any) -> None:
     if not isinstance(summary, str) or printable(summary, MAX_SUMMARY) != summary:
-        raise TypeError(
+        raise LuminaError(
             f"ModalitySpec.summary is {_shown(summary)}, not one line of at most {MAX_SUMMARY} "
             "characters"
         )

@@ -87,6 +87,7 @@ def test_the_plus_of_modality_may_be_left_out(toy, commands, word):
         (["x", "height=3"], "Did you mean 'modality.height'?"),
         (["x", "solvr.num_steps=3"], "Did you mean 'solver.num_steps'?"),
         (["x", "solver.num_stepz=3"], "Did you mean 'solver.num_steps'?"),
+        (["x", "max_steps=3"], "Did you mean 'solver.num_steps'?"),
         (["x", "+nope=3"], "unknown key 'nope'"),
         (["modality.sizes[0]=3"], "sets part of a list. Write all of it: modality.sizes=[a,b]"),
         (["x", "--steps=3"], "unknown option '--steps=3'"),
@@ -99,6 +100,16 @@ def test_the_plus_of_modality_may_be_left_out(toy, commands, word):
 def test_mistakes_in_arguments_are_one_line(toy, commands, capsys, words, message):
     assert message in _error(capsys, ["run", "+modality=toy", *words])
     assert not commands
+
+
+def test_a_hint_names_what_the_command_takes(write_conditioned, refusal):
+    write_conditioned()
+    assert "Did you mean 'time.shift'?" in refusal("train", "+modality=toy", "solver.shift=3")
+    assert "condition.image" not in refusal("train", "+modality=toy", "image=x.png")
+    assert "Did you mean 'condition.image'?" in refusal("run", "+modality=toy", "x", "image=x.png")
+    said = refusal("run", "+modality=toy", "x", "condition.sound=5")
+    assert "Known: condition.strength, condition.image, condition.frames" in said
+    assert "'training.max_steps'" in refusal("run", "+modality=toy", "x", "training.max_steps=5")
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import lumina_core
-from lumina_core import completion
 from lumina_core.cli import main
 from lumina_core.completion import FILES, complete
+from toy_plugin import OPTIONS
 
 PATIENCE_SECONDS = 60.0  # of a busy machine
 HEAVY = ("torch", "numpy", "hydra", "omegaconf", "transformers", "jaxtyping")
@@ -82,7 +82,14 @@ def shell_folder(toys, tmp_path, monkeypatch):
         ("run --h", ["--help"]),
         ("plugins -", ["--json", "--check", "--help"]),
         ("schema ", ["toy"]),
+        ("schema toy ", []),
         ("doctor t", ["toy"]),
+        ("doctor toy --contract ", ["modality.vae="]),
+        ("doctor toy --contract modality.vae=", [FILES]),
+        ("new-modality ", []),
+        ("new-modality new --like t", ["toy"]),
+        ("new-modality new ", [FILES]),
+        ("train modality=toy modality.vae=out", [FILES]),
         ("info ", [FILES]),
         ("gallery o", ["out=", FILES]),
         ("gallery out=", [FILES]),
@@ -128,11 +135,14 @@ def test_other_shells_are_refused_in_one_line(refusal, words, said):
     assert said in refusal("completion", *words)
 
 
-def test_scripts_are_printed_whole(capsys):
-    for shell in completion.SHELLS:
-        assert main(["completion", shell]) == 0
-        text = Path(completion.__file__).with_name(f"completion.{shell}").read_text()
-        assert capsys.readouterr().out == text
+def test_no_plugin_is_imported_for_a_key_of_the_core(write_distribution):
+    folder = write_distribution("lumina-toy", "toy")
+    log = folder / "log"
+    (folder / "options.py").write_text(f"open({str(log)!r}, 'w')\n{OPTIONS}")
+    assert complete(["run", "modality=toy", "see"]) == ["seed="]
+    assert not log.exists()
+    assert complete(["run", "modality=toy", "modality.he"]) == ["modality.height="]
+    assert log.exists()
 
 
 def test_completing_options_imports_nothing_heavy(toys):
@@ -192,6 +202,8 @@ def test_bash_completes(shell_folder, line, replies):
 def test_bash_completes_words_that_it_does_not_break(shell_folder):
     assert bash_replies("lumina run solver=e", breaks=":") == ["solver=euler"]
     assert bash_replies("lumina run out=app", breaks=":") == ["out=apple.png"]
+    line = 'lumina run "modality=toy" modality.he'  # nor does it break what stands in quotes
+    assert bash_replies(line, breaks=":") == ["modality.height="]
 
 
 def test_bash_completes_python_as_before_elsewhere(shell_folder):
@@ -206,6 +218,7 @@ TYPED = [
     ("lumina run +modality=t", "+modality=toy "),
     ("lumina run modality=toy modality.he", "modality.height="),
     ("lumina run out=app", "out=apple.png "),
+    ("lumina run 'solver=r", "'solver=rk4'"),
     ("python -m lumina_core run solver=r", "solver=rk4 "),
 ]
 

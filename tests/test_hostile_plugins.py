@@ -148,6 +148,25 @@ def test_stdout_survives_a_plugin_that_replaces_it(check):
     assert "replaces sys.stdout" in bad["notes"][0]
 
 
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "import sys; sys.__stdout__.write('loud\\n')",
+        "import ctypes; ctypes.CDLL(None).printf(b'loud\\n')",
+        "import sys; print('loud'); sys.stdout.close()",
+    ],
+)
+def test_nothing_of_an_import_reaches_the_output(write_distribution, noise):
+    write_distribution("lumina-bad", "bad", starts_with(noise))
+    command = [sys.executable, "-m", "lumina_core", "plugins", "--check", "--json"]
+    environment = os.environ | {"LUMINA_ONLY": "bad"}
+    environment.pop("PYTHONUNBUFFERED", None)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    (bad,) = (each for each in json.loads(done.stdout) if each["name"] == "bad")
+    assert bad["status"] == "loaded", done.stderr
+    assert "loud" in done.stderr
+
+
 def test_warnings_at_import_are_notes_also_where_they_are_errors(check, recwarn):
     warnings.simplefilter("error")
     bad = check(starts_with("import warnings; warnings.warn('\\x1b[31m' + 'x' * 10**5)"))

@@ -56,6 +56,21 @@ def test_a_world_may_name_its_first_split_as_it_likes_and_vary_nothing(tmp_path,
         assert main(["train", "+modality=sprout", "out=run", *words, *measured]) == 0
 
 
+def test_like_may_be_one_word_and_help_wins(work, capsys):
+    assert main(["new-modality", "sprout", "--like", "--help"]) == 0
+    assert "usage:" in capsys.readouterr().out
+    assert not list(work.iterdir())
+    assert main(["new-modality", "sprout", "a folder", "--like=image"]) == 0
+    assert "pip install -e './a folder/lumina-sprout'" in capsys.readouterr().out
+    options = work / "a folder" / "lumina-sprout" / "lumina_sprout" / "options.py"
+    assert "height: int" in options.read_text()
+
+
+def test_a_shape_that_needs_absent_weights_is_one_line(toy, clean_refusal):
+    said = clean_refusal("new-modality", "sprout", "--like", "toy")
+    assert "the shape of 'toy' is not known without its autoencoder" in said
+
+
 def test_the_next_commands_are_printed(work, capsys):
     assert main(["new-modality", "sprout"]) == 0
     printed = capsys.readouterr().out.splitlines()
@@ -67,15 +82,25 @@ def test_the_next_commands_are_printed(work, capsys):
     ]
 
 
-def test_no_word_of_the_template_is_left(tmp_path):
-    for like in SHAPES.values():
-        folder = new_modality("two_words", tmp_path / str(like), like)
-        assert folder.name == "lumina-two-words"
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        assert (folder / "lumina_two_words" / "two_words.py") in files
-        assert "class TwoWordsVAE" in (folder / "lumina_two_words" / "two_words.py").read_text()
-        for path in files:
-            assert "mymodality" not in path.as_posix() + path.read_text().lower()
+@pytest.mark.parametrize("like", SHAPES.values())
+@pytest.mark.parametrize(
+    ("name", "package", "title"),
+    [
+        ("two_words", "lumina-two-words", "TwoWords"),
+        ("mymodality2", "lumina-mymodality2", "Mymodality2"),
+    ],
+)
+def test_no_word_of_the_template_is_left(tmp_path, like, name, package, title):
+    folder = new_modality(name, tmp_path, like)
+    assert folder.name == package
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    parts = folder / f"lumina_{name}" / f"{name}.py"
+    assert parts in files and f"class {title}VAE" in parts.read_text()
+    for path in files:
+        text = path.relative_to(folder).as_posix() + path.read_text()
+        for written in (package, name, title):
+            text = text.replace(written, "")
+        assert "mymodality" not in text.lower()
 
 
 def test_every_file_of_a_template_is_written(tmp_path):
@@ -101,7 +126,11 @@ def test_like_takes_the_template_of_the_same_shape(like, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["Sprout", "1st", "a-b", "", "..", "a/b", "class", "mymodality", "x" * 41, "ä", "a b"]
+    "name",
+    [
+        *("Sprout", "1st", "a-b", "", "..", "a/b", "class", "x" * 41, "ä", "a b", "a_", "core"),
+        *{path.stem for path in TEMPLATES.glob("*/lumina_mymodality/[a-z]*.py")},
+    ],
 )
 def test_names_that_cannot_be_are_refused(name, clean_refusal):
     assert "name" in clean_refusal("new-modality", name)
@@ -131,6 +160,10 @@ def test_a_folder_that_cannot_be_written_is_refused(work, clean_refusal):
         ("sprout", "--like", "nothing"),
         ("sprout", "--link", "image"),
         ("sprout", "--like", "image", "--like", "audio"),
+        ("sprout", "--like="),
+        ("sprout", "--like", "--like"),
+        ("sprout", "out=here"),
+        ("sprout", ""),
     ],
 )
 def test_other_words_are_refused(words, clean_refusal):

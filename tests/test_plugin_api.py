@@ -57,6 +57,40 @@ def test_an_incompatible_plugin_says_in_one_sentence_what_to_upgrade(
     )
 
 
+NEWER = {
+    "a hook": PLUGIN.format(package="lumina_toy", api="(2, 99)")
+    + "\n@hookimpl\ndef lumina_preview(): ...\n",
+    "a field": PLUGIN.format(package="lumina_toy", api="(2, 99), preview=1"),
+    "a name": "from lumina_core import a_new_name\n",
+}
+
+
+@pytest.mark.parametrize("kind", NEWER)
+@pytest.mark.parametrize(
+    ("wanted", "older"), [(">=9.1,<9.2", "lumina-core"), ("<0.1", "lumina-toy")]
+)
+def test_what_another_core_has_is_no_reason_for_a_traceback(
+    write_distribution, refusal, kind, wanted, older
+):
+    folder = write_distribution("lumina-toy", "toy", NEWER[kind])
+    about = folder.parent / "lumina_toy-0.1.dist-info" / "METADATA"
+    about.write_text(f"{about.read_text()}Requires-Dist: lumina-core{wanted}\n")
+    line = refusal("run", "+modality=toy", "x")
+    assert "Modality 'toy' (lumina-toy 0.1) is incompatible: " in line
+    if kind == "a hook":
+        assert "was written for plugin API 2.99" in line
+    else:
+        assert f"it requires lumina-core{wanted}, this is 0." in line.replace("<9.2,>=9.1", wanted)
+        assert f"Upgrade {older}." in line
+
+
+def test_an_unknown_hook_is_taken_for_a_misspelt_one(write_distribution, refusal):
+    source = PLUGIN.format(package="lumina_toy", api="(2, 0)").replace("_modality()", "_modalty()")
+    write_distribution("lumina-toy", "toy", source)
+    line = refusal("run", "+modality=toy", "x")
+    assert "an unknown hook 'lumina_modalty'. Did you mean 'lumina_modality'?" in line
+
+
 @pytest.mark.parametrize("minor", [0, 2, 3])
 def test_a_plugin_written_for_an_older_minor_loads(write_distribution, monkeypatch, minor):
     monkeypatch.setattr(spec_check, "PLUGIN_API", (2, 3))
