@@ -2,9 +2,12 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from new_packages import installed
 
 from lumina_core.cli import main
@@ -113,8 +116,6 @@ def test_an_expected_failure_that_passes_is_a_failure(sprout):
 
 
 def test_peak_bytes_counts_what_lives_at_once():
-    import torch
-
     def at_once():
         parts = [torch.zeros(1 << 18) for _ in range(4)]
         return torch.stack(parts).sum()
@@ -124,3 +125,21 @@ def test_peak_bytes_counts_what_lives_at_once():
 
     assert 4 << 20 < peak_bytes(at_once) < 9.5 * (1 << 20)
     assert 1 << 20 <= peak_bytes(in_turn) < 3 << 20
+
+
+def test_the_first_peak_of_a_process_is_that_of_its_call():
+    code = (
+        "import torch\n"
+        "from lumina_core.testing.memory import peak_bytes\n"
+        "print(peak_bytes(lambda: torch.zeros(1 << 18)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 1 << 20 <= int(done.stdout) < 3 << 20
+
+
+def test_what_a_check_changes_is_put_back():
+    def check(subject):
+        torch.set_grad_enabled(False)
+
+    result = run_check(Check("name", "vae", "Rule.", check), None)
+    assert (result.status, torch.is_grad_enabled()) == ("kept", True)

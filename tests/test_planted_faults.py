@@ -1,57 +1,31 @@
 """The contract finds faults: each one planted in a template breaks the check of its rule."""
 
-import logging
-import os
-import random
-import sys
-import warnings
-
-import numpy as np
 import pytest
-import torch
 from new_packages import installed
-from PIL import ImageFile
 from planted_faults import FAULTS
 from planting import NAME, edit
 
-from lumina_core.errors import LuminaError
 from lumina_core.testing import all_checks, run_contract
+from lumina_core.testing.process_state import state_kept
 
 SHARE = 0.95  # of the faults that are caught
 MIN_FAULTS = 40
+USED_BEFORE = "files_hold_the_media"
+OF_SURROUNDINGS = [check.name for check in all_checks() if check.part == "surroundings"]
 
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch, tmp_path):
     """Take back what faults change in this process."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
-    monkeypatch.setattr(warnings, "filters", list(warnings.filters))
-    environment, level = dict(os.environ), logging.root.level
-    handlers, recursion = list(logging.root.handlers), sys.getrecursionlimit()
-    mask, threads, numbers = os.umask(0o022), torch.get_num_threads(), random.getstate()
-    with np.errstate():
+    with state_kept():
         yield
-    os.umask(mask)
-    for key in set(os.environ) - set(environment):
-        del os.environ[key]
-    os.environ.update(environment)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    sys.setrecursionlimit(recursion)
-    random.setstate(numbers)
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(torch.float32)
-    torch.set_grad_enabled(True)
-    torch.use_deterministic_algorithms(False)
 
 
 def result_of(check):
-    """Status and message of one check; a host that refuses the whole plugin breaks it, too."""
-    try:
-        (result,) = run_contract(NAME, [check])
-    except LuminaError as error:
-        return "refused", str(error)
+    """Status and message of one check; before one of surroundings the parts are used by another."""
+    names = [USED_BEFORE, check] if check in OF_SURROUNDINGS else [check]
+    result = list(run_contract(NAME, names))[-1]
     return result.status, result.message
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumina_core.errors import LuminaError, nearest, reason_of
+from lumina_core.testing.process_state import state_kept
 
 if TYPE_CHECKING:
     from lumina_core.testing.subject import Subject
@@ -108,7 +109,7 @@ def run_check(check: Check, subject: "Subject") -> Result:
     started, trace = time.perf_counter(), ""
     status, message = KEPT, ""
     try:
-        with silent(), warnings.catch_warnings(action="ignore"):
+        with state_kept(), silent(), warnings.catch_warnings(action="ignore"):
             check.run(subject)
     except NotApplicableError as error:
         status, message = NOT_APPLICABLE, str(error)
