@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from new_packages import installed
 
 from lumina_core.cli import main
+from lumina_core.errors import LuminaError
 from lumina_core.testing import ModalityContract, all_checks, run_contract
 from lumina_core.testing.contract import MODULES, Check, rule, run_check
 from lumina_core.testing.memory import peak_bytes
@@ -53,9 +55,77 @@ def test_whatever_a_check_raises_breaks_its_rule():
     def check(subject):
         raise SystemExit(3)
 
-    result = run_check(Check("name", "vae", "Rule.", check), None)
+    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="other"))
     assert (result.status, "SystemExit: 3" in result.message) == ("broken", True)
     assert "SystemExit" in result.trace
+
+
+def test_what_the_plugins_code_raises_is_told_with_its_place():
+    def check(subject):
+        json.loads("{")
+
+    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="json"))
+    assert result.message.startswith("decoder.py, line ")
+    assert "raises JSONDecodeError: Expecting property name" in result.message
+    assert result.trace == ""
+
+
+def test_a_mistake_of_the_user_is_told_without_a_trace():
+    def check(subject):
+        raise LuminaError("what to do")
+
+    result = run_check(Check("name", "vae", "Rule.", check), None)
+    assert (result.status, result.message, result.trace) == ("broken", "what to do", "")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("sprout.py", "def (:\n", "SyntaxError: invalid syntax"),
+        (
+            "sprout.py",
+            "class SproutModality:\n    def __init__(self, *words):\n        1 / 0\n",
+            "cannot be made: sprout.py, line 3, in __init__ raises ZeroDivisionError",
+        ),
+        ("plugin.py", "nothing\n", "name 'nothing' is not defined"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told_once(file, text, said, tmp_path, monkeypatch, capsys):
+    def broken(package):
+        (package / "lumina_sprout" / file).write_text(text)
+
+    with installed("sprout", None, tmp_path, monkeypatch, broken):
+        assert main(["doctor", "sprout", "--contract"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err and len(printed.err.splitlines()) == 1
+
+
+def test_weights_for_a_modality_without_any_are_refused(sprout, tmp_path):
+    with pytest.raises(LuminaError, match="'sprout' has no weights; leave out"):
+        next(run_contract("sprout", vae=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, 'names no modality; write modality = "NAME"'),
+        (
+            {"modality": "sprout", "expected_failures": {"tokens_come_bakc": "reason"}},
+            "no check 'tokens_come_bakc'.*Did you mean 'tokens_come_back'",
+        ),
+        ({"modality": "sprout", "vae": Path("/tmp")}, "has no weights"),
+    ],
+)
+def test_a_class_that_cannot_be_used_fails_once(more, said, sprout):
+    contract = type("TestContract", (ModalityContract,), more)
+    contract.setup_class()
+    first, second, *_ = all_checks()
+    with pytest.raises(pytest.fail.Exception, match=said):
+        contract().test_rule(first)
+    with pytest.raises(pytest.skip.Exception, match="another test tells"):
+        contract().test_rule(second)
+    contract.teardown_class()
 
 
 def test_doctor_tells_of_each_rule_and_what_to_do(sprout, capsys):
@@ -73,7 +143,7 @@ def test_a_broken_rule_is_told_with_its_remedy(tmp_path, monkeypatch, capsys):
     broken = [record for record in records if record["status"] == "broken"]
     assert [record["check"] for record in broken] == ["core_version_is_bounded"]
     assert "write lumina-core>=0.1,<0.2" in broken[0]["message"]
-    assert set(broken[0]) == {"check", "part", "rule", "status", "message", "seconds"}
+    assert set(broken[0]) == {"check", "part", "rule", "status", "message", "seconds", "trace"}
 
 
 def test_single_checks_can_be_run(sprout):

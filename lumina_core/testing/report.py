@@ -27,6 +27,7 @@ def record_of(result: Result) -> dict[str, Any]:
         "status": result.status,
         "message": result.message,
         "seconds": round(result.seconds, 3),
+        "trace": result.trace,
     }
 
 
