@@ -213,3 +213,25 @@ def test_what_a_check_changes_is_put_back():
 
     result = run_check(Check("name", "vae", "Rule.", check), None)
     assert (result.status, torch.is_grad_enabled()) == ("kept", True)
+
+
+def test_a_modality_that_stands_alone_has_no_neighbours(sprout, monkeypatch):
+    monkeypatch.setenv("LUMINA_ONLY", "sprout")
+    (result,) = run_contract("sprout", ["trains_beside_other_modalities"])
+    assert (result.status, result.message) == (
+        "not applicable",
+        "no other modality that can be used is installed",
+    )
+
+
+def test_a_neighbour_that_breaks_is_left_out(sprout, tmp_path, monkeypatch):
+    def broken(package):
+        parts = package / "lumina_weed" / "weed.py"
+        parts.write_text(parts.read_text().replace("media.float() / STD", "media / nothing"))
+
+    monkeypatch.setenv("LUMINA_ONLY", "sprout,weed")
+    with installed("weed", None, tmp_path / "weed", monkeypatch, broken):
+        (result,) = run_contract("sprout", ["trains_beside_other_modalities"])
+    assert result.status == "not applicable"
+    assert "weed is left out: weed.py, line" in result.message
+    assert "NameError: name 'nothing' is not defined" in result.message

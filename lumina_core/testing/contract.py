@@ -23,7 +23,10 @@ from lumina_core.testing.process_state import state_kept
 if TYPE_CHECKING:
     from lumina_core.testing.subject import Subject
 
-MODULES = ("package", "options", "tokenizer", "vae", "decoder", "world", "whole", "surroundings")
+MODULES = (
+    *("package", "options", "tokenizer", "vae", "decoder", "world", "training", "whole"),
+    "surroundings",
+)
 """Where the checks are, in the order in which they run: what others build on comes first."""
 
 KEPT, BROKEN, NOT_APPLICABLE = "kept", "broken", "not applicable"

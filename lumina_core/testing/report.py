@@ -79,6 +79,7 @@ _TITLES = {
     "vae": "VAE",
     "decoder": "Decoder and files",
     "world": "World and oracle",
+    "training": "Training",
     "whole": "The parts together",
     "surroundings": "Surroundings",
 }
