@@ -207,6 +207,16 @@ def test_the_first_peak_of_a_process_is_that_of_its_call():
     assert 1 << 20 <= int(done.stdout) < 3 << 20
 
 
+def test_what_fails_after_a_setting_was_changed_tells_that():
+    def check(subject):
+        torch.set_grad_enabled(False)
+        raise RuntimeError("no graph")
+
+    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="other"))
+    assert "RuntimeError: no graph, after the plugin changed the gradients;" in result.message
+    assert result.trace == ""
+
+
 def test_what_a_check_changes_is_put_back():
     def check(subject):
         torch.set_grad_enabled(False)

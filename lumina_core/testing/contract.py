@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumina_core.errors import LuminaError, nearest, reason_of
-from lumina_core.testing.process_state import state_kept
+from lumina_core.testing.process_state import SETTINGS, state_kept
 
 if TYPE_CHECKING:
     from lumina_core.testing.subject import Subject
@@ -113,7 +113,7 @@ def run_check(check: Check, subject: "Subject") -> Result:
     started, trace = time.perf_counter(), ""
     status, message = KEPT, ""
     try:
-        with state_kept(), silent(), warnings.catch_warnings(action="ignore"):
+        with state_kept() as changed, silent(), warnings.catch_warnings(action="ignore"):
             check.run(subject)
     except NotApplicableError as error:
         status, message = NOT_APPLICABLE, str(error)
@@ -123,6 +123,12 @@ def run_check(check: Check, subject: "Subject") -> Result:
         status, message = BROKEN, str(error)
     except (Exception, SystemExit) as error:
         status, message = BROKEN, reason_and_place(error, subject)
+        settings = [name for name in changed if name in SETTINGS]
+        if settings and not message:
+            message = (
+                f"{type(error).__name__}: {reason_of(error)}, after the plugin changed the "
+                f"{' and the '.join(settings)}; pass settings as arguments, or put them back"
+            )
         if not message:
             trace = "".join(traceback.format_exception(error))
             message = f"{type(error).__name__}: {reason_of(error)}; see where it was raised"

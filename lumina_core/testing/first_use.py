@@ -24,7 +24,7 @@ from lumina_core.data.pool import encode_sample
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.modality import SizeLimits, options_of, read_media
 from lumina_core.runtime import seeded
-from lumina_core.testing.contract import BrokenRuleError, NotApplicableError
+from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, reason_and_place
 from lumina_core.testing.process_state import RANDOM_NUMBERS, SETTINGS, changed_since, state_of
 from lumina_core.testing.subject import SEED, Subject
 
@@ -133,7 +133,7 @@ def _use_files(subject: Subject, modality: Any) -> None:
                     modality.condition(record(**empty | {field.name: str(path)}), one.options)
 
 
-def _findings(call: Callable[[], object], asked: list[str]) -> Findings:
+def _findings(subject: Subject, call: Callable[[], object], asked: list[str]) -> Findings:
     """What a call did beside its work."""
     asked.clear()
     settings, numbers = state_of(SETTINGS), state_of(RANDOM_NUMBERS)
@@ -145,7 +145,8 @@ def _findings(call: Callable[[], object], asked: list[str]) -> Findings:
     except LuminaError as error:
         fault = str(error)
     except (Exception, SystemExit) as error:
-        fault = f"{type(error).__name__}: {reason_of(error)}"
+        place = reason_and_place(error, subject)
+        fault = place or f"{type(error).__name__}: {reason_of(error)}"
     changed = changed_since(settings, SETTINGS), changed_since(numbers, RANDOM_NUMBERS)
     return Findings(*changed, list(asked), refusal, fault)
 
@@ -176,18 +177,18 @@ def main(name: str, folder: str, vae: str | None = None) -> None:
             asked.append(str(address))  # else a socket of this machine, which has a path
             raise OSError("no network in this check")
 
+    subject = Subject(name, Path(folder), None if vae is None else Path(vae))
     torch.set_num_threads(1)
     sys.addaudithook(refuse)
     told = warnings.showwarning
     warnings.showwarning = lambda *words, **more: None  # a library may warn of what it will
     _mark()
-    importing = _findings(lambda: _import(name), asked)
+    importing = _findings(subject, lambda: _import(name), asked)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     _mark()
     warnings.showwarning = told
-    subject = Subject(name, Path(folder), None if vae is None else Path(vae))
-    using = _findings(lambda: use(subject), asked)
+    using = _findings(subject, lambda: use(subject), asked)
     answer = [dataclasses.asdict(each) for each in (importing, using)]
     Path(folder, "findings.json").write_text(json.dumps(answer))
 

@@ -148,12 +148,14 @@ def changed_since(before: Mapping[str, Any], parts: Mapping[str, Part]) -> list[
 
 
 @contextmanager
-def state_kept() -> Iterator[None]:
-    """After the block every setting and random number is as before."""
+def state_kept() -> Iterator[list[str]]:
+    """After the block every setting and random number is as before, and what was not is listed."""
     parts = SETTINGS | RANDOM_NUMBERS
     before = state_of(parts)
+    changed: list[str] = []
     try:
-        yield
+        yield changed
     finally:
-        for name in changed_since(before, parts):
+        changed += changed_since(before, parts)
+        for name in changed:
             parts[name][1](before[name])

@@ -67,7 +67,7 @@ def _used(subject: Subject) -> Findings:
     anything = found.settings or found.random_numbers or found.addresses
     demand(
         not found.fault or anything,
-        f"using its parts once raises {found.fault}",
+        f"its parts cannot be used once: {found.fault}",
         "mend that first: what comes after it was not looked at",
     )
     return found

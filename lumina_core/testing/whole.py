@@ -13,7 +13,7 @@ import torch
 from lumina_core import host
 from lumina_core.cli import main
 from lumina_core.config import compose_sampling
-from lumina_core.errors import LuminaError
+from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.flow.solver import SolverConfig
 from lumina_core.modality import Given
 from lumina_core.sampling import Request, sample
@@ -136,7 +136,12 @@ def _printed(*argv: str) -> str:
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main(list(argv))
-    demand(code == 0, f"lumina {' '.join(argv)[:60]}... says: {err.getvalue()[-300:]}", "mend it")
+    last = printable(err.getvalue().strip().rpartition("\n")[2], MAX_REASON)
+    demand(
+        code == 0,
+        f"lumina {' '.join(argv)[:60]}... says: {last}",
+        "run it by itself and mend what it tells",
+    )
     return out.getvalue()
 
 
