@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from new_packages import installed
+from planting import TASK_OF
 
 from lumina_core.cli import main
 from lumina_core.errors import LuminaError
@@ -245,3 +246,22 @@ def test_a_neighbour_that_breaks_is_left_out(sprout, tmp_path, monkeypatch):
     assert result.status == "not applicable"
     assert "weed is left out: weed.py, line" in result.message
     assert "NameError: name 'nothing' is not defined" in result.message
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("1 / 0", r"its parts cannot be used once: world\.py, line \d+, in task_of raises Zero"),
+        ("__import__('os')._exit(3)", r"a process that uses its parts ends with code 3 \("),
+    ],
+)
+def test_parts_that_cannot_be_used_break_their_rules(statement, said, tmp_path, monkeypatch):
+    def broken(package):
+        world = package / "lumina_sprout" / "world.py"
+        text = world.read_text().replace(TASK_OF, f"        {statement}\n{TASK_OF}")
+        world.write_text(text)
+
+    with installed("sprout", None, tmp_path, monkeypatch, broken):
+        (result,) = run_contract("sprout", ["parts_change_no_settings"])
+    assert result.status == "broken"
+    assert re.match(said, result.message), result.message
