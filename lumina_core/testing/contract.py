@@ -147,12 +147,21 @@ def reason_and_place(error: BaseException, subject: "Subject") -> str:
             code = frame.f_code
             found = f"{Path(code.co_filename).name}, line {number}, in {code.co_name}"
     if not found:
-        return ""
+        return _lacking(error, subject)
     reason = " ".join(f"{type(error).__name__}: {reason_of(error)}".split())
     return (
         f"{found} raises {reason}; mend that line, or raise a LuminaError there if the user is to "
         "do something"
     )
+
+
+def _lacking(error: BaseException, subject: "Subject") -> str:
+    """What a part of the plugin has not that it was asked for; empty where it was not that."""
+    if isinstance(error, AttributeError):
+        owner = type(error.obj)
+        if owner.__module__.partition(".")[0] == subject.top_package:
+            return f"{owner.__name__} has no {error.name!r}; write it as lumina_core.modality says"
+    return ""
 
 
 def check_names(names: Iterable[str]) -> None:
