@@ -1,5 +1,6 @@
 """Packages that `new-modality` writes, installed for a test without pip."""
 
+import json
 import sys
 from configparser import ConfigParser
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from lumina_core.new_modality import new_modality
 def install(folder: Path, site: Path) -> None:
     """Put a package into a folder of sys.path, with the metadata that pip would write."""
     info = declare(folder, site)
+    (info / "direct_url.json").unlink()
     about = _about(folder)
     package = about["options"]["packages"].strip()
     shipped = [path for path in (folder / package).glob("*.py")]
@@ -39,6 +41,8 @@ def declare(folder: Path, site: Path) -> Path:
     (info / "METADATA").write_text("\n".join(lines) + "\n")
     points = about["options.entry_points"][GROUP].strip()
     (info / "entry_points.txt").write_text(f"[{GROUP}]\n{points}\n")
+    origin = {"url": folder.resolve().as_uri(), "dir_info": {"editable": True}}
+    (info / "direct_url.json").write_text(json.dumps(origin))
     return info
 
 

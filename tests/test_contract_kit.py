@@ -2,12 +2,18 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from new_packages import installed
+from planting import TASK_OF
 
 from lumina_core.cli import main
+from lumina_core.errors import LuminaError
 from lumina_core.testing import ModalityContract, all_checks, run_contract
 from lumina_core.testing.contract import MODULES, Check, rule, run_check
 from lumina_core.testing.memory import peak_bytes
@@ -50,9 +56,77 @@ def test_whatever_a_check_raises_breaks_its_rule():
     def check(subject):
         raise SystemExit(3)
 
-    result = run_check(Check("name", "vae", "Rule.", check), None)
+    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="other"))
     assert (result.status, "SystemExit: 3" in result.message) == ("broken", True)
     assert "SystemExit" in result.trace
+
+
+def test_what_the_plugins_code_raises_is_told_with_its_place():
+    def check(subject):
+        json.loads("{")
+
+    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="json"))
+    assert result.message.startswith("decoder.py, line ")
+    assert "raises JSONDecodeError: Expecting property name" in result.message
+    assert result.trace == ""
+
+
+def test_a_mistake_of_the_user_is_told_without_a_trace():
+    def check(subject):
+        raise LuminaError("what to do")
+
+    result = run_check(Check("name", "vae", "Rule.", check), None)
+    assert (result.status, result.message, result.trace) == ("broken", "what to do", "")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("sprout.py", "def (:\n", "SyntaxError: invalid syntax"),
+        (
+            "sprout.py",
+            "class SproutModality:\n    def __init__(self, *words):\n        1 / 0\n",
+            "cannot be made: sprout.py, line 3, in __init__ raises ZeroDivisionError",
+        ),
+        ("plugin.py", "nothing\n", "name 'nothing' is not defined"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told_once(file, text, said, tmp_path, monkeypatch, capsys):
+    def broken(package):
+        (package / "lumina_sprout" / file).write_text(text)
+
+    with installed("sprout", None, tmp_path, monkeypatch, broken):
+        assert main(["doctor", "sprout", "--contract"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err and len(printed.err.splitlines()) == 1
+
+
+def test_weights_for_a_modality_without_any_are_refused(sprout, tmp_path):
+    with pytest.raises(LuminaError, match="'sprout' has no weights; leave out"):
+        next(run_contract("sprout", vae=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, 'names no modality; write modality = "NAME"'),
+        (
+            {"modality": "sprout", "expected_failures": {"tokens_come_bakc": "reason"}},
+            "no check 'tokens_come_bakc'.*Did you mean 'tokens_come_back'",
+        ),
+        ({"modality": "sprout", "vae": Path("/tmp")}, "has no weights"),
+    ],
+)
+def test_a_class_that_cannot_be_used_fails_once(more, said, sprout):
+    contract = type("TestContract", (ModalityContract,), more)
+    contract.setup_class()
+    first, second, *_ = all_checks()
+    with pytest.raises(pytest.fail.Exception, match=said):
+        contract().test_rule(first)
+    with pytest.raises(pytest.skip.Exception, match="another test tells"):
+        contract().test_rule(second)
+    contract.teardown_class()
 
 
 def test_doctor_tells_of_each_rule_and_what_to_do(sprout, capsys):
@@ -70,7 +144,7 @@ def test_a_broken_rule_is_told_with_its_remedy(tmp_path, monkeypatch, capsys):
     broken = [record for record in records if record["status"] == "broken"]
     assert [record["check"] for record in broken] == ["core_version_is_bounded"]
     assert "write lumina-core>=0.1,<0.2" in broken[0]["message"]
-    assert set(broken[0]) == {"check", "part", "rule", "status", "message", "seconds"}
+    assert set(broken[0]) == {"check", "part", "rule", "status", "message", "seconds", "trace"}
 
 
 def test_single_checks_can_be_run(sprout):
@@ -113,8 +187,6 @@ def test_an_expected_failure_that_passes_is_a_failure(sprout):
 
 
 def test_peak_bytes_counts_what_lives_at_once():
-    import torch
-
     def at_once():
         parts = [torch.zeros(1 << 18) for _ in range(4)]
         return torch.stack(parts).sum()
@@ -124,3 +196,72 @@ def test_peak_bytes_counts_what_lives_at_once():
 
     assert 4 << 20 < peak_bytes(at_once) < 9.5 * (1 << 20)
     assert 1 << 20 <= peak_bytes(in_turn) < 3 << 20
+
+
+def test_the_first_peak_of_a_process_is_that_of_its_call():
+    code = (
+        "import torch\n"
+        "from lumina_core.testing.memory import peak_bytes\n"
+        "print(peak_bytes(lambda: torch.zeros(1 << 18)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 1 << 20 <= int(done.stdout) < 3 << 20
+
+
+def test_what_fails_after_a_setting_was_changed_tells_that():
+    def check(subject):
+        torch.set_grad_enabled(False)
+        raise RuntimeError("no graph")
+
+    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="other"))
+    assert "RuntimeError: no graph, after the plugin changed the gradients;" in result.message
+    assert result.trace == ""
+
+
+def test_what_a_check_changes_is_put_back():
+    def check(subject):
+        torch.set_grad_enabled(False)
+
+    result = run_check(Check("name", "vae", "Rule.", check), None)
+    assert (result.status, torch.is_grad_enabled()) == ("kept", True)
+
+
+def test_a_modality_that_stands_alone_has_no_neighbours(sprout, monkeypatch):
+    monkeypatch.setenv("LUMINA_ONLY", "sprout")
+    (result,) = run_contract("sprout", ["trains_beside_other_modalities"])
+    assert (result.status, result.message) == (
+        "not applicable",
+        "no other modality that can be used is installed",
+    )
+
+
+def test_a_neighbour_that_breaks_is_left_out(sprout, tmp_path, monkeypatch):
+    def broken(package):
+        parts = package / "lumina_weed" / "weed.py"
+        parts.write_text(parts.read_text().replace("media.float() / STD", "media / nothing"))
+
+    monkeypatch.setenv("LUMINA_ONLY", "sprout,weed")
+    with installed("weed", None, tmp_path / "weed", monkeypatch, broken):
+        (result,) = run_contract("sprout", ["trains_beside_other_modalities"])
+    assert result.status == "not applicable"
+    assert "weed is left out: weed.py, line" in result.message
+    assert "NameError: name 'nothing' is not defined" in result.message
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("1 / 0", r"its parts cannot be used once: world\.py, line \d+, in task_of raises Zero"),
+        ("__import__('os')._exit(3)", r"a process that uses its parts ends with code 3 \("),
+    ],
+)
+def test_parts_that_cannot_be_used_break_their_rules(statement, said, tmp_path, monkeypatch):
+    def broken(package):
+        world = package / "lumina_sprout" / "world.py"
+        text = world.read_text().replace(TASK_OF, f"        {statement}\n{TASK_OF}")
+        world.write_text(text)
+
+    with installed("sprout", None, tmp_path, monkeypatch, broken):
+        (result,) = run_contract("sprout", ["parts_change_no_settings"])
+    assert result.status == "broken"
+    assert re.match(said, result.message), result.message

@@ -2,13 +2,14 @@
 
 A check is a function of a `Subject`. Its docstring is the rule, in one sentence. Where the rule is
 broken it raises `BrokenRuleError` with what was found and what to do; where it says nothing of this
-plugin, `NotApplicableError`. Anything else that is raised breaks the rule, too.
+plugin, `NotApplicableError`. Anything else that is raised breaks the rule, too: by the plugin's
+code it is told with its place, elsewhere with a trace.
 """
 
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumina_core.errors import LuminaError, nearest, reason_of
+from lumina_core.testing.process_state import SETTINGS, state_kept
 
 if TYPE_CHECKING:
     from lumina_core.testing.subject import Subject
 
-MODULES = ("package", "options", "tokenizer", "vae", "decoder", "world", "whole", "surroundings")
+MODULES = (
+    *("package", "options", "tokenizer", "vae", "decoder", "world", "training", "whole"),
+    "surroundings",
+)
 """Where the checks are, in the order in which they run: what others build on comes first."""
 
 KEPT, BROKEN, NOT_APPLICABLE = "kept", "broken", "not applicable"
@@ -58,7 +63,7 @@ class Result:
     """What was found and what to do; empty where the rule is kept."""
     seconds: float
     trace: str = ""
-    """Of an exception that the check did not expect."""
+    """Of an exception that neither the check nor the plugin's code raised."""
 
 
 _CHECKS: list[Check] = []
@@ -108,17 +113,94 @@ def run_check(check: Check, subject: "Subject") -> Result:
     started, trace = time.perf_counter(), ""
     status, message = KEPT, ""
     try:
-        with silent(), warnings.catch_warnings(action="ignore"):
+        with state_kept() as changed, silent(), warnings.catch_warnings(action="ignore"):
             check.run(subject)
     except NotApplicableError as error:
         status, message = NOT_APPLICABLE, str(error)
     except BrokenRuleError as error:
         status, message = BROKEN, str(error)
+    except LuminaError as error:
+        status, message = BROKEN, str(error)
     except (Exception, SystemExit) as error:
-        trace = "".join(traceback.format_exception(error))
-        status = BROKEN
-        message = f"{type(error).__name__}: {reason_of(error)}; see where it was raised"
+        status, message = BROKEN, reason_and_place(error, subject)
+        settings = [name for name in changed if name in SETTINGS]
+        if settings and not message:
+            message = (
+                f"{type(error).__name__}: {reason_of(error)}, after the plugin changed the "
+                f"{' and the '.join(settings)}; pass settings as arguments, or put them back"
+            )
+        if not message:
+            trace = "".join(traceback.format_exception(error))
+            message = f"{type(error).__name__}: {reason_of(error)}; see where it was raised"
     return Result(check, status, message, time.perf_counter() - started, trace)
+
+
+def reason_and_place(error: BaseException, subject: "Subject") -> str:
+    """What was raised by which line of the plugin, and what to do; empty where no line of it was.
+
+    The line is the innermost one of the plugin, also where a library that it called raised.
+    """
+    found = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] == subject.top_package:
+            code = frame.f_code
+            found = f"{Path(code.co_filename).name}, line {number}, in {code.co_name}"
+    if not found:
+        return _lacking(error, subject)
+    reason = " ".join(f"{type(error).__name__}: {reason_of(error)}".split())
+    return (
+        f"{found} raises {reason}; mend that line, or raise a LuminaError there if the user is to "
+        "do something"
+    )
+
+
+def _lacking(error: BaseException, subject: "Subject") -> str:
+    """What a part of the plugin has not that it was asked for; empty where it was not that."""
+    if isinstance(error, AttributeError):
+        owner = type(error.obj)
+        if owner.__module__.partition(".")[0] == subject.top_package:
+            return f"{owner.__name__} has no {error.name!r}; write it as lumina_core.modality says"
+    return ""
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names that no check has.
+
+    Raises:
+        LuminaError: with the nearest name.
+    """
+    known = [check.name for check in all_checks()]
+    for name in names:
+        if name not in known:
+            raise LuminaError(
+                f"there is no check {name!r}; docs/contract.md lists them.{nearest(name, known)}"
+            )
+
+
+def load_parts(subject: "Subject", vae: Path | None) -> None:
+    """Make the parts, so that what keeps all of them from being made is told once.
+
+    Args:
+        subject: whose parts.
+        vae: what was named as the folder of its weights.
+
+    Raises:
+        LuminaError: the parts cannot be made, or weights are named for a modality without any.
+    """
+    if vae is not None and not hasattr(subject.options, "vae"):
+        raise LuminaError(f"modality {subject.name!r} has no weights; leave out modality.vae={vae}")
+    try:
+        with silent(), warnings.catch_warnings(action="ignore"):
+            subject.new_modality()
+    except NotApplicableError:
+        return  # without weights; the rules that need none are checked
+    except LuminaError:
+        raise
+    except (Exception, SystemExit) as error:
+        place = reason_and_place(error, subject)
+        reason = place or f"{type(error).__name__}: {reason_of(error)}"
+        raise LuminaError(f"{subject.plugin.title} cannot be made: {reason}") from error
 
 
 def run_contract(
@@ -136,14 +218,9 @@ def run_contract(
     """
     from lumina_core.testing.subject import subject_of
 
-    checks = all_checks()
-    known = [check.name for check in checks]
-    for name in names:
-        if name not in known:
-            raise LuminaError(
-                f"there is no check {name!r}; docs/contract.md lists them.{nearest(name, known)}"
-            )
+    check_names(names)
+    checks = [check for check in all_checks() if not names or check.name in names]
     with subject_of(modality, vae) as subject:
+        load_parts(subject, vae)
         for check in checks:
-            if not names or check.name in names:
-                yield run_check(check, subject)
+            yield run_check(check, subject)

@@ -4,7 +4,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED
 from lumina_core.runtime import seeded
 from lumina_core.testing.contract import NotApplicableError, demand, rule
-from lumina_core.testing.mishaps import interrupted, interrupted_at, largest_file, lines_of
+from lumina_core.testing.mishaps import interrupted, interrupted_at, largest_file, lines_reached
 from lumina_core.testing.subject import Subject
 
 MAX_LOSS = 0.05  # mean difference of a file that is read back, as a share of the media's range
@@ -167,10 +166,10 @@ def interruption_leaves_no_half_file(subject: Subject) -> None:
             moment = max(usual * (number + 0.5) / NUM_INTERRUPTS, 1e-5)
             interrupted(partial(subject.written, suffix, sample, folder), moment)
             _whole_or_not_there(folder / f"sample{suffix}", whole)
-        lines = lines_of(partial(subject.written, suffix, sample), subject.source)
+        lines = lines_reached(partial(subject.written, suffix, sample), subject.source)
         for place in lines[:: -(-len(lines) // MAX_LINES) or 1]:
             folder = subject.new_folder()
-            with suppress(KeyboardInterrupt), interrupted_at(place):
+            with interrupted_at(place):
                 subject.written(suffix, sample, folder)
             _whole_or_not_there(folder / f"sample{suffix}", whole)
 

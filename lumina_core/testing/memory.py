@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -45,6 +46,8 @@ class TensorBytes(TorchDispatchMode):
 
 def peak_bytes(call: Callable[[], object]) -> int:
     """The most that tensors, arrays and objects made by a call take at once, in bytes."""
+    with TensorBytes():  # the first of a process imports modules that take 65 MB
+        torch.zeros(1)
     tracemalloc.start()
     try:
         with TensorBytes() as tensors:

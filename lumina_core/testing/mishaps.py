@@ -4,7 +4,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,7 +21,21 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def lines_of(call: Callable[[], object], folder: Path) -> list[tuple[str, int]]:
+class _PlayedInterrupt(KeyboardInterrupt):
+    """Ctrl-C as it is played here: the user's own goes through."""
+
+
+@contextmanager
+def _played_interrupt() -> Iterator[None]:
+    """Within the block an interrupt that is played ends the block, and nothing else."""
+    try:
+        yield
+    except KeyboardInterrupt as error:  # the plugin may have raised it anew
+        if not any(isinstance(each, _PlayedInterrupt) for each in (error, error.__context__)):
+            raise
+
+
+def lines_reached(call: Callable[[], object], folder: Path) -> list[tuple[str, int]]:
     """The lines in files below a folder that a call reaches, file and number, each once."""
     found: dict[tuple[str, int], None] = {}
     with _tracing(lambda file, number: found.setdefault((file, number)), str(folder)):
@@ -29,14 +43,16 @@ def lines_of(call: Callable[[], object], folder: Path) -> list[tuple[str, int]]:
     return list(found)
 
 
-def interrupted_at(place: tuple[str, int]) -> AbstractContextManager[None]:
-    """Within the block that line is not reached: it raises as Ctrl-C does."""
+@contextmanager
+def interrupted_at(place: tuple[str, int]) -> Iterator[None]:
+    """Within the block that line is not reached: it raises as Ctrl-C does, which ends the block."""
 
     def interrupt(file: str, number: int) -> None:
         if (file, number) == place:
-            raise KeyboardInterrupt
+            raise _PlayedInterrupt
 
-    return _tracing(interrupt, place[0])
+    with _played_interrupt(), _tracing(interrupt, place[0]):
+        yield
 
 
 @contextmanager
@@ -65,17 +81,16 @@ def interrupted(call: Callable[[], object], seconds: float) -> None:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if is_running:
-            raise KeyboardInterrupt
+            raise _PlayedInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            call()
-        finally:
-            is_running.clear()
-    except KeyboardInterrupt:
-        pass
+        with _played_interrupt():
+            try:
+                signal.setitimer(signal.ITIMER_REAL, seconds)
+                call()
+            finally:
+                is_running.clear()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

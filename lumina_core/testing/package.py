@@ -1,19 +1,22 @@
 """Rules about a plugin's package: what it declares, what it ships, what it imports."""
 
 import ast
+import dataclasses
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import lumina_core
 from lumina_core import host
+from lumina_core.errors import MAX_REASON, printable
 from lumina_core.keys import modality_keys, unit_and_meaning
-from lumina_core.modality import PLUGIN_API
-from lumina_core.testing.contract import demand, rule
+from lumina_core.modality import ModalitySpec
+from lumina_core.testing.contract import NotApplicableError, demand, rule
+from lumina_core.testing.source import imports_below, parsed
 from lumina_core.testing.subject import Subject
 
 HEAVY = (
@@ -31,7 +34,8 @@ PUBLIC_MODULES = (
 )
 """What a plugin may import beside the names of `lumina_core` itself."""
 IGNORED = ("__pycache__",)
-IMPORTERS = ("import_module", "__import__")
+UPPER_BOUNDS = ("<", "<=", "==", "===", "~=")
+SPEC_FIELDS = tuple(field.name for field in dataclasses.fields(ModalitySpec))
 
 _IMPORT = """
 import json, sys, time
@@ -81,10 +85,12 @@ def options_are_light(subject: Subject) -> None:
 @rule
 def core_version_is_bounded(subject: Subject) -> None:
     """The package requires lumina-core with an upper bound, so that pip keeps them in step."""
+    requirements = [Requirement(line) for line in subject.distribution.requires or []]
     wanted = [
-        line
-        for line in subject.distribution.requires or []
-        if re.match(r"lumina[-_.]core\b", line, re.IGNORECASE) and "extra ==" not in line
+        each
+        for each in requirements
+        if canonicalize_name(each.name) == "lumina-core"
+        and (each.marker is None or each.marker.evaluate({"extra": ""}))
     ]
     demand(
         wanted,
@@ -92,7 +98,7 @@ def core_version_is_bounded(subject: Subject) -> None:
         "add lumina-core>=0.1,<0.2 to its install_requires",
     )
     demand(
-        any(re.search(r"<|==|~=", line) for line in wanted),
+        any(each.operator in UPPER_BOUNDS for one in wanted for each in one.specifier),
         f"{subject.plugin.package} requires {wanted[0]} without an upper bound",
         "write lumina-core>=0.1,<0.2",
     )
@@ -101,18 +107,14 @@ def core_version_is_bounded(subject: Subject) -> None:
 @rule
 def api_is_a_literal(subject: Subject) -> None:
     """The spec names the plugin API that it was written for by two numbers of its own."""
-    spec = host.load(subject.name)
-    file = find_spec(subject.plugin.value.partition(":")[0])
-    source = Path(str(file.origin)).read_text(encoding="utf-8") if file else ""
+    found = [
+        value for path in sorted(subject.source.rglob("*.py")) for value in _spec_apis(parsed(path))
+    ]
     demand(
-        "PLUGIN_API" not in source,
-        f"{subject.plugin.value} takes lumina_core's own PLUGIN_API, so it fits any core",
-        f"write api={spec.api}",
-    )
-    demand(
-        spec.api[0] == PLUGIN_API[0],
-        f"the spec names plugin API {spec.api}",
-        f"this core has {PLUGIN_API}; adapt the plugin and name it",
+        found and all(_is_literal(value) for value in found),
+        f"api of the spec is {', '.join(map(ast.unparse, found)) or 'not written as a word'}, so "
+        "that another core may change it",
+        f"write api={host.load(subject.name).api} in ModalitySpec(...)",
     )
 
 
@@ -134,12 +136,12 @@ def summary_is_one_line(subject: Subject) -> None:
 @rule
 def yaml_is_shipped(subject: Subject) -> None:
     """The installed package holds conf/modality/NAME.yaml."""
+    origin = json.loads(subject.distribution.read_text("direct_url.json") or "{}")
+    if origin.get("dir_info", {}).get("editable"):
+        raise NotApplicableError("it is installed as editable; pip install without -e would tell")
     name = f"{subject.top_package}/conf/modality/{subject.name}.yaml"
-    files = {str(path) for path in subject.distribution.files or []}
-    is_installed = any(path.startswith(f"{subject.top_package}/") for path in files)
-    is_there = (subject.source / "conf" / "modality" / f"{subject.name}.yaml").is_file()
     demand(
-        is_there and (name in files or not is_installed),
+        name in {str(path) for path in subject.distribution.files or []},
         f"{name} is not among the files of {subject.plugin.package}",
         "list conf/modality/*.yaml in package_data",
     )
@@ -181,45 +183,68 @@ def only_public_names_are_imported(subject: Subject) -> None:
         for plugin in host.discover()
         if plugin.value.partition(":")[0].partition(".")[0] != subject.top_package
     }
-    for path, module, names in _imports(subject.source):
+    for path, module, names in imports_below(subject.source, PUBLIC_MODULES):
         top = module.partition(".")[0]
         demand(
             top not in others,
             f"{path} imports {module} of another plugin",
             "what two plugins share belongs into the core or into a package of its own",
         )
-        private = [name for name in names if name not in lumina_core.__all__]
+        if top != "lumina_core":
+            continue
+        private = [name for name in names if not _is_public(module, name)]
         demand(
-            module != "lumina_core" or not private,
-            f"{path} imports {', '.join(private)} from lumina_core",
-            f"its public names are {', '.join(lumina_core.__all__)}",
+            not private,
+            f"{path} takes {', '.join(private)} from {module}",
+            f"public are {', '.join(lumina_core.__all__)} of lumina_core, and names without _ of "
+            f"{', '.join(PUBLIC_MODULES)}",
         )
-        is_public = module.startswith(PUBLIC_MODULES)
         demand(
-            top != "lumina_core" or module == "lumina_core" or is_public,
+            module == "lumina_core" or module.startswith(PUBLIC_MODULES),
             f"{path} imports {module}",
             f"public are lumina_core itself and {', '.join(PUBLIC_MODULES)}",
         )
+
+
+def _is_public(module: str, name: str) -> bool:
+    if module == "lumina_core":
+        return name in lumina_core.__all__ or f"lumina_core.{name}" in PUBLIC_MODULES
+    return not name.startswith("_")
+
+
+def _spec_apis(tree: ast.Module) -> Iterator[ast.expr]:
+    """What is given as `api` wherever a file makes a spec; a name stands for what it is set to."""
+    values = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("ModalitySpec"):
+            words = {word.arg: word.value for word in node.keywords}
+            fields = dict(zip(SPEC_FIELDS, node.args, strict=False))
+            value = (fields | words).get("api")
+            if value is not None:
+                yield values.get(value.id, value) if isinstance(value, ast.Name) else value
+
+
+def _is_literal(value: ast.expr) -> bool:
+    try:
+        return isinstance(ast.literal_eval(value), tuple)
+    except ValueError:
+        return False
 
 
 def _imported(module: str) -> tuple[float, list[str]]:
     """CPU seconds of an import in a process of its own, and the packages that it brought."""
     code = _IMPORT.format(module=module.partition(":")[0])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    demand(done.returncode == 0, f"{module} cannot be imported: {done.stderr[-300:]}", "mend it")
+    if done.returncode != 0:
+        last = printable(done.stderr.strip().rpartition("\n")[2], MAX_REASON)
+        demand(
+            False, f"a new process cannot import {module}: {last}", "let it need no other import"
+        )
     seconds, modules = json.loads(done.stdout.splitlines()[-1])
     return float(seconds), list(modules)
-
-
-def _imports(folder: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """File, module and names of every import below a folder."""
-    for path in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
-                yield path.name, str(node.module), [alias.name for alias in node.names]
-            elif isinstance(node, ast.Import):
-                yield from ((path.name, alias.name, []) for alias in node.names)
-            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(IMPORTERS):
-                for word in node.args[:1]:
-                    if isinstance(word, ast.Constant) and isinstance(word.value, str):
-                        yield path.name, word.value, []

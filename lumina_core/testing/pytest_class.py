@@ -6,14 +6,23 @@ from typing import ClassVar
 
 import pytest
 
-from lumina_core.testing.contract import BROKEN, NOT_APPLICABLE, Check, all_checks, run_check
+from lumina_core.errors import LuminaError
+from lumina_core.testing.contract import (
+    BROKEN,
+    NOT_APPLICABLE,
+    Check,
+    all_checks,
+    check_names,
+    load_parts,
+    run_check,
+)
 from lumina_core.testing.subject import Subject, subject_of
 
 
 class ModalityContract:
     """Subclass it as `class TestContract(ModalityContract)` and set `modality`."""
 
-    modality: ClassVar[str]
+    modality: ClassVar[str] = ""
     """Name of the modality."""
     expected_failures: ClassVar[dict[str, str]] = {}
     """Checks that may fail, with the reason; one that passes all the same is a failure."""
@@ -23,12 +32,21 @@ class ModalityContract:
 
     _stack: ClassVar[ExitStack]
     _subject: ClassVar[Subject]
+    _refusals: ClassVar[list[str]]
+    """Why no rule can be checked: the first test tells it, the others are skipped."""
 
     @classmethod
     def setup_class(cls) -> None:
         """Make the modality once for all tests of the class."""
-        cls._stack = ExitStack()
-        cls._subject = cls._stack.enter_context(subject_of(cls.modality, cls.vae))
+        cls._stack, cls._refusals = ExitStack(), []
+        try:
+            if not cls.modality:
+                raise LuminaError(f'{cls.__name__} names no modality; write modality = "NAME"')
+            check_names(cls.expected_failures)
+            cls._subject = cls._stack.enter_context(subject_of(cls.modality, cls.vae))
+            load_parts(cls._subject, cls.vae)
+        except LuminaError as error:
+            cls._refusals.append(str(error))
 
     @classmethod
     def teardown_class(cls) -> None:
@@ -38,6 +56,11 @@ class ModalityContract:
     @pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
     def test_rule(self, check: Check) -> None:
         """One rule."""
+        if len(self._refusals) == 1:
+            self._refusals.append("another test tells why no rule can be checked")
+            pytest.fail(self._refusals[0], pytrace=False)
+        if self._refusals:
+            pytest.skip(self._refusals[-1])
         result = run_check(check, self._subject)
         reason = self.expected_failures.get(check.name)
         if result.status == NOT_APPLICABLE:

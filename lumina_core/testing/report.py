@@ -27,6 +27,7 @@ def record_of(result: Result) -> dict[str, Any]:
         "status": result.status,
         "message": result.message,
         "seconds": round(result.seconds, 3),
+        "trace": result.trace,
     }
 
 
@@ -78,6 +79,7 @@ _TITLES = {
     "vae": "VAE",
     "decoder": "Decoder and files",
     "world": "World and oracle",
+    "training": "Training",
     "whole": "The parts together",
     "surroundings": "Surroundings",
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -28,6 +28,9 @@ from lumina_core.modality import Modality
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid
 from lumina_core.testing.contract import NotApplicableError
+
+if TYPE_CHECKING:
+    from lumina_core.testing.first_use import FirstUse
 
 MAX_TOKENS = 1200  # of a sample that is checked; larger ones of the world are left out
 MAX_SAMPLES = 6  # of different grids
@@ -274,6 +277,13 @@ class Subject:
             device=torch.device("cpu"),
             dtype=torch.float32,
         )
+
+    @cached_property
+    def first_use(self) -> "FirstUse":
+        """What a process that imports and uses it for the first time tells."""
+        from lumina_core.testing.first_use import observe
+
+        return observe(self.name, self.new_folder(), self._vae)
 
     def captioned(self) -> list[CaptionedSample]:
         """The samples as training has them."""

@@ -57,6 +57,16 @@ PACKAGE = (
         (SETUP, ">=0.1,<0.2", ">=0.1,!=0.2"),
     ),
     line(
+        "core_version_is_bounded",
+        "a bound of Python instead of the core",
+        (SETUP, "lumina-core>=0.1,<0.2", "lumina-core>=0.1;python_version<'4'"),
+    ),
+    line(
+        "core_version_is_bounded",
+        "bounded for another system only",
+        (SETUP, "lumina-core>=0.1,<0.2", "lumina-core>=0.1,<0.2;sys_platform=='win32'"),
+    ),
+    line(
         "api_is_a_literal",
         "the core's own constant",
         (PLUGIN, "api=(2, 1)", "api=PLUGIN_API"),
@@ -154,5 +164,25 @@ PACKAGE = (
             IMPORTS,
             'import importlib\nOTHER = importlib.import_module("lumina_video.options")\n',
         ),
+    ),
+    line(
+        "only_public_names_are_imported",
+        "a private name of a public module",
+        behind(PARTS, IMPORTS, "from lumina_core.media_files import _faults\n"),
+    ),
+    line(
+        "only_public_names_are_imported",
+        "an attribute that is not public",
+        behind(PARTS, IMPORTS, "import lumina_core\n\nREASON = lumina_core.errors.reason_of\n"),
+    ),
+    grid(
+        "only_public_names_are_imported",
+        "an attribute under another name",
+        behind(PARTS, IMPORTS, "import lumina_core as core\n\nREASON = core.host\n"),
+    ),
+    line(
+        "only_public_names_are_imported",
+        "a module that is no Python",
+        ("lumina_sprout/old.py", None, "def (:\n"),
     ),
 )

@@ -2,6 +2,7 @@
 
 from planting import (
     GRID_DECODE,
+    GRID_ENCODE,
     GRID_JUDGE,
     GRID_PICTURE,
     GRID_PIXELS,
@@ -10,6 +11,7 @@ from planting import (
     LINE_REQUEST,
     LINE_START,
     PARTS,
+    TASK_OF,
     WORLD,
     ahead,
     behind,
@@ -17,14 +19,22 @@ from planting import (
     line,
 )
 
-SOCKET = (
-    "import socket\n\n"
-    "        try:\n"
-    '            socket.create_connection(("127.0.0.1", 9), timeout=0.2).close()\n'
-    "        except OSError:\n"
-    "            pass\n"
-    "        "
-)
+FIT_BEGINS = "num_tokens = min("
+
+
+def asking(call: str) -> str:
+    """A call of the module socket that may fail, ahead of a statement of a method."""
+    return (
+        "import socket\n\n"
+        "        try:\n"
+        f"            socket.{call}\n"
+        "        except OSError:\n"
+        "            pass\n"
+        "        "
+    )
+
+
+SOCKET = asking('create_connection(("127.0.0.1", 9), timeout=0.2).close()')
 SURROUNDINGS = (
     line(
         "imports_change_no_settings",
@@ -78,6 +88,68 @@ SURROUNDINGS = (
         "imports_change_no_settings",
         "deeper recursion",
         ahead(PARTS, "STD = 0.5", "import sys\n\nsys.setrecursionlimit(99_999)\n"),
+    ),
+    line(
+        "imports_change_no_settings",
+        "products of matrices are rounded",
+        ahead(PARTS, "STD = 0.5", 'torch.set_float32_matmul_precision("high")\n'),
+    ),
+    grid(
+        "imports_change_no_settings",
+        "cuDNN looks for the fastest",
+        ahead(PARTS, "MEAN, STD = ", "torch.backends.cudnn.benchmark = True\n"),
+    ),
+    line(
+        "imports_change_no_settings",
+        "another usual device",
+        ahead(PARTS, "STD = 0.5", 'torch.set_default_device("meta")\n'),
+    ),
+    line(
+        "imports_change_no_settings",
+        "warnings for users are switched off",
+        ahead(
+            PARTS,
+            "STD = 0.5",
+            'import warnings\n\nwarnings.filterwarnings("ignore", category=UserWarning)\n',
+        ),
+    ),
+    grid(
+        "imports_change_no_settings",
+        "pictures of any size",
+        ahead(PARTS, "MEAN, STD = ", "Image.MAX_IMAGE_PIXELS = None\n"),
+    ),
+    grid(
+        "imports_change_no_settings",
+        "pictures that are cut off",
+        behind(PARTS, "from PIL import Image", ", ImageFile"),
+        ahead(PARTS, "MEAN, STD = ", "ImageFile.LOAD_TRUNCATED_IMAGES = True\n"),
+    ),
+    line(
+        "imports_change_no_settings",
+        "files for the user alone",
+        ahead(PARTS, "STD = 0.5", "import os\n\nos.umask(0o077)\n"),
+    ),
+    line(
+        "imports_change_no_settings",
+        "a folder to import from",
+        ahead(PARTS, "STD = 0.5", 'import sys\n\nsys.path.insert(0, "/opt/sprout")\n'),
+    ),
+    line(
+        "imports_change_no_settings",
+        "exceptions are told in another way",
+        ahead(
+            PARTS, "STD = 0.5", "import sys\n\nsys.excepthook = lambda *error: print(error[1])\n"
+        ),
+    ),
+    line(
+        "imports_change_no_settings",
+        "a greeting on stderr",
+        ahead(PARTS, "STD = 0.5", 'import sys\n\nprint("sprout is loaded", file=sys.stderr)\n'),
+    ),
+    line(
+        "imports_change_no_settings",
+        "a program says something",
+        ahead(PARTS, "STD = 0.5", 'import os\n\nos.system("echo sprout")\n'),
     ),
     line(
         "parts_change_no_settings",
@@ -154,6 +226,20 @@ SURROUNDINGS = (
         "judging takes a number of NumPy's",
         ahead(WORLD, GRID_JUDGE, '__import__("numpy").random.rand()\n        '),
     ),
+    line(
+        "parts_take_no_global_random_numbers",
+        "files are cut at random",
+        ahead(PARTS, FIT_BEGINS, "torch.randint(2, ())\n        "),
+    ),
+    line(
+        "parts_take_no_global_random_numbers",
+        "a task is guessed",
+        (
+            WORLD,
+            TASK_OF,
+            TASK_OF.replace("TASKS[0]", "TASKS[int(0 * __import__('random').random())]"),
+        ),
+    ),
     line("parts_need_no_network", "encoding asks a server", ahead(PARTS, LINE_ENCODE, SOCKET)),
     grid("parts_need_no_network", "a preview asks a server", ahead(PARTS, GRID_PICTURE, SOCKET)),
     line(
@@ -178,12 +264,40 @@ SURROUNDINGS = (
     line(
         "parts_need_no_network",
         "a name is looked up",
+        ahead(PARTS, LINE_DECODE, asking('getaddrinfo("localhost", 80)')),
+    ),
+    line(
+        "parts_need_no_network", "files are asked for at a server", ahead(PARTS, FIT_BEGINS, SOCKET)
+    ),
+    grid(
+        "parts_need_no_network",
+        "a server is asked once",
+        ahead(PARTS, GRID_ENCODE, "_news()\n        "),
+        behind(PARTS, "from PIL import Image\n", "from functools import cache\n"),
+        (PARTS, None, f"\n\n@cache\ndef _news():\n        {SOCKET}return None\n"),
+    ),
+    line(
+        "parts_need_no_network",
+        "the import asks a server",
+        ahead(PARTS, "STD = 0.5", SOCKET.replace("\n        ", "\n")),
+    ),
+    line(
+        "parts_need_no_network",
+        "a name is looked up in the old way",
+        ahead(PARTS, LINE_ENCODE, asking('gethostbyname("localhost")')),
+    ),
+    line(
+        "parts_need_no_network",
+        "a connection without exception",
+        ahead(PARTS, LINE_ENCODE, asking('socket().connect_ex(("127.0.0.1", 9))')),
+    ),
+    grid(
+        "parts_need_no_network",
+        "a packet is sent",
         ahead(
             PARTS,
-            LINE_DECODE,
-            SOCKET.replace(
-                'create_connection(("127.0.0.1", 9), timeout=0.2).close', "getaddrinfo"
-            ).replace("getaddrinfo()", 'getaddrinfo("localhost", 80)'),
+            GRID_DECODE,
+            asking('socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"1", ("127.0.0.1", 9))'),
         ),
     ),
 )

@@ -210,6 +210,16 @@ WHOLE = (
         ),
     ),
     grid(
+        "files_fit_the_limits_of_a_run",
+        "frames of any proportions",
+        (
+            PARTS,
+            "fit_together(media, self.options.patch, limits,",
+            "fit_together(media, self.options.patch, "
+            "SizeLimits(limits.min_tokens, limits.max_tokens, 1000.0),",
+        ),
+    ),
+    grid(
         "trains_on_files",
         "the number of frames in a file is not read",
         (PARTS, 'count = int(getattr(image, "text", {}).get(NUM_FRAMES, "1"))', "count = 1"),

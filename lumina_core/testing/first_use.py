@@ -1,0 +1,197 @@
+"""A process of its own that imports a modality and uses its parts once, and tells what it changed.
+
+Only the first use tells: what was used before has changed its settings, seeded its numbers and
+asked its servers already. Run as `python -m lumina_core.testing.first_use NAME FOLDER [VAE]`, it
+writes what it found into the folder.
+"""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lumina_core import cli, host, run, train
+from lumina_core.data.pool import encode_sample
+from lumina_core.errors import LuminaError, reason_of
+from lumina_core.modality import SizeLimits, options_of, read_media
+from lumina_core.runtime import seeded
+from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, reason_and_place
+from lumina_core.testing.process_state import RANDOM_NUMBERS, SETTINGS, changed_since, state_of
+from lumina_core.testing.subject import SEED, Subject
+
+NETWORK_EVENTS = {
+    "socket.connect": 1,
+    "socket.sendto": 1,
+    "socket.sendmsg": 1,
+    "socket.getaddrinfo": 0,
+    "socket.gethostbyname": 0,
+    "socket.gethostbyaddr": 0,
+    "socket.getnameinfo": 0,
+}
+"""Of sys.audit, with the place of the address among their arguments."""
+SHARE = 0.5  # of its length, for a medium that begins small
+IMPORTED_BEFORE = (cli, run, train)
+"""What a command has imported when it comes to the plugin: what these set is not the plugin's."""
+_BETWEEN = "\0"  # what is printed before an import, by it, and after it
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an import, or a use, did beside its work."""
+
+    settings: list[str]
+    """Names of SETTINGS that it changed."""
+    random_numbers: list[str]
+    """Names of RANDOM_NUMBERS that it took or seeded."""
+    addresses: list[str]
+    """That it asked, each refused."""
+    refusal: str
+    """Why the rules say nothing of it; empty: they do."""
+    fault: str
+    """What it raised; empty: nothing."""
+
+
+@dataclass(frozen=True)
+class FirstUse:
+    """What a process told."""
+
+    printed: str
+    """By the import."""
+    importing: Findings
+    using: Findings
+
+
+def observe(name: str, folder: Path, vae: Path | None) -> FirstUse:
+    """What a new process tells of importing a modality and of using its parts.
+
+    Args:
+        name: of the modality.
+        folder: empty; takes what is written.
+        vae: folder of an autoencoder, as `Subject` has it.
+
+    Raises:
+        BrokenRuleError: the process ended without telling.
+    """
+    words = [name, str(folder), *([] if vae is None else [str(vae)])]
+    command = [sys.executable, "-m", __name__, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = folder / "findings.json"
+    if not answer.is_file():
+        last = done.stderr.split()[-40:]
+        raise BrokenRuleError(
+            f"a process that uses its parts ends with code {done.returncode} ({' '.join(last)}); "
+            "let it go on, and raise exceptions instead"
+        )
+    importing, using = (Findings(**each) for each in json.loads(answer.read_text()))
+    printed = [text.split(_BETWEEN)[1] for text in (done.stdout, done.stderr)]
+    return FirstUse("".join(printed).strip(), importing, using)
+
+
+def use(subject: Subject) -> None:
+    """Everything that a plugin does, once."""
+    modality = subject.new_modality()
+    sample = subject.samples[0]
+    drawn = next(subject.drawn(1))
+    tokens = encode_sample(subject.name, modality, drawn.media, drawn.options, drawn.caption).tokens
+    modality.tokenizer.detokenize(tokens.tokens, drawn.grid)
+    for max_tokens in (drawn.grid.num_patches, max(drawn.grid.num_patches // 2, 1)):
+        with suppress(LuminaError):
+            modality.fit(drawn.media, SizeLimits(1, max_tokens, 100.0))
+    if hasattr(modality, "coarser"):
+        small = modality.coarser(sample.options, SHARE)
+        modality.enlarged(modality.world.draw(sample.caption, small, seeded(SEED)), sample.options)
+    if hasattr(modality.vae, "pixels"):
+        modality.vae.pixels(drawn.media)
+    made = subject.decoded(sample.latent, sample.options, modality)
+    modality.world.judge(made, sample.caption, sample.options)
+    modality.world.task_of(sample.caption)
+    modality.decoder.preview(made)
+    _use_files(subject, modality)
+
+
+def _use_files(subject: Subject, modality: Any) -> None:
+    for suffix, one in subject.kinds(is_read=False):
+        modality.decoder.read_metadata(subject.written(suffix, one))
+    record: Any = host.condition_class(subject.name)
+    fields = [] if record is None else dataclasses.fields(record)
+    empty = dict.fromkeys((field.name for field in fields), None)
+    for suffix, one in subject.kinds():
+        path = subject.written(suffix, one)
+        options_of(modality, path, read_media(modality, path, one.options), one.options)
+        for field in fields:
+            if field.metadata.get("file"):
+                with suppress(LuminaError):
+                    modality.condition(record(**empty | {field.name: str(path)}), one.options)
+
+
+def _findings(subject: Subject, call: Callable[[], object], asked: list[str]) -> Findings:
+    """What a call did beside its work."""
+    asked.clear()
+    settings, numbers = state_of(SETTINGS), state_of(RANDOM_NUMBERS)
+    refusal = fault = ""
+    try:
+        call()
+    except NotApplicableError as error:
+        refusal = str(error)
+    except LuminaError as error:
+        fault = str(error)
+    except (Exception, SystemExit) as error:
+        place = reason_and_place(error, subject)
+        fault = place or f"{type(error).__name__}: {reason_of(error)}"
+    changed = changed_since(settings, SETTINGS), changed_since(numbers, RANDOM_NUMBERS)
+    return Findings(*changed, list(asked), refusal, fault)
+
+
+def _import(name: str) -> None:
+    """Import what the spec names as it is: the host would put some of it back."""
+    import_module(host.find(name).module)
+    spec = host.load(name)
+    for path in (spec.options, spec.modality, spec.condition):
+        if path is not None:
+            import_module(path.partition(":")[0])
+
+
+def _mark() -> None:
+    for stream in (sys.__stdout__, sys.__stderr__):
+        print(_BETWEEN, end="", file=stream, flush=True)
+
+
+def main(name: str, folder: str, vae: str | None = None) -> None:
+    """Import, use, and write down what was found."""
+    asked: list[str] = []
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in NETWORK_EVENTS:
+            return
+        address = arguments[NETWORK_EVENTS[event]]
+        if isinstance(address, tuple) or event not in ("socket.connect", "socket.sendto"):
+            asked.append(str(address))  # else a socket of this machine, which has a path
+            raise OSError("no network in this check")
+
+    subject = Subject(name, Path(folder), None if vae is None else Path(vae))
+    torch.set_num_threads(1)
+    sys.addaudithook(refuse)
+    told = warnings.showwarning
+    warnings.showwarning = lambda *words, **more: None  # a library may warn of what it will
+    _mark()
+    importing = _findings(subject, lambda: _import(name), asked)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    _mark()
+    warnings.showwarning = told
+    using = _findings(subject, lambda: use(subject), asked)
+    answer = [dataclasses.asdict(each) for each in (importing, using)]
+    Path(folder, "findings.json").write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
