@@ -145,6 +145,16 @@ def reordered(order: str) -> tuple[Edit, Edit]:
 """)
 
 
+NO_WORLD = ((PARTS, "self.world = SproutWorld()", "self.world = None"),)
+"""A modality that nothing draws."""
+
+LARGE_LINES = (
+    (WORLD, '({"samples": 96}, {"samples": 128}, {"samples": 192})', '({"samples": 9608},)'),
+    (WORLD, '({"samples": 96}, {"samples": 128}),', '({"samples": 9616},),'),
+    (WORLD, '({"samples": 256},)', '({"samples": 9624},)'),
+)
+"""A world whose smallest medium has more tokens than those that are usually checked."""
+
 CONDITION = (
     behind(
         PLUGIN,
