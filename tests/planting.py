@@ -155,6 +155,24 @@ LARGE_LINES = (
 )
 """A world whose smallest medium has more tokens than those that are usually checked."""
 
+BOOLEAN = (
+    (WORLD, LINE_WAVE, "return wave > 0"),
+    (PARTS, LINE_ENCODE, LINE_ENCODE.replace("media.float()", "(media.float() - 0.5)")),
+    (PARTS, "latent.float() * STD", "(latent > 0).float()"),
+    (PARTS, ".clamp(-1, 1).cpu()", ".bool().cpu()"),
+    (PARTS, "return torch.from_numpy(values)", "return torch.from_numpy(values > 0.5)"),
+)
+"""A line of media that are true or false."""
+
+DARK = (
+    (WORLD, '"red": (220, 30, 30), "green": (30, 200, 60)', '"red": (9, 1, 1), "green": (1, 9, 2)'),
+    (WORLD, '"blue": (40, 60, 230)', '"blue": (2, 2, 9)'),
+)
+"""A grid of few grey levels."""
+
+CONSTANT = ((WORLD, LINE_WAVE, "return torch.zeros(options.samples)"),)
+"""A line that is silent."""
+
 CONDITION = (
     behind(
         PLUGIN,

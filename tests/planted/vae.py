@@ -1,6 +1,7 @@
 """Faults against the rules of the contract about: vae."""
 
 from planting import (
+    CONSTANT,
     GRID_DECODE,
     GRID_ENCODE,
     LINE_DECODE,
@@ -184,6 +185,12 @@ VAE_RULES = (
             "if latent.abs().max() > 6:\n"
             f'            raise LuminaError("no such latent")\n        {LINE_DECODE}',
         ),
+    ),
+    line(
+        "wild_latents_become_media",
+        "silence that has no limits",
+        (PARTS, ".clamp(-1, 1)", ""),
+        sound=CONSTANT,
     ),
     line(
         "memory_grows_with_the_size",
