@@ -170,6 +170,14 @@ DARK = (
 )
 """A grid of few grey levels."""
 
+MARKS = (
+    behind(
+        OPTIONS, "fixed by a checkpoint.", '"""\n    marks: list[int]\n    """Numbers of any size.'
+    ),
+    ahead(YAML, "sampling:\n", "marks: []  # numbers of any size\n"),
+)
+"""An option whose numbers mean anything."""
+
 CONSTANT = ((WORLD, LINE_WAVE, "return torch.zeros(options.samples)"),)
 """A line that is silent."""
 

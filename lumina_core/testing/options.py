@@ -55,7 +55,7 @@ def absurd_options_are_refused(subject: Subject) -> None:
     with its key.
     """
     hints = get_type_hints(host.options_class(subject.name))
-    lengths = growing_keys(subject.modality, subject.options)
+    lengths = growing_keys(subject.modality, subject.small_options)
     for key, hint in hints.items():
         values = _absurd(hint)
         values += [0, -1] if key in lengths else []
@@ -77,8 +77,8 @@ def illegal_sizes_name_legal_ones(subject: Subject) -> None:
     """A size that no token fits is refused with the nearest one that is legal, never rounded."""
     keys = [
         key
-        for key in growing_keys(subject.modality, subject.options)
-        if type(getattr(subject.options, key)) is int
+        for key in growing_keys(subject.modality, subject.small_options)
+        if type(getattr(subject.small_options, key)) is int
     ]
     if not [key for key in keys if _names_legal_sizes(subject, key)]:
         raise NotApplicableError("no whole number of its options has an illegal value near it")
@@ -86,16 +86,17 @@ def illegal_sizes_name_legal_ones(subject: Subject) -> None:
 
 def _names_legal_sizes(subject: Subject, key: str) -> bool:
     """Whether there is an illegal size near the usual one; breaks the rule where it names none."""
-    legal = getattr(subject.options, key)
+    usual = subject.small_options
+    legal = getattr(usual, key)
     shapes = [
-        subject.modality.media_shape(replace(subject.options, **{key: value}))
+        subject.modality.media_shape(replace(usual, **{key: value}))
         for value in (legal, GROWTH * legal)
     ]
     axes = [
         n for n, pair in enumerate(zip(*shapes, strict=True)) if pair == (legal, GROWTH * legal)
     ]
     for size in range(legal + 1, legal + 1 + MAX_STEPS_BESIDE):
-        options = replace(subject.options, **{key: size})
+        options = replace(usual, **{key: size})
         if _is_legal(subject, key, size):
             made = tuple(subject.modality.media_shape(options))
             demand(
@@ -180,7 +181,7 @@ def _nearest_legal(subject: Subject, key: str, size: int) -> set[int]:
 
 def _is_legal(subject: Subject, key: str, value: int) -> bool:
     try:
-        subject.grid_of(replace(subject.options, **{key: value}))
+        subject.grid_of(replace(subject.small_options, **{key: value}))
     except Exception:  # what else it may raise is told where it is asked for
         return False
     return True

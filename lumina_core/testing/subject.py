@@ -150,6 +150,11 @@ class Subject:
         """Those of a split, or of all, that are small enough to be checked."""
         return small_sizes(all_sizes(self.modality, self.options, split))
 
+    @property
+    def small_options(self) -> Any:
+        """Options of a medium that is small enough to be checked."""
+        return self._sizes()[0].options
+
     def drawn(self, count: int, split: str | None = None) -> Iterator[Sample]:
         """So many media of a split, its sizes in turn; their latents are left empty.
 

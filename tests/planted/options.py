@@ -1,6 +1,17 @@
 """Faults against the rules of the contract about: options."""
 
-from planting import GRID_FEATURES, LINE_FEATURES, OPTIONS, PARTS, YAML, ahead, behind, grid, line
+from planting import (
+    GRID_FEATURES,
+    LINE_FEATURES,
+    MARKS,
+    OPTIONS,
+    PARTS,
+    YAML,
+    ahead,
+    behind,
+    grid,
+    line,
+)
 
 OPTION_RULES = (
     line(
@@ -77,6 +88,7 @@ OPTION_RULES = (
         "absurd_options_are_refused",
         "no samples at all",
         (OPTIONS, "not 1 <= value", "not 0 <= value"),
+        sound=MARKS,
     ),
     grid(
         "absurd_options_are_refused",
