@@ -20,7 +20,7 @@ from lumina_core.testing.clock import clock_ahead
 from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, demand, rule
 from lumina_core.testing.mishaps import interrupted, interrupted_at, largest_file, lines_of
 from lumina_core.testing.refusal import refusal
-from lumina_core.testing.samples import medium
+from lumina_core.testing.samples import Sample, medium
 from lumina_core.testing.subject import Subject
 
 MAX_LOSS = 0.05  # mean difference of a file that is read back, as a share of the media's range
@@ -147,13 +147,11 @@ def full_disk_leaves_nothing(subject: Subject) -> None:
     for suffix, sample in subject.kinds(is_read=False):
         sizes = [len(content) for content in _bytes(subject.written(suffix, sample)).values()]
         folder = subject.new_folder()
-        try:
-            with largest_file(max(sizes) // 2):
-                subject.written(suffix, sample, folder)
-        except (LuminaError, OSError):
-            pass
-        else:
-            demand(False, f"a {suffix} that did not fit raised nothing", "let OSError through")
+        demand(
+            _fails_on_full_disk(subject, suffix, sample, folder, max(sizes) // 2),
+            f"a {suffix} that did not fit raised nothing",
+            "let OSError through",
+        )
         left = sorted(path.name for path in folder.iterdir())
         demand(
             not left,
@@ -192,11 +190,7 @@ def existing_files_are_replaced_whole(subject: Subject) -> None:
             continue  # the core gives every folder a new name first
         path = subject.written(suffix, sample)
         before = path.read_bytes()
-        try:
-            with largest_file(len(before) // 2):
-                subject.written(suffix, sample, path.parent)
-        except (LuminaError, OSError):
-            pass
+        _fails_on_full_disk(subject, suffix, sample, path.parent, len(before) // 2)
         demand(
             path.is_file() and path.read_bytes() == before,
             f"writing over a {suffix} on a full disk destroys it",
@@ -323,6 +317,23 @@ def _temporary_files(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         tempfile.tempdir = before
+
+
+def _fails_on_full_disk(
+    subject: Subject, suffix: str, sample: Sample, folder: Path, size: int
+) -> bool:
+    """Whether writing is refused where no file grows beyond a size."""
+    try:
+        with largest_file(size):
+            subject.written(suffix, sample, folder)
+    except (LuminaError, OSError):
+        return True
+    except Exception as error:
+        raise BrokenRuleError(
+            f"a {suffix} that did not fit raises {type(error).__name__}: {reason_of(error)}; let "
+            "OSError through, or raise LuminaError; lumina_core.media_files.writing does"
+        ) from error
+    return False
 
 
 def _whole_or_not_there(path: Path, whole: dict[str, bytes]) -> None:

@@ -250,6 +250,19 @@ DECODER = (
         ),
     ),
     line(
+        "full_disk_leaves_nothing",
+        "an error that is not the user's",
+        (
+            PARTS,
+            LINE_SAVE,
+            "        try:\n"
+            "            with atomic_write(path) as file:\n"
+            '                file.write(("\\n".join(lines) + "\\n").encode())\n'
+            "        except LuminaError as error:\n"
+            '            raise AssertionError("not written") from error\n',
+        ),
+    ),
+    line(
         "existing_files_are_replaced_whole",
         "the earlier file is removed first",
         ahead(PARTS, LINE_SAVE, "        path.unlink(missing_ok=True)\n"),

@@ -1,6 +1,7 @@
 """Faults against the rules of the contract about: vae."""
 
 from planting import (
+    BOOLEAN,
     CONSTANT,
     GRID_DECODE,
     GRID_ENCODE,
@@ -191,6 +192,16 @@ VAE_RULES = (
         "silence that has no limits",
         (PARTS, ".clamp(-1, 1)", ""),
         sound=CONSTANT,
+    ),
+    line(
+        "wild_latents_become_media",
+        "large latents of what is true or false are refused",
+        ahead(
+            PARTS,
+            "return rearrange((latent > 0).float()",
+            'if latent.abs().max() > 6:\n            raise LuminaError("no such latent")\n        ',
+        ),
+        sound=BOOLEAN,
     ),
     line(
         "memory_grows_with_the_size",
