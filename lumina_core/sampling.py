@@ -171,12 +171,13 @@ def sample_batch(
     ]
     evaluations += velocity.num_evaluations
     return [
-        Sampled(_decoded(model.modality, latent, request.options), evaluations)
+        Sampled(decoded(model.modality, latent, request.options), evaluations)
         for latent, request in zip(latents, requests, strict=True)
     ]
 
 
-def _decoded(modality: Modality, latent: Tensor, options: Any) -> Media:
+def decoded(modality: Modality, latent: Tensor, options: Any) -> Media:
+    """The media of a latent, as its options ask for them where the modality looks at these."""
     if hasattr(modality, "decode"):
         return cast(DecodingModality, modality).decode(latent, options)
     return modality.vae.decode(latent)

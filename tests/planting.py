@@ -145,6 +145,42 @@ def reordered(order: str) -> tuple[Edit, Edit]:
 """)
 
 
+NO_WORLD = ((PARTS, "self.world = SproutWorld()", "self.world = None"),)
+"""A modality that nothing draws."""
+
+LARGE_LINES = (
+    (WORLD, '({"samples": 96}, {"samples": 128}, {"samples": 192})', '({"samples": 9608},)'),
+    (WORLD, '({"samples": 96}, {"samples": 128}),', '({"samples": 9616},),'),
+    (WORLD, '({"samples": 256},)', '({"samples": 9624},)'),
+)
+"""A world whose smallest medium has more tokens than those that are usually checked."""
+
+BOOLEAN = (
+    (WORLD, LINE_WAVE, "return wave > 0"),
+    (PARTS, LINE_ENCODE, LINE_ENCODE.replace("media.float()", "(media.float() - 0.5)")),
+    (PARTS, "latent.float() * STD", "(latent > 0).float()"),
+    (PARTS, ".clamp(-1, 1).cpu()", ".bool().cpu()"),
+    (PARTS, "return torch.from_numpy(values)", "return torch.from_numpy(values > 0.5)"),
+)
+"""A line of media that are true or false."""
+
+DARK = (
+    (WORLD, '"red": (220, 30, 30), "green": (30, 200, 60)', '"red": (9, 1, 1), "green": (1, 9, 2)'),
+    (WORLD, '"blue": (40, 60, 230)', '"blue": (2, 2, 9)'),
+)
+"""A grid of few grey levels."""
+
+MARKS = (
+    behind(
+        OPTIONS, "fixed by a checkpoint.", '"""\n    marks: list[int]\n    """Numbers of any size.'
+    ),
+    ahead(YAML, "sampling:\n", "marks: []  # numbers of any size\n"),
+)
+"""An option whose numbers mean anything."""
+
+CONSTANT = ((WORLD, LINE_WAVE, "return torch.zeros(options.samples)"),)
+"""A line that is silent."""
+
 CONDITION = (
     behind(
         PLUGIN,

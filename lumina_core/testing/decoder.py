@@ -1,22 +1,26 @@
 """Rules about a decoder: media to files and back."""
 
 import random
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from lumina_core.decoder import folder_suffixes, has_preview_file, read_suffixes
-from lumina_core.errors import LuminaError
+from lumina_core.decoder import Decoder, folder_suffixes, has_preview_file, read_suffixes
+from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import UNFINISHED
 from lumina_core.runtime import seeded
-from lumina_core.testing.contract import NotApplicableError, demand, rule
+from lumina_core.testing.clock import clock_ahead
+from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, demand, rule
 from lumina_core.testing.mishaps import interrupted, interrupted_at, largest_file, lines_reached
+from lumina_core.testing.refusal import refusal
+from lumina_core.testing.samples import Sample, medium
 from lumina_core.testing.subject import Subject
 
 MAX_LOSS = 0.05  # mean difference of a file that is read back, as a share of the media's range
@@ -35,6 +39,7 @@ NUM_PREVIEWS = 8  # of media of one size
 MAX_LINES = 24  # of the plugin that are interrupted, one in each run
 DAY_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%b %d, %Y")
 STRANGE = ".strange"
+READING = "raise LuminaError; lumina_core.media_files.reading turns what libraries raise into it"
 
 
 @rule
@@ -54,6 +59,8 @@ def files_hold_the_media(subject: Subject) -> None:
     """Each kind of file, read back, holds the media within its tolerance; one of them, exactly."""
     lossy = set()
     _readable(subject)
+    values = [one.media.double() for one in subject.samples]
+    span = (max(one.max() for one in values) - min(one.min() for one in values)).item() or 1.0
     first = subject.kinds()[0][0]
     more = [(first, sample) for sample in subject.drawn(NUM_MORE)]
     for suffix, sample in (*subject.kinds(every=True), *more):
@@ -64,7 +71,7 @@ def files_hold_the_media(subject: Subject) -> None:
             f"{back.dtype} {tuple(back.shape)}",
             "write and read all of the media, at their size, rate and dtype",
         )
-        loss = _loss(back, sample.media)
+        loss = (back.double() - sample.media.double()).abs().mean().item() / span
         demand(
             loss <= MAX_LOSS,
             f"a {suffix} read back differs by {100 * loss:.1f} % of the range",
@@ -78,13 +85,16 @@ def files_hold_the_media(subject: Subject) -> None:
 
 @rule
 def nothing_else_is_written(subject: Subject) -> None:
-    """`write` makes the file it was asked for, and nothing beside it."""
+    """`write` makes the file it was asked for, and leaves nothing beside it or among temporary
+    files.
+    """
     for suffix, sample in subject.kinds(is_read=False):
         folder = subject.new_folder()
-        path = subject.written(suffix, sample, folder, "sample 1.5")
-        if path.is_file():
-            subject.written(suffix, sample, folder, "sample 1.5")  # the same file once more
-        found = sorted(each.name for each in folder.iterdir())
+        with _temporary_files(subject.new_folder()) as temporary:
+            path = subject.written(suffix, sample, folder, "sample 1.5")
+            if path.is_file():
+                subject.written(suffix, sample, folder, "sample 1.5")  # the same file once more
+        found = sorted(each.name for each in (*folder.iterdir(), *temporary.iterdir()))
         demand(
             found == [path.name],
             f"{suffix}: asked for {path.name}, there are {found}",
@@ -119,8 +129,8 @@ def equal_requests_make_equal_files(subject: Subject) -> None:
     """The same media and request give the same bytes: no date, no random number, no path."""
     for suffix, sample in subject.kinds(is_read=False):
         first = _bytes(subject.written(suffix, sample))
-        time.sleep(0.02)
-        second = _bytes(subject.written(suffix, sample, stem="another"))
+        with clock_ahead():
+            second = _bytes(subject.written(suffix, sample, stem="another"))
         demand(
             sorted(first.values()) == sorted(second.values()),
             f"two {suffix} of the same media differ",
@@ -137,13 +147,11 @@ def full_disk_leaves_nothing(subject: Subject) -> None:
     for suffix, sample in subject.kinds(is_read=False):
         sizes = [len(content) for content in _bytes(subject.written(suffix, sample)).values()]
         folder = subject.new_folder()
-        try:
-            with largest_file(max(sizes) // 2):
-                subject.written(suffix, sample, folder)
-        except (LuminaError, OSError):
-            pass
-        else:
-            demand(False, f"a {suffix} that did not fit raised nothing", "let OSError through")
+        demand(
+            _fails_on_full_disk(subject, suffix, sample, folder, max(sizes) // 2),
+            f"a {suffix} that did not fit raised nothing",
+            "let OSError through",
+        )
         left = sorted(path.name for path in folder.iterdir())
         demand(
             not left,
@@ -182,11 +190,7 @@ def existing_files_are_replaced_whole(subject: Subject) -> None:
             continue  # the core gives every folder a new name first
         path = subject.written(suffix, sample)
         before = path.read_bytes()
-        try:
-            with largest_file(len(before) // 2):
-                subject.written(suffix, sample, path.parent)
-        except (LuminaError, OSError):
-            pass
+        _fails_on_full_disk(subject, suffix, sample, path.parent, len(before) // 2)
         demand(
             path.is_file() and path.read_bytes() == before,
             f"writing over a {suffix} on a full disk destroys it",
@@ -196,21 +200,26 @@ def existing_files_are_replaced_whole(subject: Subject) -> None:
 
 @rule
 def broken_files_are_refused(subject: Subject) -> None:
-    """A file that is missing, empty, cut off or no such file at all is refused by a LuminaError."""
+    """A file that is missing, empty, cut off or no such file at all is refused by a LuminaError, or
+    by `read_metadata` taken for one without a request.
+    """
     decoder = subject.modality.decoder
-    for suffix, sample in subject.kinds():
+    for suffix, sample in subject.kinds(is_read=False):
+        is_read = suffix in read_suffixes(decoder)
         path = subject.written(suffix, sample)
         files = [path] if path.is_file() else sorted(path.iterdir())
         for what, damage in DAMAGE.items():
             kept = {file: file.read_bytes() for file in files}
             for file, content in kept.items():
                 file.write_bytes(damage(content))
-            _refused(decoder.read, path, f"reading a {suffix} that is {what}")
+            if is_read:
+                refusal(partial(decoder.read, path), f"reading a {suffix} that is {what}", READING)
+            _request_or_refused(decoder, path, f"the request of a {suffix} that is {what}")
             for file, content in kept.items():
                 file.write_bytes(content)
         missing = path.with_name(f"missing{suffix}")
-        _refused(decoder.read, missing, f"reading a {suffix} that is missing")
-        _refused(decoder.read_metadata, missing, f"the request of a {suffix} that is missing")
+        for call in (decoder.read, decoder.read_metadata) if is_read else (decoder.read_metadata,):
+            refusal(partial(call, missing), f"{call.__name__} of a missing {suffix}", READING)
 
 
 @rule
@@ -218,10 +227,10 @@ def foreign_suffixes_are_refused(subject: Subject) -> None:
     """A file with a suffix that is not among `suffixes` is refused, and nothing is written."""
     sample, folder = subject.samples[0], subject.new_folder()
     path = folder / f"sample{STRANGE}"
-    _refused(
-        lambda path: subject.modality.decoder.write(sample.media, path, {}),
-        path,
+    refusal(
+        partial(subject.modality.decoder.write, sample.media, path, {}),
         f"writing a {STRANGE}",
+        "raise LuminaError with the suffixes that there are",
     )
     demand(not list(folder.iterdir()), f"a {STRANGE} was written", "check the suffix first")
 
@@ -253,15 +262,13 @@ def preview_is_a_picture(subject: Subject) -> None:
             f"a preview is {picture.dtype} {shape}",
             f"give uint8 (3, height, width), no side above {MAX_PREVIEW_SIDE}",
         )
-    options, world = subject.samples[0].options, subject.world
-    captions = {world.caption(world.splits[0], seeded(n)): None for n in range(NUM_PREVIEWS)}
-    previews = {
-        subject.modality.decoder.preview(world.draw(text, options, seeded(0))).numpy().tobytes()
-        for text in captions
-    }
+    options = subject.samples[0].options
+    media = [medium(subject.modality, options, seeded(n))[1] for n in range(NUM_PREVIEWS)]
+    first, *others = [subject.modality.decoder.preview(one) for one in media]
+    differing = max(int((first != other).any(dim=0).sum()) for other in others)
     demand(
-        len(previews) > 1 or len(captions) == 1,
-        "two media have the same preview",
+        differing >= max(first.shape[1:]) // 2,
+        f"previews of {NUM_PREVIEWS} media differ in {differing} pixels",
         "let it show what the media show",
     )
 
@@ -284,34 +291,49 @@ def _readable(subject: Subject) -> list[tuple[str, Any]]:
     return found
 
 
-def _loss(back: Tensor, media: Tensor) -> float:
-    """Mean difference as a share of the range of the media."""
-    if media.is_floating_point():
-        span = float(media.max() - media.min()) or 1.0
-    else:
-        span = float(torch.iinfo(media.dtype).max - torch.iinfo(media.dtype).min)
-    return (back.double() - media.double()).abs().mean().item() / span
-
-
 def _bytes(path: Path) -> dict[str, bytes]:
     """The content of a file, or of each file of a folder."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
 
 
-def _refused(call: Any, path: Path, what: str) -> None:
+def _request_or_refused(decoder: Decoder, path: Path, what: str) -> None:
     try:
-        call(path)
-    except LuminaError as error:
-        demand("\n" not in str(error), f"{what} is refused in several lines", "use one")
+        found = decoder.read_metadata(path)
+    except LuminaError:
         return
     except Exception as error:
-        demand(
-            False,
-            f"{what} raises {type(error).__name__}: {error}",
-            "raise LuminaError; lumina_core.media_files.reading turns what libraries raise into it",
-        )
-    demand(False, f"{what} is accepted", "check what was read, and raise LuminaError")
+        raise BrokenRuleError(
+            f"{what} raises {type(error).__name__}: {reason_of(error)}; {READING}"
+        ) from error
+    demand(found is None or isinstance(found, dict), f"{what} is {found!r}"[:80], READING)
+
+
+@contextmanager
+def _temporary_files(folder: Path) -> Iterator[Path]:
+    """Within the block `tempfile` puts everything into a folder."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield folder
+    finally:
+        tempfile.tempdir = before
+
+
+def _fails_on_full_disk(
+    subject: Subject, suffix: str, sample: Sample, folder: Path, size: int
+) -> bool:
+    """Whether writing is refused where no file grows beyond a size."""
+    try:
+        with largest_file(size):
+            subject.written(suffix, sample, folder)
+    except (LuminaError, OSError):
+        return True
+    except Exception as error:
+        raise BrokenRuleError(
+            f"a {suffix} that did not fit raises {type(error).__name__}: {reason_of(error)}; let "
+            "OSError through, or raise LuminaError; lumina_core.media_files.writing does"
+        ) from error
+    return False
 
 
 def _whole_or_not_there(path: Path, whole: dict[str, bytes]) -> None:

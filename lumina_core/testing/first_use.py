@@ -26,6 +26,7 @@ from lumina_core.modality import SizeLimits, options_of, read_media
 from lumina_core.runtime import seeded
 from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, reason_and_place
 from lumina_core.testing.process_state import RANDOM_NUMBERS, SETTINGS, changed_since, state_of
+from lumina_core.testing.samples import medium
 from lumina_core.testing.subject import SEED, Subject
 
 NETWORK_EVENTS = {
@@ -108,12 +109,13 @@ def use(subject: Subject) -> None:
             modality.fit(drawn.media, SizeLimits(1, max_tokens, 100.0))
     if hasattr(modality, "coarser"):
         small = modality.coarser(sample.options, SHARE)
-        modality.enlarged(modality.world.draw(sample.caption, small, seeded(SEED)), sample.options)
+        modality.enlarged(medium(modality, small, seeded(SEED))[1], sample.options)
     if hasattr(modality.vae, "pixels"):
         modality.vae.pixels(drawn.media)
     made = subject.decoded(sample.latent, sample.options, modality)
-    modality.world.judge(made, sample.caption, sample.options)
-    modality.world.task_of(sample.caption)
+    if modality.world is not None:
+        modality.world.judge(made, sample.caption, sample.options)
+        modality.world.task_of(sample.caption)
     modality.decoder.preview(made)
     _use_files(subject, modality)
 

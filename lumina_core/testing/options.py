@@ -3,29 +3,28 @@
 import dataclasses
 import re
 from dataclasses import replace
+from functools import partial
 from math import inf, nan
-from typing import Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lumina_core import host
 from lumina_core.config import compose_options, compose_sampling, compose_train
 from lumina_core.errors import LuminaError
 from lumina_core.layers import modality_options
 from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, demand, rule
+from lumina_core.testing.refusal import refusal
+from lumina_core.testing.samples import GROWTH, growing_keys
 from lumina_core.testing.subject import Subject
 
-ABSURD = {int: (-(10**9), 10**12), float: (nan, inf, -1e12)}
+NO_NUMBERS = (nan, inf)
+ABSURD = {int: (-(10**9), 10**12), float: (*NO_NUMBERS, -1e12)}
 MAX_STEPS_BESIDE = 4  # above and below a size of the world, looking for one that is illegal
 
 
 @rule
 def options_are_frozen_and_comparable(subject: Subject) -> None:
-    """The options are a frozen dataclass, so that equal options are equal and none is changed."""
-    found: Any = host.options_class(subject.name)
-    demand(
-        found.__dataclass_params__.frozen,
-        f"{found.__name__} is not frozen",
-        "write @dataclass(frozen=True)",
-    )
+    """The options are a frozen dataclass, of which two with equal values are equal."""
     demand(
         compose_options(subject.name) == compose_options(subject.name),
         "equal options are not equal",
@@ -52,44 +51,72 @@ def recommendations_compose(subject: Subject) -> None:
 
 @rule
 def absurd_options_are_refused(subject: Subject) -> None:
-    """A number that no medium has, such as -1e9 or nan, is refused in one line with its key."""
+    """A number that no medium has, such as -1e9 or nan, or a length of 0, is refused in one line
+    with its key.
+    """
     hints = get_type_hints(host.options_class(subject.name))
+    lengths = growing_keys(subject.modality, subject.small_options)
     for key, hint in hints.items():
-        choices = [] if get_origin(hint) is tuple else get_args(hint)  # of int | None, say
-        kinds = [kind for kind in (hint, *choices) if kind in ABSURD]
-        for value in (value for kind in kinds for value in ABSURD[kind]):
-            try:
-                replace(subject.options, **{key: value})
-            except LuminaError as error:
-                demand(
-                    key in str(error) and "\n" not in str(error),
-                    f"{key}={value} is refused with {str(error)!r}",
-                    f"name modality.{key} in one line, and what is allowed",
-                )
-                continue
-            raise BrokenRuleError(
-                f"{key}={value} is accepted; check it in __post_init__ of the options"
+        values = _absurd(hint)
+        values += [0, -1] if key in lengths else []
+        for value in values:
+            message = refusal(
+                partial(replace, subject.options, **{key: value}),
+                f"{key}={value}",
+                "raise LuminaError in __post_init__ of the options",
+            )
+            demand(
+                key in message,
+                f"{key}={value} is refused with {message!r}",
+                f"name modality.{key} in one line, and what is allowed",
             )
 
 
 @rule
 def illegal_sizes_name_legal_ones(subject: Subject) -> None:
-    """A size that no token fits is refused with the nearest one that is legal."""
-    key, legal = _sized_key(subject)
+    """A size that no token fits is refused with the nearest one that is legal, never rounded."""
+    keys = [
+        key
+        for key in growing_keys(subject.modality, subject.small_options)
+        if type(getattr(subject.small_options, key)) is int
+    ]
+    if not [key for key in keys if _names_legal_sizes(subject, key)]:
+        raise NotApplicableError("no whole number of its options has an illegal value near it")
+
+
+def _names_legal_sizes(subject: Subject, key: str) -> bool:
+    """Whether there is an illegal size near the usual one; breaks the rule where it names none."""
+    usual = subject.small_options
+    legal = getattr(usual, key)
+    shapes = [
+        subject.modality.media_shape(replace(usual, **{key: value}))
+        for value in (legal, GROWTH * legal)
+    ]
+    axes = [
+        n for n, pair in enumerate(zip(*shapes, strict=True)) if pair == (legal, GROWTH * legal)
+    ]
     for size in range(legal + 1, legal + 1 + MAX_STEPS_BESIDE):
-        options = replace(subject.options, **{key: size})
-        try:
-            subject.grid_of(options)
-        except LuminaError as error:
-            told = {int(text) for text in re.findall(r"\d+", str(error))} - {size}
-            near = _nearest_legal(subject, key, size)
+        options = replace(usual, **{key: size})
+        if _is_legal(subject, key, size):
+            made = tuple(subject.modality.media_shape(options))
             demand(
-                told & near,
-                f"{key}={size} is refused with {str(error)!r}, which does not name {near}",
-                "name the nearest sizes that are legal",
+                not axes or size in [made[axis] for axis in axes],
+                f"{key}={size} is taken and makes media {made}",
+                "refuse a size that is not made, and name the nearest legal ones",
             )
-            return
-    raise NotApplicableError(f"every {key} near {legal} is legal")
+            continue
+        message = refusal(
+            partial(subject.grid_of, options), f"{key}={size}", "raise LuminaError in media_shape"
+        )
+        told = {int(text) for text in re.findall(r"\d+", message)} - {size}
+        near = _nearest_legal(subject, key, size)
+        demand(
+            told & near,
+            f"{key}={size} is refused with {message!r}, which does not name {near}",
+            "name the nearest sizes that are legal",
+        )
+        return True
+    return False
 
 
 @rule
@@ -128,14 +155,17 @@ def _composed(compose: Any, what: str) -> None:
         raise BrokenRuleError(f"{what} cannot be used: {error}") from error
 
 
-def _sized_key(subject: Subject) -> tuple[str, int]:
-    """A whole number by which the world's sizes differ, and its value in the options."""
-    for sample in subject.samples:
-        for field in dataclasses.fields(sample.options):
-            value = getattr(subject.options, field.name)
-            if type(value) is int and getattr(sample.options, field.name) != value:
-                return field.name, value
-    raise NotApplicableError("no whole number of its options changes a size")
+def _absurd(hint: Any) -> list[Any]:
+    """Values of a type that no medium has; none for types that hold no number."""
+    kind = get_origin(hint)
+    if kind in (Union, UnionType):
+        return [value for one in get_args(hint) for value in _absurd(one)]
+    if kind is tuple:
+        first, *rest = (one for one in get_args(hint) if one is not ...)
+        if first is not float or set(rest) - {float}:
+            return []
+        return [(value, *(1.0 for _ in rest)) for value in NO_NUMBERS]
+    return list(ABSURD.get(hint, ()))
 
 
 def _nearest_legal(subject: Subject, key: str, size: int) -> set[int]:
@@ -151,7 +181,7 @@ def _nearest_legal(subject: Subject, key: str, size: int) -> set[int]:
 
 def _is_legal(subject: Subject, key: str, value: int) -> bool:
     try:
-        subject.grid_of(replace(subject.options, **{key: value}))
-    except LuminaError:
+        subject.grid_of(replace(subject.small_options, **{key: value}))
+    except Exception:  # what else it may raise is told where it is asked for
         return False
     return True

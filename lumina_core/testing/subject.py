@@ -6,9 +6,8 @@ What costs time is made once and shared by the checks, none of which changes it.
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -26,13 +25,21 @@ from lumina_core.decoder import check_format, read_suffixes
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
 from lumina_core.runtime import seeded
+from lumina_core.sampling import decoded
 from lumina_core.sequence import Grid
 from lumina_core.testing.contract import NotApplicableError
+from lumina_core.testing.samples import (
+    Sample,
+    Size,
+    all_sizes,
+    grid_of,
+    medium,
+    small_sizes,
+)
 
 if TYPE_CHECKING:
     from lumina_core.testing.first_use import FirstUse
 
-MAX_TOKENS = 1200  # of a sample that is checked; larger ones of the world are left out
 MAX_SAMPLES = 6  # of different grids
 SEED = 20
 TINY = (
@@ -43,23 +50,6 @@ TINY = (
     *("save_every=0", "optimizer.warmup_steps=0", "device=cpu"),
 )
 """The words of a training of seconds."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A medium of the world, and how it came about."""
-
-    caption: str
-    options: Any
-    media: Tensor
-    latent: Tensor
-    grid: Grid
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int, int]:
-        """Channels, frames, height, width."""
-        channels, frames, height, width = self.latent.shape
-        return channels, frames, height, width
 
 
 class Subject:
@@ -142,55 +132,49 @@ class Subject:
 
     def grid_of(self, options: Any) -> Grid:
         """The grid of media with these options."""
-        shape = self.modality.vae.latent_shape(self.modality.media_shape(options))
-        return self.modality.tokenizer.grid(shape)
-
-    def variants(self, split: str) -> Sequence[Mapping[str, Any]]:
-        """The options that a split changes; one that changes none where it names none."""
-        found: Sequence[Mapping[str, Any]] = self.world.variants(split)
-        return found or ({},)
+        return grid_of(self.modality, options)
 
     @cached_property
     def samples(self) -> list[Sample]:
-        """Media of different sizes, from the first split on, drawn and encoded."""
+        """Media of different sizes, from the first split on, encoded."""
         found: list[Sample] = []
-        for split in self.world.splits:
-            for number, variant in enumerate(self.variants(split)):
-                options = replace(self.options, **variant)
-                grid = self.grid_of(options)
-                if grid.num_patches > MAX_TOKENS or grid in [one.grid for one in found]:
-                    continue
-                generator = seeded(SEED, number)
-                caption = self.world.caption(split, generator)
-                media = self.world.draw(caption, options, generator)
-                found.append(
-                    Sample(caption, options, media, self.modality.vae.encode(media).cpu(), grid)
-                )
-                if len(found) == MAX_SAMPLES:
-                    return found
+        for size in self._sizes():
+            if size.grid in [one.grid for one in found]:
+                continue
+            generator = seeded(SEED, size.number)
+            caption, media = medium(self.modality, size.options, generator, size.split)
+            latent = self.modality.vae.encode(media).cpu()
+            found.append(Sample(caption, size.options, media, latent, size.grid))
+            if len(found) == MAX_SAMPLES:
+                break
         return found
 
-    def drawn(self, count: int, split: str | None = None, seed: int = SEED) -> Iterator[Sample]:
-        """So many media of a split, its sizes in turn; their latents are left empty."""
-        split = split or self.world.splits[0]
-        variants = [
-            variant
-            for variant in self.variants(split)
-            if self.grid_of(replace(self.options, **variant)).num_patches <= MAX_TOKENS
-        ]
+    def _sizes(self, split: str | None = None) -> list[Size]:
+        """Those of a split, or of all, that are small enough to be checked."""
+        return small_sizes(all_sizes(self.modality, self.options, split))
+
+    @property
+    def small_options(self) -> Any:
+        """Options of a medium that is small enough to be checked."""
+        return self._sizes()[0].options
+
+    def drawn(self, count: int, split: str | None = None) -> Iterator[Sample]:
+        """So many media of a split, its sizes in turn; their latents are left empty.
+
+        Args:
+            count: how many.
+            split: of the world; None: the first.
+        """
+        world = self.modality.world
+        sizes = self._sizes(world.splits[0] if split is None and world is not None else split)
         for number in range(count):
-            generator = seeded(seed, 1, number)
-            options = replace(self.options, **variants[number % len(variants)])
-            caption = self.world.caption(split, generator)
-            media = self.world.draw(caption, options, generator)
-            yield Sample(caption, options, media, torch.empty(0), self.grid_of(options))
+            size, generator = sizes[number % len(sizes)], seeded(SEED, 1, number)
+            caption, media = medium(self.modality, size.options, generator, size.split)
+            yield Sample(caption, size.options, media, torch.empty(0), size.grid)
 
     def decoded(self, latent: Tensor, options: Any, modality: Any = None) -> Tensor:
         """The media of a latent, as `run` makes them, by these parts or by its own."""
-        modality = modality or self.modality
-        if hasattr(modality, "decode"):
-            return modality.decode(latent, options)
-        return modality.vae.decode(latent)
+        return decoded(modality or self.modality, latent, options)
 
     def kinds(self, *, is_read: bool = True, every: bool = False) -> list[tuple[str, Sample]]:
         """Each suffix that is written, with a sample that such a file can hold.
@@ -235,13 +219,19 @@ class Subject:
         return path
 
     def training(self, *words: str) -> TrainConfig:
-        """The configuration of a training of seconds; later words win."""
-        longest = max(one.grid.num_positions(True) for one in self.samples)
+        """The configuration of a training of seconds; later words win.
+
+        Raises:
+            NotApplicableError: there is no world to train on.
+        """
+        grids = [size.grid for size in self._sizes(self.world.splits[0])]
+        longest = max(grid.num_positions(True) for grid in grids)
+        largest = max(grid.num_patches for grid in grids)
         where = [f"+modality={self.name}", f"out={self.folder / 'training'}"]
         sized = [f"token_budget={3 * longest}", "max_steps=2"]
         if self.vae_folder is not None:
             sized.append(f"modality.vae={self.vae_folder}")
-        return compose_train([*where, *TINY, *sized, f"data.max_tokens={MAX_TOKENS}", *words])
+        return compose_train([*where, *TINY, *sized, f"data.max_tokens={largest}", *words])
 
     @cached_property
     def checkpoint(self) -> Path:

@@ -6,24 +6,38 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, reason_of
 from lumina_core.modality import feature_dims
 from lumina_core.runtime import seeded
 from lumina_core.sequence import NEXTFRAME, NEXTLINE, TokenSample, layout, pack, unpack
-from lumina_core.testing.contract import demand, rule
-from lumina_core.testing.subject import Sample, Subject
+from lumina_core.testing.contract import BrokenRuleError, demand, rule
+from lumina_core.testing.samples import Sample, all_sizes
+from lumina_core.testing.subject import Subject
 
+MIN_LENGTHS = 3  # of the media of a world
 NUM_PROBES = 48  # cells of a latent that are changed, one at a time
+SHAPE_CHECKERS = ("beartype", "jaxtyping")  # may be asked to look at every call
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @rule
 def sizes_differ(subject: Subject) -> None:
-    """The world draws at least two different grids, so that no length is taken for granted."""
+    """The world draws grids of at least three lengths, one of them not square where two sides vary,
+    so that no length is taken for granted.
+    """
+    _ = subject.world
+    grids = [size.grid for size in all_sizes(subject.modality, subject.options)]
+    lengths = {grid.num_patches for grid in grids}
     demand(
-        len(subject.samples) > 1,
-        f"all media of the world have the grid {subject.samples[0].grid}",
-        "give variants() of different sizes or durations",
+        len(lengths) >= MIN_LENGTHS,
+        f"all media of the world have {sorted(lengths)} tokens",
+        f"give variants() {MIN_LENGTHS} or more different sizes or durations",
+    )
+    rows, columns = {grid.rows for grid in grids}, {grid.columns for grid in grids}
+    demand(
+        len(rows) == 1 or len(columns) == 1 or any(grid.rows != grid.columns for grid in grids),
+        "all media of the world are square",
+        "give variants() one that is not",
     )
 
 
@@ -102,15 +116,34 @@ def tokens_stand_in_reading_order(subject: Subject) -> None:
 
 @rule
 def dtypes_are_kept(subject: Subject) -> None:
-    """Tokens have the dtype of the latent, and the latent again that of the tokens."""
+    """Tokens have dtype and device of the latent, and the latent again those of the tokens."""
     tokenizer = subject.modality.tokenizer
-    sample = subject.samples[0]
-    for dtype in DTYPES:
-        tokens = tokenizer.tokenize(sample.latent.to(dtype))
-        back = tokenizer.detokenize(tokens, sample.grid)
+    sample, remedy = subject.samples[0], "only lay the values out anew"
+    for latent in (*(sample.latent.to(dtype) for dtype in DTYPES), sample.latent.to("meta")):
+        wanted = latent.dtype, latent.device
+        try:
+            tokens = tokenizer.tokenize(latent)
+            back = tokenizer.detokenize(tokens, sample.grid)
+        except Exception as error:  # meta tensors hold no values, so that none can be moved
+            raise BrokenRuleError(
+                f"a latent of {wanted} raises {type(error).__name__}: {reason_of(error)}; {remedy}"
+            ) from error
+        found = [(one.dtype, one.device) for one in (tokens, back)]
+        demand(found == [wanted, wanted], f"a latent of {wanted} becomes {found}", remedy)
+
+
+@rule
+def gradients_pass_the_tokenizer(subject: Subject) -> None:
+    """A gradient passes `tokenize` and `detokenize` unchanged."""
+    tokenizer = subject.modality.tokenizer
+    for latent, sample in _latents(subject):
+        latent.requires_grad_(True)
+        back = tokenizer.detokenize(tokenizer.tokenize(latent), sample.grid)
+        demand(back.requires_grad, "no gradient passes", "neither detach nor convert")
+        back.sum().backward()
         demand(
-            tokens.dtype == back.dtype == dtype,
-            f"{dtype} becomes {tokens.dtype} and {back.dtype}",
+            latent.grad is not None and bool((latent.grad == 1).all()),
+            "a gradient of 1 comes back as another",
             "only lay the values out anew",
         )
 
@@ -133,7 +166,9 @@ def tokenizer_leaves_its_input_alone(subject: Subject) -> None:
 
 @rule
 def wrong_shapes_are_refused(subject: Subject) -> None:
-    """A latent with other channels or axes, or too few tokens, is refused, never cut or padded."""
+    """A latent with other channels or axes, or an empty one, or too few tokens, is refused, never
+    cut or padded.
+    """
     tokenizer = subject.modality.tokenizer
     sample = subject.samples[0]
     latent, tokens = sample.latent, tokenizer.tokenize(sample.latent)
@@ -143,22 +178,21 @@ def wrong_shapes_are_refused(subject: Subject) -> None:
         ),
         "a batch of one latent": lambda: tokenizer.tokenize(latent[None]),
         "a latent without frames": lambda: tokenizer.tokenize(latent[:, 0]),
+        "a latent of no height": lambda: tokenizer.tokenize(latent[:, :, :0]),
         "one token too few": lambda: tokenizer.detokenize(tokens[:-1], sample.grid),
         "tokens of another size": lambda: tokenizer.detokenize(tokens[:, :-1], sample.grid),
     }
+    remedy = "raise ValueError with the shapes"
     for what, attempt in attempts.items():
         try:
             attempt()
-        except (LuminaError, ValueError, TypeError):
+        except (LuminaError, ValueError, TypeError, RuntimeError):  # torch's and einops' the last
             continue
-        except Exception as error:  # beartype's, where shapes are checked, or einops'
-            demand(
-                "rror" in type(error).__name__ or "iolation" in type(error).__name__,
-                f"{what} raises {type(error).__name__}",
-                "raise ValueError with the shapes",
-            )
+        except Exception as error:
+            is_of_shapes = type(error).__module__.partition(".")[0] in SHAPE_CHECKERS
+            demand(is_of_shapes, f"{what} raises {type(error).__name__}", remedy)
             continue
-        demand(False, f"{what} is accepted", "raise ValueError with the shapes")
+        demand(False, f"{what} is accepted", remedy)
 
 
 @rule

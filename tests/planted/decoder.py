@@ -1,6 +1,8 @@
 """Faults against the rules of the contract about: decoder."""
 
 from planting import (
+    BOOLEAN,
+    DARK,
     GRID_PICTURE,
     GRID_PIXELS,
     GRID_REQUEST,
@@ -54,6 +56,21 @@ DECODER = (
         "columns of all frames are mixed",
         (PARTS, '"h (f w) c -> f c h w"', '"h (w f) c -> f c h w"'),
     ),
+    grid(
+        "files_hold_the_media",
+        "a second kind of file holds nothing, which is little less than the dark media",
+        (PARTS, 'suffixes = (".png",)', 'suffixes = (".png", ".dark")'),
+        ahead(
+            PARTS, "image = Image.fromarray", 'media = media * (path.suffix != ".dark")\n        '
+        ),
+        sound=DARK,
+    ),
+    line(
+        "files_hold_the_media",
+        "a first value of two is lost",
+        (PARTS, "from_numpy(values > 0.5)", "from_numpy(values > 0.5)[1:]"),
+        sound=BOOLEAN,
+    ),
     line(
         "nothing_else_is_written",
         "the request beside the file",
@@ -77,6 +94,12 @@ DECODER = (
             "        if path.exists():\n"
             '            path.with_name(path.name + "~").write_bytes(path.read_bytes())\n',
         ),
+    ),
+    line(
+        "nothing_else_is_written",
+        "a copy among temporary files",
+        (PARTS, LINE_SAVE, LINE_SAVE + "        shutil.copy(path, tempfile.mkdtemp())\n"),
+        ahead(PARTS, "from collections", "import shutil\nimport tempfile\n"),
     ),
     line(
         "request_survives",
@@ -135,6 +158,32 @@ DECODER = (
         "the day of writing",
         behind(PARTS, GRID_REQUEST, '\n        texts.add_itxt("Created", str(date.today()))'),
         ahead(PARTS, "from io ", "from datetime import date\n"),
+    ),
+    line(
+        "equal_requests_make_equal_files",
+        "the second of writing",
+        (PARTS, LINE_REQUEST, LINE_REQUEST + 'f"# {int(time())}", '),
+        ahead(PARTS, "from pathlib", "from time import time\n"),
+    ),
+    line(
+        "equal_requests_make_equal_files",
+        "the minute of writing",
+        (PARTS, LINE_REQUEST, LINE_REQUEST + "f\"# {strftime('%H:%M')}\", "),
+        ahead(PARTS, "from pathlib", "from time import strftime\n"),
+    ),
+    grid(
+        "equal_requests_make_equal_files",
+        "the year of writing",
+        behind(
+            PARTS, GRID_REQUEST, '\n        texts.add_itxt("Rights", f"(c) {datetime.now():%Y}")'
+        ),
+        ahead(PARTS, "from io ", "from datetime import datetime\n"),
+    ),
+    line(
+        "equal_requests_make_equal_files",
+        "what gzip says of its time",
+        (PARTS, LINE_REQUEST, LINE_REQUEST + "f\"# {gzip.compress(b'lumina').hex()}\", "),
+        ahead(PARTS, "from collections", "import gzip\n"),
     ),
     line(
         "equal_requests_make_equal_files",
@@ -201,6 +250,19 @@ DECODER = (
         ),
     ),
     line(
+        "full_disk_leaves_nothing",
+        "an error that is not the user's",
+        (
+            PARTS,
+            LINE_SAVE,
+            "        try:\n"
+            "            with atomic_write(path) as file:\n"
+            '                file.write(("\\n".join(lines) + "\\n").encode())\n'
+            "        except LuminaError as error:\n"
+            '            raise AssertionError("not written") from error\n',
+        ),
+    ),
+    line(
         "existing_files_are_replaced_whole",
         "the earlier file is removed first",
         ahead(PARTS, LINE_SAVE, "        path.unlink(missing_ok=True)\n"),
@@ -264,6 +326,28 @@ DECODER = (
         ),
     ),
     line(
+        "broken_files_are_refused",
+        "what is no text has a request that is no error of the user's",
+        (
+            PARTS,
+            'with reading(path, "a signal"), path.open(encoding="utf-8") as file:',
+            "if not path.is_file():\n"
+            '            raise LuminaError(f"{path} is no file")\n'
+            '        with path.open(encoding="utf-8") as file:',
+        ),
+    ),
+    line(
+        "broken_files_are_refused",
+        "the request of an empty file is an empty text",
+        (
+            PARTS,
+            LINE_FOUND,
+            "line = file.readline()\n            "
+            + LINE_FOUND.replace("file.readline()", "line")
+            + " if line else line",
+        ),
+    ),
+    line(
         "foreign_suffixes_are_refused",
         "any suffix is taken",
         (PARTS, WRITE_CHECK, "if not path.suffix:"),
@@ -313,6 +397,16 @@ DECODER = (
         "preview_is_a_picture",
         "always black",
         (PARTS, "* (PREVIEW_HEIGHT - 1)).round().long(), columns] = 255", "* 0).long()] = 0"),
+    ),
+    grid(
+        "preview_is_a_picture",
+        "black but for one pixel",
+        (
+            PARTS,
+            GRID_PICTURE,
+            "picture = torch.zeros(3, media.shape[2], media.shape[3], dtype=torch.uint8)\n"
+            "        picture[:, 0, 0] = media[0, :, 0, 0]\n        return picture",
+        ),
     ),
     line(
         "preview_flag_is_a_boolean",

@@ -1,6 +1,17 @@
 """Faults against the rules of the contract about: options."""
 
-from planting import GRID_FEATURES, LINE_FEATURES, OPTIONS, PARTS, YAML, ahead, behind, grid, line
+from planting import (
+    GRID_FEATURES,
+    LINE_FEATURES,
+    MARKS,
+    OPTIONS,
+    PARTS,
+    YAML,
+    ahead,
+    behind,
+    grid,
+    line,
+)
 
 OPTION_RULES = (
     line(
@@ -72,6 +83,58 @@ OPTION_RULES = (
             '            raise LuminaError(f"modality.gain={self.gain} is out of range")\n',
         ),
         ahead(YAML, "sampling:", "gain: 1.0  # [times] loudness\n"),
+    ),
+    line(
+        "absurd_options_are_refused",
+        "no samples at all",
+        (OPTIONS, "not 1 <= value", "not 0 <= value"),
+        sound=MARKS,
+    ),
+    grid(
+        "absurd_options_are_refused",
+        "a length below zero is the usual one",
+        (OPTIONS, "not 1 <= value", "value != -1 and not 1 <= value"),
+    ),
+    line(
+        "absurd_options_are_refused",
+        "one of several numbers is not looked at",
+        behind(
+            OPTIONS, "fixed by a checkpoint.", '"""\n    gains: tuple[float, ...]\n    """Loudness.'
+        ),
+        ahead(YAML, "sampling:", "gains: [1.0]  # [times] loudness of each channel\n"),
+    ),
+    grid(
+        "illegal_sizes_name_legal_ones",
+        "a width is rounded down",
+        (
+            PARTS,
+            "check_multiple(options.height, options.width, self.options.patch)\n"
+            "        return options.frames, NUM_COLOURS, options.height, options.width",
+            "width = options.width // self.options.patch * self.options.patch\n"
+            "        check_multiple(options.height, width, self.options.patch)\n"
+            "        return options.frames, NUM_COLOURS, options.height, width",
+        ),
+    ),
+    grid(
+        "illegal_sizes_name_legal_ones",
+        "a height is rounded up",
+        (
+            PARTS,
+            "check_multiple(options.height, options.width, self.options.patch)\n"
+            "        return options.frames, NUM_COLOURS, options.height, options.width",
+            "height = -(-options.height // self.options.patch) * self.options.patch\n"
+            "        check_multiple(height, options.width, self.options.patch)\n"
+            "        return options.frames, NUM_COLOURS, height, options.width",
+        ),
+    ),
+    grid(
+        "illegal_sizes_name_legal_ones",
+        "a size that does not fit is an error of the program",
+        (
+            PARTS,
+            "check_multiple(options.height, options.width, self.options.patch)",
+            "assert not options.height % self.options.patch",
+        ),
     ),
     line(
         "illegal_sizes_name_legal_ones",

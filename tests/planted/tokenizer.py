@@ -1,6 +1,16 @@
 """Faults against the rules of the contract about: tokenizer."""
 
-from planting import PARTS, WORLD, grid, grid_tokenizer, line, line_tokenizer, reordered
+from planting import (
+    LARGE_LINES,
+    NO_WORLD,
+    PARTS,
+    WORLD,
+    grid,
+    grid_tokenizer,
+    line,
+    line_tokenizer,
+    reordered,
+)
 
 TOKENIZER = (
     line(
@@ -241,6 +251,88 @@ TOKENIZER = (
 
         found = super().grid(latent_shape)
         return Counted(**{one.name: getattr(found, one.name) for one in fields(Grid)})
+"""),
+    ),
+    line(
+        "tokens_come_back",
+        "no world to see that one divides by zero",
+        *line_tokenizer("""
+    def tokenize(self, latent):
+        return super().tokenize(latent / (latent.shape[0] - 1))
+"""),
+        sound=NO_WORLD,
+    ),
+    line(
+        "tokens_come_back",
+        "only large latents come back as others",
+        *line_tokenizer("""
+    def detokenize(self, tokens, grid):
+        return super().detokenize(tokens.roll(int(grid.rows > 1200), 0), grid)
+"""),
+        sound=LARGE_LINES,
+    ),
+    line(
+        "sizes_differ",
+        "two lengths",
+        (WORLD, '({"samples": 96}, {"samples": 128}, {"samples": 192})', '({"samples": 96},)'),
+        (WORLD, '({"samples": 256},)', '({"samples": 96},)'),
+    ),
+    grid(
+        "sizes_differ",
+        "squares only",
+        (WORLD, "(1, 16, 32), (2, 32, 16), (1, 32, 32)", "(1, 16, 16), (2, 32, 32), (1, 32, 32)"),
+    ),
+    grid(
+        "dtypes_are_kept",
+        "tokens are brought to the CPU",
+        *grid_tokenizer("""
+    def tokenize(self, latent):
+        return super().tokenize(latent.cpu())
+"""),
+    ),
+    line(
+        "dtypes_are_kept",
+        "latents are made anew where tensors are made",
+        *line_tokenizer("""
+    def detokenize(self, tokens, grid):
+        latent = torch.zeros(1, 1, grid.rows * self.patch[1], 1, dtype=tokens.dtype)
+        return latent + super().detokenize(tokens, grid).to(latent.device)
+"""),
+    ),
+    line(
+        "gradients_pass_the_tokenizer",
+        "a latent is detached",
+        *line_tokenizer("""
+    def tokenize(self, latent):
+        return super().tokenize(latent.detach())
+"""),
+    ),
+    grid(
+        "gradients_pass_the_tokenizer",
+        "tokens are scaled for learning alone",
+        *grid_tokenizer("""
+    def detokenize(self, tokens, grid):
+        return super().detokenize(tokens.detach() + (tokens - tokens.detach()) / 2, grid)
+"""),
+    ),
+    line(
+        "wrong_shapes_are_refused",
+        "an empty latent is one token of zeros",
+        *line_tokenizer("""
+    def tokenize(self, latent):
+        if not latent.numel():
+            return torch.zeros(1, self.token_dim)
+        return super().tokenize(latent)
+"""),
+    ),
+    line(
+        "wrong_shapes_are_refused",
+        "None is asked for its shape",
+        *line_tokenizer("""
+    def tokenize(self, latent):
+        latent = latent if latent.ndim == 4 else None
+        self.grid(tuple(latent.shape))
+        return super().tokenize(latent)
 """),
     ),
 )

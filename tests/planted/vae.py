@@ -1,10 +1,13 @@
 """Faults against the rules of the contract about: vae."""
 
 from planting import (
+    BOOLEAN,
+    CONSTANT,
     GRID_DECODE,
     GRID_ENCODE,
     LINE_DECODE,
     LINE_ENCODE,
+    NO_WORLD,
     PARTS,
     WEIGHTS,
     ahead,
@@ -185,6 +188,22 @@ VAE_RULES = (
         ),
     ),
     line(
+        "wild_latents_become_media",
+        "silence that has no limits",
+        (PARTS, ".clamp(-1, 1)", ""),
+        sound=CONSTANT,
+    ),
+    line(
+        "wild_latents_become_media",
+        "large latents of what is true or false are refused",
+        ahead(
+            PARTS,
+            "return rearrange((latent > 0).float()",
+            'if latent.abs().max() > 6:\n            raise LuminaError("no such latent")\n        ',
+        ),
+        sound=BOOLEAN,
+    ),
+    line(
         "memory_grows_with_the_size",
         "every sample is compared with every other",
         (
@@ -213,7 +232,85 @@ VAE_RULES = (
             "seen = [media[: n + 1].float() for n in range(len(media))]\n"
             f"        media = seen[-1].to(media.dtype)\n        {GRID_ENCODE}",
         ),
-        survives="memory is measured on small media, where a few frames weigh little",
+    ),
+    line(
+        "memory_grows_with_the_size",
+        "encoding attends from each token to each",
+        (
+            PARTS,
+            LINE_ENCODE,
+            'tokens = rearrange(media.float(), "(n p) -> n p", p=8)\n'
+            f"        media = media + 0 * (tokens @ tokens.T).mean()\n        {LINE_ENCODE}",
+        ),
+    ),
+    grid(
+        "memory_grows_with_the_size",
+        "decoding attends between cells of four pixels a side",
+        (
+            PARTS,
+            GRID_DECODE,
+            'cells = rearrange(latent, "c f (h p) (w q) -> (f h w) (c p q)", p=4, q=4)\n'
+            f"        latent = latent + 0 * (cells @ cells.T).mean()\n        {GRID_DECODE}",
+        ),
+    ),
+    grid(
+        "memory_grows_with_the_size",
+        "each pixel of a frame is compared with those of all frames",
+        (
+            PARTS,
+            GRID_ENCODE,
+            "scores = media[:, None].float() * media[None]\n"
+            f"        media = media + (0 * scores.mean()).to(media.dtype)\n        {GRID_ENCODE}",
+        ),
+    ),
+    line(
+        "latents_have_the_shape_they_are_said_to",
+        "no world to see that encoding fails",
+        (PARTS, LINE_ENCODE, LINE_ENCODE.replace("media.float()", "media.floats()")),
+        sound=NO_WORLD,
+    ),
+    grid(
+        "media_come_back",
+        "no world to see that a frame is lost",
+        (PARTS, GRID_DECODE, GRID_DECODE.replace(".cpu()", ".cpu()[:, :, 1:]")),
+        sound=NO_WORLD,
+    ),
+    line(
+        "vae_goes_to_a_device",
+        "nothing is returned",
+        (PARTS, 'works on any device."""\n        return self', 'works on any device."""'),
+    ),
+    grid(
+        "vae_goes_to_a_device",
+        "no device at all",
+        (
+            PARTS,
+            'any device."""\n        return self',
+            'any device."""\n        return self.moved[device]',
+        ),
+    ),
+    line(
+        "vae_goes_to_a_device",
+        "precision is lowered on the way",
+        (
+            PARTS,
+            'any device."""\n',
+            'any device."""\n'
+            "        self.encode = lambda media: SproutVAE().encode(media.half())\n",
+        ),
+    ),
+    line(
+        "threads_share_the_parts",
+        "one call at a time, the other fails",
+        (
+            PARTS,
+            LINE_ENCODE,
+            "if self.__dict__.setdefault('busy', []):\n"
+            '            raise RuntimeError("busy")\n'
+            "        self.busy.append(1)\n"
+            "        for value in media.tolist():\n            float(value)\n"
+            f"        self.busy.clear()\n        {LINE_ENCODE}",
+        ),
     ),
     line(
         "weights_wait_for_their_use",
