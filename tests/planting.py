@@ -83,8 +83,8 @@ def ahead(file: str, old: str, more: str) -> Edit:
     return file, old, more + old
 
 
-LINE_ENCODE = 'return rearrange(media.float() / STD, "sample -> 1 1 sample 1")'
-LINE_DECODE = 'return rearrange(latent.float() * STD, "1 1 sample 1 -> sample").clamp(-1, 1).cpu()'
+LINE_ENCODE = 'return rearrange(media.float() / STD, "sample -> 1 1 1 sample")'
+LINE_DECODE = 'return rearrange(latent.float() * STD, "1 1 1 sample -> sample").clamp(-1, 1).cpu()'
 GRID_ENCODE = 'return rearrange((pixels_of(media) - MEAN) / STD, "f c h w -> c f h w")'
 GRID_DECODE = 'return levels_of(rearrange(latent.float() * STD + MEAN, "c f h w -> f c h w")).cpu()'
 LINE_SAVE = """        with atomic_write(path) as file:
@@ -212,8 +212,8 @@ class SproutCondition:
         given = self.decoder.read(Path(wanted.beginning))[: options.samples]
         signal = torch.zeros(options.samples)
         signal[: len(given)] = given
-        known = torch.zeros(1, options.samples, 1, dtype=torch.bool)
-        known[:, : options.samples // 2] = True
+        known = torch.zeros(1, 1, options.samples, dtype=torch.bool)
+        known[..., : options.samples // 2] = True
         return Given(signal, known)
 
 ''',

@@ -75,7 +75,7 @@ TOKENIZER = (
 
     def detokenize(self, tokens, grid):
         tokens = rearrange(tokens, "n p -> (n p)")
-        return rearrange(tokens, "(c f h w) -> c f h w", c=1, f=1, w=1)
+        return rearrange(tokens, "(c f h w) -> c f h w", c=1, f=1, h=1)
 """),
     ),
     grid(
@@ -267,7 +267,7 @@ TOKENIZER = (
         "only large latents come back as others",
         *line_tokenizer("""
     def detokenize(self, tokens, grid):
-        return super().detokenize(tokens.roll(int(grid.rows > 1200), 0), grid)
+        return super().detokenize(tokens.roll(int(grid.columns > 1200), 0), grid)
 """),
         sound=LARGE_LINES,
     ),
@@ -295,7 +295,7 @@ TOKENIZER = (
         "latents are made anew where tensors are made",
         *line_tokenizer("""
     def detokenize(self, tokens, grid):
-        latent = torch.zeros(1, 1, grid.rows * self.patch[1], 1, dtype=tokens.dtype)
+        latent = torch.zeros(1, 1, 1, grid.columns * self.patch[2], dtype=tokens.dtype)
         return latent + super().detokenize(tokens, grid).to(latent.device)
 """),
     ),

@@ -44,7 +44,7 @@ VAE_RULES = (
     line(
         "media_come_back",
         "an axis too many",
-        (PARTS, '"1 1 sample 1 -> sample"', '"1 1 s 1 -> 1 s"'),
+        (PARTS, '"1 1 1 sample -> sample"', '"1 1 1 s -> 1 s"'),
     ),
     grid(
         "media_come_back",
@@ -333,7 +333,7 @@ VAE_RULES = (
             "self.buffer = torch.zeros(len(media))\n"
             "        for n in range(len(media)):\n"
             "            self.buffer[n] = media[n] / STD\n"
-            '        return rearrange(self.buffer.clone(), "sample -> 1 1 sample 1")',
+            '        return rearrange(self.buffer.clone(), "sample -> 1 1 1 sample")',
         ),
     ),
     grid(

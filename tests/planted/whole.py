@@ -51,7 +51,7 @@ WHOLE = (
         from dataclasses import replace
 
         found = super().grid(latent_shape)
-        self.longest = max(self.longest, found.rows)
+        self.longest = max(self.longest, found.columns)
         return replace(found, step=(0.0, 64 / self.longest, 0.0))
 """),
     ),
@@ -145,7 +145,7 @@ WHOLE = (
     line(
         "condition_takes_a_file",
         "nothing is known",
-        (PARTS, "known[:, : options.samples // 2] = True", "known[:] = False"),
+        (PARTS, "known[..., : options.samples // 2] = True", "known[:] = False"),
         sound=CONDITION,
     ),
     line(
@@ -159,8 +159,8 @@ WHOLE = (
         "tokens are marked instead of cells",
         (
             PARTS,
-            "known = torch.zeros(1, options.samples, 1,",
-            "known = torch.zeros(1, options.samples // options.patch, 1,",
+            "known = torch.zeros(1, 1, options.samples,",
+            "known = torch.zeros(1, 1, options.samples // options.patch,",
         ),
         sound=CONDITION,
     ),

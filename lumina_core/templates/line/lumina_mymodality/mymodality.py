@@ -1,7 +1,7 @@
 """Signals: the parts that the mymodality modality registers.
 
-A signal is a float32 tensor (sample,), its values within [-1, 1]. It is one frame of one column, so
-its tokens stand in one line along the rows, which are time.
+A signal is a float32 tensor (sample,), its values within [-1, 1]. It is one frame of one row, so its
+tokens stand in one line along the columns, which are time.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ PREVIEW_HEIGHT, MAX_PREVIEW_WIDTH = 48, 512  # pixels
 
 
 class MymodalityVAE:
-    """Signal <-> latent (1, 1, sample, 1): a formula, so it has no weights."""
+    """Signal <-> latent (1, 1, 1, sample): a formula, so it has no weights."""
 
     folder = None
 
@@ -35,15 +35,15 @@ class MymodalityVAE:
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Shape of the latent of a signal."""
-        return 1, 1, media_shape[0], 1
+        return 1, 1, 1, media_shape[0]
 
     def encode(self, media: Tensor) -> Tensor:
         """Zero mean and unit variance, as the flow wants."""
-        return rearrange(media.float() / STD, "sample -> 1 1 sample 1")
+        return rearrange(media.float() / STD, "sample -> 1 1 1 sample")
 
     def decode(self, latent: Tensor) -> Tensor:
         """The signal of a latent, held within [-1, 1]."""
-        return rearrange(latent.float() * STD, "1 1 sample 1 -> sample").clamp(-1, 1).cpu()
+        return rearrange(latent.float() * STD, "1 1 1 sample -> sample").clamp(-1, 1).cpu()
 
 
 class MymodalityDecoder:
@@ -106,7 +106,7 @@ class MymodalityModality:
 
     def __init__(self, options: MymodalityOptions, vae_folder: Path | None) -> None:
         self.options = options
-        self.tokenizer = PatchTokenizer(1, (1, options.patch, 1), _step)
+        self.tokenizer = PatchTokenizer(1, (1, 1, options.patch), _step)
         self.vae = MymodalityVAE()
         self.decoder = MymodalityDecoder()
         self.world = MymodalityWorld()
@@ -143,4 +143,4 @@ class MymodalityModality:
 
 def _step(frames: int, rows: int, columns: int) -> tuple[float, float, float]:
     """Distance between neighbouring tokens along each axis."""
-    return 0.0, UNIT, 0.0
+    return 0.0, 0.0, UNIT
