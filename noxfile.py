@@ -92,6 +92,12 @@ def wheel(session: nox.Session) -> None:
         for plugin in PLUGINS:
             _run_demo(session, clone / plugin, Path(session.bin, "python"))
         session.run("lumina", "plugins", "--check")
+        for shell in ("bash", "zsh"):
+            session.run("lumina", "completion", shell, silent=True)
+        session.run("lumina", "new-modality", "chirp")
+        session.install("./lumina-chirp", env=CONSTRAINED)
+        session.run("lumina", "doctor", "chirp", "--contract")
+        session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "lumina-chirp")
         for plugin in PLUGINS:
             _run_alone(session, wheels, clone / plugin, folder / "alone")
 
@@ -135,7 +141,6 @@ def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:
     names = zipfile.ZipFile(wheel_file).namelist()
     found = (name.removeprefix("lumina_core/") for name in names)
     packed = {name for name in found if name.startswith(("conf/", "templates/"))}
-    packed = {name for name in packed if not name.endswith("/__init__.py") or "templates" in name}
     if there != packed:
         session.error(f"conf/, the templates and the wheel differ: {sorted(there ^ packed)}")
 

@@ -1,7 +1,7 @@
 """Signals: the parts that the mymodality modality registers.
 
-A signal is a float32 tensor (sample,), its values within [-1, 1]. It is one frame of one row, so its
-tokens stand in one line along the columns, which are time.
+A signal is a float32 tensor (sample,), its values within [-1, 1]. It is one frame of one row, so
+its tokens stand in one line along the columns, which are time.
 """
 
 from collections.abc import Mapping
