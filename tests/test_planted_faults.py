@@ -14,8 +14,8 @@ MIN_FAULTS = 40
 USED_BEFORE = "files_hold_the_media"
 REFUSED = {
     "a summary of two lines": "not one line of at most",
-    "package data of another folder": "Its wheel lacks package data",
-    "package data with the other suffix": "Its wheel lacks package data",
+    "package data of another folder": "Its package_data should list",
+    "package data with the other suffix": "Its package_data should list",
     "options can be changed": "write @dataclass",
     "a key that the options have not": "unknown key 'rate'",
     "a field that the YAML has not": "write its default",

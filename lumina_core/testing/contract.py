@@ -188,10 +188,12 @@ def load_parts(subject: "Subject", vae: Path | None) -> None:
     Raises:
         LuminaError: the parts cannot be made, or weights are named for a modality without any.
     """
-    if vae is not None and not hasattr(subject.options, "vae"):
-        raise LuminaError(f"modality {subject.name!r} has no weights; leave out modality.vae={vae}")
     try:
-        with silent(), warnings.catch_warnings(action="ignore"):
+        with state_kept(), silent(), warnings.catch_warnings(action="ignore"):
+            if vae is not None and not hasattr(subject.options, "vae"):
+                raise LuminaError(
+                    f"modality {subject.name!r} has no weights; leave out modality.vae={vae}"
+                )
             subject.new_modality()
     except NotApplicableError:
         return  # without weights; the rules that need none are checked

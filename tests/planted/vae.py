@@ -34,7 +34,7 @@ VAE_RULES = (
     line(
         "latents_have_the_shape_they_are_said_to",
         "time is told along the frames",
-        (PARTS, "return 1, 1, media_shape[0], 1", "return 1, media_shape[0], 1, 1"),
+        (PARTS, "return 1, 1, 1, media_shape[0]", "return 1, media_shape[0], 1, 1"),
     ),
     line(
         "media_come_back",
@@ -308,7 +308,7 @@ VAE_RULES = (
             "if self.__dict__.setdefault('busy', []):\n"
             '            raise RuntimeError("busy")\n'
             "        self.busy.append(1)\n"
-            "        for value in media.tolist():\n            float(value)\n"
+            "        for value in 50 * media.tolist():\n            float(value)\n"
             f"        self.busy.clear()\n        {LINE_ENCODE}",
         ),
     ),
@@ -321,7 +321,7 @@ VAE_RULES = (
     line(
         "weights_wait_for_their_use",
         "weights are read to tell a shape",
-        ahead(PARTS, "return 1, 1, media_shape[0], 1", "self.read = self.scale\n        "),
+        ahead(PARTS, "return 1, 1, 1, media_shape[0]", "self.read = self.scale\n        "),
         sound=WEIGHTS,
     ),
     line(
