@@ -35,7 +35,9 @@ def tests(session: nox.Session) -> None:
     """Run the tests with shape checking on."""
     plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
     session.install("-e", ".[test]", *plugins, env=CONSTRAINED)
-    session.run("python", "-m", "pytest", *session.posargs)
+    # of two processes each computes with one thread; a file's fixtures are made once
+    spread = ("-n", "2", "--dist", "loadfile")
+    session.run("python", "-m", "pytest", *spread, *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

@@ -172,7 +172,9 @@ DARK = (
 
 MARKS = (
     behind(
-        OPTIONS, "fixed by a checkpoint.", '"""\n    marks: tuple[int, ...]\n    """Numbers of any size.'
+        OPTIONS,
+        "fixed by a checkpoint.",
+        '"""\n    marks: tuple[int, ...]\n    """Numbers of any size.',
     ),
     ahead(YAML, "sampling:\n", "marks: []  # numbers of any size\n"),
 )
