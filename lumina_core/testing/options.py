@@ -58,7 +58,8 @@ def absurd_options_are_refused(subject: Subject) -> None:
     lengths = growing_keys(subject.modality, subject.small_options)
     for key, hint in hints.items():
         values = _absurd(hint)
-        values += [0, -1] if key in lengths else []
+        kind = type(getattr(subject.options, key))
+        values += [kind(0), kind(-1)] if key in lengths else []
         for value in values:
             message = refusal(
                 partial(replace, subject.options, **{key: value}),
