@@ -129,7 +129,7 @@ def test_like_takes_the_template_of_the_same_shape(like, tmp_path):
     "name",
     [
         *("Sprout", "1st", "a-b", "", "..", "a/b", "class", "x" * 41, "ä", "a b", "a_", "core"),
-        *{path.stem for path in TEMPLATES.glob("*/lumina_mymodality/[a-z]*.py")},
+        *sorted({path.stem for path in TEMPLATES.glob("*/lumina_mymodality/[a-z]*.py")}),
     ],
 )
 def test_names_that_cannot_be_are_refused(name, clean_refusal):
