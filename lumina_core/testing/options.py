@@ -58,8 +58,9 @@ def absurd_options_are_refused(subject: Subject) -> None:
     lengths = growing_keys(subject.modality, subject.small_options)
     for key, hint in hints.items():
         values = _absurd(hint)
-        kind = type(getattr(subject.options, key))
-        values += [kind(0), kind(-1)] if key in lengths else []
+        if key in lengths:
+            kind = type(getattr(subject.small_options, key))
+            values += [kind(0), kind(-1)]
         for value in values:
             message = refusal(
                 partial(replace, subject.options, **{key: value}),
