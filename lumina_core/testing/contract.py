@@ -117,9 +117,7 @@ def run_check(check: Check, subject: "Subject") -> Result:
             check.run(subject)
     except NotApplicableError as error:
         status, message = NOT_APPLICABLE, str(error)
-    except BrokenRuleError as error:
-        status, message = BROKEN, str(error)
-    except LuminaError as error:
+    except (BrokenRuleError, LuminaError) as error:
         status, message = BROKEN, str(error)
     except (Exception, SystemExit) as error:
         status, message = BROKEN, reason_and_place(error, subject)
