@@ -314,7 +314,11 @@ DECODER = (
         "broken_files_are_refused",
         "what is cut off is black",
         behind(PARTS, "from PIL import Image", ", ImageFile"),
-        ahead(PARTS, "MEAN, STD = ", "ImageFile.LOAD_TRUNCATED_IMAGES = True\n"),
+        ahead(
+            PARTS,
+            "if image.height > MAX_SIDE",
+            "ImageFile.LOAD_TRUNCATED_IMAGES = True\n            ",
+        ),
     ),
     line(
         "broken_files_are_refused",
