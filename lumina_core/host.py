@@ -17,7 +17,7 @@ import threading
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lumina_core.entry_points import (
     Plugin,
@@ -27,14 +27,16 @@ from lumina_core.entry_points import (
     without_copies,
 )
 from lumina_core.errors import LuminaError, similar
-from lumina_core.modality import ModalitySpec
+
+if TYPE_CHECKING:
+    from lumina_core.modality import ModalitySpec  # listing plugins does not need it
 
 SHIPPED = ("image", "video", "multiview", "audio")
 """Names that people will try, for hints in messages; the first is what `infer` means."""
 
 _Key = tuple[str, str, str]
 _LOCK = threading.RLock()  # re-entrant: a plugin may itself ask for another modality
-_SPECS: dict[_Key, ModalitySpec] = {}
+_SPECS: dict[_Key, "ModalitySpec"] = {}
 _FAILURES: dict[_Key, Plugin] = {}
 _NOTES: dict[_Key, list[str]] = {}
 _DEPRECATIONS: dict[_Key, list[str]] = {}
@@ -86,7 +88,7 @@ def find(name: str) -> Plugin:
     raise LuminaError(_absence(name))
 
 
-def load(name: str) -> ModalitySpec:
+def load(name: str) -> "ModalitySpec":
     """Import one plugin, and no other, and return what its hook says. Safe to call from threads.
 
     Raises:
@@ -96,7 +98,7 @@ def load(name: str) -> ModalitySpec:
     return _loaded(name)[1]
 
 
-def _loaded(name: str) -> tuple[Plugin, ModalitySpec]:
+def _loaded(name: str) -> "tuple[Plugin, ModalitySpec]":
     from lumina_core import plugin_import  # here and not above: listing plugins does not need it
 
     with _LOCK:

@@ -6,7 +6,6 @@ values are never taken from here, only shown.
 """
 
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,6 +210,8 @@ def closest(name: str, names: list[str]) -> str | None:
         name: what the user wrote.
         names: every valid dotted key.
     """
+    from difflib import get_close_matches  # costs 5 ms, needed only when something is wrong
+
     block, dot, last = name.lower().rpartition(".")
     alike = [full for full in names if full.rpartition(".")[2] == last and full != name]
     if alike:
