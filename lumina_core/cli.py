@@ -178,17 +178,17 @@ def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
     """Print what became of every rule; 1 where one is broken."""
     if not names:
         raise LuminaError(f"doctor --contract needs the name of a modality; {host.present()}")
-    from lumina_core.testing.contract import BROKEN, run_contract
+    from lumina_core.testing.contract import BROKEN, Result, run_contract
     from lumina_core.testing.report import lines_of, record_of, total_of
 
     vae = Path(vaes[-1].removeprefix(VAE_KEY)).expanduser() if vaes else None
     if vae is not None and (vaes[-1] == VAE_KEY or not vae.is_dir()):
         raise LuminaError(f"{vaes[-1]} is no folder; give that of an autoencoder")
-    results = []
+    results: list[Result] = []
     for result in run_contract(names[0], vae=vae):
-        results.append(result)
         if not is_json:
-            print("\n".join(lines_of(result)), flush=True)
+            print("\n".join(lines_of(result, results)), flush=True)
+        results.append(result)
     print(json.dumps([record_of(r) for r in results], indent=2) if is_json else total_of(results))
     return int(any(result.status == BROKEN for result in results))
 

@@ -15,9 +15,9 @@ from planting import TASK_OF
 from lumina_core.cli import main
 from lumina_core.errors import LuminaError
 from lumina_core.testing import ModalityContract, all_checks, run_contract
-from lumina_core.testing.contract import MODULES, Check, rule, run_check
+from lumina_core.testing.contract import MODULES, Check, Result, rule, run_check
 from lumina_core.testing.memory import peak_bytes
-from lumina_core.testing.report import contract_page
+from lumina_core.testing.report import contract_page, lines_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -265,3 +265,24 @@ def test_parts_that_cannot_be_used_break_their_rules(statement, said, tmp_path, 
         (result,) = run_contract("sprout", ["parts_change_no_settings"])
     assert result.status == "broken"
     assert re.match(said, result.message), result.message
+
+
+def test_a_part_that_is_a_class_is_told_once(tmp_path, monkeypatch, refusal):
+    def class_as_part(package):
+        file = package / "lumina_sprout" / "sprout.py"
+        file.write_text(file.read_text().replace("self.vae = SproutVAE()", "self.vae = SproutVAE"))
+
+    with installed("sprout", None, tmp_path, monkeypatch, class_as_part):
+        said = refusal("doctor", "sprout", "--contract")
+    assert "has the class SproutVAE as its vae; make an object of it: SproutVAE(...)" in said
+
+
+def test_a_trace_is_told_once():
+    def broken(name):
+        trace = "Traceback (most recent call last):\nE"
+        return Result(Check(name, "vae", "Rule.", print), "broken", "E", 0.1, trace)
+
+    first = list(lines_of(broken("one")))
+    second = list(lines_of(broken("two"), [broken("one")]))
+    assert any("Traceback" in line for line in first)
+    assert second[-1].strip() == "as of one" and len(second) == 4

@@ -192,7 +192,7 @@ def load_parts(subject: "Subject", vae: Path | None) -> None:
                 raise LuminaError(
                     f"modality {subject.name!r} has no weights; leave out modality.vae={vae}"
                 )
-            subject.new_modality()
+            _refuse_classes(subject.new_modality(), subject)
     except NotApplicableError:
         return  # without weights; the rules that need none are checked
     except LuminaError:
@@ -201,6 +201,17 @@ def load_parts(subject: "Subject", vae: Path | None) -> None:
         place = reason_and_place(error, subject)
         reason = place or f"{type(error).__name__}: {reason_of(error)}"
         raise LuminaError(f"{subject.plugin.title} cannot be made: {reason}") from error
+
+
+def _refuse_classes(modality: object, subject: "Subject") -> None:
+    """Refuse parts that are classes where objects are wanted."""
+    for name in ("tokenizer", "vae", "decoder", "world"):
+        part = getattr(modality, name)
+        if isinstance(part, type):
+            raise LuminaError(
+                f"{subject.plugin.title} has the class {part.__name__} as its {name}; make an "
+                f"object of it: {part.__name__}(...)"
+            )
 
 
 def run_contract(

@@ -8,14 +8,23 @@ from lumina_core.testing.contract import BROKEN, KEPT, NOT_APPLICABLE, Result, a
 _MARKS = {KEPT: "ok", BROKEN: "BROKEN", NOT_APPLICABLE: "-"}
 
 
-def lines_of(result: Result) -> Iterator[str]:
-    """One line for a rule that is kept; for a broken one also the rule and what to do."""
+def lines_of(result: Result, before: Sequence[Result] = ()) -> Iterator[str]:
+    """One line for a rule that is kept; for a broken one also the rule and what to do.
+
+    Args:
+        result: of one check.
+        before: results that were told already; a trace of theirs is not told again.
+    """
     yield f"{_MARKS[result.status]:<8}{result.check.part:<14}{result.check.name}"
     if result.status == BROKEN:
         yield f"        rule: {result.check.rule}"
     if result.message:
         yield f"        {result.message}"
-    yield from (f"        {line}" for line in result.trace.splitlines())
+    same = [one.check.name for one in before if one.trace and one.message == result.message]
+    if result.trace and same:
+        yield f"        as of {same[0]}"
+    else:
+        yield from (f"        {line}" for line in result.trace.splitlines())
 
 
 def record_of(result: Result) -> dict[str, Any]:
