@@ -1,6 +1,7 @@
 """Every planted fault; planting.py says how one is planted, planted/ has those of each part."""
 
 from planted.decoder import DECODER
+from planted.mishaps import MISHAPS
 from planted.options import OPTION_RULES
 from planted.package import PACKAGE
 from planted.surroundings import SURROUNDINGS
@@ -15,6 +16,7 @@ FAULTS = (
     *TOKENIZER,
     *VAE_RULES,
     *DECODER,
+    *MISHAPS,
     *WORLD_RULES,
     *WHOLE,
     *SURROUNDINGS,

@@ -3,7 +3,6 @@
 import locale
 import logging
 import os
-import pickle
 import random
 import signal
 import sys
@@ -77,6 +76,16 @@ def _set_wide_filters(value: list[Any]) -> None:
     warnings.filters[:] = [*others, *value]  # type: ignore[index]
 
 
+def _numpy_numbers() -> tuple[Any, ...]:
+    name, keys, *rest = np.random.get_state()
+    return name, tuple(keys), *rest  # arrays are not equal or unequal, but element by element
+
+
+def _set_numpy_numbers(value: tuple[Any, ...]) -> None:
+    name, keys, *rest = value
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+
+
 SETTINGS: dict[str, Part] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "default device": (torch.get_default_device, _set_default_device),
@@ -129,10 +138,7 @@ RANDOM_NUMBERS: dict[str, Part] = {
         lambda: torch.get_rng_state().numpy().tobytes(),
         lambda value: torch.set_rng_state(torch.frombuffer(bytearray(value), dtype=torch.uint8)),
     ),
-    "NumPy": (
-        lambda: pickle.dumps(np.random.get_state(legacy=False)),
-        lambda value: np.random.set_state(pickle.loads(value)),
-    ),
+    "NumPy": (_numpy_numbers, _set_numpy_numbers),
     "Python": (random.getstate, random.setstate),
 }
 
