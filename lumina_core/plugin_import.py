@@ -5,6 +5,7 @@ The host imports this module when a plugin is loaded: listing needs neither plug
 
 import dataclasses
 import importlib
+import os
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -26,7 +27,6 @@ from lumina_core.modality import ModalitySpec
 from lumina_core.spec_check import IncompatibleError, checked_spec
 
 _CORE = "lumina-core"
-_IMPORT = str(Path(importlib.__file__).parent)
 _MAX_DEPRECATION, _MAX_SHOWN = 300, 60  # characters of texts that others wrote
 
 
@@ -127,7 +127,8 @@ def failure(plugin: Plugin, error: BaseException) -> Plugin:
 
 def _own_frames(error: BaseException) -> TracebackType | None:
     """A traceback without its beginning in the core and the system of imports; None: all of it."""
-    left_out = (str(Path(__file__).parent), str(Path(pluggy.__file__).parent), "<frozen ", _IMPORT)
+    folders = [Path(file).parent for file in (__file__, pluggy.__file__, importlib.__file__)]
+    left_out = ("<frozen ", *(f"{folder}{os.sep}" for folder in folders))
     found = error.__traceback__
     while found and found.tb_frame.f_code.co_filename.startswith(left_out):
         found = found.tb_next
