@@ -7,10 +7,14 @@ like an override with a misspelt key is refused instead of being painted.
 
 import os.path
 import re
+from pathlib import Path
 from typing import NamedTuple
 
+from lumina_core import host
+from lumina_core.checkpoint_folder import modalities_of
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.keys import (
+    CHECKPOINT_KEYS,
     CONDITION,
     PATH_KEYS,
     PROMPT_KEYS,
@@ -92,6 +96,24 @@ def chosen_modalities(words: list[str]) -> list[str]:
     """The modalities that words choose, before anything else about them is known."""
     values = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("modality=")]
     return [name.strip() for value in values[-1:] for name in value.strip("[]").split(",")]
+
+
+def modalities_in_use(command: str, words: list[str]) -> list[str]:
+    """The modalities that a command works on, before its words are checked: those that they
+    choose, else those of the checkpoint that they name, else what `infer` takes.
+
+    Empty where nothing says it, or a checkpoint cannot be read: the command says why.
+    """
+    if chosen := chosen_modalities(words):
+        return chosen
+    for word in reversed(words):
+        key, _, value = word.lstrip("+").partition("=")
+        if key == CHECKPOINT_KEYS.get(command) and value:
+            try:
+                return modalities_of(Path(value).expanduser())
+            except (LuminaError, OSError, RuntimeError):  # ~nobody has no home folder
+                return []
+    return [host.usual()] if command == "infer" else []
 
 
 def split_override(override: str) -> tuple[str, str]:

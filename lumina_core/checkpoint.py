@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from lumina_core import __version__, host
 from lumina_core.autoencoder import FramewiseAutoencoder, read_config
 from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
+from lumina_core.checkpoint_folder import checkpoint_folder
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import atomic_folder, known_sha256, sha256_of
 from lumina_core.frozen_text import FrozenTextEncoder, check_sha256
@@ -104,7 +105,7 @@ def export(
     """Copy a checkpoint without its training state, its weights in another dtype: to be shipped.
 
     Args:
-        source: a checkpoint folder.
+        source: a checkpoint, or the folder of a training run.
         target: must not exist.
         dtype: of the stored weights.
         sampling: recommended settings, by public key group; None: those of the source.
@@ -112,6 +113,7 @@ def export(
     Raises:
         LuminaError: the source is missing or damaged, the target exists or cannot be written.
     """
+    source = checkpoint_folder(source)
     manifest = read_manifest(source)
     verify(source, manifest)
     with atomic_folder(target) as temporary:

@@ -16,8 +16,8 @@ from lumina_core.arguments import (
     ARCHITECTURE_KEYS,
     CHECKPOINT_COMMANDS,
     CONDITIONED_COMMANDS,
-    chosen_modalities,
     is_override,
+    modalities_in_use,
     parse,
 )
 from lumina_core.errors import LuminaError, nearest
@@ -74,15 +74,12 @@ def _configured(command: str, words: list[str]) -> int:
     overrides = _overrides(command, words)
     if overrides is None:
         return 0
-    name = command.replace("-", "_")
-    if command == "infer":
-        name = "run"
-        if not _names_modality(overrides):
-            overrides.insert(0, f"modality={host.usual()}")
-    config = getattr(import_module("lumina_core.config"), f"compose_{name}")(overrides)
+    compose = f"compose_{command.replace('-', '_')}"
+    config = getattr(import_module("lumina_core.config"), compose)(overrides)
     for line in host.find(config.modality).deprecations:
         print(line, file=sys.stderr)
     # the command's module brings torch: only once the request is right
+    name = CONFIG_NAMES[command]
     module = import_module(f"lumina_core.{name}")
     return int(getattr(module, f"{name}_command")(config))
 
@@ -101,8 +98,7 @@ def _names(command: str, words: list[str]) -> list[str]:
     names = [key.name for key in command_keys(command)] + ["modality"]
     blocks = ("modality", CONDITION) if command in CONDITIONED_COMMANDS else ("modality",)
     installed = host.installed()
-    usual = [host.usual()] if command == "infer" else []
-    chosen = [name for name in chosen_modalities(words) or usual if name in installed]
+    chosen = [name for name in modalities_in_use(command, words) if name in installed]
     for modality in chosen or installed:
         try:
             keys = modality_keys(help.modality_yaml(modality))
@@ -110,11 +106,6 @@ def _names(command: str, words: list[str]) -> list[str]:
             continue  # a plugin that ships no YAML is reported when it is used
         names += [key.name for key in keys if key.name.partition(".")[0] in blocks]
     return names + list(ARCHITECTURE_KEYS) * (command in CHECKPOINT_COMMANDS)
-
-
-def _names_modality(overrides: list[str]) -> bool:
-    is_repeated = any(word.lstrip("+").startswith("repeat=") for word in overrides)
-    return is_repeated or bool(chosen_modalities(overrides))
 
 
 def _plugins(words: list[str]) -> int:
@@ -210,10 +201,13 @@ def _info(words: list[str]) -> int:
 def _contents(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
+    from lumina_core.checkpoint_folder import checkpoint_folder
     from lumina_core.manifest import MANIFEST, read_manifest
 
-    if path.is_dir() and ((path / MANIFEST).exists() or not _is_media_folder(path)):
-        return reports.checkpoint_summary(read_manifest(path))
+    if path.is_dir():
+        folder = checkpoint_folder(path)
+        if (folder / MANIFEST).exists() or not _is_media_folder(path):
+            return reports.checkpoint_summary(read_manifest(folder))
     from lumina_core.run import read_request
 
     return dict(read_request(path))

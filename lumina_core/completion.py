@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from lumina_core import help, host
-from lumina_core.arguments import CHECKPOINT_COMMANDS, CONDITIONED_COMMANDS, chosen_modalities
+from lumina_core.arguments import CHECKPOINT_COMMANDS, CONDITIONED_COMMANDS, modalities_in_use
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.keys import (
     CONDITION,
@@ -107,9 +107,7 @@ def _settings(command: str, given: list[str], begun: str) -> list[str]:
 
 def _modality(command: str, given: list[str]) -> str | None:
     """The modality in use; None where none is, or one that cannot be used."""
-    named = chosen_modalities(given)
-    if not named and command == "infer":
-        named = [host.usual()]
+    named = modalities_in_use(command, given)
     try:
         for name in named:
             host.options_class(name)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from lumina_core import host
 from lumina_core.arguments import Overrides, sort_overrides
+from lumina_core.checkpoint_folder import DEMO, modalities_of
 from lumina_core.command_records import (
     RECORD_HOMES,
     EvaluateConfig,
@@ -24,7 +25,7 @@ from lumina_core.command_records import (
 )
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.help import modality_yaml
-from lumina_core.keys import RAW_KEYS
+from lumina_core.keys import CHECKPOINT_KEYS, RAW_KEYS
 from lumina_core.layers import (
     merge_layers,
     modality_options,
@@ -54,15 +55,24 @@ def compose_run(overrides: list[str]) -> RunConfig:
     Raises:
         LuminaError: an unknown, refused or wrong key or value, or an unusable modality.
     """
-    words = sort_overrides(overrides, "run")
+    return _compose_request("run", overrides)
+
+
+def compose_infer(overrides: list[str]) -> RunConfig:
+    """The request of `infer`: that of `run`, and where nothing says the modality the usual one."""
+    return _compose_request("infer", overrides)
+
+
+def _compose_request(command: str, overrides: list[str]) -> RunConfig:
+    words = sort_overrides(overrides, command)
     request = _repeated_request(words)
-    name = _one_modality(words, request.get("modality"))
+    name = _one_modality(command, words, request.get("modality"))
     values, options = merge_layers("run", name, words, request)
     if values["prompt_file"] is not None:
         _refuse_second_prompt(values)
         values["prompt"] = ""
     if values["prompt"] is None:
-        raise LuminaError(_lack_of_prompt(name, words))
+        raise LuminaError(_lack_of_prompt(command, name, words))
     values["condition"] = _condition(name, values["condition"], request)
     with _blaming_advice("run", name):
         return _build(RunConfig, name, values, options)
@@ -71,7 +81,7 @@ def compose_run(overrides: list[str]) -> RunConfig:
 def compose_evaluate(overrides: list[str]) -> EvaluateConfig:
     """What `evaluate` is asked for; see `compose_run`."""
     words = sort_overrides(overrides, "evaluate")
-    name = _one_modality(words)
+    name = _one_modality("evaluate", words)
     values, options = merge_layers("evaluate", name, words)
     with _blaming_advice("evaluate", name):
         return _build(EvaluateConfig, name, values, options)
@@ -80,7 +90,7 @@ def compose_evaluate(overrides: list[str]) -> EvaluateConfig:
 def compose_train(overrides: list[str]) -> TrainConfig:
     """What `train` is asked for; see `compose_run`."""
     words = sort_overrides(overrides, "train")
-    name = _one_modality(words)
+    name = _one_modality("train", words)
     values, options = merge_layers("train", name, words)
     with _blaming_advice("train", name):
         return _build(TrainConfig, name, _train_values(name, values), options)
@@ -89,7 +99,7 @@ def compose_train(overrides: list[str]) -> TrainConfig:
 def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
     """What `train-vae` is asked for; see `compose_run`."""
     words = sort_overrides(overrides, "train-vae")
-    name = _one_modality(words)
+    name = _one_modality("train-vae", words)
     values, options = merge_layers("train-vae", name, words)
     values["out"] = values["out"] or f"outputs/{name}-vae"
     return _build(TrainVAEConfig, name, values, options)
@@ -107,8 +117,12 @@ def compose_options(name: str, stored: Mapping[str, Any] | None = None) -> Any:
     return build_options(name, modality_options(name) | dict(stored or {}))
 
 
-def _one_modality(words: Overrides, repeated: str | None = None) -> str:
-    names = words.modalities or ([repeated] if repeated else [])
+def _one_modality(command: str, words: Overrides, repeated: str | None = None) -> str:
+    names = (
+        words.modalities or ([repeated] if repeated else []) or _names_of_checkpoint(command, words)
+    )
+    if not names and command == "infer":
+        names = [host.usual()]
     if not names:
         raise LuminaError(f"no modality chosen. Add +modality=NAME; {host.present()}")
     for name in names:
@@ -123,6 +137,24 @@ def _one_modality(words: Overrides, repeated: str | None = None) -> str:
             f"+modality={names[0]} cannot repeat a file of modality {repeated!r}. Leave it out."
         )
     return names[0]
+
+
+def _names_of_checkpoint(command: str, words: Overrides) -> list[str]:
+    """The modality of the checkpoint that is named; empty where none is.
+
+    Raises:
+        LuminaError: it has several, or there is no checkpoint.
+    """
+    key = CHECKPOINT_KEYS.get(command, "")
+    folder = words.values.get(key)
+    if folder in (None, DEMO):
+        return []
+    names = modalities_of(Path(folder))
+    if len(names) > 1:
+        raise LuminaError(
+            f"{key}={folder} was trained on {', '.join(names)}; choose one: +modality={names[0]}"
+        )
+    return names
 
 
 def _condition(name: str, values: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,7 +200,7 @@ def _refuse_second_prompt(values: Mapping[str, Any]) -> None:
             )
 
 
-def _lack_of_prompt(name: str, words: Overrides) -> str:
+def _lack_of_prompt(command: str, name: str, words: Overrides) -> str:
     for key, text in words.values.items():
         if " " in text and key not in RAW_KEYS:
             return (

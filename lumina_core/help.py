@@ -33,7 +33,7 @@ USAGES = {
 }
 SUMMARIES = {
     "run": "make something from a prompt",
-    "infer": "run with the only installed modality, or image",
+    "infer": "run with the modality of the checkpoint; without one the only installed, or image",
     "train": "train a checkpoint",
     "train-vae": "train the small autoencoder of a modality",
     "evaluate": "measure how often a checkpoint shows what the prompt asked for",

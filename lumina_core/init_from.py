@@ -23,6 +23,7 @@ from lumina_core.checkpoint import (
     has_same_autoencoder,
     verify,
 )
+from lumina_core.checkpoint_folder import DEMO, checkpoint_folder
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.manifest import read_manifest
 
@@ -33,10 +34,10 @@ def init_folder(name: str, modality: str) -> Path:
     """The checkpoint that `init_from` names.
 
     Raises:
-        LuminaError: the modality ships no demo.
+        LuminaError: the modality ships no demo, or a training has finished no checkpoint.
     """
-    if name != "demo":
-        return Path(name)
+    if name != DEMO:
+        return checkpoint_folder(Path(name))
     demo = host.demo_folder(modality)
     if demo is None:
         raise LuminaError(f"modality {modality!r} ships no demo checkpoint; give init_from=FOLDER")

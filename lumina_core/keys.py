@@ -27,6 +27,14 @@ PATH_KEYS = (
 )
 """`null` is what all of them are when they are not given."""
 
+CHECKPOINT_KEYS = {
+    "run": "checkpoint",
+    "infer": "checkpoint",
+    "evaluate": "checkpoint",
+    "train": "init_from",
+}
+"""The key of a command that names a checkpoint, or a folder of training that holds one."""
+
 RAW_KEYS = (*PROMPT_KEYS, *PATH_KEYS)
 """Their values are taken letter by letter, so that no prompt or path needs quoting."""
 

@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 from lumina_core import host
 from lumina_core.arguments import Overrides
+from lumina_core.checkpoint_folder import checkpoint_folder
 from lumina_core.errors import LuminaError
 from lumina_core.keys import (
     CONDITION,
@@ -74,6 +75,8 @@ def merge_layers(
         values = values | {group: chosen} if has_own_keys else _overlay(values, {group: chosen})
     files = {f"{CONDITION}.{field}" for field in _file_fields(name)}
     for key, text in words.values.items():
+        if key == "checkpoint":  # _with_checkpoint took it
+            continue
         if key.partition(".")[0] == CONDITION:
             _check_condition_key(key, values[CONDITION])
         value = _value(key, text, is_file=key in files)
@@ -146,10 +149,11 @@ def _with_checkpoint(
     values: dict[str, Any], options: dict[str, Any], name: str, words: Overrides
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Add the checkpoint's recommendation, and take from it what it fixes."""
-    folder = words.values.get("checkpoint") or host.demo_folder(name)
+    named = words.values.get("checkpoint")
+    folder = host.demo_folder(name) if named is None else checkpoint_folder(Path(named))
     if folder is None:
         return values, options
-    manifest = read_manifest(Path(folder))
+    manifest = read_manifest(folder)
     if name not in manifest["modalities"]:
         known = ", ".join(manifest["modalities"])
         raise LuminaError(f"the checkpoint {folder} was trained on {known}, not on {name}.")

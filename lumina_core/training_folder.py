@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lumina_core.checkpoint import MANIFEST
+from lumina_core.checkpoint_folder import CHECKPOINTS, STEP, finished
 from lumina_core.data.files import QUARANTINE
 from lumina_core.errors import LuminaError
 from lumina_core.files import UNFINISHED
@@ -13,9 +13,8 @@ from lumina_core.files import UNFINISHED
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
-CHECKPOINTS, SAMPLES, METRICS = "checkpoints", "samples", "metrics.jsonl"  # what a run writes
+SAMPLES, METRICS = "samples", "metrics.jsonl"  # what a run writes beside its checkpoints
 BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up
-STEP = "step-" + "[0-9]" * 7  # glob of what a run writes at a step
 
 
 def finished_checkpoints(out: Path) -> list[Path]:
@@ -24,10 +23,10 @@ def finished_checkpoints(out: Path) -> list[Path]:
     Raises:
         LuminaError: there is none.
     """
-    found = sorted((out / CHECKPOINTS).glob(f"{STEP}/{MANIFEST}"))
+    found = finished(out / CHECKPOINTS)
     if not found:
         raise LuminaError(f"out={out} holds no checkpoint to resume from; leave out resume=true")
-    return [path.parent for path in found]
+    return found
 
 
 def check_out(out: Path, config: "TrainConfig") -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from lumina_core import host
 from lumina_core.autoencoder import FramewiseAutoencoder, read_config
+from lumina_core.checkpoint_folder import DEMO, checkpoint_folder
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.hub import check_whole, local_folder
 from lumina_core.yaml_values import read_yaml
 
-DEMO = "demo"
 SUBFOLDER = "vae"  # of a diffusers pipeline, and of a checkpoint of ours
 FILES = (
     "config.json",
@@ -30,7 +30,8 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
 
     Args:
         modality: whose demo and whose conf/vae are looked at.
-        vae: demo, a name in conf/vae, a folder (of an autoencoder or of a pipeline), or a hub id.
+        vae: demo, a name in conf/vae, a folder (of an autoencoder, a pipeline, a checkpoint or a
+            training), or a hub id.
         download: fetch a hub id that is not there yet.
 
     Raises:
@@ -42,14 +43,14 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
             raise LuminaError(
                 f"modality {modality!r} ships no demo autoencoder; give modality.vae=FOLDER"
             )
-        return _checked(demo / SUBFOLDER / modality, vae)
+        return _checked(demo, modality, vae)
     yaml = host.conf_folder(modality) / "vae" / f"{vae}.yaml"
     if "/" in vae or not yaml.is_file():
-        return _checked(_local(modality, vae, download=download), vae)
+        return _checked(_local(modality, vae, download=download), modality, vae)
     facts = read_yaml(yaml)
     if not isinstance(facts.get("hub_id"), str):
         raise LuminaError(f"{yaml} names no hub_id, say to the author of the plugin")
-    folder = _checked(_local(modality, facts.pop("hub_id"), download=download), vae)
+    folder = _checked(_local(modality, facts.pop("hub_id"), download=download), modality, vae)
     config = {**FramewiseAutoencoder.defaults, **read_config(folder)}
     for key, value in facts.items():
         own = config.get(key)
@@ -87,9 +88,10 @@ def _local(modality: str, name: str, *, download: bool) -> Path:
         ) from error
 
 
-def _checked(folder: Path, vae: str) -> Path:
-    """The folder itself, or the autoencoder in the folder of a pipeline."""
-    for candidate in (folder, folder / SUBFOLDER):
+def _checked(folder: Path, modality: str, vae: str) -> Path:
+    """The folder itself, or the autoencoder in that of a pipeline, a checkpoint or a training."""
+    parts = (SUBFOLDER, f"{SUBFOLDER}/{modality}")
+    for candidate in (folder, *(checkpoint_folder(folder) / part for part in parts)):
         if (candidate / "config.json").is_file():
             return candidate
     raise LuminaError(
