@@ -2,7 +2,8 @@
 
 sample -> pool of latents -> packed batch -> caption features -> t, noise, x_t -> velocity -> loss
 -> step, moving average. Everything random follows from the seed and the step, so a resumed run
-needs no stored generator and repeats the uninterrupted one to the bit on a CPU.
+needs no stored generator, only the number of the sample that did not fit the last batch, and
+repeats the uninterrupted one to the bit on a CPU.
 """
 
 import copy
@@ -67,6 +68,8 @@ class Run:
     num_skipped: int = 0
     """Steps that updated nothing, because their loss or gradient was not finite."""
     num_skipped_in_a_row: int = 0
+    carried: int | None = None
+    """Number of the sample that did not fit the last batch and begins the next one."""
 
 
 def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str
     started = time.perf_counter()
     pool.advance(run.step)
     generator = seeded(config.seed, STEP_STREAM, run.step)
-    batches = draw_batches(config, pool, generator)
+    batches, carried = draw_batches(config, pool, generator, run.carried)
     num_samples = sum(len(samples) for samples in batches)
     loss = 0.0
     for samples in batches:
@@ -95,6 +98,7 @@ def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str
         update_average(run.average, run.networks, run.step, config.optimizer.ema_decay)
     run.optimizer.zero_grad()
     run.step += 1
+    run.carried = carried
     run.num_skipped += not is_good
     run.num_skipped_in_a_row = 0 if is_good else run.num_skipped_in_a_row + 1
     if not is_good:
@@ -114,13 +118,26 @@ def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str
 
 
 def draw_batches(
-    config: "TrainConfig", pool: LatentPool, generator: torch.Generator
-) -> list[list[CaptionedSample]]:
-    """The batches of one step."""
-    return [
-        pool.batch(generator, config.token_budget, config.backbone.separators)
-        for _ in range(config.gradient_accumulation)
-    ]
+    config: "TrainConfig", pool: LatentPool, generator: torch.Generator, carried: int | None
+) -> tuple[list[list[CaptionedSample]], int | None]:
+    """The batches of one step.
+
+    Args:
+        config: of the run.
+        pool: at the step.
+        generator: of the step.
+        carried: number of the sample that the step before left over; None: there is none.
+
+    Returns:
+        The batches, and the number of the sample that they leave over.
+    """
+    batches = []
+    for _ in range(config.gradient_accumulation):
+        samples, carried = pool.batch(
+            generator, config.token_budget, config.backbone.separators, carried=carried
+        )
+        batches.append(samples)
+    return batches, carried
 
 
 def objective_of(config: "TrainConfig") -> Objective:
@@ -129,15 +146,23 @@ def objective_of(config: "TrainConfig") -> Objective:
     return Objective(config.time, *shares)
 
 
-def stop_at_bad_batch(run: Run, config: "TrainConfig", pool: LatentPool) -> NoReturn:
+def stop_at_bad_batch(
+    run: Run, config: "TrainConfig", pool: LatentPool, carried: int | None
+) -> NoReturn:
     """Save the batches of the step before, whose loss or gradient was not finite, and give up.
+
+    Args:
+        run: after that step.
+        config: of the run.
+        pool: still that of the step.
+        carried: number of the sample that the step began with.
 
     Raises:
         LuminaError: always.
     """
     step = run.step - 1
     generator = seeded(config.seed, STEP_STREAM, step)
-    batches = draw_batches(config, pool, generator)  # the pool is still that of the step
+    batches, _ = draw_batches(config, pool, generator, carried)
     drawn = [draw(run.model, samples, objective_of(config), generator) for samples in batches]
     path = Path(config.out) / BAD_BATCH
     save_drawn(path, drawn, {"step": str(run.step), "seed": str(config.seed)})
@@ -184,6 +209,7 @@ def start(config: "TrainConfig") -> Run:
         checkpoint.restore_training_state(path, networks, average, optimizer)
         run.step = manifest["training"]["step"]
         run.num_skipped = manifest["training"].get("num_skipped", 0)  # older ones skipped none
+        run.carried = manifest["training"].get("carried")  # and carried none
     return run
 
 
@@ -199,10 +225,11 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
     folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
     if folder.exists():
         return folder
+    state = {"step": run.step, "num_skipped": run.num_skipped, "carried": run.carried}
     checkpoint.save(
         folder,
         averaged(run),
-        summary={"step": run.step, "num_skipped": run.num_skipped, **recipe(config, run.pool)},
+        summary=state | recipe(config, run.pool),
         sampling={},
         dtype=resolve_dtype(config.save_dtype),
         training_state=checkpoint.training_state(run.networks, run.average, run.optimizer),
@@ -248,12 +275,13 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[Captio
     log = MetricsLog(out / METRICS, run.step)
     with stop_on_signal() as is_stopped, TrainingBar(config.max_steps, run.step) as bar:
         while run.step < config.max_steps and not is_stopped():
+            carried = run.carried
             metrics = training_step(run, config, pool)
             if run.num_skipped_in_a_row:
                 log.write(metrics)
                 bar.say(f"warning: step {run.step} skipped: {metrics['not_finite']} not finite")
                 if run.num_skipped_in_a_row >= config.max_nonfinite_steps:
-                    stop_at_bad_batch(run, config, pool)
+                    stop_at_bad_batch(run, config, pool, carried)
                 continue
             bar.show(metrics)
             if run.step % config.log_every == 0 or run.step == config.max_steps:

@@ -63,7 +63,7 @@ def test_a_set_that_fits_is_encoded_once(build, folder, tiny_model, monkeypatch)
         pool.advance(step)
     assert len(calls) == 12
     assert sorted(captions(pool)) == sorted(f"picture {number}" for number in range(12))
-    picked = pool.batch(seeded(0), 300, True)
+    picked, _ = pool.batch(seeded(0), 300, True)
     assert {sample.tokens.grid.num_patches for sample in picked} == {12}
 
 
@@ -291,7 +291,7 @@ def test_a_sample_longer_than_the_budget_is_left_out(build, folder, tmp_path, mo
     pool = build(folder, "token_budget=19")
     pool.advance(0)
     assert "20 positions are more than token_budget=19" in quarantine(tmp_path)["00.png"]
-    assert len(pool.batch(seeded(0), 19, True)) == 1
+    assert len(pool.batch(seeded(0), 19, True)[0]) == 1
 
 
 def test_a_file_that_goes_away_is_left_out(build, folder, tmp_path):

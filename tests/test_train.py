@@ -95,7 +95,7 @@ def test_micro_batches_give_the_gradient_of_one_batch(run):
     taken = []
     queue = [drawn_loss(state.model, part) for part in parts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "draw_batches", lambda *_: [part.samples for part in parts])
+        patch.setattr(train, "draw_batches", lambda *_: ([part.samples for part in parts], None))
         patch.setattr(train, "training_loss", lambda *_: queue.pop(0))
         patch.setattr(state.optimizer, "step", lambda: taken.append(gradients(state)))
         patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))

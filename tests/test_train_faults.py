@@ -217,9 +217,11 @@ def test_a_diverged_run_stops_with_its_batch_and_keeps_its_checkpoints(
     assert (about["step"], about["seed"], len(texts)) == ("5", "0", 2)
     config = compose_train(words)
     state = train.start(config)
-    state.pool.advance(4)
-    generator = seeded(0, train.STEP_STREAM, 4)
-    batches = [state.pool.batch(generator, 300, True) for _ in range(2)]
+    carried = None
+    for step in range(5):
+        state.pool.advance(step)
+        generator = seeded(0, train.STEP_STREAM, step)
+        batches, carried = train.draw_batches(config, state.pool, generator, carried)
     objective = train.objective_of(config)
     for number, samples in enumerate(batches):
         loss = train.training_loss(state.model, samples, objective, generator)

@@ -17,6 +17,7 @@ from lumina_core import checkpoint as checkpoints
 from lumina_core.cli import main
 from lumina_core.config import compose_train
 from lumina_core.data.synthetic import SyntheticPool
+from lumina_core.manifest import sealed
 from lumina_core.recipe import check_resumed, recipe
 
 SIGNAL_WAIT_SECONDS = 120  # for a machine that does other things
@@ -56,6 +57,20 @@ def test_resumed_run_equals_an_uninterrupted_one(
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert checkpoints.read_manifest(whole / name) == checkpoints.read_manifest(parts / name)
+
+
+def test_a_folder_from_before_samples_were_carried_resumes_with_none(
+    tiny_training, tiny_checkpoint, tmp_path
+):
+    folder = tmp_path / "out" / "checkpoints" / tiny_checkpoint.name
+    shutil.copytree(tiny_checkpoint, folder)
+    manifest = checkpoints.read_manifest(folder)
+    words = tiny_training(tmp_path / "out", "resume=true", "max_steps=4")
+    assert train.start(compose_train(words)).carried == manifest["training"].pop("carried")
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    (folder / "lumina.json").write_text(sealed(content))
+    assert train.start(compose_train(words)).carried is None
+    assert main(["train", *words]) == 0
 
 
 def test_resume_refuses_another_architecture(

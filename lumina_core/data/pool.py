@@ -89,36 +89,55 @@ class LatentPool(ABC):
         self._end = end
 
     def batch(
-        self, generator: torch.Generator, token_budget: int, separators: bool
-    ) -> list[CaptionedSample]:
+        self,
+        generator: torch.Generator,
+        token_budget: int,
+        separators: bool,
+        *,
+        carried: int | None = None,
+    ) -> tuple[list[CaptionedSample], int]:
         """Samples picked at random until the next one would pass the budget of positions.
+
+        That one begins the next batch: if it were dropped, long samples, which more often do not
+        fit, would be trained on less often than they are drawn.
 
         Args:
             generator: of this step.
             token_budget: positions, separators included.
             separators: whether separators count.
+            carried: number of the sample that did not fit the batch before; None: there is none.
+
+        Returns:
+            The samples, and the number of the one that begins the next batch.
 
         Raises:
-            LuminaError: the pool is empty, or not even one sample fits.
+            LuminaError: the pool is empty, or a sample is longer than the budget.
         """
         picked: list[CaptionedSample] = []
         total = 0
-        for sample in self._endless(generator):
+        for number, sample in self._endless(generator, carried):
             length = sample.tokens.grid.num_positions(separators)
+            if length > token_budget:
+                raise LuminaError(
+                    f"token_budget={token_budget} is shorter than one sample of {length} positions"
+                )
             if total + length > token_budget:
-                break
+                return picked, number
             picked.append(sample)
             total += length
-        if not picked:
-            raise LuminaError(
-                f"token_budget={token_budget} is shorter than one sample of {length} positions"
-            )
-        return picked
+        raise AssertionError("the samples never end")
 
-    def _endless(self, generator: torch.Generator) -> Iterator[CaptionedSample]:
-        usable = [sample for sample in self._samples if sample is not None]
+    def _endless(
+        self, generator: torch.Generator, carried: int | None
+    ) -> Iterator[tuple[int, CaptionedSample]]:
+        held = dict(enumerate(self._samples, self._end - len(self._samples)))
+        usable = [(number, sample) for number, sample in held.items() if sample is not None]
         if not usable:
             raise LuminaError("none of the samples at hand can be used; mend the data")
+        if carried is not None:
+            sample = held[carried] if carried in held else self.draw(carried)  # the pool moved on
+            if sample is not None:
+                yield carried, sample
         while True:
             for index in torch.randperm(len(usable), generator=generator).tolist():
                 yield usable[index]
