@@ -1,9 +1,8 @@
-"""The command line: `main(argv)` returns an exit code. Nothing prints but this and faults.py.
+"""The command line: `main(argv)` returns an exit code.
 
 faults.py says which code means what. Everything heavy is imported inside the command that needs it.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lumina_core import __version__, help, host, reports
+from lumina_core import __version__, help, host, reports, terminal
 from lumina_core.arguments import (
     ARCHITECTURE_KEYS,
     CHECKPOINT_COMMANDS,
@@ -37,17 +36,16 @@ def main(argv: list[str] | None = None) -> int:
         The exit code.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    try:
-        code = _dispatch(words)
-        sys.stdout.flush()
-        return code
-    except (Exception, KeyboardInterrupt) as error:
-        return report(error)
+    with terminal.libraries_harmless():
+        try:
+            return _dispatch(words)
+        except (Exception, KeyboardInterrupt) as error:
+            return report(error)
 
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(help.main_help())
+        terminal.show(*help.main_help())
         return 0 if words else 2
     command, rest = words[0], words[1:]
     if command in ("-V", "--version"):
@@ -76,8 +74,7 @@ def _configured(command: str, words: list[str]) -> int:
         return 0
     compose = f"compose_{command.replace('-', '_')}"
     config = getattr(import_module("lumina_core.config"), compose)(overrides)
-    for line in host.find(config.modality).deprecations:
-        print(line, file=sys.stderr)
+    terminal.tell(*host.find(config.modality).deprecations)
     # the command's module brings torch: only once the request is right
     name = CONFIG_NAMES[command]
     module = import_module(f"lumina_core.{name}")
@@ -88,7 +85,7 @@ def _overrides(command: str, words: list[str]) -> list[str] | None:
     """The overrides among the words, or None after help was printed."""
     arguments = parse(words, _names(command, words))
     if arguments.wants_help:
-        print(help.command_help(command))
+        terminal.show(*help.command_help(command))
         return None
     return arguments.overrides
 
@@ -114,10 +111,9 @@ def _plugins(words: list[str]) -> int:
     is_check = "--check" in words
     plugins = reports.check_plugins() if is_check else host.discover()
     if "--json" in words:
-        records = reports.plugin_records(plugins, is_check=is_check)
-        print(json.dumps(records, indent=2, ensure_ascii=False))
+        terminal.show_json(reports.plugin_records(plugins, is_check=is_check))
     else:
-        print(reports.plugin_table(plugins))
+        terminal.show(*reports.plugin_table(plugins))
     return int(is_check and reports.has_faults(plugins))
 
 
@@ -130,9 +126,9 @@ def _schema(words: list[str]) -> int:
 
     found = schema.modality_schema(schema.chosen_name(names))
     if "--json" in options:
-        print(json.dumps(schema.schema_records(found), indent=2, ensure_ascii=False))
+        terminal.show_json(schema.schema_records(found))
     else:
-        print(schema.schema_table(found))
+        terminal.show(*schema.schema_table(found))
     return 0
 
 
@@ -158,10 +154,10 @@ def _doctor(words: list[str]) -> int:
         raise LuminaError(f"{(options or vaes)[0]} of doctor goes with --contract")
     plugins = reports.check_plugins(only=names[0] if names else None)
     if names:
-        print(reports.diagnosis(names[0], plugins))
+        terminal.show(*reports.diagnosis(names[0], plugins))
         plugins = [plugin for plugin in plugins if plugin.name == names[0]]
     else:
-        print(reports.environment(plugins))
+        terminal.show(*reports.environment(plugins))
     return int(reports.has_faults(plugins))
 
 
@@ -178,9 +174,12 @@ def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
     results: list[Result] = []
     for result in run_contract(names[0], vae=vae):
         if not is_json:
-            print("\n".join(lines_of(result, results)), flush=True)
+            terminal.show(*lines_of(result, results))
         results.append(result)
-    print(json.dumps([record_of(r) for r in results], indent=2) if is_json else total_of(results))
+    if is_json:
+        terminal.show_json([record_of(result) for result in results])
+    else:
+        terminal.show(total_of(results))
     return int(any(result.status == BROKEN for result in results))
 
 
@@ -192,9 +191,9 @@ def _info(words: list[str]) -> int:
         raise LuminaError(f"info takes one file or one checkpoint folder, got {len(paths)}.")
     found = _contents(paths[0])
     if "--json" in words:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        terminal.show_json(found)
     else:
-        print("\n".join(reports.as_lines(found)))
+        terminal.show(*reports.as_lines(found))
     return 0
 
 
@@ -232,7 +231,7 @@ def _gallery(words: list[str]) -> int:
     from lumina_core.gallery import write_gallery
 
     out = Path(outs[0]).expanduser() if outs else None
-    print(write_gallery(Path(folders[0]), out))
+    terminal.show(str(write_gallery(Path(folders[0]), out)))
     return 0
 
 
@@ -256,7 +255,7 @@ def _new_modality(words: list[str]) -> int:
     if "" in names[1:]:
         raise LuminaError("DIR is empty; name a folder, or leave it out for the current one")
     folder = new_modality(names[0], Path(*names[1:]).expanduser(), like)
-    print("\n".join([str(folder), "", "next:", *next_commands(names[0], folder)]))
+    terminal.show(str(folder), "", "next:", *next_commands(names[0], folder))
     return 0
 
 
@@ -271,7 +270,7 @@ def _completion(words: list[str]) -> int:
     if not _wants_help("completion", [word for word in words if word not in shells], ()):
         from lumina_core import completion
 
-        print(completion.script(shells), end="")
+        terminal.show(*completion.script(shells).splitlines())
     return 0
 
 
@@ -279,20 +278,20 @@ def _complete(words: list[str]) -> int:
     """Hidden: what the scripts of `completion` call with the words of a command line after --."""
     from lumina_core import completion
 
-    print("\n".join(completion.complete(words[1:])))
+    terminal.show(*completion.complete(words[1:]))
     return 0
 
 
 def _version(words: list[str]) -> int:
     if not _wants_help("version", words, ()):
-        print(f"lumina-core {__version__}")
+        terminal.show(f"lumina-core {__version__}")
     return 0
 
 
 def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> bool:
     """Whether help was asked for, and now printed; refuses every word that is no option."""
     if any(word in ("-h", "--help") for word in words):
-        print(help.command_help(command))
+        terminal.show(*help.command_help(command))
         return True
     for word in words:
         if word not in options:

@@ -1,6 +1,12 @@
 """The one exception for a user's mistake: the command line shows one line and exits with 2."""
 
 from collections.abc import Sequence
+from unicodedata import category
+
+_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Of Unicode: controls, formats such as marks of direction, surrogates, separators of lines."""
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+"""Formats that Persian and emoji are written with."""
 
 
 class LuminaError(Exception):
@@ -26,9 +32,27 @@ def printable(text: str, length: int) -> str:
         text: may hold line breaks, escape sequences, or marks that turn the direction of writing.
         length: characters at most; what is cut off leaves three dots.
     """
-    words = " ".join(text[: 4 * length].split())  # a text of 100 MB is not searched
-    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
+    line = harmless(" ".join(text[: 4 * length].split()))  # a text of 100 MB is not searched
     return line if len(line) <= length else line[: length - 3] + "..."
+
+
+def harmless(line: str) -> str:
+    """A line as long as before, each character replaced that a terminal would obey or not write.
+
+    These are control characters, line breaks, marks of direction and halves of surrogate pairs.
+    """
+    if line.isprintable():
+        return line
+    return "".join(char if _is_harmless(char) else "\N{REPLACEMENT CHARACTER}" for char in line)
+
+
+def harmless_lines(text: str) -> str:
+    """The same for a text of several lines, which keeps its lines."""
+    return "\n".join(harmless(line) for line in text.split("\n"))
+
+
+def _is_harmless(char: str) -> bool:
+    return char.isprintable() or char in _JOINERS or category(char) not in _OBEYED
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

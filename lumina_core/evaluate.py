@@ -4,7 +4,6 @@ A sample counts when every attribute that its caption asks for is there, in the 
 """
 
 import json
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,15 +31,15 @@ from lumina_core.html_pages import PAGE_SUFFIXES, write_page
 from lumina_core.modality import World
 from lumina_core.output_paths import check_new_file, check_new_folder
 from lumina_core.run import describe, load_model
-from lumina_core.runtime import derived_seed, progress, seeded
+from lumina_core.runtime import derived_seed, seeded
 from lumina_core.sampling import Request, Sampling, batches, in_turn, sample_batch, sampling_of
+from lumina_core.terminal import progress, show_json, show_table, tell
 
 if TYPE_CHECKING:
     from lumina_core.command_records import EvaluateConfig
 
 CONFIDENCE_Z = 1.96  # standard normal quantile of a two-sided 95 % interval
 NUM_FAILURES_SHOWN = 64  # of a split, on its contact sheet and in the report
-FILE_WIDTH = 120  # characters of a table that no terminal shows
 REPORT, RESULT = "report.html", "result.json"  # in a folder of kept files
 
 
@@ -251,26 +250,21 @@ def evaluate_command(config: "EvaluateConfig") -> int:
         if config.out is not None:
             _save(model, config, result, verdicts, folder)
     if config.json:
-        print(json.dumps(result, indent=2))
+        show_json(result)
     else:
-        _print_tables(result)
+        _show_tables(result)
     return 0
 
 
-def _print_tables(result: dict[str, Any]) -> None:
-    _print_table(SHARE_COLUMNS, share_rows(result["splits"]))
+def _show_tables(result: dict[str, Any]) -> None:
+    _show_table(SHARE_COLUMNS, share_rows(result["splits"]))
     if "comparison" in result:
-        for note in change_notes(result["comparison"]):
-            print(f"note: {note}", file=sys.stderr)
-        _print_table(CHANGE_COLUMNS, change_rows(result["comparison"]["splits"]))
+        tell(*(f"note: {note}" for note in change_notes(result["comparison"])))
+        _show_table(CHANGE_COLUMNS, change_rows(result["comparison"]["splits"]))
 
 
-def _print_table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns)
-    for split, task, *cells in rows:
-        table.add_row(split if task == "all" else "", task, *cells)
-    width = None if sys.stdout.isatty() else FILE_WIDTH
-    Console(file=sys.stdout, width=width).print(table)
+def _show_table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> None:
+    show_table(
+        columns,
+        ([split if task == "all" else "", task, *cells] for split, task, *cells in rows),
+    )

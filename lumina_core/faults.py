@@ -9,10 +9,9 @@ import io
 import os
 import select
 import sys
-import traceback
 from traceback import walk_tb
 
-from lumina_core import host
+from lumina_core import host, terminal
 from lumina_core.entry_points import Plugin
 from lumina_core.errors import LuminaError, reason_of
 
@@ -39,10 +38,10 @@ def report(error: BaseException) -> int:
         The exit code.
     """
     if isinstance(error, LuminaError):
-        print(f"error: {error}", file=sys.stderr)
+        terminal.tell(f"error: {error}")
         return 2
     if isinstance(error, KeyboardInterrupt):
-        print(" ".join(["interrupted", *getattr(error, "__notes__", ())]), file=sys.stderr)
+        terminal.tell(" ".join(["interrupted", *getattr(error, "__notes__", ())]))
         return 130
     if isinstance(error, BrokenPipeError):
         return 0 if _is_reader_gone() else _report_fault(error)
@@ -50,12 +49,12 @@ def report(error: BaseException) -> int:
 
 
 def _report_fault(error: BaseException) -> int:
-    traceback.print_exception(error)
+    terminal.tell_trace(error)
     text = f"{type(error).__name__}: {reason_of(error)}"
     if culprit := _plugin_in(error):
-        print(f"error: {culprit.title} failed: {text}. Tell its author", file=sys.stderr)
+        terminal.tell(f"error: {culprit.title} failed: {text}. Tell its author")
     else:
-        print(f"internal error: {text}", file=sys.stderr)
+        terminal.tell(f"internal error: {text}")
     return 1
 
 
@@ -73,18 +72,18 @@ def _report_os_error(error: OSError) -> int:
     if error.filename is None or error.errno not in WAYS_OUT:
         return _report_fault(error)
     way_out = WAYS_OUT[error.errno]
-    print(f"error: {error.filename}: {error.strerror}; {way_out}", file=sys.stderr)
+    terminal.tell(f"error: {error.filename}: {error.strerror}; {way_out}")
     return 2
 
 
 def _report_full_disk(error: OSError) -> int:
     """Say that there is no space, be it for a file or for what we print."""
     try:
-        print(
-            f"error: {error.filename or 'the output'} cannot be written: {error.strerror}",
-            file=sys.stderr,
+        terminal.tell(
+            f"error: {error.filename or 'the output'} cannot be written: {error.strerror}"
         )
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         # Python flushes once more at exit, and would complain.
         for stream in (sys.stdout, sys.stderr):
@@ -96,7 +95,7 @@ def _is_reader_gone() -> bool:
     """Whether it is our own standard output that broke, as in `lumina plugins | head -1`."""
     try:
         stdout = sys.stdout.fileno()
-    except io.UnsupportedOperation:  # a program that calls main() may collect what we print
+    except (io.UnsupportedOperation, AttributeError):  # collected by a program, or closed
         return False
     poll = select.poll()
     poll.register(stdout, select.POLLOUT)

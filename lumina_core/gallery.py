@@ -6,7 +6,6 @@ not shown.
 """
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +29,7 @@ from lumina_core.html_pages import (
 )
 from lumina_core.output_paths import check_new_file, preview_path
 from lumina_core.records import flat
+from lumina_core.terminal import tell
 
 INDEX = "index.html"
 _SHOWN_ALWAYS = ("prompt", "seed")  # below each medium, even if all are alike
@@ -75,7 +75,7 @@ def write_gallery(folder: Path, out: Path | None) -> Path:
     if not entries:
         raise LuminaError(f"{folder} holds no file with a request; make some with `run`")
     if num_without:
-        print(f"note: {num_without} files without a request are not shown", file=sys.stderr)
+        tell(f"note: {num_without} files without a request are not shown")
     write_page(out, gallery_page(folder, entries, out))
     return out
 

@@ -50,23 +50,22 @@ _WIDTH = 34  # of the column of keys
 MAX_TEXT = 300  # characters of a default or a comment in a plugin's YAML
 
 
-def main_help() -> str:
-    """What `--help` without a command prints."""
+def main_help() -> list[str]:
+    """The lines that `--help` without a command prints."""
     lines = [f"usage: {PROGRAM} COMMAND ...", "", "commands:"]
     lines += [f"  {name:<14}{summary}" for name, summary in SUMMARIES.items()]
-    lines += ["", f"{PROGRAM} COMMAND --help tells more."]
-    return "\n".join(lines)
+    return [*lines, "", f"{PROGRAM} COMMAND --help tells more."]
 
 
-def command_help(command: str) -> str:
-    """What `COMMAND --help` prints; imports no plugin."""
+def command_help(command: str) -> list[str]:
+    """The lines that `COMMAND --help` prints; imports no plugin."""
     lines = [f"usage: {PROGRAM} {command} {USAGES[command]}".rstrip(), "", SUMMARIES[command]]
     if "KEY=VALUE" in USAGES[command]:
         lines += ["", "keys:", *_core_lines(command)]
         for plugin in host.discover():
             lines += ["", *_modality_lines(plugin, command)]
         lines += ["", "An argument that is no KEY=VALUE is the prompt; -- ends the settings."]
-    return "\n".join(lines)
+    return lines
 
 
 def modality_yaml(name: str) -> Path:

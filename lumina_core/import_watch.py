@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
-from lumina_core.errors import printable
+from lumina_core.errors import harmless_lines, printable
 
 SLOW_IMPORT_SECONDS = 0.5  # half of what `import torch` takes; a light entry module takes 0.01 s
 MAX_NOTE = 300  # characters
@@ -62,7 +62,8 @@ class _Printed:
 
     def write(self, text: str) -> int:
         self.is_used = self.is_used or bool(text)
-        return int(self._stream.write(text))
+        self._stream.write(harmless_lines(text))
+        return len(text)
 
     def close(self) -> None:
         """Nothing: the other stream is still needed."""

@@ -6,7 +6,6 @@ that was frozen stays so, with its settings. A checkpoint of another modality gi
 share; the projections in and out begin anew, unless the latents are the same.
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from lumina_core.checkpoint import (
 from lumina_core.checkpoint_folder import DEMO, checkpoint_folder
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.manifest import read_manifest
+from lumina_core.terminal import tell
 
 PROJECTIONS = ("inputs", "outputs", "features")  # of each modality; all other weights are shared
 
@@ -65,7 +65,7 @@ def start_from(folder: Path, model: Model) -> None:
         weights = load_file(folder / BACKBONE)
         if not is_known:
             weights, note = _of_another_modality(weights, folder, manifest, model)
-            print(f"note: {note}", file=sys.stderr)
+            tell(f"note: {note}")
         model.backbone.load_state_dict(weights, strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         why = (
@@ -75,7 +75,7 @@ def start_from(folder: Path, model: Model) -> None:
     if is_known and not has_same_autoencoder(folder, model):
         found.append("another autoencoder, so its latents mean something else")
     for difference in found:
-        print(f"warning: {folder} was trained with {difference}", file=sys.stderr)
+        tell(f"warning: {folder} was trained with {difference}")
 
 
 def _of_another_modality(

@@ -6,13 +6,13 @@ and replaced only with overwrite=true. Versions of packages are no part of that 
 """
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lumina_core import terminal
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.decoder import check_format
@@ -70,10 +70,9 @@ def run_prompts(config: "RunConfig") -> int:
     jobs = _jobs(config, model, lines, given)
     missing = _missing(jobs, model, overwrite=config.overwrite)
     _complete_previews([job for job in jobs if job not in missing], model)
-    for note in _notes(model, lines):
-        print(note, file=sys.stderr)
+    terminal.tell(*_notes(model, lines))
     if len(missing) < len(jobs):
-        print(f"skipped {len(jobs) - len(missing)} of {len(jobs)} files", file=sys.stderr)
+        terminal.tell(f"skipped {len(jobs) - len(missing)} of {len(jobs)} files")
     found = batches(model, [job.request for job in missing], sampling_of(config))
     records, evaluations = {}, 0
     with step_bar(len(found)) as on_step:
@@ -84,12 +83,12 @@ def run_prompts(config: "RunConfig") -> int:
             evaluations = max(evaluations, item.network_evaluations)
             records[job.path] = file_record(job.path, item, preview) | {"skipped": False}
             if not config.json:
-                print(job.path, flush=True)
+                terminal.show(str(job.path))
     if config.json:
         files = [records.get(job.path) or _skipped_record(job, model) for job in jobs]
         seconds = round(time.perf_counter() - started, 3)
         result = {"files": files, "network_evaluations": evaluations, "seconds": seconds}
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        terminal.show_json(result)
     return 0
 
 

@@ -62,15 +62,15 @@ def has_faults(plugins: list[Plugin]) -> bool:
     return any(plugin.status in FAULTS for plugin in plugins)
 
 
-def plugin_table(plugins: list[Plugin]) -> str:
+def plugin_table(plugins: list[Plugin]) -> list[str]:
     """One line per plugin, and one for each thing that its import should not do."""
     if not plugins:
-        return f"No modality is installed. Install one: {host.install_command(host.SHIPPED[0])}"
+        return [f"No modality is installed. Install one: {host.install_command(host.SHIPPED[0])}"]
     lines = []
     for p in plugins:
         row = f"{p.name:<12}{p.package:<20}{p.version:<10}{p.status:<14}{p.error or p.summary}"
         lines += [row.rstrip(), *_remarks(p)]
-    return "\n".join(lines)
+    return lines
 
 
 def _remarks(plugin: Plugin) -> list[str]:
@@ -83,7 +83,7 @@ def plugin_records(plugins: list[Plugin], *, is_check: bool) -> list[dict[str, A
     return [{field: getattr(plugin, field) for field in fields} for plugin in plugins]
 
 
-def environment(plugins: list[Plugin]) -> str:
+def environment(plugins: list[Plugin]) -> list[str]:
     """Versions from package metadata, the output folder, and the plugins."""
     versions = [f"lumina-core {__version__}", f"python {sys.version.split()[0]} {sys.executable}"]
     versions += [f"{package} {_version(package)}" for package in _PACKAGES]
@@ -91,10 +91,10 @@ def environment(plugins: list[Plugin]) -> str:
         f"{name}: the entry points of this package cannot be read; reinstall it"
         for name in unreadable_packages()
     ]
-    return "\n".join([*versions, _folder_state(OUTPUTS), *unreadable, "", plugin_table(plugins)])
+    return [*versions, _folder_state(OUTPUTS), *unreadable, "", *plugin_table(plugins)]
 
 
-def diagnosis(name: str, plugins: list[Plugin]) -> str:
+def diagnosis(name: str, plugins: list[Plugin]) -> list[str]:
     """Everything known about one modality, the traceback of its import included.
 
     Raises:
@@ -112,7 +112,7 @@ def diagnosis(name: str, plugins: list[Plugin]) -> str:
         lines += _remarks(plugin)
         if plugin.status == "loaded":
             lines += [f"  note: nothing reads {path}" for path in _idle_files(name)]
-    return "\n".join(lines)
+    return lines
 
 
 def _indented(line: str) -> str:

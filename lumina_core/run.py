@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from lumina_core import __version__, checkpoint, host
+from lumina_core import __version__, checkpoint, host, terminal
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.decoder import Decoder, check_format
@@ -260,8 +260,7 @@ def run_command(config: "RunConfig") -> int:
     paths = targets(config, decoder)
     suffix = decoder.suffixes[0] if paths[0] is None else paths[0].suffix.lower()
     check_format(decoder, suffix, shape, config.options)
-    for note in _notes(config, model):
-        print(note, file=sys.stderr)
+    terminal.tell(*_notes(config, model))
     folder = out_path(config)
     files, evaluations = [], 0
     previews: list[Tensor] = []
@@ -277,14 +276,14 @@ def run_command(config: "RunConfig") -> int:
             preview = save_preview(path, item.media, decoder, overwrite=config.overwrite)
             files.append(file_record(path, item, preview))
             if not config.json:
-                print(path, flush=True)
+                terminal.show(str(path))
     if len(files) > 1:
         sheet = _save_sheet([Path(file["path"]) for file in files], previews, config)
-        print(f"contact sheet: {sheet}", file=sys.stderr)
+        terminal.tell(f"contact sheet: {sheet}")
     if config.json:
         seconds = round(time.perf_counter() - started, 3)
         result = {"files": files, "network_evaluations": evaluations, "seconds": seconds}
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        terminal.show_json(result)
     return 0
 
 
@@ -336,13 +335,10 @@ def shown_words(words: Sequence[str]) -> str:
 @contextmanager
 def step_bar(num_batches: int) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar over all steps of all batches, where stderr is a terminal."""
-    if not sys.stderr.isatty():
+    if not terminal.is_terminal(sys.stderr):
         yield None
         return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with terminal.progress_bar() as bar:
         task = bar.add_task("generating", total=None)
 
         def on_step(step: int, total: int) -> None:

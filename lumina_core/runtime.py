@@ -1,18 +1,15 @@
-"""Device, dtype, random numbers and progress: the one place that decides them."""
+"""Device, dtype and random numbers: the one place that decides them."""
 
 import gc
 import hashlib
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from lumina_core.errors import LuminaError, nearest
-
-Item = TypeVar("Item")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SEED_BITS = 63  # what torch.Generator.manual_seed takes
@@ -98,14 +95,3 @@ def quiet(library_logging: ModuleType) -> Iterator[None]:
         library_logging.set_verbosity(verbosity)
         if has_bars:
             library_logging.enable_progress_bar()
-
-
-def progress(items: Iterable[Item], text: str) -> Iterator[Item]:
-    """The items, with a progress bar on stderr where stderr is a terminal."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(items, description=text, console=Console(stderr=True), transient=True)

@@ -61,14 +61,14 @@ def schema_records(options: list[Option]) -> list[dict[str, Any]]:
     return [option._asdict() for option in options]
 
 
-def schema_table(options: list[Option]) -> str:
+def schema_table(options: list[Option]) -> list[str]:
     """One line per option, below a line of headings."""
     rows = [_HEADINGS, *(_row(option) for option in options)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return "\n".join(
+    return [
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
-    )
+    ]
 
 
 def chosen_name(names: list[str]) -> str:

@@ -7,8 +7,6 @@ repeats the uninterrupted one to the bit on a CPU.
 """
 
 import copy
-import json
-import sys
 import time
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import torch
 from torch import nn
 
-from lumina_core import checkpoint, host
+from lumina_core import checkpoint, host, terminal
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
 from lumina_core.contact_sheet import save_contact_sheet
@@ -348,10 +346,9 @@ def train_command(config: "TrainConfig") -> int:
         )
     notes = list(word_notes(config, run.model.text_encoder, run.pool))  # while it has its weights
     held = prepare(config, run)
-    for note in notes:
-        print(note, file=sys.stderr)
+    terminal.tell(*notes)
     clear(out, config)
     folder = train(config, run, compose_sampling(config.modality), held)
     made = {"checkpoint": str(folder), "step": run.step, "num_skipped": run.num_skipped}
-    print(json.dumps(made))
+    terminal.show_json(made, indent=None)
     return 0 if run.step >= config.max_steps else INTERRUPTED

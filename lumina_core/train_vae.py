@@ -8,7 +8,6 @@ costs little; the KL term of the family was not needed.
 """
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lumina_core import host
+from lumina_core import host, terminal
 from lumina_core.autoencoder import read_autoencoder
 from lumina_core.data.synthetic import draw_variant, trained_split, training_variants, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_folder
-from lumina_core.runtime import progress, quiet, seeded
+from lumina_core.runtime import quiet, seeded
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainVAEConfig
@@ -118,7 +117,7 @@ def train_autoencoder(
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=learning_rate, fused=True)
     loss = torch.zeros(())
-    for step in progress(range(max_steps), "autoencoder"):
+    for step in terminal.progress(range(max_steps), "autoencoder"):
         generator = seeded(seed, step)
         pixels = _fitting(model, _draw(modality, batch_size, generator))
         optimizer.param_groups[0]["lr"] = learning_rate * min(
@@ -130,7 +129,7 @@ def train_autoencoder(
         optimizer.step()
         optimizer.zero_grad()
         if (step + 1) % log_every == 0:
-            print(json.dumps({"step": step + 1, "loss": loss.item()}), file=sys.stderr)
+            terminal.tell(json.dumps({"step": step + 1, "loss": loss.item()}))
     has_new_latents = next(model.encoder.parameters()).requires_grad
     model.eval().requires_grad_(False)
     latents, psnr = _measure(model, modality, seeded(seed, max_steps))
@@ -219,7 +218,7 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
         log_every=config.log_every,
     )
     save_autoencoder(model, out.resolve(), overwrite=config.overwrite)  # not a link to it
-    print(json.dumps({"out": str(out), **result}))
+    terminal.show_json({"out": str(out), **result}, indent=None)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
+from lumina_core.terminal import progress_bar, tell, tell_above
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -45,17 +45,14 @@ class TrainingBar:
     """Loss, tokens per second and remaining time on stderr: a bar on a terminal, else lines."""
 
     def __init__(self, max_steps: int, step: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
         self._max_steps = max_steps
-        self._progress = Progress(
+        self._progress = progress_bar(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(),
             TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.0f} tokens/s"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
         )
         self._task = self._progress.add_task(
             "", total=max_steps, completed=step, loss=float("nan"), rate=0.0
@@ -89,9 +86,9 @@ class TrainingBar:
     def say(self, text: str) -> None:
         """Print a line, above the bar where there is one."""
         if self._progress.disable:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
         else:
-            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            tell_above(self._progress, text)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Which text encoder a training run has: a new one, one in a folder, or that of a checkpoint."""
 
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from lumina_core.keys import conf_root
 from lumina_core.manifest import read_manifest
 from lumina_core.run import shown_words, unknown_words_note
 from lumina_core.runtime import seeded
+from lumina_core.terminal import tell
 from lumina_core.text import (
     MAX_COSINE,
     TextEncoder,
@@ -60,7 +60,7 @@ def text_encoder_of(
         if isinstance(encoder, TextEncoder):
             new = add_words(encoder, pool.vocabulary_captions(seeded(config.seed)), config.seed)
             if new:
-                print(f"note: {shown_words(new)} are new to the text encoder", file=sys.stderr)
+                tell(f"note: {shown_words(new)} are new to the text encoder")
         return encoder
     captions = pool.vocabulary_captions(seeded(config.seed))
     with tempfile.TemporaryDirectory() as folder:

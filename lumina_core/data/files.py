@@ -6,7 +6,6 @@ left out, never replaced in silence: the quarantine file names it with the reaso
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
 from lumina_core.modality import Modality, SizeLimits, options_of, read_media
 from lumina_core.runtime import seeded
+from lumina_core.terminal import tell
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
@@ -132,10 +132,9 @@ class FilePool(LatentPool):
             self._check_share()
         super().advance(step)
         if is_first and self._quarantine.names:
-            print(
+            tell(
                 f"warning: {len(self._quarantine.names)} items of {self._data.path} are left out "
-                f"so far; {self._quarantine.path} says why",
-                file=sys.stderr,
+                f"so far; {self._quarantine.path} says why"
             )
 
     def draw(self, number: int) -> CaptionedSample | None:

@@ -16,8 +16,8 @@ import torch
 from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, features_of
-from lumina_core.runtime import progress
 from lumina_core.sequence import TokenSample
+from lumina_core.terminal import progress
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ PUBLIC_MODULES = (
     "lumina_core.frames",
     "lumina_core.media_files",
     "lumina_core.shapes",
+    "lumina_core.terminal",
 )
 """What a plugin may import beside the names of `lumina_core` itself."""
 IGNORED = ("__pycache__",)

@@ -22,6 +22,7 @@ from torch import Tensor
 from lumina_audio.mel_autoencoder import WEIGHTS, MelAutoencoder, check_weights, shape_from
 from lumina_audio.mel_vae import empty_mel_vae
 from lumina_core import LuminaError, atomic_folder
+from lumina_core.terminal import show, tell
 
 PREFIX = "first_stage_model."  # in a checkpoint of the whole model
 TRAINING = "loss."  # what only the training of the VAE needs, in a checkpoint of its own
@@ -129,9 +130,9 @@ def main(words: list[str]) -> int:
             raise LuminaError("use python -m lumina_audio.convert_mel_vae FILE FOLDER")
         scale = convert_mel_vae(Path(words[0]), Path(words[1]))
     except LuminaError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}")
         return 2
-    print(f"{words[1]}: latents are multiplied by {scale:.6g}; use it with {OPTIONS}")
+    show(f"{words[1]}: latents are multiplied by {scale:.6g}; use it with {OPTIONS}")
     return 0
 
 

@@ -1,0 +1,129 @@
+"""Prints for people: results on stdout, all else on stderr. Nothing else in the project prints.
+
+Whoever wrote what stands in a line, a terminal does not obey it: each line is made harmless here,
+and stays one line. Nothing is cut. JSON is ASCII, so that it is harmless and keeps each character.
+"""
+
+import json
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from lumina_core.errors import harmless, harmless_lines
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+Item = TypeVar("Item")
+
+FILE_WIDTH = 120  # characters of a table that goes to a file or a pipe
+
+
+def show(*lines: str) -> None:
+    """Print results, one line each, on stdout at once."""
+    _write(sys.stdout, "".join(f"{harmless(line)}\n" for line in lines))
+
+
+def show_json(value: Any, indent: int | None = 2) -> None:
+    """Print a result for machines."""
+    _write(sys.stdout, json.dumps(value, indent=indent) + "\n")
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on stdout, as wide as the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text  # a plain text would be read for [marks]
+
+    table = Table()
+    for name in columns:
+        table.add_column(Text(harmless(name)))
+    for row in rows:
+        table.add_row(*(Text(harmless(cell)) for cell in row))
+    console = Console(file=sys.stdout, width=None if is_terminal(sys.stdout) else FILE_WIDTH)
+    with console.capture() as captured:
+        console.print(table)
+    _write(sys.stdout, captured.get())
+
+
+def tell(*lines: str) -> None:
+    """Say something beside the result, such as `note: ...`, one line each, on stderr."""
+    _write(sys.stderr, "".join(f"{harmless(line)}\n" for line in lines))
+
+
+def tell_trace(error: BaseException) -> None:
+    """Print the traceback of an exception on stderr."""
+    text = "".join(traceback.format_exception(error))
+    _write(sys.stderr, harmless_lines(text))
+
+
+def tell_above(bar: "Progress", line: str) -> None:
+    """Say something on stderr while a bar is shown there, above it and unbroken."""
+    bar.console.print(harmless(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream of this process leads to a terminal; one that is closed does not."""
+    return stream is not None and stream.isatty()
+
+
+def progress_bar(*columns: "ProgressColumn") -> "Progress":
+    """A progress bar on stderr, which is shown only where that is a terminal.
+
+    Args:
+        columns: what it consists of; none: what rich shows else, and it goes when it is done.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=not columns,
+        disable=not is_terminal(sys.stderr),
+        redirect_stdout=is_terminal(sys.stdout),  # else results would go to stderr, too
+    )
+
+
+def progress(items: Iterable[Item], text: str) -> Iterator[Item]:
+    """The items, with a progress bar where stderr is a terminal."""
+    if not is_terminal(sys.stderr):
+        yield from items
+        return
+    with progress_bar() as bar:
+        yield from bar.track(items, description=harmless(text))
+
+
+@contextmanager
+def libraries_harmless() -> Iterator[None]:
+    """Within the block what libraries say by warnings and by logging is made harmless, too."""
+    format_, factory = warnings.formatwarning, logging.getLogRecordFactory()
+
+    def formatted(message: Any, *words: Any, **more: Any) -> str:
+        return harmless_lines(format_(message, *words, **more))
+
+    warnings.formatwarning = formatted
+    logging.setLogRecordFactory(_HarmlessRecord)
+    try:
+        yield
+    finally:
+        warnings.formatwarning = format_
+        logging.setLogRecordFactory(factory)
+
+
+class _HarmlessRecord(logging.LogRecord):
+    def getMessage(self) -> str:  # noqa: N802 - the name is that of the standard library
+        return harmless_lines(super().getMessage())
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write at once; what the stream cannot encode is written as an escape."""
+    if stream is None:  # who started this process closed it
+        return
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
