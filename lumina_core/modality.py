@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lumina_core.sequence import Grid
 
-PLUGIN_API = (2, 1)
+PLUGIN_API = (2, 2)
 """Version of this contract: a plugin needs the same major and at most this minor number."""
 
 

@@ -3,6 +3,8 @@
 import resource
 from contextlib import contextmanager
 
+import numpy as np
+
 
 @contextmanager
 def limited_files(num_bytes):
@@ -38,3 +40,18 @@ def corrupted(whole, rng, num_head_bytes):
         for place in rng.integers(min(num_head_bytes, len(data)), size=4):
             data[place] = int(rng.choice([0, 1, 127, 128, 255]))
     return bytes(data)
+
+
+def flipped(whole, num_flips, seed=0):
+    """Copies of a file with one bit changed, at places that the seed decides.
+
+    Args:
+        whole: the bytes of the file.
+        num_flips: copies.
+        seed: of the places.
+    """
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(len(whole), size=num_flips):
+        data = bytearray(whole)
+        data[place] ^= 1 << int(rng.integers(8))
+        yield bytes(data)

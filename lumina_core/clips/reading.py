@@ -24,6 +24,7 @@ from torch import Tensor
 
 from lumina_core.clips.writing import EXIF_MARK, KEY, MILLISECONDS
 from lumina_core.media_files import COMMENT_MARK
+from lumina_core.png_checksums import check_png
 
 PICTURES = ("GIF", "WEBP", "PNG", "JPEG")  # read through Pillow
 FOLDER_PICTURES = ("PNG",)  # the frames of a folder
@@ -256,11 +257,12 @@ def _picture(path: Path, kinds: tuple[str, ...]) -> Iterator[Any]:
     """A file of Pillow; a frame of a folder is called by its name.
 
     Raises:
-        ValueError: it is empty, or of another kind.
+        ValueError: it is empty, of another kind, or a PNG that is damaged.
     """
     name, allowed = "it", f"none of {KINDS}"
     if kinds == FOLDER_PICTURES:
         name, allowed = f"{path.name!r} in it", "no PNG"
+    check_png(path, name)
     with path.open("rb") as file:
         try:
             image = Image.open(file, formats=kinds)

@@ -30,6 +30,7 @@ PUBLIC_MODULES = (
     "lumina_core.clips",
     "lumina_core.frames",
     "lumina_core.media_files",
+    "lumina_core.png_checksums",
     "lumina_core.shapes",
     "lumina_core.terminal",
 )

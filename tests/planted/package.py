@@ -75,7 +75,7 @@ PACKAGE = (
     grid(
         "api_is_a_literal",
         "the core's major number and one of its own",
-        (PLUGIN, "api=(2, 1)", "api=(modality.PLUGIN_API[0], 1)"),
+        (PLUGIN, "api=(2, 2)", "api=(modality.PLUGIN_API[0], 2)"),
         ahead(PLUGIN, "\n@hookimpl", "from lumina_core import modality\n"),
     ),
     line(

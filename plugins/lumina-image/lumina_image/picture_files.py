@@ -26,6 +26,7 @@ from torch import Tensor
 from lumina_core import LuminaError, atomic_write
 from lumina_core.frames import MAX_LEVEL
 from lumina_core.media_files import COMMENT_MARK, metadata_in, reading
+from lumina_core.png_checksums import check_png
 from lumina_image.options import MAX_PIXELS
 
 KEY = "lumina"
@@ -144,7 +145,8 @@ def _metadata_text(image: Image.Image) -> str | None:
 
 
 def _open(path: Path) -> Image.Image:
-    """The first frame, decoded; refused before that if it is too large."""
+    """The first frame, decoded; refused before that if it is damaged or too large."""
+    check_png(path)
     # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with Image.open(path, formats=FORMATS) as image:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
-from damage import corrupted
+from damage import corrupted, flipped
 from lumina_core import LuminaError
 from lumina_core.cli import main
 from lumina_image.options import MAX_PIXELS
@@ -254,6 +254,18 @@ def test_a_file_cut_off_is_refused_by_name(tmp_path, suffix, share):
     for read in (DECODER.read, DECODER.read_metadata):
         with pytest.raises(LuminaError, match=rf"cut\{suffix} cannot be read as a picture: \S"):
             read(path)
+
+
+def test_each_damaged_bit_of_a_png_is_refused_by_name(tmp_path):
+    info = PngInfo()
+    info.add_text("Comment", "of another program")
+    path, file = tmp_path / "other.png", io.BytesIO()
+    Image.fromarray(picture(24, 32).permute(1, 2, 0).numpy()).save(file, "PNG", pnginfo=info)
+    for data in flipped(file.getvalue(), 60):
+        path.write_bytes(data)
+        for read in (DECODER.read, DECODER.read_metadata):
+            with pytest.raises(LuminaError, match=r"other\.png cannot be read as a picture: \S"):
+                read(path)
 
 
 def test_what_is_no_picture_is_refused_by_name(tmp_path):

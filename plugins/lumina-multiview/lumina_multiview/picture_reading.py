@@ -14,6 +14,7 @@ from torch import Tensor
 from lumina_core import LuminaError
 from lumina_core.clips.reading import as_rgb
 from lumina_core.media_files import reading
+from lumina_core.png_checksums import check_png
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PICTURE_PIXELS = 1 << 27  # of one file; Pillow itself opens no more than 179 million
@@ -37,6 +38,7 @@ def read_picture(
     # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with reading(path, "a picture"), path.open("rb") as file:
+        check_png(path)
         try:
             image = Image.open(file, formats=FORMATS)
         except UnidentifiedImageError as error:

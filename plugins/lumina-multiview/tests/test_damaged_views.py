@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from damage import corrupted
+from damage import corrupted, flipped
 from lumina_core import LuminaError
 from lumina_core.clips.writing import write_clip
 from lumina_core.media_files import comment_with
@@ -179,6 +179,13 @@ def test_damaged_pictures_are_refused_by_name(ours):
     whole = file.read_bytes()
     for data in (b"", b"x", whole[: len(whole) // 2], whole[:-30]):
         file.write_bytes(data)
+        assert "0002.png cannot be read as a picture: " in refusal(ours)
+
+
+def test_each_damaged_bit_of_a_picture_is_refused_by_name(ours):
+    whole = (ours / "0002.png").read_bytes()
+    for data in flipped(whole, 60):
+        (ours / "0002.png").write_bytes(data)
         assert "0002.png cannot be read as a picture: " in refusal(ours)
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from clips import DECODER, FPS, clip, colours, film, refusal, request
-from damage import corrupted
+from damage import corrupted, flipped
 from lumina_core import LuminaError
 from lumina_core.cli import main
 from lumina_core.clips.reading import KINDS
@@ -37,6 +37,15 @@ def test_a_damaged_folder_is_refused(tmp_path, damage, message):
     DECODER.write(clip(3), folder, request(3))
     damage(folder)
     assert message in refusal(folder)
+
+
+def test_each_damaged_bit_of_a_frame_is_refused_by_name(tmp_path):
+    folder = tmp_path / "a.frames"
+    DECODER.write(clip(3), folder, {})
+    whole = (folder / "0003.png").read_bytes()
+    for data in flipped(whole, 60):
+        (folder / "0003.png").write_bytes(data)
+        assert "'0003.png' in it is " in refusal(folder)
 
 
 def test_a_moment_that_lasts_for_hours_fills_no_memory(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from torch import Tensor
 from lumina_core import LuminaError, PatchTokenizer, SizeLimits, atomic_write, fit_together
 from lumina_core.frames import NUM_COLOURS, check_multiple, levels_of, pixels_of
 from lumina_core.media_files import comment_with, metadata_in, reading
+from lumina_core.png_checksums import check_png
 from lumina_mymodality.options import MAX_FRAMES, MAX_SIDE, MymodalityOptions
 from lumina_mymodality.world import MymodalityWorld
 
@@ -83,7 +84,7 @@ class MymodalityDecoder:
         Raises:
             LuminaError: there is no such file, or it is no PNG, or broken.
         """
-        with reading(path, "a PNG"), Image.open(path, formats=("PNG",)) as image:
+        with reading(path, "a PNG"), _opened(path) as image:
             if image.height > MAX_SIDE or image.width > MAX_SIDE * MAX_FRAMES:
                 raise LuminaError(
                     f"it is {image.width} x {image.height} pixels, which is too large"
@@ -101,13 +102,18 @@ class MymodalityDecoder:
         Raises:
             LuminaError: there is no such file, or it is no PNG, or its request is broken.
         """
-        with reading(path, "a PNG"), Image.open(path, formats=("PNG",)) as image:
+        with reading(path, "a PNG"), _opened(path) as image:
             image.load()
             return metadata_in(getattr(image, "text", {}).get(KEY, ""), path)
 
     def preview(self, media: Tensor) -> Tensor:
         """An RGB picture: the frames side by side."""
         return rearrange(media, "f c h w -> c h (f w)").contiguous()
+
+
+def _opened(path: Path) -> Image.Image:
+    check_png(path)  # Pillow does not compare the checksums of pixels
+    return Image.open(path, formats=("PNG",))
 
 
 class MymodalityModality:
