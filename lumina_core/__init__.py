@@ -24,7 +24,10 @@ _HOME = {
     "hookimpl": "hookspecs",
     "local_folder": "hub",
     "nearest": "errors",
+    "open_regular": "files",
+    "parse_json": "files",
     "quiet": "runtime",
+    "read_json": "files",
     "reason_of": "errors",
     "resized": "fitting",
 }

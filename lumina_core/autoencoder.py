@@ -7,7 +7,6 @@ time, so that a sample does not depend on what else is in its request. Here is t
 frame by frame; a plugin adds others as subclasses of `Autoencoder`.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -21,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.files import read_json
 from lumina_core.runtime import quiet
 from lumina_core.tiled_decoding import decode_in_tiles, has_tiles
 
@@ -179,8 +179,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        config = read_json(path)
+    except (OSError, ValueError) as error:
         raise LuminaError(
             f"no autoencoder in {folder}: {error}; give a diffusers folder"
         ) from error

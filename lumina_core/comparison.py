@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from lumina_core.checkpoint import Model
 from lumina_core.data.synthetic import world_of
 from lumina_core.errors import LuminaError
-from lumina_core.files import check_regular
+from lumina_core.files import read_json
 from lumina_core.keys import SAMPLING_SETTINGS
-from lumina_core.manifest import is_deeply_nested
 from lumina_core.records import flat
 from lumina_core.run import describe
 from lumina_core.sampling import Request, Sampling
@@ -60,16 +59,11 @@ def read_result(path: Path) -> dict[str, Any]:
         LuminaError: the file cannot be read or is something else.
     """
     try:
-        check_regular(path)
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ValueError
-        result = json.loads(content.decode("utf-8"))
+        result = read_json(path, MAX_BYTES)
         _check_result(result)
     except OSError as error:
         raise LuminaError(f"compare={path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LuminaError(
             f"compare={path} is no result of `evaluate json=true` with its protocol; measure "
             "that checkpoint again"
@@ -148,7 +142,7 @@ def _check_result(result: Any) -> None:
     protocol = result["protocol"]
     if not (isinstance(protocol, dict) and protocol.keys() >= set(QUESTIONS)):
         raise ValueError
-    if not isinstance(result["checkpoint"], str) or is_deeply_nested(result):
+    if not isinstance(result["checkpoint"], str):
         raise ValueError
     for split in result["splits"].values():
         for share in (split, *split["tasks"].values()):

@@ -176,10 +176,9 @@ def _check_given_again(key: str, path: str | None, sha256: str) -> None:
         raise LuminaError(
             f"the repeated file was made from condition.{key}; give it again: condition.{key}=FILE"
         )
-    from lumina_core.files import check_regular, sha256_of  # brings safetensors
+    from lumina_core.files import sha256_of
 
     try:
-        check_regular(Path(path))
         found = sha256_of(Path(path))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or reason_of(error)

@@ -1,4 +1,4 @@
-"""Files as every decoder and trainer needs them: written whole or not at all.
+"""Files as every decoder and trainer needs them: written whole or not at all, read with limits.
 
 What is unfinished has a name that starts with `.lumina-`, beside what it will become; a killed
 process may leave it behind, and nothing ever reads it.
@@ -9,13 +9,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from errno import EEXIST, EINVAL, ENOTDIR, ENOTEMPTY, ENOTSUP, EPERM
+from errno import EEXIST, EFBIG, EINVAL, ENOTDIR, ENOTEMPTY, ENOTSUP, EPERM
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISREG
 from typing import Any, BinaryIO
 
 from safetensors import SafetensorError  # its way to say that the disk is full
@@ -24,6 +24,10 @@ from lumina_core.errors import LuminaError, reason_of
 
 UNFINISHED = ".lumina-"
 CHUNK_BYTES = 1 << 20
+MAX_JSON_BYTES = 1 << 20  # of a file of settings; the manifest of a checkpoint has 4000
+MAX_LINES_BYTES = 1 << 30  # of a log of ours: millions of lines
+MAX_DEPTH = 32  # levels of JSON; a manifest has 5, a request 3, and Python's stack 1000
+TOO_DEEP = f"it has more than {MAX_DEPTH} levels"
 READABLE = 0o666  # permissions of a file before the process's mask
 
 
@@ -91,15 +95,77 @@ def check_writable(folder: Path) -> None:
         _discard(temporary)
 
 
-def check_regular(path: Path) -> None:
-    """Refuse what may never end: a device, a pipe. To read a folder fails by itself.
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that others may have put there: no pipe and no device, which may never end.
 
     Raises:
-        OSError: it is such a file, or there is none.
+        OSError: it cannot be read, or is no regular file.
     """
-    mode = path.stat().st_mode
-    if not S_ISREG(mode) and not S_ISDIR(mode):
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115, the caller closes it
+    if not S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
         raise OSError(EINVAL, "it is no regular file", str(path))
+    return file
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """The content of a small file that others may have put there.
+
+    Raises:
+        OSError: as `open_regular`, or it is larger than `max_bytes`.
+    """
+    with open_regular(path) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(EFBIG, f"it has more than {max_bytes} bytes", str(path))
+    return content
+
+
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """The value in a JSON file that others may have put there; it may begin with a byte order mark.
+
+    Raises:
+        OSError: as `read_regular`.
+        ValueError: as `parse_json`.
+    """
+    return parse_json(read_regular(path, max_bytes))
+
+
+def parse_json(content: bytes | str) -> Any:
+    """A value of JSON that others wrote.
+
+    Args:
+        content: in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ValueError: it is no JSON, no UTF-8, or has more than MAX_DEPTH levels.
+    """
+    text = content if isinstance(content, str) else content.decode("utf-8-sig")
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
+    if is_deeply_nested(value):
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+def is_deeply_nested(value: Any) -> bool:
+    """Whether a value from JSON has more than MAX_DEPTH levels, on which recursion could fail."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for item in level for child in _children(item)]
+    return bool(level)
+
+
+def _children(item: Any) -> Iterable[Any]:
+    if isinstance(item, dict):
+        return item.values()
+    return item if isinstance(item, list) else ()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # without it, to open a pipe waits for a writer
 
 
 def json_lines(path: Path) -> list[tuple[str, Any]]:
@@ -111,17 +177,17 @@ def json_lines(path: Path) -> list[tuple[str, Any]]:
         LuminaError: it cannot be read, or is no regular file.
     """
     try:
-        if path.exists() and not path.is_file():  # a device may never end
-            raise LuminaError(f"{path} is no regular file; move it away")
-        lines = path.read_bytes().split(b"\n") if path.exists() else []
+        content = read_regular(path, MAX_LINES_BYTES)
+    except FileNotFoundError:
+        return []
     except OSError as error:
-        raise LuminaError(f"{path} cannot be read: {error.strerror}") from error
+        raise LuminaError(f"{path} cannot be read: {error.strerror}; move it away") from error
     found = []
-    for line in lines:
+    for line in content.split(b"\n"):
         try:
             text = line.decode()
-            found.append((text, json.loads(text)))
-        except (ValueError, RecursionError):
+            found.append((text, parse_json(text)))
+        except ValueError:
             continue
     return found
 
@@ -248,9 +314,8 @@ def sha256_of(path: Path) -> str:
 
 
 def _file_sha256(path: Path) -> str:
-    check_regular(path)
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.files import atomic_write
+from lumina_core.files import atomic_write, open_regular
 
 MAX_PREVIEW_SIDE = 256  # pixels of an embedded picture, so that a page with hundreds stays small
 PAGE_SUFFIXES = (".html", ".htm")
@@ -152,7 +152,7 @@ def write_page(path: Path, text: str) -> None:
 
 def is_own_page(path: Path) -> bool:
     """Whether a file is a page that `write_page` wrote."""
-    if not path.is_file():  # a pipe never ends
+    if not path.is_file():
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return MARK.encode() in file.read(_MARK_WITHIN)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lumina_core.errors import LuminaError
+from lumina_core.files import read_regular
 
 CONFIG_NAMES = {
     "run": "run",
@@ -135,16 +136,12 @@ def read_yaml_text(path: Path) -> str:
         LuminaError: the file cannot be read, is not UTF-8, or is too large to be one of settings.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_YAML_BYTES + 1)
-        if len(content) > MAX_YAML_BYTES:
-            raise LuminaError(
-                f"{path} cannot be read: it is larger than {MAX_YAML_BYTES} bytes, too large for "
-                "a file of settings."
-            )
+        content = read_regular(path, MAX_YAML_BYTES)
         return content.decode("utf-8-sig")
     except OSError as error:
-        raise LuminaError(f"{path} cannot be read: {error}. Reinstall its package.") from error
+        raise LuminaError(
+            f"{path} cannot be read: {error.strerror}. Reinstall its package."
+        ) from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise LuminaError(

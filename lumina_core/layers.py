@@ -20,6 +20,7 @@ from lumina_core import host
 from lumina_core.arguments import Overrides
 from lumina_core.checkpoint_folder import checkpoint_folder
 from lumina_core.errors import LuminaError
+from lumina_core.files import is_deeply_nested
 from lumina_core.keys import (
     CONDITION,
     CONFIG_NAMES,
@@ -32,7 +33,7 @@ from lumina_core.keys import (
     read_keys,
     unknown_key,
 )
-from lumina_core.manifest import MANIFEST, is_deeply_nested, read_manifest
+from lumina_core.manifest import MANIFEST, read_manifest
 from lumina_core.modality_file import read_modality_file
 from lumina_core.records import shown
 from lumina_core.yaml_values import compose_core, parse_value, read_yaml

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.errors import LuminaError
+from lumina_core.files import MAX_JSON_BYTES, parse_json, read_regular
 
 FORMAT_VERSION = 1
 MANIFEST = "lumina.json"
 UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
-MAX_DEPTH = 32  # levels of JSON; a manifest has 5, a request 3, and Python's stack 1000
 ENTRIES: dict[str, type] = {
     "format": int,
     "lumina_core": str,
@@ -63,14 +63,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[bytes, Any]:
     try:
-        raw = path.read_bytes()
-        return raw, json.loads(raw)
+        raw = read_regular(path, MAX_JSON_BYTES)
+        return raw, parse_json(raw)
     except OSError as error:
+        what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise LuminaError(
-            f"no checkpoint in {path.parent}: {MANIFEST} is missing ({error.strerror}); name a "
-            "folder that `train` wrote: checkpoint=FOLDER"
+            f"no checkpoint in {path.parent}: {MANIFEST} {what} ({error.strerror}); name a folder "
+            "that `train` wrote: checkpoint=FOLDER"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise LuminaError(
             f"{path} is damaged, it is no valid JSON ({error}); copy the checkpoint again"
         ) from error
@@ -121,18 +122,4 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
         return "text_encoder.hub_id has no sha256 beside it"
     if not all(isinstance(value, str) for value in manifest["files"].values()):
         return "files holds something that is no hash"
-    return "it is too deeply nested" if is_deeply_nested(manifest) else None
-
-
-def is_deeply_nested(value: Any) -> bool:
-    """Whether a value from JSON has more than MAX_DEPTH levels, on which recursion could fail."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [child for item in level for child in _children(item)]
-    return bool(level)
-
-
-def _children(item: Any) -> list[Any]:
-    if isinstance(item, dict):
-        return list(item.values())
-    return item if isinstance(item, list) else []
+    return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.files import parse_json
 
 COMMENT_MARK = "lumina "  # begins our comments, so that no other program's is taken for one
 
@@ -77,8 +78,8 @@ def metadata_in(comment: str, path: Path) -> dict[str, Any] | None:
     if not comment.startswith(COMMENT_MARK):
         return None
     try:
-        found = json.loads(comment.removeprefix(COMMENT_MARK))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(comment.removeprefix(COMMENT_MARK))
+    except ValueError as error:
         raise LuminaError(f"{path} carries a broken request: {error}") from error
     if not isinstance(found, dict):
         raise LuminaError(f"{path} carries a broken request: it is no block of settings")

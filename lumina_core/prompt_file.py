@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lumina_core.command_records import MAX_SAMPLES
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.files import read_regular
 from lumina_core.keys import unknown_key
 from lumina_core.modality_file import build_options
 from lumina_core.records import build
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lumina_core.command_records import RunConfig
 
 JSON_LINES = ".jsonl"
+MAX_FILE_BYTES = 1 << 26  # 6700 for each of MAX_SAMPLES prompts
 
 
 class PromptLine(NamedTuple):
@@ -89,14 +91,14 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             raise LuminaError(
                 f"prompt_file={path} is no file; give a text file with one prompt per line"
             )
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                with at_line(path, number):
-                    text = _decoded(line, "utf-8-sig" if number == 1 else "utf-8")
-                yield number, text
+        lines = read_regular(path, MAX_FILE_BYTES).split(b"\n")
     except OSError as error:
         reason = error.strerror or reason_of(error)
         raise LuminaError(f"prompt_file={path} cannot be read: {reason}") from error
+    for number, line in enumerate(lines, 1):
+        with at_line(path, number):
+            text = _decoded(line, "utf-8-sig" if number == 1 else "utf-8")
+        yield number, text
 
 
 def _decoded(line: bytes, encoding: str) -> str:

@@ -104,14 +104,13 @@ def test_settings_may_differ(result):
 
 @pytest.mark.parametrize(
     "content",
-    [
-        "", "{", "[]", "5", "null", "{}", "[" * 100_000, '{"files": []}',
-        " " * (MAX_BYTES + 1),
-    ],
-)  # fmt: skip
+    ["", "{", "[]", "5", "null", "{}", "[" * 100_000, '{"files": []}'],
+)
 def test_a_foreign_file_is_refused(write, content):
     with pytest.raises(LuminaError, match="is no result of `evaluate json=true`"):
         read_result(write(content))
+    with pytest.raises(LuminaError, match=f"cannot be read: it has more than {MAX_BYTES} bytes"):
+        read_result(write(" " * (MAX_BYTES + 1)))
 
 
 def test_what_never_ends_is_not_read(tmp_path):

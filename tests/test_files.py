@@ -9,7 +9,17 @@ from safetensors.torch import save_file
 
 from damage import limited_files
 from lumina_core import LuminaError
-from lumina_core.files import atomic_folder, atomic_write, publish
+from lumina_core.files import (
+    MAX_DEPTH,
+    atomic_folder,
+    atomic_write,
+    open_regular,
+    parse_json,
+    publish,
+    read_json,
+    read_regular,
+    sha256_of,
+)
 
 LIMIT_BYTES = 1 << 24  # of a file, in place of a full disk; far above any log of the tests
 
@@ -121,3 +131,42 @@ def test_publish_never_replaces_unless_told(tmp_path, monkeypatch, has_links):
     publish(tmp_path / "new2", tmp_path / "x", overwrite=True)
     assert (tmp_path / "x").read_text() == "2"
     assert sorted(os.listdir(tmp_path)) == ["new1", "x"]
+
+
+READERS = [open_regular, read_json, sha256_of]
+
+
+@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "link to a device"])
+def test_what_never_ends_is_not_read(tmp_path, read, kind):
+    path = Path("/dev/zero")
+    if kind.endswith("pipe"):
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    if kind.startswith("link"):
+        (tmp_path / "link").symlink_to(path)
+        path = tmp_path / "link"
+    with pytest.raises(OSError, match="it is no regular file"):
+        read(path)
+
+
+def test_a_larger_file_is_not_read_into_memory(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert read_regular(path, 5) == b"12345"
+    with pytest.raises(OSError, match="it has more than 4 bytes"):
+        read_regular(path, 4)
+
+
+def test_json_of_others_may_have_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.json").write_bytes('{"a": "ä"}'.encode("utf-8-sig"))
+    assert read_json(tmp_path / "a.json") == {"a": "ä"}
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 900, 100_000])
+def test_json_that_is_too_deep_is_a_plain_fault(opening, levels):
+    closing = {"[": "]", '{"a":': "}"}[opening]
+    with pytest.raises(ValueError, match="more than 32 levels"):
+        parse_json(opening * levels + "1" + closing * levels)
+    parse_json(opening * (MAX_DEPTH - 1) + "1" + closing * (MAX_DEPTH - 1))

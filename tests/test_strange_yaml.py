@@ -42,7 +42,7 @@ YAMLS = {
     "list": ("- a\n- b\n", "holds a list"),
     "empty": ("", "height, ratio, patch_size, vae, sizes of Options has no value here"),
     "bomb": (BOMB, "has an alias"),
-    "large": (YAML + f"x: '{'a' * 10**8}'\n", "larger than 65536 bytes"),
+    "large": (YAML + f"x: '{'a' * 10**8}'\n", "it has more than 65536 bytes"),
     "latin": (YAML.encode() + b"x: \xe9\n", "cannot be read"),
     "target": (YAML + "_target_: os.system\n", "unknown key '_target_'. Known: height, "),
     "object": (YAML + "x: !!python/object/apply:os.system [ls]\n", "no constructor|constructor"),

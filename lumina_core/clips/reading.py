@@ -23,6 +23,7 @@ from PIL.ExifTags import IFD, Base
 from torch import Tensor
 
 from lumina_core.clips.writing import EXIF_MARK, KEY, MILLISECONDS
+from lumina_core.files import open_regular
 from lumina_core.media_files import COMMENT_MARK
 from lumina_core.png_checksums import check_png
 
@@ -105,7 +106,7 @@ def comment_of(path: Path) -> str:
     if path.is_dir():
         with _picture(_frame_files(path)[0], FOLDER_PICTURES) as image:
             return _comment_inside(image)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         kind = _container(file)
         if kind:
             with _opened(file, kind) as container:
@@ -118,7 +119,7 @@ def is_webp(path: Path) -> bool:
     """Whether a file says that it is WebP."""
     if path.is_dir():
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(SIGNATURE_BYTES)[8:12] == b"WEBP"
 
 
@@ -128,7 +129,7 @@ def _any_frames(path: Path, folder_fps: float, max_pixels: int) -> Iterator[Time
             for page in _pictures(frame_path, FOLDER_PICTURES):
                 yield Timed(1 / folder_fps, page.frame)
         return
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         kind = _container(file)
     yield from _film(path, kind, max_pixels) if kind else _pictures(path, PICTURES)
 
@@ -175,7 +176,7 @@ def _opened(file: BinaryIO, kind: str) -> Iterator[Any]:
 
 
 def _film(path: Path, kind: str, max_pixels: int) -> Iterator[Timed]:
-    with path.open("rb") as file, _opened(file, kind) as container:
+    with open_regular(path) as file, _opened(file, kind) as container:
         stream = _video_stream(container)
         limits = {"err_detect": "explode", "max_pixels": str(max_pixels)}
         stream.codec_context.options = limits
@@ -263,7 +264,7 @@ def _picture(path: Path, kinds: tuple[str, ...]) -> Iterator[Any]:
     if kinds == FOLDER_PICTURES:
         name, allowed = f"{path.name!r} in it", "no PNG"
     check_png(path, name)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         try:
             image = Image.open(file, formats=kinds)
         except UnidentifiedImageError as error:
@@ -306,7 +307,7 @@ def _check_gif_end(path: Path) -> None:
     Raises:
         ValueError: the blocks do not lead to the mark of its end.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         flags = file.read(GIF_HEADER)[10]
         _skip_gif_palette(file, flags)
         while (block := file.read(1)) != GIF_END:

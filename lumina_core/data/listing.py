@@ -6,18 +6,21 @@ read it (released_models.md 3.2), but for records with several captions to choos
 (`s3://`), and the YAML list of several manifests.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.files import check_regular
+from lumina_core.files import open_regular, parse_json, read_regular
 from lumina_core.output_paths import PREVIEW, SHEET
 
 METADATA = "metadata.jsonl"  # of a folder, as the `imagefolder` of Hugging Face datasets has it
+MAX_LIST_BYTES = 1 << 30  # of a JSON list, which is read as a whole: some three million records
+MAX_RECORD_BYTES = 1 << 20  # of a line
+MAX_TEXT_BYTES = 1 << 16  # of a text file with one caption
 PATH_NAMES = ("path", "image", "image_path", "image_url", "file_name")
 CAPTION_NAMES = ("caption", "prompt", "text", "super_high_quality_caption")
 """Names in a record; the first that is there counts. The last is that of Lumina-Image-2.0."""
@@ -198,13 +201,19 @@ def _listed(path: Path, records: Iterator[tuple[int, Any]]) -> Listing:
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """Number and value of each line that is not blank; an Exception for one that is no JSON."""
-    for number, line in enumerate(_read(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            yield number, ValueError(f"it is no JSON: {reason_of(error)}")
+    for number, line in enumerate(_lines(path), start=1):
+        if line is None:
+            yield number, ValueError(f"it has more than {MAX_RECORD_BYTES} bytes")
+        elif line.strip():
+            yield number, _json_value(line)
+
+
+def _json_value(line: bytes) -> Any:
+    """The value of a line; an Exception for one that is no JSON."""
+    try:
+        return parse_json(line)
+    except ValueError as error:
+        return ValueError(f"it is no JSON: {reason_of(error)}")
 
 
 def _json_list(path: Path) -> Iterator[tuple[int, Any]]:
@@ -214,18 +223,29 @@ def _json_list(path: Path) -> Iterator[tuple[int, Any]]:
         LuminaError: the file is no JSON list.
     """
     try:
-        records = json.loads(_read(path).decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        with _naming(path):
+            records = parse_json(read_regular(path, MAX_LIST_BYTES))
+    except ValueError as error:
         raise LuminaError(f"data.path={path} is no JSON: {reason_of(error)}") from error
     if not isinstance(records, list):
         raise LuminaError(f"data.path={path} holds no list; a list of records is wanted")
     yield from enumerate(records, start=1)
 
 
-def _read(path: Path) -> bytes:
+def _lines(path: Path) -> Iterator[bytes | None]:
+    """The lines of a file with their ends; None for one of more than MAX_RECORD_BYTES."""
+    with _naming(path), open_regular(path) as file:
+        while line := file.readline(MAX_RECORD_BYTES + 1):
+            is_long = len(line) > MAX_RECORD_BYTES
+            yield None if is_long else line
+            while is_long and line and not line.endswith(b"\n"):
+                line = file.readline(MAX_RECORD_BYTES)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        check_regular(path)
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise LuminaError(f"data.path: {path} cannot be read: {error.strerror}") from error
 
@@ -252,8 +272,7 @@ def _caption(record: Mapping[str, Any]) -> Any:
 
 def _read_sidecar(path: Path) -> str:
     try:
-        check_regular(path)
-        return path.read_bytes().decode("utf-8-sig")
+        return read_regular(path, MAX_TEXT_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ValueError(f"it has no caption: there is no {path.name} beside it") from error
     except OSError as error:

@@ -5,7 +5,6 @@ which its config.json tells: SpeechT5HifiGan and UnivNet of transformers, and Bi
 released. Nothing is fetched from here.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumina_audio.options import FrontEnd
-from lumina_core import LuminaError, local_folder, nearest
+from lumina_core import LuminaError, local_folder, nearest, read_json
 
 GRIFFIN_LIM = "griffin_lim"
 
@@ -132,8 +131,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         LuminaError: there is none, or it holds no keys.
     """
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        settings = read_json(path)
+    except (OSError, ValueError) as error:
         raise unreadable(path.parent, f"{path.name}: {error}") from error
     if not isinstance(settings, dict):
         raise unreadable(path.parent, f"{path.name} holds no keys")

@@ -23,7 +23,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from lumina_core import LuminaError, atomic_write
+from lumina_core import LuminaError, atomic_write, open_regular
 from lumina_core.frames import MAX_LEVEL
 from lumina_core.media_files import COMMENT_MARK, metadata_in, reading
 from lumina_core.png_checksums import check_png
@@ -149,7 +149,7 @@ def _open(path: Path) -> Image.Image:
     check_png(path)
     # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with Image.open(path, formats=FORMATS) as image:
+    with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
         image.load()

@@ -14,7 +14,7 @@ from math import cos, hypot, radians
 from pathlib import Path
 from typing import Any
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, read_json
 from lumina_multiview.camera import angles_of, axes
 from lumina_multiview.options import MAX_ELEVATION, MAX_VIEWS, TURN, wrapped
 from lumina_multiview.request_options import number_in, shown
@@ -169,15 +169,11 @@ def _inside(folder: Path, name: str) -> Path:
 
 def _loaded(folder: Path, name: str) -> Any:
     path = _inside(folder, name)
-    if not path.is_file():
-        raise LuminaError(f"{name} in it is no regular file")
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise LuminaError(f"{name} in it has more than {MAX_BYTES} bytes")
     try:
-        return json.loads(data.decode())
-    except (ValueError, RecursionError) as error:
+        return read_json(path, MAX_BYTES)
+    except OSError as error:
+        raise LuminaError(f"{name} in it cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise LuminaError(f"{name} in it is no JSON in UTF-8: {error}") from error
 
 

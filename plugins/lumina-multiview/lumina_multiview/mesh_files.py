@@ -3,7 +3,6 @@
 Meshes are not read back as views.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from itertools import dropwhile, takewhile
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core import LuminaError, atomic_write
+from lumina_core import LuminaError, atomic_write, open_regular, parse_json
 from lumina_core.frames import MAX_LEVEL
 from lumina_core.media_files import COMMENT_MARK, comment_with, metadata_in, reading, writing
 from lumina_multiview.hull import Mesh, carve
@@ -77,7 +76,7 @@ def read_mesh_metadata(path: Path) -> dict[str, Any] | None:
     Raises:
         LuminaError: no such file, neither GLB nor PLY, cut off in its beginning or damaged there.
     """
-    with reading(path, "a mesh"), path.open("rb") as file:
+    with reading(path, "a mesh"), open_regular(path) as file:
         start = file.read(4)
         file.seek(0)
         if start == b"glTF":
@@ -153,7 +152,7 @@ def _in_glb(file: BinaryIO, path: Path) -> dict[str, Any] | None:
         raise ValueError("it does not begin with its description")
     if count > MAX_HEADER_BYTES:
         raise ValueError(f"its description has {count} bytes, more than {MAX_HEADER_BYTES}")
-    found: Any = json.loads(_exactly(file, count))
+    found: Any = parse_json(_exactly(file, count))
     for key in ("asset", "extras", EXTRAS_KEY):
         found = found.get(key) if isinstance(found, dict) else None
     if found is not None and not isinstance(found, dict):

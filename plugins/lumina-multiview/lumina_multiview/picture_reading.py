@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, open_regular
 from lumina_core.clips.reading import as_rgb
 from lumina_core.media_files import reading
 from lumina_core.png_checksums import check_png
@@ -37,7 +37,7 @@ def read_picture(
     """
     # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with reading(path, "a picture"), path.open("rb") as file:
+    with reading(path, "a picture"), open_regular(path) as file:
         check_png(path)
         try:
             image = Image.open(file, formats=FORMATS)

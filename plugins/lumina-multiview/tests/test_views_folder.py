@@ -247,7 +247,7 @@ def test_odd_matrices_are_refused(tmp_path, matrix, message):
         ("{}".encode("utf-16"), "is no JSON in UTF-8"),
         (b"[" * 100_000, "is no JSON in UTF-8"),
         (b'{"views": ' + b"1" * 10_000 + b"}", "is no JSON in UTF-8"),
-        (b"{" + b" " * (16 << 20) + b"}", "has more than 16777216 bytes"),
+        (b"{" + b" " * (16 << 20) + b"}", "cannot be read: it has more than 16777216 bytes"),
     ],
 )
 def test_what_is_no_json_is_refused(ours, name, data, message):
@@ -263,7 +263,7 @@ def test_cameras_that_are_no_file_of_the_folder_are_refused(tmp_path, ours):
     assert "is a link out of the folder" in refusal(ours)
     (ours / "cameras.json").unlink()
     os.mkfifo(ours / "cameras.json")
-    assert "cameras.json in it is no regular file" in refusal(ours)
+    assert "cameras.json in it cannot be read: it is no regular file" in refusal(ours)
     assert "it is no folder" in refusal(ours / "0001.png", read_views)
 
 
