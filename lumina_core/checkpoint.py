@@ -133,11 +133,14 @@ def export(
 def drop_old_training_states(folders: list[Path]) -> None:
     """Delete the training state of all but the newest checkpoints, which stay whole otherwise.
 
+    Behind a link nothing is deleted: that may be an archive.
+
     Args:
         folders: checkpoints of one run, the oldest first.
     """
     for folder in folders[:-NUM_KEPT_STATES]:
-        (folder / TRAINING).unlink(missing_ok=True)
+        if not (folder.is_symlink() or folder.parent.is_symlink()):
+            (folder / TRAINING).unlink(missing_ok=True)
 
 
 def _cast_weights(folder: Path, dtype: torch.dtype) -> None:

@@ -1,14 +1,8 @@
-"""Files as every decoder and trainer needs them: written whole or not at all, read with limits.
-
-What is unfinished has a name that starts with `.lumina-`, beside what it will become; a killed
-process may leave it behind, and nothing ever reads it.
-"""
+"""Files as every decoder and trainer needs them: written whole or not at all, read with limits."""
 
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from errno import EEXIST, EFBIG, EINVAL, ENOTDIR, ENOTEMPTY, ENOTSUP, EPERM
@@ -18,11 +12,16 @@ from secrets import token_hex
 from stat import S_ISREG
 from typing import Any, BinaryIO
 
-from safetensors import SafetensorError  # its way to say that the disk is full
+from lumina_core.errors import LuminaError
+from lumina_core.unfinished import (
+    UNFINISHED,
+    discard,
+    sync,
+    sync_folder,
+    temporary_name,
+    unfinished,
+)
 
-from lumina_core.errors import LuminaError, reason_of
-
-UNFINISHED = ".lumina-"
 CHUNK_BYTES = 1 << 20
 MAX_JSON_BYTES = 1 << 20  # of a file of settings; the manifest of a checkpoint has 4000
 MAX_LINES_BYTES = 1 << 30  # of a log of ours: millions of lines
@@ -38,18 +37,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         LuminaError: the folder cannot be made or written, or the disk is full; nothing is left.
     """
-    temporary = _temporary(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+    with unfinished(path, Path.touch) as temporary:
+        with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        _discard(temporary)
+        sync_folder(path.parent)
 
 
 @contextmanager
@@ -64,19 +58,14 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         LuminaError: `path` exists and is not to be replaced, its parent cannot be written, or the
             disk is full; nothing is left.
     """
-    temporary = _temporary(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
+    with unfinished(path, Path.mkdir) as temporary:
         yield temporary
         _make_readable(temporary)
-        if path.exists() and not overwrite:
+        if os.path.lexists(path) and not overwrite:
             raise LuminaError(f"{path} exists already")
+        sync(temporary)
         _take_place(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise _unwritable(path, error) from error
-    finally:
-        _discard(temporary)
+        sync_folder(path.parent)
 
 
 def check_writable(folder: Path) -> None:
@@ -85,14 +74,8 @@ def check_writable(folder: Path) -> None:
     Raises:
         LuminaError: it cannot be made or written, or the disk is full.
     """
-    temporary = _temporary(folder / "file")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with unfinished(folder / "file", Path.touch) as temporary:
         temporary.write_bytes(b"0")  # an empty file fits on a full disk
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    finally:
-        _discard(temporary)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -203,20 +186,17 @@ def new_output(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         LuminaError: the name is taken, or it cannot be written; nothing is left.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
-            temporary = Path(folder) / f"file{path.suffix}"
-            try:
-                yield temporary
-            except LuminaError as error:  # the user knows the name that it was to have
-                told = str(error).replace(str(temporary), str(path))
-                raise LuminaError(told) from error
+    with unfinished(path, Path.mkdir) as folder:
+        temporary = folder / f"file{path.suffix}"
+        try:
+            yield temporary
+        except LuminaError as error:  # the user knows the name that it was to have
+            told = str(error).replace(str(temporary), str(path))
+            raise LuminaError(told) from error
+        try:
             publish(temporary, path, overwrite=overwrite)
-    except FileExistsError as error:
-        raise LuminaError(f"{path} exists already; use overwrite=true") from error
-    except OSError as error:
-        raise _unwritable(path, error) from error
+        except FileExistsError as error:
+            raise LuminaError(f"{path} exists already; use overwrite=true") from error
 
 
 def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
@@ -227,12 +207,17 @@ def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
     Raises:
         FileExistsError: the name is taken and `overwrite` is false.
     """
+    sync(temporary)
     if temporary.is_dir():
         _publish_folder(temporary, path, overwrite=overwrite)
-        return
-    if overwrite:
+    elif overwrite:
         temporary.replace(path)
-        return
+    else:
+        _publish_file(temporary, path)
+    sync_folder(path.parent)
+
+
+def _publish_file(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)  # unlike a rename, it never replaces
         temporary.unlink()
@@ -257,36 +242,24 @@ def _publish_folder(temporary: Path, path: Path, *, overwrite: bool) -> None:
         raise FileExistsError(EEXIST, os.strerror(EEXIST), str(path)) from error
 
 
-def _temporary(path: Path) -> Path:
-    return path.absolute().with_name(f"{UNFINISHED}{token_hex(8)}")
-
-
 def _take_place(temporary: Path, path: Path) -> None:
-    """Rename a folder; one that has the name stays until then, and comes back if it fails."""
-    if not path.exists():
+    """Rename a folder; one that has the name stays until then, and comes back if it fails.
+
+    Of a link that has the name, what it leads to stays.
+    """
+    if not os.path.lexists(path):
         temporary.rename(path)
         return
-    earlier = _temporary(path)  # a folder with content cannot be replaced in one step
+    # a folder with content cannot be replaced in one step; between two steps a kill may come, and
+    # then this is the only one that is whole for sure: it has no name that is cleaned away
+    earlier = path.absolute().with_name(f"{UNFINISHED}earlier-{token_hex(8)}")
     path.rename(earlier)
     try:
         temporary.rename(path)
     except BaseException:
         earlier.rename(path)
         raise
-    _discard(earlier)
-
-
-def _unwritable(path: Path, error: Exception) -> LuminaError:
-    reason = getattr(error, "strerror", None) or reason_of(error)
-    return LuminaError(f"{path} cannot be written: {reason}")
-
-
-def _discard(temporary: Path) -> None:
-    """Remove what is unfinished; there is nothing to remove after success."""
-    if temporary.is_dir():
-        shutil.rmtree(temporary, ignore_errors=True)
-    elif temporary.exists():
-        temporary.unlink()
+    discard(earlier.rename(temporary_name(path)))
 
 
 def _make_readable(folder: Path) -> None:

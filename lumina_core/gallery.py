@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from lumina_core.decoder import Decoder
 from lumina_core.errors import LuminaError
 from lumina_core.file_request import decoders, is_media_folder, request_inside
-from lumina_core.files import UNFINISHED
 from lumina_core.html_pages import (
     PAGE_SUFFIXES,
     figure,
@@ -30,6 +29,7 @@ from lumina_core.html_pages import (
 from lumina_core.output_paths import check_new_file, preview_path
 from lumina_core.records import flat
 from lumina_core.terminal import tell
+from lumina_core.unfinished import UNFINISHED
 
 INDEX = "index.html"
 _SHOWN_ALWAYS = ("prompt", "seed")  # below each medium, even if all are alike

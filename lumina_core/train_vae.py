@@ -8,6 +8,7 @@ costs little; the KL term of the family was not needed.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from lumina_core.data.synthetic import draw_variant, trained_split, training_var
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_folder
 from lumina_core.runtime import quiet, seeded
+from lumina_core.unfinished import refuse_link
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainVAEConfig
@@ -217,7 +219,7 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
         seed=config.seed,
         log_every=config.log_every,
     )
-    save_autoencoder(model, out.resolve(), overwrite=config.overwrite)  # not a link to it
+    save_autoencoder(model, out, overwrite=config.overwrite)
     terminal.show_json({"out": str(out), **result}, indent=None)
     return 0
 
@@ -251,9 +253,10 @@ def _first_autoencoder(config: "TrainVAEConfig", modality: Any) -> Any:
 
 def _check_out(out: Path, *, overwrite: bool) -> None:
     """Refuse a path in use; only a folder that holds nothing but an autoencoder is replaced."""
-    if not out.exists():
+    if not os.path.lexists(out):
         return
     if not overwrite:
         raise LuminaError(f"out={out} exists already; use overwrite=true or choose another folder")
+    refuse_link(out)
     if not out.is_dir() or not {path.name for path in out.iterdir()} <= DIFFUSERS_FILES:
         raise LuminaError(f"out={out} holds more than an autoencoder; choose another folder")

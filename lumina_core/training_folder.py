@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from lumina_core.checkpoint_folder import CHECKPOINTS, STEP, finished
 from lumina_core.data.files import QUARANTINE
 from lumina_core.errors import LuminaError
-from lumina_core.files import UNFINISHED
+from lumina_core.locks import LOCK
+from lumina_core.unfinished import refuse_link, remove_unfinished
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
@@ -36,15 +37,16 @@ def check_out(out: Path, config: "TrainConfig") -> None:
 
     Raises:
         LuminaError: `out` is a file, holds files and is neither resumed nor overwritten, or is to
-            be overwritten and holds what this run reads.
+            be overwritten and holds what this run reads, or is a link.
     """
     if out.exists() and not out.is_dir():
         raise LuminaError(f"out={out} is a file; choose a folder")
     if config.overwrite:
         _refuse_own_inputs(out, config)
+        _refuse_links(out)
     if config.resume or config.overwrite:
         return
-    if any(path.name != QUARANTINE and not path.is_dir() for path in out.rglob("*")):
+    if any(path.name not in (QUARANTINE, LOCK) and not path.is_dir() for path in out.rglob("*")):
         raise LuminaError(
             f"out={out} exists already; continue it with resume=true, replace it with "
             "overwrite=true, or choose another folder"
@@ -69,23 +71,34 @@ def _refuse_own_inputs(out: Path, config: "TrainConfig") -> None:
             )
 
 
+def _refuse_links(out: Path) -> None:
+    for folder in (out, out / CHECKPOINTS, out / SAMPLES):
+        refuse_link(folder)
+
+
 def clear(out: Path, config: "TrainConfig") -> None:
     """Delete what a killed run left unfinished and, to overwrite, what an earlier run wrote.
 
+    Nothing outside of `out` is deleted: no link is followed.
+
     Raises:
-        LuminaError: something cannot be deleted.
+        LuminaError: something cannot be deleted, or lies behind a link.
     """
-    for folder in (out / CHECKPOINTS).glob(f"{UNFINISHED}*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in (out, out / CHECKPOINTS, out / SAMPLES):
+        remove_unfinished(folder)
     if not config.overwrite:
         return
+    _refuse_links(out)
     try:
         for name in (METRICS, BAD_BATCH):  # first, for one in the way keeps the checkpoints
             (out / name).unlink(missing_ok=True)
         for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
             sheet.unlink()
         for folder in (out / CHECKPOINTS).glob(STEP):
-            shutil.rmtree(folder)
+            if folder.is_symlink():  # what it leads to stays
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)
     except OSError as error:
         raise LuminaError(
             f"{error.filename} cannot be deleted for overwrite=true: {error.strerror}; delete it "

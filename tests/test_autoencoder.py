@@ -189,6 +189,15 @@ def test_train_vae_never_deletes_what_it_did_not_write(tmp_path, capsys):
     assert (out / "thesis.txt").read_text() == "years"
 
 
+def test_train_vae_deletes_nothing_behind_a_link(tiny_vae, tmp_path, files_below, refusal):
+    (tmp_path / "link").symlink_to(tiny_vae)
+    before = files_below(tiny_vae)
+    error = refusal("train-vae", "+modality=image", f"out={tmp_path / 'link'}", "overwrite=true")
+    assert "link is a link" in error
+    assert f"choose as out the folder that it leads to, {tiny_vae}" in error
+    assert files_below(tiny_vae) == before
+
+
 def test_a_failed_save_keeps_the_autoencoder_that_it_would_replace(
     tiny_vae, tmp_path, monkeypatch, files_below, refusal
 ):
@@ -196,9 +205,8 @@ def test_a_failed_save_keeps_the_autoencoder_that_it_would_replace(
     out = tmp_path / "out"
     shutil.copytree(tiny_vae, out)
     before = files_below(tmp_path)
-    (tmp_path / "link").symlink_to(out)
     words = ["batch_size=2", "max_steps=1", "block_channels=[8]", "overwrite=true"]
-    words = ["train-vae", "+modality=image", f"out={tmp_path / 'link'}", *words]
+    words = ["train-vae", "+modality=image", f"out={out}", *words]
 
     def fill_the_disk(model, folder):
         (folder / WEIGHTS).write_bytes(b"half")

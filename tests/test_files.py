@@ -1,6 +1,9 @@
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from lumina_core.files import (
     MAX_DEPTH,
     atomic_folder,
     atomic_write,
+    new_output,
     open_regular,
     parse_json,
     publish,
@@ -20,6 +24,7 @@ from lumina_core.files import (
     read_regular,
     sha256_of,
 )
+from lumina_core.unfinished import remove_unfinished
 
 LIMIT_BYTES = 1 << 24  # of a file, in place of a full disk; far above any log of the tests
 
@@ -170,3 +175,112 @@ def test_json_that_is_too_deep_is_a_plain_fault(opening, levels):
     with pytest.raises(ValueError, match="more than 32 levels"):
         parse_json(opening * levels + "1" + closing * levels)
     parse_json(opening * (MAX_DEPTH - 1) + "1" + closing * (MAX_DEPTH - 1))
+
+
+WRITERS = """
+import os, signal, sys
+from contextlib import ExitStack
+from pathlib import Path
+from lumina_core.files import atomic_folder, atomic_write, new_output
+folder = Path(sys.argv[1])
+with ExitStack() as stack:
+    stack.enter_context(atomic_write(folder / "file")).write(b"half")
+    stack.enter_context(atomic_folder(folder / "folder")).joinpath("a").write_text("half")
+    stack.enter_context(new_output(folder / "media.frames", overwrite=False)).mkdir()
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_goes_and_what_is_being_written_stays(tmp_path):
+    mine = [".lumina-notes", ".lumina-earlier-0123abcd", "a.lumina-0123456789abcdef"]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "archive").mkdir()
+    (tmp_path / ".lumina-0123456789abcdef").symlink_to("archive")
+    kept = sorted(os.listdir(tmp_path))
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITERS, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    during = sorted(os.listdir(tmp_path))
+    assert len(during) == len(kept) + 3
+    remove_unfinished(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == during
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (tmp_path / "linked").symlink_to(tmp_path)
+    remove_unfinished(tmp_path / "linked")
+    assert set(during) < set(os.listdir(tmp_path))
+    (tmp_path / "linked").unlink()
+    with atomic_write(tmp_path / "next") as file:  # whatever is written there next
+        file.write(b"whole")
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "next"])
+
+
+def test_a_name_is_given_only_to_what_is_on_the_disk(tmp_path, monkeypatch):
+    happened = []
+    fsync, rename, replace, link = os.fsync, Path.rename, Path.replace, os.link
+
+    def told(name, call):
+        def wrapped(*arguments, **more):
+            happened.append((name, os.path.basename(arguments[1])))
+            return call(*arguments, **more)
+
+        return wrapped
+
+    def synced(descriptor):
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        happened.append(("fsync", os.path.basename(name)))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", told("name", link))
+    monkeypatch.setattr(Path, "rename", told("name", rename))
+    monkeypatch.setattr(Path, "replace", told("name", replace))
+
+    def before_and_after(name):
+        place = happened.index(("name", name))
+        found = [
+            {what for kind, what in part if kind == "fsync"}
+            for part in (happened[:place], happened[place:])
+        ]
+        happened.clear()
+        return found
+
+    with atomic_folder(tmp_path / "folder") as folder:
+        (folder / "a").write_text("a")
+        (folder / "below").mkdir()
+        (folder / "below" / "b").write_text("b")
+    before, after = before_and_after("folder")
+    assert {"a", "b", "below", folder.name} <= before
+    assert tmp_path.name in after
+    with atomic_write(tmp_path / "file"):
+        pass
+    before, after = before_and_after("file")
+    assert any(name.startswith(".lumina-") for name in before)
+    assert tmp_path.name in after
+    with new_output(tmp_path / "sound.wav", overwrite=False) as place:
+        place.write_text("a")
+    before, after = before_and_after("sound.wav")
+    assert "file.wav" in before
+    assert tmp_path.name in after
+
+
+def test_a_link_that_is_replaced_by_a_folder_keeps_what_it_leads_to(tmp_path):
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "a").write_text("mine")
+    for target in ("archive", "nowhere"):
+        (tmp_path / "x").symlink_to(target)
+        with pytest.raises(LuminaError, match="exists already"), atomic_folder(tmp_path / "x"):
+            pass
+        with atomic_folder(tmp_path / "x", overwrite=True) as folder:
+            (folder / "b").write_text("b")
+        assert os.listdir(tmp_path / "x") == ["b"]
+        assert sorted(os.listdir(tmp_path)) == ["archive", "x"]
+        assert (tmp_path / "archive" / "a").read_text() == "mine"
+        (tmp_path / "x" / "b").unlink()
+        (tmp_path / "x").rmdir()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -99,6 +100,54 @@ def test_overwriting_never_deletes_what_the_run_reads(
         assert f"{key}={path} lies in out={out}" in error
         assert "choose another out" in error
     assert files_below(out) == before
+
+
+@pytest.mark.parametrize("name", ["", "checkpoints", "samples"])
+def test_overwriting_deletes_nothing_behind_a_link(
+    tiny_training, checkpoint_copy, tmp_path, files_below, refusal, name
+):
+    out, archive = tmp_path / "out", tmp_path / "archive"
+    shutil.copytree(checkpoint_copy, archive / "checkpoints" / "step-0000001")
+    for path in ("step-0000001", "samples/step-0000001.png", "metrics.jsonl"):
+        (archive / path).parent.mkdir(exist_ok=True)
+        (archive / path).write_text("mine")
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).symlink_to(archive / name)
+    before = files_below(archive)
+    error = refusal("train", *tiny_training(out, "overwrite=true"))
+    assert f"{out / name} is a link" in error
+    assert files_below(archive) == before
+
+
+def test_a_link_in_the_place_of_what_is_overwritten_is_deleted_and_not_followed(
+    tiny_training, checkpoint_copy, tmp_path, files_below
+):
+    out, archive = tmp_path / "out", tmp_path / "archive"
+    shutil.copytree(checkpoint_copy, archive / "step-0000001")
+    for name in ("step-0000001.png", "metrics.jsonl"):
+        (archive / name).write_text("mine")
+    before = files_below(archive)
+    for name in ("checkpoints/step-0000001", "samples/step-0000001.png", "metrics.jsonl"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).symlink_to(archive / Path(name).name)
+    assert main(["train", *tiny_training(out, "overwrite=true", "max_steps=1")]) == 0
+    assert files_below(archive) == before
+    assert not (out / "checkpoints" / "step-0000001").is_symlink()
+    assert not (out / "samples" / "step-0000001.png").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "checkpoints/step-0000001"])
+def test_training_states_behind_a_link_are_not_thinned_out(
+    tiny_training, tmp_path, files_below, name
+):
+    out, archive = tmp_path / "out", tmp_path / "archive"
+    assert main(["train", *tiny_training(out, "max_steps=1")]) == 0
+    shutil.move(out / name, archive)
+    (out / name).symlink_to(archive)
+    assert main(["train", *tiny_training(out, "resume=true", "max_steps=4", "save_every=1")]) == 0
+    (state,) = archive.glob("**/training.safetensors") if "step" in name else [None]
+    assert state is None or state.parent == archive
+    assert len(list((out / "checkpoints").glob("*/training.safetensors"))) == 3 + (state is None)
 
 
 def test_what_cannot_be_deleted_is_one_line_and_keeps_the_checkpoints(

@@ -122,13 +122,13 @@ def test_resume_takes_no_damaged_or_unfinished_checkpoint(
     out = tmp_path / "out"
     folder = out / "checkpoints" / tiny_checkpoint.name
     shutil.copytree(tiny_checkpoint, folder)
-    unfinished = [".lumina-0123", "step-0000009"]
+    unfinished = [".lumina-0123456789abcdef", "step-0000009"]
     for name in unfinished:  # what a process killed while saving may leave
         shutil.copytree(tiny_checkpoint, out / "checkpoints" / name)
         (out / "checkpoints" / name / "lumina.json").unlink()
     words = tiny_training(out, "resume=true", "max_steps=4")
     assert main(["train", *words]) == 0
-    assert not (out / "checkpoints" / ".lumina-0123").exists()
+    assert not (out / "checkpoints" / ".lumina-0123456789abcdef").exists()
     state = out / "checkpoints" / "step-0000004" / "training.safetensors"
     state.write_bytes(state.read_bytes()[:-1] + b"?")
     assert "is damaged" in refusal("train", *words)

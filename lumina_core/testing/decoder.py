@@ -14,7 +14,6 @@ import torch
 
 from lumina_core.decoder import Decoder, folder_suffixes, has_preview_file, read_suffixes
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.files import UNFINISHED
 from lumina_core.runtime import seeded
 from lumina_core.testing.clock import clock_ahead
 from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, demand, rule
@@ -22,6 +21,7 @@ from lumina_core.testing.mishaps import interrupted, interrupted_at, largest_fil
 from lumina_core.testing.refusal import refusal
 from lumina_core.testing.samples import Sample, medium
 from lumina_core.testing.subject import Subject
+from lumina_core.unfinished import UNFINISHED
 
 MAX_LOSS = 0.05  # mean difference of a file that is read back, as a share of the media's range
 HARD_TEXTS = 'ein "Würfel"\n\t\\ 立方体 \u2028 🎲 </script> --> ' + "long " * 400
