@@ -53,6 +53,8 @@ class Model:
     text_encoder: TextEncoder | FrozenTextEncoder
     checkpoint_sha256: str
     """Of the manifest, which names the hash of every other file."""
+    attention: str = "auto"
+    """Backend with which it computes; no part of the checkpoint, which runs on any machine."""
 
     @property
     def device(self) -> torch.device:

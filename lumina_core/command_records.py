@@ -95,6 +95,7 @@ class RunConfig(Sampling):
     download: bool
     device: str
     dtype: str
+    attention: str
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,6 +136,7 @@ class EvaluateConfig(Sampling):
     download: bool
     device: str
     dtype: str
+    attention: str
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -165,6 +167,7 @@ class TrainConfig:
     download: bool
     device: str
     dtype: str
+    attention: str
     save_dtype: str
     """Of the stored weights; the training state keeps float32."""
     num_threads: int | None

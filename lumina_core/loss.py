@@ -89,7 +89,7 @@ def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
     t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
     noisy = batch.with_state(interpolate(drawn.x_0, batch.state, t_element)).to(device)
     features, lengths = model.text_encoder([sample.caption for sample in drawn.samples])
-    context = model.backbone.prepare(noisy, features, lengths)
+    context = model.backbone.prepare(noisy, features, lengths, attention=model.attention)
     predicted = model.backbone(noisy, batch.segment_time(t).to(device), context)
     target = velocity(drawn.x_0, batch.state).to(device)
     return velocity_loss(predicted, target, noisy.element_counts, weight=noisy.unknown)

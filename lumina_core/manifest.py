@@ -16,6 +16,7 @@ from lumina_core.files import MAX_JSON_BYTES, parse_json, read_regular
 FORMAT_VERSION = 1
 MANIFEST = "lumina.json"
 UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
+OLD_ATTENTION = "attention"  # older manifests name a backend, which is the machine's business
 ENTRIES: dict[str, type] = {
     "format": int,
     "lumina_core": str,
@@ -58,6 +59,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     fault = _fault(manifest)
     if fault is not None:
         raise LuminaError(f"{path} is damaged: {fault}; copy the checkpoint again")
+    manifest["backbone"].pop(OLD_ATTENTION, None)
     return dict(manifest)
 
 

@@ -1,6 +1,7 @@
 """The numbers that decide which weights a run arrives at: stored with them, compared on resuming.
 
-How often a run logs, measures or saves is no part of it, and neither is where it runs.
+How often a run logs, measures or saves is no part of it, and neither is where it runs: device and
+attention backend.
 """
 
 from collections.abc import Mapping

@@ -139,7 +139,6 @@ def _config(
         rope_theta=rope_theta,
         rope_dims=None,
         initial_gate=0.0,
-        attention="auto",
     )
 
 

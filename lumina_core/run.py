@@ -12,16 +12,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from lumina_core import __version__, checkpoint, host, terminal
+from lumina_core.backbone.attention import resolve_backend
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.decoder import Decoder, check_format
@@ -171,38 +173,39 @@ def load_model(config: "RunConfig | EvaluateConfig") -> Model:
     """The checkpoint of a request; one that was read before is kept.
 
     Raises:
-        LuminaError: there is none, or it is damaged.
+        LuminaError: there is none, it is damaged, or cannot be computed as asked.
     """
     if config.checkpoint is None:
         raise LuminaError(
             f"modality {config.modality!r} ships no demo checkpoint; give checkpoint=FOLDER"
         )
+    device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
+    resolve_backend(config.attention, device.type, dtype)  # or refuses it
     folder = Path(config.checkpoint).absolute()  # parts are read later, maybe from another folder
     manifest = checkpoint.read_manifest(folder)
     checkpoint.verify(folder, manifest)
     with _LOAD_LOCK:
         sha256 = checkpoint.manifest_sha256(folder)
-        settings = (config.modality, config.device, config.dtype, config.download)
-        model = _load(folder, sha256, *settings)
+        model = _load(folder, sha256, config.modality, device, dtype, config.download)
     if isinstance(model.text_encoder, FrozenTextEncoder):
         model.text_encoder.cache = None if config.text_cache is None else Path(config.text_cache)
-    return model
+    return replace(model, attention=config.attention)
 
 
 @lru_cache(maxsize=2)
-def _load(folder: Path, sha256: str, name: str, device: str, dtype: str, download: bool) -> Model:
+def _load(
+    folder: Path,
+    sha256: str,
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    download: bool,
+) -> Model:
     from lumina_core.config import compose_options
 
     stored = checkpoint.read_manifest(folder)["modalities"].get(name, {}).get("options", {})
     options = compose_options(name, stored)
-    return checkpoint.load(
-        folder,
-        name,
-        options,
-        device=resolve_device(device),
-        dtype=resolve_dtype(dtype),
-        download=download,
-    )
+    return checkpoint.load(folder, name, options, device=device, dtype=dtype, download=download)
 
 
 def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> dict[str, Any]:

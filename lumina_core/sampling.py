@@ -288,6 +288,7 @@ class GuidedVelocity:
                 lengths,
                 scaling=sampling.rope_scaling,
                 proportional_base=sampling.proportional_attention,
+                attention=model.attention,
             )
             return batch, context
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from lumina_core import checkpoint, host, terminal
+from lumina_core.backbone.attention import resolve_backend
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
 from lumina_core.contact_sheet import save_contact_sheet
@@ -175,6 +176,7 @@ def stop_at_bad_batch(
 def start(config: "TrainConfig") -> Run:
     """Fresh networks, or those of the newest checkpoint where `resume` says so."""
     device = resolve_device(config.device)
+    resolve_backend(config.attention, device.type, resolve_dtype(config.dtype))  # or refuses it
     modality = _modality(config)
     pool = build_pool(config, modality)
     modality.vae.to(device)
@@ -188,7 +190,7 @@ def start(config: "TrainConfig") -> Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         backbone = FlagDiT(shape).to(device)
-    model = Model(config.modality, modality, backbone, encoder, "")
+    model = Model(config.modality, modality, backbone, encoder, "", config.attention)
     if config.init_from is not None:
         start_from(init_folder(config.init_from, config.modality), model)
     networks = nn.ModuleDict({"backbone": backbone})
@@ -306,7 +308,7 @@ def averaged(run: Run) -> Model:
 
 def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path) -> None:
     """Generate from fixed prompts and seeds, with the function that `run` uses."""
-    model = averaged(run)
+    model = replace(averaged(run), attention="auto")  # in float32, as not every backend computes
     captions = run.pool.captions(config.num_sample_prompts, seeded(config.seed))
     variants = run.pool.variants()
     requests = [

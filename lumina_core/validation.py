@@ -7,6 +7,7 @@ Neither drops captions nor gives parts of a sample, nor takes random numbers tha
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,7 @@ def accuracy(
     world = world_of(model.modality)
     found = cases(world, trained_split(world), options, num_prompts, seed)
     verdicts = []
+    model = replace(model, attention="auto")  # in float32, as not every backend computes
     with tempfile.TemporaryDirectory() as folder:
         for verdict in judge(model, found, sampling, Path(folder), dtype="float32"):
             verdicts.append(verdict)

@@ -3,12 +3,14 @@ import json
 import os
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from lumina_core import LuminaError, checkpoint, files
+from lumina_core.cli import main
 from lumina_core.config import compose_options, compose_sampling
 from lumina_core.files import sha256_of
 from lumina_core.manifest import sealed
@@ -42,6 +44,51 @@ def replace_backbone(folder, weights):
     edit_manifest(
         folder, files={"backbone.safetensors": sha256_of(folder / "backbone.safetensors")}
     )
+
+
+def test_a_checkpoint_of_another_machines_attention_backend_is_read_here(
+    checkpoint_copy, tiny_training, capsys
+):
+    """Older checkpoints name the backend of their training, which may want a GPU."""
+    manifest = checkpoint.read_manifest(checkpoint_copy)
+    assert "attention" not in manifest["backbone"]
+    plain = read(checkpoint_copy)
+    edit_manifest(checkpoint_copy, backbone={**manifest["backbone"], "attention": "varlen"})
+    older = read(checkpoint_copy)
+    assert checkpoint.differences(checkpoint_copy, plain) == []
+    options = replace(compose_options("image"), height=32, width=32)
+    requests = [Request("a star", "", 3, options)]
+    settings = compose_sampling("image")
+    settings = replace(settings, solver=replace(settings.solver, num_steps=2))
+    made = [sample(model, requests, settings)[0].media for model in (plain, older)]
+    assert torch.equal(*made)
+    out = checkpoint_copy.parent / "out"
+    shutil.copytree(checkpoint_copy, out / "checkpoints" / "step-0000003")
+    assert main(["train", *tiny_training(out, "resume=true", "max_steps=4")]) == 0
+    newest = checkpoint.read_manifest(out / "checkpoints" / "step-0000004")
+    assert "attention" not in newest["backbone"]
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_resume_takes_another_attention_backend(tiny_training, tiny_checkpoint, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(tiny_checkpoint, out / "checkpoints" / tiny_checkpoint.name)
+    words = tiny_training(out, "resume=true", "max_steps=4", "attention=sdpa")
+    assert main(["train", *words]) == 0
+
+
+@pytest.mark.parametrize("command", ["run", "train", "evaluate"])
+def test_an_attention_backend_that_cannot_run_here_is_refused_at_once(
+    command, at_checkpoint, tiny_training, clean_refusal
+):
+    where = tiny_training("out") if command == "train" else at_checkpoint
+    prompt = ["a star"] if command == "run" else []
+    for name, reason in (
+        ("varlen", "attention=varlen needs a CUDA device"),
+        ("xformers", "attention=xformers needs the xformers package and a CUDA device"),
+        ("flash", "attention='flash' is unknown; use one of auto, sdpa, varlen, xformers."),
+    ):
+        assert reason in clean_refusal(command, *where, f"attention={name}", *prompt)
 
 
 def test_save_then_load_gives_the_same_weights(tiny_model, tmp_path):

@@ -49,7 +49,6 @@ def config(**changes):
         "rope_theta": 10_000.0,
         "rope_dims": None,
         "initial_gate": 0.0,
-        "attention": "sdpa",
     }
     return FlagDiTConfig(**{**values, **changes})
 
@@ -320,7 +319,6 @@ def test_prepare_refuses_texts_that_do_not_match_the_samples(lengths):
         ({"hidden_size": 36}, "backbone.hidden_size=36 over backbone.num_heads=4"),
         ({"num_kv_heads": 3}, "backbone.num_heads=4 .* backbone.num_kv_heads=3"),
         ({"rope": "axail"}, "backbone.rope='axail' .* sequence, axial.* 'axial'"),
-        ({"attention": "flash"}, "backbone.attention='flash' .* auto, sdpa, varlen, xformers"),
         ({"rope": "axial"}, "backbone.rope_dims=None"),
         ({"rope": "axial", "rope_dims": (4, 4)}, r"backbone.rope_dims=\(4, 4\)"),
         ({"rope": "axial", "rope_dims": (2, 3, 3)}, r"backbone.rope_dims=\(2, 3, 3\)"),

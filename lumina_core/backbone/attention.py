@@ -60,7 +60,7 @@ def resolve_backend(name: str, device: str, dtype: torch.dtype) -> str:
     """
     if name not in BACKENDS:
         raise LuminaError(
-            f"backbone.attention={name!r} is unknown; use one of {', '.join(BACKENDS)}."
+            f"attention={name!r} is unknown; use one of {', '.join(BACKENDS)}."
             + nearest(name, BACKENDS)
         )
     is_fast = device == "cuda" and dtype in HALF_TYPES
@@ -68,13 +68,13 @@ def resolve_backend(name: str, device: str, dtype: torch.dtype) -> str:
         return "varlen" if is_fast and _has_varlen() else "sdpa"
     if name == "varlen" and not (is_fast and _has_varlen()):
         raise LuminaError(
-            f"backbone.attention=varlen needs a CUDA device and bfloat16 or float16, "
-            f"got {device} and {dtype}; use backbone.attention=sdpa"
+            f"attention=varlen needs a CUDA device and bfloat16 or float16, "
+            f"got {device} and {dtype}; use attention=sdpa"
         )
     if name == "xformers" and (device != "cuda" or find_spec("xformers") is None):
         raise LuminaError(
-            "backbone.attention=xformers needs the xformers package and a CUDA device; "
-            "install lumina-core[xformers] or use backbone.attention=sdpa"
+            "attention=xformers needs the xformers package and a CUDA device; "
+            "install lumina-core[xformers] or use attention=sdpa"
         )
     return name
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lumina_core.backbone.attention import BACKENDS
 from lumina_core.errors import LuminaError, nearest
 
 MAX_CONDITIONING_SIZE = 1024  # the released width of time and adaLN: min(hidden_size, 1024)
@@ -43,8 +42,6 @@ class FlagDiTConfig:
     unit (`Layout.coordinates`); only for axial."""
     initial_gate: float
     """Where the cross-attention gates start, before tanh. 0 is the released value."""
-    attention: str
-    """Attention backend."""
     feature_dims: Mapping[str, int] = field(default_factory=dict)
     """Features that condition each frame, per modality that has any."""
 
@@ -60,13 +57,11 @@ class FlagDiTConfig:
                 f"backbone.num_heads={self.num_heads} is no multiple of "
                 f"backbone.num_kv_heads={self.kv_heads}"
             )
-        for key, valid in (("rope", ROPE_KINDS), ("attention", BACKENDS)):
-            value = getattr(self, key)
-            if value not in valid:
-                raise LuminaError(
-                    f"backbone.{key}={value!r} is unknown; use one of {', '.join(valid)}."
-                    + nearest(value, valid)
-                )
+        if self.rope not in ROPE_KINDS:
+            raise LuminaError(
+                f"backbone.rope={self.rope!r} is unknown; use one of {', '.join(ROPE_KINDS)}."
+                + nearest(self.rope, ROPE_KINDS)
+            )
         if self.rope == "axial" and not self._is_axial_split():
             raise LuminaError(
                 f"backbone.rope_dims={self.rope_dims} must be three or five even numbers that "

@@ -53,6 +53,8 @@ class Context:
     tables: RopeTables
     query_scale: Float[Tensor, "position 1 1"] | None
     """Proportional attention: factor on q in self-attention."""
+    attention: str
+    """Backend of `attend`."""
 
 
 class TimeEmbedding(nn.Module):
@@ -115,14 +117,14 @@ class Attention(nn.Module):
         Args:
             x: modulated tokens.
             table: rotation of each position.
-            context: text lengths and the proportional factor.
+            context: text lengths, the proportional factor and the backend.
             text: this block's text keys and values.
             lengths: positions of each sample.
         """
         q = rotate(self._heads(self.q_norm(self.wq(x))), table)
         k = rotate(self._heads(self.k_norm(self.wk(x))), table)
         v = self._heads(self.wv(x))
-        backend = self.config.attention
+        backend = context.attention
         scaled = q if context.query_scale is None else q * context.query_scale.type_as(q)
         own = attend(scaled, k, v, query_lengths=lengths, key_lengths=lengths, backend=backend)
         cross = attend(
@@ -236,6 +238,7 @@ class FlagDiT(nn.Module):
         *,
         scaling: RopeScaling = NO_SCALING,
         proportional_base: int | None = None,
+        attention: str = "auto",
     ) -> Context:
         """Compute once what depends on neither x nor t.
 
@@ -246,6 +249,7 @@ class FlagDiT(nn.Module):
             scaling: RoPE scaling for sizes that were never trained.
             proportional_base: sequence length for which proportional attention is neutral; q is
                 scaled by sqrt(log(length) / log(base)) in self-attention. None: off.
+            attention: backend, as `attend` takes it.
         """
         if len(text_lengths) != batch.num_samples or min(text_lengths) < 1:
             raise ValueError(f"one text per sample is expected, got lengths {list(text_lengths)}")
@@ -262,6 +266,7 @@ class FlagDiT(nn.Module):
                 batch, theta=config.rope_theta, dims=config.axis_dims, scaling=scaling
             ),
             query_scale=_query_scale(batch, proportional_base),
+            attention=attention,
         )
 
     def forward(

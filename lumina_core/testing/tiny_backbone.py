@@ -30,7 +30,6 @@ def tiny_backbone(token_dims: dict[str, int], features: dict[str, int]) -> FlagD
         rope_theta=100.0,
         rope_dims=(4, 4, 4, 2, 2),
         initial_gate=0.5,
-        attention="auto",
     )
     backbone = FlagDiT(config).eval()
     generator = seeded(11)
