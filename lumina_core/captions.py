@@ -10,8 +10,10 @@ from lumina_core.errors import LuminaError
 Option = TypeVar("Option")
 
 
-def pick(options: Sequence[Option], generator: torch.Generator) -> Option:
-    """One of the options, each as likely as the others."""
+def pick(options: Sequence[Option], generator: torch.Generator | None) -> Option:
+    """One of the options, each as likely as the others; without a generator the first."""
+    if generator is None:
+        return options[0]
     return options[int(torch.randint(len(options), (), generator=generator))]
 
 

@@ -181,6 +181,21 @@ class World(Protocol):
         ...
 
 
+class BoundedWorld(World, Protocol):
+    """A world that says where it ends: which texts are its captions."""
+
+    def nearest(self, text: str) -> str | None:
+        """The caption that says most of what a text says, of any split, in a few milliseconds.
+
+        Args:
+            text: of a person, anything. Its case, punctuation and spaces do not matter.
+
+        Returns:
+            A caption, the same each time; None where the text is one itself.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Given:
     """A medium of which a part is given."""
@@ -327,6 +342,16 @@ def options_of(modality: Modality, path: Path, media: Media, options: Any) -> An
     if hasattr(modality, "described"):
         return cast(DescribedModality, modality).described(path, media, options)
     return options
+
+
+def nearest_caption(modality: Modality, text: str) -> str | None:
+    """The caption of a modality's world that is nearest to a text.
+
+    None where the text is one of its captions, or where the world cannot tell.
+    """
+    if not hasattr(modality.world, "nearest"):
+        return None
+    return cast(BoundedWorld, modality.world).nearest(text)
 
 
 def features_of(modality: Modality, options: Any, grid: Grid) -> Tensor | None:

@@ -99,7 +99,7 @@ def test_hooks_page_names_the_whole_contract():
     hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "lumina_spec")]
     assert hooks == ["lumina_modality"]
     names = hooks + [field.name for field in dataclasses.fields(modality.ModalitySpec)]
-    assert len(PROTOCOLS) == 17
+    assert len(PROTOCOLS) == 18
     for protocol in PROTOCOLS:
         own = {*vars(protocol), *inspect.get_annotations(protocol)}
         names += [protocol.__name__, *(name for name in own if not name.startswith("_"))]

@@ -29,6 +29,7 @@ PUBLIC_MODULES = (
     "lumina_core.captions",
     "lumina_core.clips",
     "lumina_core.frames",
+    "lumina_core.lexicon",
     "lumina_core.media_files",
     "lumina_core.png_checksums",
     "lumina_core.shapes",

@@ -80,6 +80,36 @@ def nonsense_is_refused(subject: Subject) -> None:
 
 
 @rule
+def nearest_captions_are_captions(subject: Subject) -> None:
+    """A world with `nearest` knows its own captions, and tells of other texts the nearest one."""
+    world = subject.world
+    if not hasattr(world, "nearest"):
+        raise NotApplicableError("its world has no method nearest")
+    captions = [
+        world.caption(split, seeded(number), task)
+        for split in world.splits
+        for task in world.tasks(split)
+        for number in range(20)
+    ]
+    for caption in captions:
+        for text in (caption, f"  {caption.capitalize()}. "):
+            demand(
+                world.nearest(text) is None,
+                f"{text!r} is a caption of the world, and nearest gives {world.nearest(text)!r}",
+                "give None for captions of every split, whatever their case and punctuation",
+            )
+    for text in (NONSENSE, *(f"{caption} {UNKNOWN}" for caption in captions[:20])):
+        found = world.nearest(text)
+        demand(
+            isinstance(found, str) and world.nearest(found) is None,
+            f"of {text!r} the nearest caption is {found!r}",
+            "give a caption of some split, or None where the text is one",
+        )
+        world.task_of(found)  # refuses what it cannot draw
+        demand(found == world.nearest(text), f"of {text!r} it changes", "choose without chance")
+
+
+@rule
 def unknown_splits_are_refused(subject: Subject) -> None:
     """A split that the world does not have is refused in one line."""
     world = subject.world

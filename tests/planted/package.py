@@ -69,7 +69,7 @@ PACKAGE = (
     line(
         "api_is_a_literal",
         "the core's own constant",
-        (PLUGIN, "api=(2, 1)", "api=PLUGIN_API"),
+        (PLUGIN, "api=(2, 2)", "api=PLUGIN_API"),
         ahead(PLUGIN, "\n@hookimpl", "from lumina_core.modality import PLUGIN_API\n"),
     ),
     grid(
@@ -81,7 +81,7 @@ PACKAGE = (
     line(
         "api_is_a_literal",
         "the core's constant under another name",
-        (PLUGIN, "api=(2, 1)", "api=API"),
+        (PLUGIN, "api=(2, 2)", "api=API"),
         ahead(PLUGIN, "\n@hookimpl", "from lumina_core.modality import PLUGIN_API as API\n"),
     ),
     line(

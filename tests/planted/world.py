@@ -14,6 +14,7 @@ from planting import (
     line,
 )
 
+HELD_BACK = """for words in product(SPEEDS, LEVELS, FORMS) if words not in HELD_OUT)"""
 WORLD_RULES = (
     line(
         "captions_belong_to_their_task",
@@ -136,6 +137,44 @@ WORLD_RULES = (
             "is_known = len(words) == 3 and words[0] in COLOURS and",
             "is_known = len(words) == 3 and COLOURS[words[0]] and",
         ),
+    ),
+    line(
+        "nearest_captions_are_captions",
+        "every text is a caption",
+        (WORLD, "        return LEXICON.ranked", "        return None and LEXICON.ranked"),
+    ),
+    line(
+        "nearest_captions_are_captions",
+        "case matters",
+        (WORLD, "if spoken(text) in CAPTIONS", "if text in CAPTIONS"),
+    ),
+    line(
+        "nearest_captions_are_captions",
+        "what is held out is no caption",
+        (WORLD, "for words in product(SPEEDS, LEVELS, FORMS))", HELD_BACK),
+    ),
+    grid(
+        "nearest_captions_are_captions",
+        "the nearest is none",
+        (
+            WORLD,
+            "(LEXICON.understood(text), CAPTIONS)[0]",
+            "(LEXICON.understood(text), COLOURS)[0]",
+        ),
+    ),
+    grid(
+        "nearest_captions_are_captions",
+        "a random caption",
+        (
+            WORLD,
+            "LEXICON.ranked(LEXICON.understood(text), CAPTIONS)[0]",
+            "CAPTIONS[torch.randint(len(CAPTIONS), ()).item()]",
+        ),
+    ),
+    grid(
+        "nearest_captions_are_captions",
+        "the text itself",
+        (WORLD, "LEXICON.ranked(LEXICON.understood(text), CAPTIONS)[0]", "spoken(text)"),
     ),
     line(
         "unknown_splits_are_refused",

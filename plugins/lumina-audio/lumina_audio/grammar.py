@@ -151,13 +151,16 @@ def _task_of(events: tuple[Event, ...]) -> str:
     return "counting" if event.kind in REPEATED else "pitch"
 
 
-def caption_of(scene: Scene, generator: torch.Generator) -> str:
-    """Word a scene, in lower case and without commas or a final full stop."""
+def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
+    """Word a scene, in lower case and without commas or a final full stop.
+
+    Without a generator it takes the first of each choice of words.
+    """
     words = [_worded(event, generator) for event in scene.events]
     return pick(_OPENINGS, generator) + pick(_THEN, generator).join(words)
 
 
-def _worded(event: Event, generator: torch.Generator) -> str:
+def _worded(event: Event, generator: torch.Generator | None) -> str:
     if event.kind == "sweep":
         return with_article(pick(DIRECTIONS[event.direction or ""], generator))
     one, many = REPEATED.get(event.kind, (event.kind, ""))
@@ -200,6 +203,17 @@ def is_held_out(scene: Scene) -> bool:
         or (event.kind, event.pitch, event.length) in HELD_OUT_LENGTHS
         or (event.pitch, event.tremolo) in HELD_OUT_TREMOLOS
         or (event.kind, event.pitch, event.level) in HELD_OUT_LEVELS
+        for event in scene.events
+    )
+
+
+def is_drawn(scene: Scene) -> bool:
+    """Whether a split has the scene; `parse` reads more.
+
+    Tones and chords, and whatever is soft or loud, have a pitch; no noise is soft or loud.
+    """
+    return all(
+        event.pitch is not None or (event.kind not in ("tone", "chord") and event.level is None)
         for event in scene.events
     )
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int16
 from torch import Tensor
 
-from lumina_audio import grammar, oracle
+from lumina_audio import grammar, nearest, oracle
 from lumina_audio.grammar import Event
 from lumina_core import LuminaError
 from lumina_core.captions import check_split, pick, pick_weighted
@@ -115,6 +115,10 @@ class AudioWorld:
     def task_of(self, caption: str) -> str:
         """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
         return grammar.parse(caption).task
+
+    def nearest(self, text: str) -> str | None:
+        """The caption that says most of what a text says; None where the text is a caption."""
+        return nearest.nearest(text)
 
     def variants(self, split: str) -> tuple[dict[str, float], ...]:
         """The durations of a split's sounds. Raises LuminaError for an unknown split."""

@@ -105,8 +105,11 @@ def parse(caption: str) -> Scene:
     return Scene(task, things, relation, len(things), found["background"])
 
 
-def caption_of(scene: Scene, generator: torch.Generator) -> str:
-    """Word a scene, in lower case and without a final full stop."""
+def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
+    """Word a scene, in lower case and without a final full stop.
+
+    Without a generator it takes the first of each choice of words.
+    """
     openings = _OPENINGS
     if scene.task == "counting":
         (thing,) = scene.things
@@ -154,6 +157,20 @@ def is_held_out(scene: Scene) -> bool:
     if any((thing.colour, thing.shape) in HELD_OUT_PAIRS for thing in scene.things):
         return True
     return scene.relation is not None and triple_of(scene) in HELD_OUT_TRIPLES
+
+
+def is_drawn(scene: Scene) -> bool:
+    """Whether a split has the scene; `parse` reads more.
+
+    Two things differ in shape, both or none have a colour, and where nothing else tells them apart
+    the colours differ.
+    """
+    if len(scene.things) == 1:
+        return True
+    first, second = scene.things
+    is_alike = bool(first.colour) == bool(second.colour)
+    is_told = scene.task != "colour_attribution" or first.colour != second.colour
+    return first.shape != second.shape and is_alike and is_told
 
 
 def triple_of(scene: Scene) -> tuple[str, str, str]:

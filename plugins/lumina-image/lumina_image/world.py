@@ -15,7 +15,7 @@ from lumina_core.captions import check_split, pick, pick_weighted
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.shapes.words import BACKGROUNDS, free_colours
 
-from . import grammar, oracle
+from . import grammar, nearest, oracle
 from .grammar import Scene
 
 TASK_WEIGHTS = {
@@ -95,6 +95,10 @@ class ImageWorld:
     def task_of(self, caption: str) -> str:
         """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
         return grammar.parse(caption).task
+
+    def nearest(self, text: str) -> str | None:
+        """The caption that says most of what a text says; None where the text is a caption."""
+        return nearest.nearest(text)
 
     def variants(self, split: str) -> tuple[dict[str, int], ...]:
         """The sizes of a split's pictures, as options. Raises LuminaError for an unknown split."""

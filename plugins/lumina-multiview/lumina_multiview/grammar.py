@@ -77,8 +77,11 @@ def parse(caption: str) -> Scene:
     )
 
 
-def caption_of(scene: Scene, generator: torch.Generator) -> str:
-    """Word a scene, in lower case and without commas or a final full stop."""
+def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
+    """Word a scene, in lower case and without commas or a final full stop.
+
+    Without a generator it takes the first of each choice of words.
+    """
     opening = pick(_OPENINGS, generator)
     halves = _with_articles(pick(WORDINGS[scene.task], generator), scene.colours)
     return join(opening + _named(scene.shape), halves)

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from lumina_core.captions import check_split, pick
-from lumina_multiview import grammar, oracle
+from lumina_multiview import grammar, nearest, oracle
 from lumina_multiview.renderer import draw_view
 
 SCALES = (0.9, 1.05)
@@ -112,6 +112,10 @@ class MultiviewWorld:
     def task_of(self, caption: str) -> str:
         """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
         return grammar.parse(caption).task
+
+    def nearest(self, text: str) -> str | None:
+        """The caption that says most of what a text says; None where the text is a caption."""
+        return nearest.nearest(text)
 
     def variants(self, split: str) -> tuple[dict[str, Any], ...]:
         """Sizes and cameras of a split's objects. Raises LuminaError for an unknown split."""

@@ -124,8 +124,11 @@ def _scene_of(found: dict[str, str | None]) -> Scene | None:
     return Scene("two_motions", things, None, background)
 
 
-def caption_of(scene: Scene, generator: torch.Generator) -> str:
-    """Word a scene, in lower case and without commas or a final full stop."""
+def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
+    """Word a scene, in lower case and without commas or a final full stop.
+
+    Without a generator it takes the first of each choice of words.
+    """
     first = scene.things[0]
     if scene.task == "colour_change":
         verb = pick(("turning", "changing"), generator)
@@ -181,6 +184,19 @@ def is_held_out(scene: Scene) -> bool:
     )
 
 
+def is_drawn(scene: Scene) -> bool:
+    """Whether a split has the scene: two things differ in shape and colour, or name no colour.
+
+    What `parse` reads goes beyond that.
+    """
+    if len(scene.things) == 1:
+        return True
+    first, second = scene.things
+    colours = {first.colour, second.colour}
+    is_told = colours == {None} or (len(colours) == 2 and None not in colours)
+    return first.shape != second.shape and is_told
+
+
 def _sample_any(generator: torch.Generator, task: str) -> Scene:
     background = pick(BACKGROUNDS, generator) if chance(BACKGROUND_NAMED, generator) else None
     if task == "colour_change":
@@ -212,7 +228,7 @@ def _named(thing: Thing) -> str:
     return with_article(join(thing.colour, thing.shape))
 
 
-def _worded(motion: str, generator: torch.Generator) -> str:
+def _worded(motion: str, generator: torch.Generator | None) -> str:
     if motion in DIRECTIONS:
         return join("moving", pick(DIRECTIONS[motion], generator))
     return pick(GROWTHS.get(motion, STILL), generator)

@@ -16,7 +16,7 @@ from torch import Tensor
 from lumina_core.captions import check_split, pick, pick_weighted
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.shapes.words import BACKGROUNDS, free_colours
-from lumina_video import grammar, oracle
+from lumina_video import grammar, nearest, oracle
 from lumina_video.grammar import Scene, Thing
 
 TASK_WEIGHTS = {
@@ -126,6 +126,10 @@ class VideoWorld:
     def task_of(self, caption: str) -> str:
         """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
         return grammar.parse(caption).task
+
+    def nearest(self, text: str) -> str | None:
+        """The caption that says most of what a text says; None where the text is a caption."""
+        return nearest.nearest(text)
 
     def variants(self, split: str) -> tuple[dict[str, int | float], ...]:
         """Sizes, lengths and rates of a split's clips. Raises LuminaError for an unknown split."""

@@ -4,6 +4,7 @@ The oracle (`judge`) shares only the words with the renderer (`draw`): it measur
 """
 
 from collections.abc import Mapping
+from itertools import permutations, product
 from typing import Any
 
 import torch
@@ -11,9 +12,15 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.captions import check_split, pick, pick_two, plain_words
+from lumina_core.lexicon import Lexicon, spoken
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 230), "black": (0, 0, 0)}
 RELATIONS = ("over", "beside")  # which half is the first one: the upper or the left
+CAPTIONS = tuple(
+    f"{first} {relation} {second}"
+    for (first, second), relation in product(permutations(COLOURS, 2), RELATIONS)
+)
+LEXICON = Lexicon({word: ("word", word) for word in (*COLOURS, *RELATIONS)})
 TASKS = ("halves",)
 HELD_OUT = frozenset({("red", "beside", "green"), ("blue", "over", "red")})  # never trained
 SHADES = (0.8, 1.0)  # how bright a picture is, by chance
@@ -50,6 +57,12 @@ class MymodalityWorld:
         """The task to which a caption belongs. Raises LuminaError if it belongs to none."""
         _parse(caption)
         return TASKS[0]
+
+    def nearest(self, text: str) -> str | None:
+        """The caption that says most of what a text says; None where the text is a caption."""
+        if spoken(text) in CAPTIONS:
+            return None
+        return LEXICON.ranked(LEXICON.understood(text), CAPTIONS)[0]
 
     def variants(self, split: str) -> tuple[Mapping[str, Any], ...]:
         """The sizes of a split's frames."""

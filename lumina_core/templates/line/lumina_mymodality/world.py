@@ -4,6 +4,7 @@ The oracle (`judge`) shares only the words with the renderer (`draw`): it measur
 """
 
 from collections.abc import Mapping
+from itertools import product
 from math import pi
 from typing import Any
 
@@ -12,12 +13,15 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.captions import check_split, pick, plain_words
+from lumina_core.lexicon import Lexicon, spoken
 
 SPEEDS = {"slow": 48, "fast": 16}  # samples of a period
 LEVELS = {"soft": 0.3, "loud": 0.8}  # largest value
 FORMS = ("sine", "square")
 TASKS = ("wave",)
 HELD_OUT = frozenset({("fast", "soft", "square"), ("slow", "loud", "sine")})  # never trained
+CAPTIONS = tuple(f"a {' '.join(words)}" for words in product(SPEEDS, LEVELS, FORMS))
+LEXICON = Lexicon({word: ("word", word) for word in (*SPEEDS, *LEVELS, *FORMS)})
 _VARIANTS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "trained": ({"samples": 96}, {"samples": 128}, {"samples": 192}),
     "held_out": ({"samples": 96}, {"samples": 128}),
@@ -49,6 +53,12 @@ class MymodalityWorld:
         """The task to which a caption belongs. Raises LuminaError if it belongs to none."""
         _parse(caption)
         return TASKS[0]
+
+    def nearest(self, text: str) -> str | None:
+        """The caption that says most of what a text says; None where the text is a caption."""
+        if spoken(text) in CAPTIONS:
+            return None
+        return LEXICON.ranked(LEXICON.understood(text), CAPTIONS)[0]
 
     def variants(self, split: str) -> tuple[Mapping[str, Any], ...]:
         """The lengths of a split's signals."""
