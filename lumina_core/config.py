@@ -5,7 +5,7 @@ layers.py composes plain values; here they become the records of command_records
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib import import_module
@@ -32,6 +32,7 @@ from lumina_core.layers import (
     recommended_sampling,
     recommended_training,
 )
+from lumina_core.manifest import MANIFEST
 from lumina_core.modality_file import build_condition, build_options
 from lumina_core.records import build
 
@@ -73,8 +74,8 @@ def _compose_request(command: str, overrides: list[str]) -> RunConfig:
         values["prompt"] = ""
     if values["prompt"] is None:
         raise LuminaError(_lack_of_prompt(command, name, words))
-    values["condition"] = _condition(name, values["condition"], request)
-    with _blaming_advice("run", name):
+    with _blaming_files("run", name, words, request):
+        values["condition"] = _condition(name, values["condition"], request)
         return _build(RunConfig, name, values, options)
 
 
@@ -83,7 +84,7 @@ def compose_evaluate(overrides: list[str]) -> EvaluateConfig:
     words = sort_overrides(overrides, "evaluate")
     name = _one_modality("evaluate", words)
     values, options = merge_layers("evaluate", name, words)
-    with _blaming_advice("evaluate", name):
+    with _blaming_files("evaluate", name, words):
         return _build(EvaluateConfig, name, values, options)
 
 
@@ -92,7 +93,7 @@ def compose_train(overrides: list[str]) -> TrainConfig:
     words = sort_overrides(overrides, "train")
     name = _one_modality("train", words)
     values, options = merge_layers("train", name, words)
-    with _blaming_advice("train", name):
+    with _blaming_files("train", name, words):
         return _build(TrainConfig, name, _train_values(name, values), options)
 
 
@@ -222,26 +223,58 @@ def _repeated_request(words: Overrides) -> dict[str, Any]:
 
 
 @contextmanager
-def _blaming_advice(command: str, name: str) -> Iterator[None]:
-    """Where values are refused that the modality's YAML recommends, name it and not the user."""
+def _blaming_files(
+    command: str, name: str, words: Overrides, request: Mapping[str, Any] | None = None
+) -> Iterator[None]:
+    """Where values are refused that stand in a file, name the file and not the user.
+
+    It is the file's fault where the values up to its own are refused alike without the user's.
+    """
     try:
         yield
-    except LuminaError:
-        try:
-            _check_advice(command, name)
-        except LuminaError as fault:
-            raise LuminaError(f"{modality_yaml(name)}: {fault}") from fault
+    except LuminaError as error:
+        for source, check in _layers_of_files(command, name, words, request or {}):
+            try:
+                check()
+            except LuminaError as fault:
+                if str(fault) == str(error):
+                    raise LuminaError(f"{source}: {fault}") from fault
         raise
 
 
-def _check_advice(command: str, name: str) -> None:
-    """Refuse what a modality's YAML recommends for a command, whatever else is wrong."""
+def _layers_of_files(
+    command: str, name: str, words: Overrides, request: Mapping[str, Any]
+) -> Iterator[tuple[Path, Callable[[], object]]]:
+    """The files that set values, in their order, each with a check of the values up to its own."""
     if command == "train":
-        values = _train_values(name, recommended_training(name))
-        named = values | {"modality": name, "options": None}
-        build(TrainConfig, named, namespace=_namespace(TrainConfig))
-    else:
-        compose_sampling(name)
+        yield modality_yaml(name), lambda: _check_training(name)
+        return
+    yield modality_yaml(name), lambda: compose_sampling(name)
+    keys = ("checkpoint", "repeat")
+    bare = words._replace(
+        choices={}, options={}, values={k: v for k, v in words.values.items() if k in keys}
+    )
+    folder = merge_layers("run", name, bare)[0]["checkpoint"]
+    if folder is not None:
+        yield Path(folder) / MANIFEST, lambda: _check_request(name, bare, {})
+    if request:
+        yield Path(words.values["repeat"]), lambda: _check_request(name, bare, request)
+
+
+def _check_training(name: str) -> None:
+    """Refuse what a modality's YAML recommends for training."""
+    values = _train_values(name, recommended_training(name))
+    named = values | {"modality": name, "options": None}
+    build(TrainConfig, named, namespace=_namespace(TrainConfig))
+
+
+def _check_request(name: str, words: Overrides, request: Mapping[str, Any]) -> None:
+    """Refuse what a checkpoint recommends, or a file that is repeated holds; its files aside."""
+    values, options = merge_layers("run", name, words, request)
+    condition = {k: v for k, v in (request.get("condition") or {}).items() if k != "files"}
+    values["condition"] = _condition(name, values["condition"], {"condition": condition})
+    values["prompt"] = values["prompt"] or "a prompt"  # the user's
+    _build(RunConfig, name, values, options)
 
 
 def _train_values(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,18 @@ SAMPLING_SETTINGS = (
     *("solver", "guidance", "rope_scaling", "longest_side", "position_limit"),
     *("proportional_attention", "coarse"),
 )
-"""Keys that say how a sample is made; its file carries them."""
+"""Keys that say how a sample is made; its file carries them. A checkpoint and a modality's YAML
+recommend these alone: nothing that acts for the user, such as a path, a device or a download."""
+
+TRAINING_SETTINGS = (
+    *("max_steps", "token_budget", "gradient_accumulation", "max_nonfinite_steps"),
+    *("caption_dropout", "condition_share", "position_jitter"),
+    *("backbone", "text_encoder", "optimizer", "time", "data"),
+    *("log_every", "sample_every", "num_sample_prompts", "save_every"),
+    *("validate_every", "num_validation_samples", "validation_times"),
+    *("evaluate_every", "num_evaluation_prompts"),
+)
+"""Keys that say how a network is trained; a modality's YAML may set these but for PATH_KEYS."""
 
 RECOMMENDATION_BLOCKS = ("sampling", "training")
 """Blocks of a modality's YAML that recommend values for the core."""

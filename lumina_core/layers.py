@@ -67,9 +67,11 @@ def merge_layers(
     elif command == "train":
         values = _overlay(values, advice["training"], f"{path}, training")
     if request:
-        values = _overlay(values, {key: request[key] for key in _REPEATED if key in request})
+        told = {key: request[key] for key in _REPEATED if key in request}
+        source = words.values.get("repeat")
+        values = _overlay(values, told, source)
         options |= _repeated_options(name, request)
-        values = _with_repeated_condition(values, request)
+        values = _with_repeated_condition(values, request, source)
     for group, choice in words.choices.items():
         chosen = read_yaml(conf_root() / group / f"{choice}.yaml")
         has_own_keys = not chosen.keys() <= values[group].keys()
@@ -158,10 +160,18 @@ def _with_checkpoint(
     if name not in manifest["modalities"]:
         known = ", ".join(manifest["modalities"])
         raise LuminaError(f"the checkpoint {folder} was trained on {known}, not on {name}.")
-    stored = manifest["modalities"][name]["options"]
-    fixed = {key: stored[key] for key in _architecture(name) if key in stored}
-    values = _overlay(values, manifest["sampling"], f"{folder}/{MANIFEST}, sampling")
-    return values | {"checkpoint": str(folder)}, options | fixed
+    source = f"{folder}/{MANIFEST}, sampling"
+    for key in manifest["sampling"]:
+        if key not in SAMPLING_SETTINGS:
+            raise unknown_key(key, list(SAMPLING_SETTINGS), f" in {source}")
+    values = _overlay(values, manifest["sampling"], source)
+    return values | {"checkpoint": str(folder)}, options | fixed_options(name, manifest)
+
+
+def fixed_options(name: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a modality that a checkpoint fixes: its architecture and nothing else."""
+    stored = manifest["modalities"].get(name, {}).get("options", {})
+    return {key: stored[key] for key in _architecture(name) if key in stored}
 
 
 def check_request(path: Path, request: Any) -> dict[str, Any]:
@@ -190,11 +200,13 @@ def _has_blocks(request: Mapping[str, Any]) -> bool:
     return isinstance(files, dict) and all(isinstance(value, str) for value in files.values())
 
 
-def _with_repeated_condition(values: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+def _with_repeated_condition(
+    values: dict[str, Any], request: Mapping[str, Any], source: str | None
+) -> dict[str, Any]:
     """The numbers of a repeated condition; its files must be given again."""
     condition = dict(request.get(CONDITION) or {})
     files = condition.pop("files", {})
-    return _overlay(values, {CONDITION: condition | dict.fromkeys(files)}, "the repeated file")
+    return _overlay(values, {CONDITION: condition | dict.fromkeys(files)}, source)
 
 
 def _repeated_options(name: str, request: Mapping[str, Any]) -> dict[str, Any]:

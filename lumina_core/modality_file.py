@@ -3,18 +3,24 @@
 Nobody types what stands there: messages about it name the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from lumina_core import host
-from lumina_core.command_records import Sampling
 from lumina_core.errors import LuminaError
 from lumina_core.help import modality_yaml
-from lumina_core.keys import CONDITION, RECOMMENDATION_BLOCKS, unknown_key
+from lumina_core.keys import (
+    CONDITION,
+    PATH_KEYS,
+    RECOMMENDATION_BLOCKS,
+    SAMPLING_SETTINGS,
+    TRAINING_SETTINGS,
+    unknown_key,
+)
 from lumina_core.plugin_import import one_line
-from lumina_core.records import build, shown
+from lumina_core.records import build, flat, shown
 from lumina_core.yaml_values import read_yaml
 
 
@@ -45,7 +51,9 @@ def read_modality_file(name: str) -> ModalityFile:
         advice = {block: _block(options, block) for block in RECOMMENDATION_BLOCKS}
         _check_options(name, record, options)
         _check_condition(given, condition)
-        _check_names([field.name for field in fields(Sampling)], advice["sampling"], "sampling.")
+        _check_names(SAMPLING_SETTINGS, advice["sampling"], "sampling.")
+        _check_names(TRAINING_SETTINGS, advice["training"], "training.")
+        _refuse_paths(advice["training"])
     except LuminaError as error:
         raise LuminaError(f"{path}: {error}") from error
     return ModalityFile(path, options, condition, advice)
@@ -113,7 +121,13 @@ def _check_condition(record: type | None, condition: Mapping[str, Any]) -> None:
             )
 
 
-def _check_names(names: list[str], values: Mapping[str, Any], prefix: str = "") -> None:
+def _refuse_paths(advice: Mapping[str, Any]) -> None:
+    for key in flat(advice):
+        if key in PATH_KEYS:
+            raise LuminaError(f"training.{key} is a path, which only a user gives; leave it out.")
+
+
+def _check_names(names: Sequence[str], values: Mapping[str, Any], prefix: str = "") -> None:
     known = [prefix + name for name in names]
     for key in values:
         if key not in names:

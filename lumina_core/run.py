@@ -202,9 +202,9 @@ def _load(
     download: bool,
 ) -> Model:
     from lumina_core.config import compose_options
+    from lumina_core.layers import fixed_options
 
-    stored = checkpoint.read_manifest(folder)["modalities"].get(name, {}).get("options", {})
-    options = compose_options(name, stored)
+    options = compose_options(name, fixed_options(name, checkpoint.read_manifest(folder)))
     return checkpoint.load(folder, name, options, device=device, dtype=dtype, download=download)
 
 

@@ -1,6 +1,8 @@
 """Files that the words of a command name: checkpoints, requests to repeat, folders of the user."""
 
 import json
+import sys
+from types import ModuleType
 
 import pytest
 
@@ -92,6 +94,85 @@ def test_a_damaged_checkpoint_is_refused(toy, tmp_path):
     )
     with pytest.raises(LuminaError, match="was trained on image, not on toy"):
         compose_run([*RUN, f"checkpoint={other}"])
+
+
+ACTS = {
+    "out": "mine.png", "overwrite": True, "download": True, "prompt": "a dog", "checkpoint": "x",
+    "device": "cpu", "dtype": "bfloat16", "json": True, "text_cache": "here", "seed": 5,
+    "prompt_file": "a.txt", "negative_prompt": "fog", "num_samples": 9, "repeat": "a.png",
+    "token_budget": 1, "condition": {"strength": 0.5}, "modality": "image",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ACTS)
+def test_a_checkpoint_recommends_nothing_that_acts_for_the_user(toy, tmp_path, key):
+    folder = write_checkpoint(tmp_path / "checkpoint", sampling={key: ACTS[key]})
+    for compose, words in ((compose_run, RUN), (compose_evaluate, RUN[:1])):
+        with pytest.raises(LuminaError) as raised:
+            compose([*words, f"checkpoint={folder}"])
+        assert f"unknown key {key!r} in {folder}/lumina.json, sampling." in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"sampling": {"solver": {"num_steps": "x"}}}, "solver.num_steps must be a whole number"),
+        ({"sampling": {"longest_side": -1}}, "longest_side is -1.0"),
+        ({"sampling": {"solver": 5}}, "solver must be a block of keys"),
+        (
+            {"modalities": {"toy": {"options": {"patch_size": "x"}, "token_dim": 16}}},
+            "modality.patch_size must be a whole number",
+        ),
+    ],
+)
+def test_a_wrong_value_of_a_checkpoint_names_its_file(toy, tmp_path, entry, fault):
+    folder = write_checkpoint(tmp_path / "checkpoint", **entry)
+    for compose, words in ((compose_run, RUN), (compose_evaluate, RUN[:1])):
+        with pytest.raises(LuminaError) as raised:
+            compose([*words, f"checkpoint={folder}"])
+        assert fault in str(raised.value)
+        assert f"{folder}/lumina.json" in str(raised.value)
+    with pytest.raises(LuminaError, match=r"^guidance\.scale must be a number"):
+        compose_run([*RUN, f"checkpoint={write_checkpoint(tmp_path / 'good')}", "guidance.scale=x"])
+
+
+@pytest.mark.parametrize(
+    ("request_part", "fault"),
+    [
+        ({"solver": {"num_steps": "x"}}, "solver.num_steps must be a whole number"),
+        ({"solver": {"steps": 3}}, "unknown key 'solver.steps' in a.png."),
+        ({"prompt": 5}, "prompt must be a text"),
+        ({"seed": "5"}, "seed must be a whole number"),
+        ({"options": {"height": 0}}, "height must be at least 1"),
+        ({"condition": {"strength": "x"}}, "condition.strength must be a number"),
+        ({"condition": {"frames": "x"}}, "condition.frames must be a whole number"),
+        ({"condition": {"out": "x"}}, "unknown key 'condition.out' in a.png."),
+    ],
+)
+def test_a_wrong_value_of_a_repeated_file_names_it(
+    write_conditioned, monkeypatch, request_part, fault
+):
+    write_conditioned()
+    module = ModuleType("lumina_core.run")
+    module.read_request = lambda path: {"modality": "toy", "prompt": "a dog"} | request_part
+    monkeypatch.setitem(sys.modules, "lumina_core.run", module)
+    with pytest.raises(LuminaError) as raised:
+        compose_run(["repeat=a.png"])
+    assert fault in str(raised.value)
+    assert "a.png" in str(raised.value)
+
+
+def test_a_repeated_file_sets_nothing_that_acts_for_the_user(toy, monkeypatch):
+    request = {"modality": "toy", "prompt": "a dog"}
+    module = ModuleType("lumina_core.run")
+    monkeypatch.setitem(sys.modules, "lumina_core.run", module)
+    module.read_request = lambda path: request
+    plain = compose_run(["repeat=a.png"])
+    legal = {"prompt", "negative_prompt", "seed", "dtype", "condition"}  # how the sample was made
+    acts = {key: ACTS[key] for key in ACTS.keys() - legal}
+    module.read_request = lambda path: acts | request
+    assert compose_run(["repeat=a.png"]) == plain
 
 
 @pytest.mark.parametrize(

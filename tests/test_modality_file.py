@@ -4,6 +4,7 @@ import pytest
 
 from lumina_core import LuminaError
 from lumina_core.config import compose_evaluate, compose_run, compose_train
+from lumina_core.keys import SAMPLING_SETTINGS, TRAINING_SETTINGS, command_keys
 from lumina_core.modality_file import read_modality_file
 
 VALUES = "height: 32\nratio: 1\npatch_size: 2\nvae: demo\nsizes: null\n"
@@ -82,6 +83,39 @@ def test_a_wrong_recommendation_names_the_file(write_conditioned, compose, advic
         compose(RUN if compose is compose_run else RUN[:1])
     assert said in str(raised.value)
     assert str(path) in str(raised.value)
+
+
+ACTS = {  # all that `train` and `run` read and a plugin may not decide
+    "sampling": (
+        *("prompt", "prompt_file", "negative_prompt", "seed", "num_samples", "out", "overwrite"),
+        *("checkpoint", "repeat", "json", "text_cache", "download", "device", "dtype"),
+        *("token_budget", "condition"),
+    ),
+    "training": (
+        *("out", "overwrite", "resume", "init_from", "seed", "download", "device", "dtype"),
+        *("save_dtype", "num_threads", "text_encoder.path", "text_encoder.cache", "data.path"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("block", "key"), [(b, key) for b, keys in ACTS.items() for key in keys])
+def test_a_plugin_recommends_nothing_that_acts_for_the_user(write_conditioned, block, key):
+    group, _, last = key.rpartition(".")
+    value = f"{{{last}: x}}" if group else "x"
+    path = write_conditioned(f"{VALUES}{GIVEN}{block}: {{{group or key}: {value}}}\n")
+    with pytest.raises(LuminaError) as raised:
+        compose_train(RUN[:1]) if block == "training" else compose_run(RUN)
+    assert f"{block}.{key}" in str(raised.value)
+    assert str(path / "conf/modality/toy.yaml") in str(raised.value)
+
+
+def test_what_a_plugin_may_recommend_and_what_not_are_all_keys_there_are():
+    allowed = {"sampling": SAMPLING_SETTINGS, "training": TRAINING_SETTINGS}
+    for block, command in (("sampling", "run"), ("training", "train")):
+        own = {key.name.partition(".")[0] for key in command_keys(command)}
+        forbidden = {key for key in ACTS[block] if "." not in key}
+        assert own == forbidden | set(allowed[block])
+        assert not forbidden & set(allowed[block])
 
 
 def test_a_mistake_of_the_user_names_no_file(write_conditioned):
