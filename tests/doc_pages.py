@@ -35,8 +35,8 @@ AREAS = {
     "configuration": "config layers keys command_records records yaml_values modality_file recipe",
     "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch "
     "spec_check testing/*",
-    "plugins": "tokenizer autoencoder frames fitting captions lexicon media_files png_checksums "
-    "clips/* shapes/*",
+    "plugins": "tokenizer autoencoder frames fitting captions lexicon media_files file_names "
+    "pictures png_checksums clips/* shapes/*",
     "network": "sequence backbone/* flow/*",
     "text": "text tiny_text frozen_text training_text",
     "training": "train loss optimizer muon validation data/* init_from training_folder "

@@ -2,7 +2,7 @@
 
 Files are told by their first bytes, never by their name: FFmpeg would follow the links of a
 playlist that calls itself a film. Films (MP4, MOV, WebM, Matroska, AVI) go through PyAV, everything
-else through Pillow; a folder holds a PNG per frame. Rotation is undone, transparency is shown over
+else through Pillow; a folder holds a PNG per frame. Frames are upright, transparency is shown over
 white, sound is left alone. Pixels that are not square are not stretched.
 """
 
@@ -18,29 +18,35 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageSequence, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 from torch import Tensor
 
+from lumina_core.clips.orientation import orientation_of, oriented
 from lumina_core.clips.writing import EXIF_MARK, KEY, MILLISECONDS
 from lumina_core.files import open_regular
 from lumina_core.media_files import COMMENT_MARK
+from lumina_core.pictures import as_rgb, readable
 from lumina_core.png_checksums import check_png
 
-PICTURES = ("GIF", "WEBP", "PNG", "JPEG")  # read through Pillow
+PICTURES = ("GIF", "WEBP", "PNG", "JPEG", "AVIF", "HEIF")  # through Pillow, where it has them
 FOLDER_PICTURES = ("PNG",)  # the frames of a folder
-MOVING = ("GIF", "WEBP", "PNG")  # a JPEG may hold further pictures, which are no frames
+MOVING = ("GIF", "WEBP", "PNG", "AVIF")  # a JPEG may hold further pictures, which are no frames
 CONTAINERS = {
     "mp4": (4, (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
     "matroska": (0, (b"\x1a\x45\xdf\xa3",)),
     "avi": (8, (b"AVI ",)),
 }
 """FFmpeg's name of a container, and where its first bytes tell it. WebM is Matroska, MOV is MP4."""
+PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")  # an MP4 that is none
 
-KINDS = "MP4, WebM, Matroska, MOV, AVI, GIF, WebP, PNG, JPEG"  # as users know them
+KINDS = "MP4, WebM, Matroska, MOV, AVI, GIF, WebP, PNG, JPEG, AVIF"  # as users know them
 
 MICROSECONDS = 1e6  # in a second
 DEFAULT_DURATION = 0.1  # seconds of a frame whose file names none, as browsers take it
+SHORT_DURATION, SHORT_KINDS = 0.01, ("GIF", "PNG")
+"""Seconds that count as none, as in browsers; but a WebP of ours may hold 240 frames a second."""
+
 MAX_MISSING = 0.1  # of the duration that a file names, beyond one frame: else it is cut off
 MAX_LEVEL = 255
 SIGNATURE_BYTES = 16
@@ -161,6 +167,8 @@ def _container(file: BinaryIO) -> str | None:
     """FFmpeg's name for the container of a file; None for what Pillow may read."""
     head = file.read(SIGNATURE_BYTES)
     file.seek(0)
+    if head[4:8] == b"ftyp" and head[8:12] in PICTURE_BRANDS:
+        return None
     for name, (place, marks) in CONTAINERS.items():
         if head[place : place + 4] in marks:
             return name
@@ -240,7 +248,7 @@ def _told_end(container: Any, stream: Any) -> float | None:
 
 
 def _upright(frame: Any) -> UInt8[Tensor, "3 height width"]:
-    """A frame of FFmpeg as RGB, turned as its file says."""
+    """A frame of FFmpeg as RGB, turned and mirrored as its file says."""
     has_alpha = any(component.is_alpha for component in frame.format.components)
     kind = "rgba" if has_alpha else "rgb24"
     array = frame.to_ndarray(format=kind, src_colorspace=frame.colorspace or None)
@@ -248,9 +256,8 @@ def _upright(frame: Any) -> UInt8[Tensor, "3 height width"]:
         opacity = array[..., 3:] / MAX_LEVEL
         over = array[..., :3] * opacity + MAX_LEVEL * (1 - opacity)
         array = over.round().astype(np.uint8)
-    turns = round(frame.rotation / 90) % 4
     picture = rearrange(torch.from_numpy(array), "height width rgb -> rgb height width")
-    return torch.rot90(picture, turns, (1, 2)).contiguous()
+    return oriented(picture, orientation_of(frame))
 
 
 @contextmanager
@@ -266,7 +273,7 @@ def _picture(path: Path, kinds: tuple[str, ...]) -> Iterator[Any]:
     check_png(path, name)
     with open_regular(path) as file:
         try:
-            image = Image.open(file, formats=kinds)
+            image = Image.open(file, formats=readable(kinds))
         except UnidentifiedImageError as error:
             fault = f"broken, or {allowed}" if path.stat().st_size else "empty"
             raise ValueError(f"{name} is {fault}") from error
@@ -280,25 +287,22 @@ def _pictures(path: Path, kinds: tuple[str, ...]) -> Iterator[Timed]:
     with _picture(path, kinds) as image:
         if image.format not in MOVING or not getattr(image, "is_animated", False):
             moving = image.format in MOVING
-            picture = as_rgb(ImageOps.exif_transpose(image))
+            picture = as_rgb(image)
             yield Timed(image.info.get("duration", 0) / MILLISECONDS if moving else 0.0, picture)
         else:
-            for page in ImageSequence.Iterator(image):
-                # first the pixels: before they are read, WebP knows no duration
-                picture = as_rgb(ImageOps.exif_transpose(page))
-                duration = page.info.get("duration", 0) / MILLISECONDS
-                yield Timed(duration or DEFAULT_DURATION, picture)
+            for number, page in enumerate(ImageSequence.Iterator(image)):
+                if number == 0 and getattr(image, "default_image", False):
+                    continue  # of a PNG: stands in for the animation where none is shown
+                picture = as_rgb(page)  # before the pixels are read, WebP knows no duration
+                yield Timed(_duration(page), picture)
         if image.format == "GIF":
             _check_gif_end(path)
 
 
-def as_rgb(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
-    """A picture of Pillow as RGB, what is transparent over white."""
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    array = np.array(image.convert("RGB"))
-    return rearrange(torch.from_numpy(array), "height width rgb -> rgb height width").contiguous()
+def _duration(page: Image.Image) -> float:
+    duration = page.info.get("duration", 0) / MILLISECONDS
+    least = SHORT_DURATION if page.format in SHORT_KINDS else 0.0
+    return duration if duration > least else DEFAULT_DURATION
 
 
 def _check_gif_end(path: Path) -> None:

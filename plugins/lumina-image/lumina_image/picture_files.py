@@ -1,9 +1,8 @@
-"""Picture files: written as PNG, WebP and JPEG with the request inside; read from six formats.
+"""Picture files: written as PNG, WebP and JPEG with the request inside; read from more formats.
 
 The request stands where each format keeps text: an iTXt chunk named `lumina` in PNG, the EXIF
 UserComment in WebP, comment segments in JPEG. PNG and WebP are lossless; JPEG is not. Reading takes
-what the file shows, not what it is called: the first frame of an animation, turned as its EXIF
-says, transparency over white, 16 bits scaled to 8. Colour profiles are not applied.
+what the file shows, not what it is called, and the first frame of an animation.
 """
 
 import json
@@ -15,23 +14,21 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_write, open_regular
-from lumina_core.frames import MAX_LEVEL
 from lumina_core.media_files import COMMENT_MARK, metadata_in, reading
+from lumina_core.pictures import as_rgb, readable
 from lumina_core.png_checksums import check_png
 from lumina_image.options import MAX_PIXELS
 
 KEY = "lumina"
-FORMATS = ("PNG", "WEBP", "JPEG", "GIF", "BMP", "TIFF")  # read; each by Pillow itself or its wheel
-BACKGROUND = "white"  # behind transparent pixels, as viewers and printers show them
+FORMATS = ("PNG", "WEBP", "JPEG", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+"""Those that are read; the last two where Pillow has them."""
 
 JPEG_QUALITY = 95  # Pillow's advice: above it files grow and pictures hardly improve
 JPEG_MARK = COMMENT_MARK.encode()  # begins each of our comment segments
@@ -40,8 +37,6 @@ MAX_SEGMENT = 65_533  # bytes in a segment of a JPEG, whose length is 16 bits an
 EXIF_MARK = b"ASCII\0\0\0" + JPEG_MARK  # EXIF 2.3: eight bytes that name the code, then the comment
 
 MAX_WEBP_SIDE = 16_383  # 14 bits
-MAX_16_BITS = 65_535
-HIGH_BIT_MODES = ("I", "F")  # 32 bits; I;16 and its byte orders are the others
 
 Picture = UInt8[Tensor, "3 height width"]
 
@@ -50,7 +45,8 @@ class PictureDecoder:
     """Picture <-> file."""
 
     suffixes = (".png", ".webp", ".jpg", ".jpeg")
-    read_suffixes = (*suffixes, ".gif", ".bmp", ".tif", ".tiff")
+    read_suffixes = (*suffixes, ".jfif", ".jpe", ".gif", ".apng", ".bmp", ".tif", ".tiff",
+                     ".avif", ".heic", ".heif")  # fmt: skip
 
     def write(self, media: Picture, path: Path, metadata: dict[str, Any]) -> None:
         """Write a PNG, WebP or JPEG atomically, by the suffix, the metadata inside.
@@ -83,8 +79,7 @@ class PictureDecoder:
                 values whose range the format leaves open.
         """
         with _reading(path):
-            array = np.array(_as_rgb(ImageOps.exif_transpose(_open(path))))
-        return torch.from_numpy(array).permute(2, 0, 1)
+            return as_rgb(_open(path))
 
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
         """The metadata inside a picture, or None where there is none.
@@ -149,7 +144,7 @@ def _open(path: Path) -> Image.Image:
     check_png(path)
     # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+    with open_regular(path) as file, Image.open(file, formats=readable(FORMATS)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
         image.load()
@@ -169,32 +164,4 @@ def _reading(path: Path) -> Iterator[None]:
                 "Scale it down"
             ) from error
         except UnidentifiedImageError as error:
-            raise LuminaError(f"it is none of {', '.join(FORMATS)}") from error
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in HIGH_BIT_MODES:
-        levels = np.asarray(image)
-        grey = Image.fromarray(_as_8_bits(levels)).convert("RGB")
-        is_opaque = levels != image.info.get("transparency")  # one level of a PNG may be clear
-        background = Image.new("RGB", image.size, BACKGROUND)
-        return Image.composite(grey, background, Image.fromarray(np.uint8(is_opaque) * MAX_LEVEL))
-    if image.has_transparency_data:
-        background = Image.new("RGBA", image.size, BACKGROUND)
-        image = Image.alpha_composite(background, image.convert("RGBA"))
-    return image.convert("RGB")
-
-
-def _as_8_bits(values: np.ndarray) -> np.ndarray:
-    """Grey levels of 16 bits, or of floats in [0, 1], as bytes.
-
-    Raises:
-        ValueError: values beyond that, for their format does not say what is white.
-    """
-    white = 1 if values.dtype.kind == "f" else MAX_16_BITS
-    if not (values.min() >= 0 and values.max() <= white):  # also false for NaN
-        raise ValueError(
-            f"its grey levels run from {values.min()} to {values.max()}, not within 0 to {white}; "
-            "save it with 8 or 16 bits"
-        )
-    return np.round(values.astype(np.float64) / white * MAX_LEVEL).astype(np.uint8)
+            raise LuminaError(f"it is none of {', '.join(readable(FORMATS))}") from error

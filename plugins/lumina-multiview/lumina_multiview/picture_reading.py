@@ -1,24 +1,19 @@
-"""Pictures of single views: read from PNG, JPEG and WebP, told by their first bytes.
-
-Turned as their EXIF says, transparency over white. Sixteen bits of grey are refused: beside views
-they are depths.
-"""
+"""Pictures of single views: read from PNG, JPEG, WebP and AVIF, told by their first bytes."""
 
 import warnings
 from pathlib import Path
 
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from lumina_core import LuminaError, open_regular
-from lumina_core.clips.reading import as_rgb
 from lumina_core.media_files import reading
+from lumina_core.pictures import as_rgb, readable
 from lumina_core.png_checksums import check_png
 
-FORMATS = ("PNG", "JPEG", "WEBP")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 MAX_PICTURE_PIXELS = 1 << 27  # of one file; Pillow itself opens no more than 179 million
-HIGH_BIT_MODES = ("I", "F")  # 32 bits; I;16 and its byte orders are the others
 
 
 def read_picture(
@@ -32,15 +27,15 @@ def read_picture(
         size: width and height that it must have, or is refused unread.
 
     Raises:
-        LuminaError: no such file, no picture, cut off or damaged, of more pixels or another size,
-            or with more than 8 bits of grey.
+        LuminaError: no such file, no picture, cut off or damaged, or of more pixels or another
+            size.
     """
     # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with reading(path, "a picture"), open_regular(path) as file:
         check_png(path)
         try:
-            image = Image.open(file, formats=FORMATS)
+            image = Image.open(file, formats=readable(FORMATS))
         except UnidentifiedImageError as error:
             fault = f"broken, or none of {', '.join(FORMATS)}" if file.seek(0, 2) else "empty"
             raise LuminaError(f"it is {fault}") from error
@@ -48,9 +43,7 @@ def read_picture(
             raise LuminaError(f"it has more than {max_pixels} pixels; scale it down") from error
         with image:
             _check_size(image, max_pixels, size)
-            if image.mode.startswith("I;16") or image.mode in HIGH_BIT_MODES:
-                raise LuminaError("it has more than 8 bits of grey; save it with 8")
-            return as_rgb(ImageOps.exif_transpose(image))
+            return as_rgb(image)
 
 
 def _check_size(image: Image.Image, max_pixels: int, size: tuple[int, int] | None) -> None:

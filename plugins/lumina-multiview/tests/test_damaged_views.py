@@ -163,7 +163,7 @@ def change_picture(folder, **settings):
 ODD_PICTURES = {
     "size": ({"image": Image.new("RGB", (9, 8))}, "0002.png is 9 x 8 pixels, and 0001.png is 24 x"),
     "kind": ({"format": "BMP"}, "0002.png cannot be read as a picture: it is broken, or none of"),
-    "depth": ({"image": Image.new("I;16", (24, 16))}, "more than 8 bits of grey"),
+    "depth": ({"image": Image.new("I", (24, 16), -1), "format": "TIFF"}, "or none of PNG"),
 }
 
 

@@ -37,7 +37,8 @@ class VideoDecoder:
 
     suffixes = SUFFIXES
     folder_suffixes = (FRAMES,)
-    read_suffixes = (*SUFFIXES, ".webm", ".mkv", ".mov", ".m4v", ".avi", ".png", ".jpg", ".jpeg")
+    read_suffixes = (*SUFFIXES, ".webm", ".mkv", ".mov", ".m4v", ".qt", ".avi", ".png", ".apng",
+                     ".jpg", ".jpeg", ".jpe", ".jfif", ".avif", ".heic", ".heif")  # fmt: skip
     has_preview_file = True
 
     def __init__(self, fps: float) -> None:

@@ -1,5 +1,6 @@
 """Clip files of other programs: read at their rate, upright, frame by frame."""
 
+import math
 import struct
 
 import av
@@ -172,30 +173,84 @@ def test_transparency_of_films_and_animations_shows_white(tmp_path):
         assert found[1, :, 12, 12].tolist() == [0] * 3
 
 
-MATRICES = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+MATRICES = {
+    (1, 0, 0, 1): [],
+    (0, 1, -1, 0): [("transpose", "clock")],
+    (-1, 0, 0, -1): [("hflip", None), ("vflip", None)],
+    (0, -1, 1, 0): [("transpose", "cclock")],
+    (-1, 0, 0, 1): [("hflip", None)],
+    (1, 0, 0, -1): [("vflip", None)],
+    (0, 1, 1, 0): [("transpose", "cclock_flip")],
+    (0, -1, -1, 0): [("transpose", "clock_flip")],
+}
+"""The matrices of an upright film, and the filters by which the program of FFmpeg heeds them."""
 
 
-def turned(path, degrees):
-    """Write the matrix of a turn (clockwise, as phones do) into the track of an MP4."""
-    a, b, c, d = MATRICES[degrees]
-    one = 1 << 16
-    matrix = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+def with_matrix(path, a, b, c, d):
+    """Write a matrix into the track of an MP4; its numbers are (a, b) and (c, d)."""
+    numbers = [round(number * (1 << 16)) for number in (a, b, c, d)]
+    matrix = struct.pack(">9i", *numbers[:2], 0, *numbers[2:], 0, 0, 0, 1 << 30)
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 4 + 40  # version 0: ISO 14496-12, 8.3.2
     data[place : place + 36] = matrix
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("degrees", MATRICES)
-def test_films_are_turned_as_their_matrix_says(tmp_path, degrees):
-    media = torch.full((4, 3, 32, 64), 30, dtype=torch.uint8)
-    media[:, :, :16, :32] = 220  # top left
-    path = film(tmp_path / "a.mp4", media)
-    turned(path, degrees)
+def shown_by_ffmpeg(path, filters):
+    """The first frame of a film through FFmpeg's own filters."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        graph = av.filter.Graph()
+        nodes = [graph.add_buffer(template=stream)]
+        nodes += [graph.add(name, *([setting] if setting else [])) for name, setting in filters]
+        nodes.append(graph.add("buffersink"))
+        graph.link_nodes(*nodes).configure()
+        graph.push(next(container.decode(stream)))
+        return torch.from_numpy(graph.pull().to_ndarray(format="rgb24")).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_films_are_turned_and_mirrored_as_their_matrix_says(tmp_path, matrix, scale):
+    a, b, c, d = matrix
+    stored = torch.full((3, 32, 64), 30, dtype=torch.uint8)
+    stored[:, :16, :32], stored[:, 16:, :32] = 220, 125  # top left, bottom left
+    path = film(tmp_path / "a.mp4", stored.expand(4, -1, -1, -1))
+    with_matrix(path, *(scale * number for number in matrix))
     found = DECODER.read(path)
-    wanted = torch.rot90(media, -degrees // 90, (2, 3))
-    assert found.shape == wanted.shape
-    assert (found.int() - wanted.int()).abs().max() <= 4 * COLOUR_ERROR
+    assert found.shape == ((4, 3, 64, 32) if b else (4, 3, 32, 64))
+    # a pixel at x, y is shown at a x + c y, b x + d y; what is below 0 counts from the end
+    height, width = found.shape[2:]
+    for x, y in ((5, 5), (5, 27), (50, 5), (50, 27)):
+        column = (a * x + c * y) % width - (a + c < 0)
+        row = (b * x + d * y) % height - (b + d < 0)
+        assert (found[1, :, row, column].int() - stored[:, y, x].int()).abs().max() < 25
+    difference = found[0].int() - shown_by_ffmpeg(path, MATRICES[matrix]).int()
+    assert difference.abs().max() <= COLOUR_ERROR
+
+
+@pytest.mark.parametrize("degrees", [0.5, -0.5, 90.5, 180.5])
+def test_half_a_degree_beside_an_upright_film_is_upright(tmp_path, degrees):
+    media = colours(3)
+    path = film(tmp_path / "a.mp4", media)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    with_matrix(path, cos, sin, -sin, cos)
+    assert DECODER.read(path).shape == ((3, 3, 48, 32) if degrees == 90.5 else (3, 3, 32, 48))
+
+
+@pytest.mark.parametrize(
+    "matrix", [(0.866, 0.5, -0.5, 0.866), (0.7, 0.7, -0.7, 0.7), (1, 0.5, 0, 1), (1, 0, 0, 0)]
+)
+def test_films_at_odd_angles_are_refused(tmp_path, matrix):
+    path = film(tmp_path / "a.mp4", colours(3))
+    with_matrix(path, *matrix)
+    assert "turned by no right angle, or skewed" in refusal(path)
+
+
+def test_a_matrix_of_zeros_says_nothing(tmp_path):
+    path = film(tmp_path / "a.mp4", colours(3))
+    with_matrix(path, 0, 0, 0, 0)
+    assert DECODER.read(path).shape == (3, 3, 32, 48)
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -265,6 +320,49 @@ def test_animations_of_others_keep_their_times(tmp_path):
         assert len(DECODER.read(tmp_path / f"a{suffix}")) == 3
     pages[0].save(tmp_path / "b.gif", save_all=True, append_images=pages[1:])  # names no times
     assert len(DECODER.read_at(tmp_path / "b.gif", 10.0, 100)) == 3
+
+
+def test_short_times_of_a_gif_are_a_tenth_of_a_second_as_in_browsers(tmp_path):
+    pages = [Image.fromarray(array) for array in arrays(colours(4))]
+    for suffix in (".gif", ".png"):
+        pages[0].save(
+            tmp_path / f"a{suffix}",
+            save_all=True,
+            append_images=pages[1:],
+            duration=[10, 20, 0, 200],
+        )
+        found = DECODER.read_at(tmp_path / f"a{suffix}", 50.0, 1000)
+        counts = levels(found).unique_consecutive(return_counts=True)[1]
+        assert counts.tolist() == [5, 1, 5, 10]
+
+
+def test_a_default_picture_outside_the_animation_is_no_frame(tmp_path):
+    pages = [Image.fromarray(array) for array in arrays(colours(4))]
+    for count in (3, 1):
+        pages[0].save(
+            tmp_path / "a.png",
+            save_all=True,
+            append_images=pages[1 : 1 + count],
+            default_image=True,
+            duration=100,
+        )
+        assert levels(DECODER.read(tmp_path / "a.png")).equal(levels(colours(4)[1 : 1 + count]))
+
+
+def test_deep_greys_and_avif_are_frames(tmp_path):
+    grey = Image.fromarray(np.repeat(np.uint16([[45_000, 9000]]), 12, axis=1).repeat(16, axis=0))
+    grey.save(tmp_path / "a.png")
+    assert DECODER.read(tmp_path / "a.png")[0, 1, 3].tolist() == [175] * 12 + [35] * 12
+    (tmp_path / "b.frames").mkdir()
+    grey.save(tmp_path / "b.frames" / "0001.png")
+    assert DECODER.read(tmp_path / "b.frames")[0, 1, 3].tolist() == [175] * 12 + [35] * 12
+    pages = [Image.fromarray(array) for array in arrays(colours(3))]
+    pages[0].save(tmp_path / "a.avif")
+    assert (levels(DECODER.read(tmp_path / "a.avif")) - 30).abs() <= COLOUR_ERROR
+    pages[0].save(tmp_path / "b.avif", save_all=True, append_images=pages[1:], duration=200)
+    found = DECODER.read_at(tmp_path / "b.avif", 10.0, 100)
+    wanted = levels(colours(3))[[0, 0, 1, 1, 2, 2]]
+    assert (levels(found) - wanted).abs().max() <= COLOUR_ERROR
 
 
 def test_the_content_counts_not_the_suffix(tmp_path):

@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from einops import rearrange
 from PIL import Image
@@ -20,6 +19,7 @@ from torch import Tensor
 from lumina_core import LuminaError, PatchTokenizer, SizeLimits, atomic_write, fit_together
 from lumina_core.frames import NUM_COLOURS, check_multiple, levels_of, pixels_of
 from lumina_core.media_files import comment_with, metadata_in, reading
+from lumina_core.pictures import as_rgb
 from lumina_core.png_checksums import check_png
 from lumina_mymodality.options import MAX_FRAMES, MAX_SIDE, MymodalityOptions
 from lumina_mymodality.world import MymodalityWorld
@@ -93,8 +93,8 @@ class MymodalityDecoder:
             count = int(getattr(image, "text", {}).get(NUM_FRAMES, "1"))
             if not 1 <= count <= MAX_FRAMES or image.width % count:
                 raise LuminaError(f"{image.width} pixels are not {count} frames side by side")
-            pixels = torch.from_numpy(np.array(image.convert("RGB")))
-        return rearrange(pixels, "h (f w) c -> f c h w", f=count).contiguous()
+            pixels = as_rgb(image)
+        return rearrange(pixels, "c h (f w) -> f c h w", f=count).contiguous()
 
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
         """The request inside a file; None where there is none.
