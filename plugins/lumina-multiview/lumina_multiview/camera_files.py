@@ -1,4 +1,4 @@
-"""Files that say where the views of a folder were taken: our cameras.json, NeRF's transforms.json.
+"""Files that say where the views of a folder were taken: our cameras.json, those of NeRF.
 
 NeRF's are camera-to-world matrices in a world with z up; a camera looks along its own -z, x is
 right and y up in its picture, as in OpenGL. Only directions count: our cameras look from far away,
@@ -8,18 +8,24 @@ Source: Mildenhall et al., NeRF, ECCV 2020; the layout of its Blender scenes.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, hypot, radians
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lumina_core import LuminaError, read_json
+from lumina_core.file_names import Find, finder, with_slashes
 from lumina_multiview.camera import angles_of, axes
 from lumina_multiview.options import MAX_ELEVATION, MAX_VIEWS, TURN, wrapped
 from lumina_multiview.request_options import number_in, shown
 
 CAMERAS, TRANSFORMS = "cameras.json", "transforms.json"
+TRAINED_TRANSFORMS = "transforms_train.json"  # beside those of the views that NeRF is judged by
+CAMERA_FILES = (CAMERAS, TRANSFORMS, TRAINED_TRANSFORMS)
+"""The first that a folder holds counts."""
+
 PROJECTION = "orthographic"
 NERF_SUFFIXES = ("", ".png", ".jpg", ".jpeg", ".webp")  # which a name of NeRF's leaves out
 MAX_BYTES = 16 << 20
@@ -44,16 +50,17 @@ def cameras_of(folder: Path) -> Cameras:
     """The cameras of a folder; it need not be ours.
 
     Args:
-        folder: which holds a cameras.json or a transforms.json.
+        folder: which holds one of CAMERA_FILES.
 
     Raises:
-        LuminaError: it holds neither, or one that is broken or leads out of the folder.
+        LuminaError: it holds none, or one that is broken or leads out of the folder.
         Exception: whatever reading a file raises.
     """
-    for name, parse in ((CAMERAS, _ours), (TRANSFORMS, _nerfs)):
+    for name in CAMERA_FILES:
         if (folder / name).exists():
-            return parse(folder, _block(_loaded(folder, name), name))
-    raise LuminaError(f"it is a folder without {CAMERAS} or {TRANSFORMS}")
+            found = _block(_loaded(folder, name), name)
+            return _ours(folder, found) if name == CAMERAS else _nerfs(folder, found, name)
+    raise LuminaError(f"it is a folder without {' or '.join(CAMERA_FILES)}")
 
 
 def cameras_text(
@@ -82,6 +89,7 @@ def _ours(folder: Path, found: dict[str, Any]) -> Cameras:
     if request is not None:
         request = _block(request, f"the request in {CAMERAS}")
     files, azimuths, elevations = [], [], []
+    find = finder(folder, is_wanted=os.path.isfile)
     for number, view in enumerate(_listed(found, "views", CAMERAS), start=1):
         where = f"view {number} in {CAMERAS}"
         azimuth = number_in(_value(view, "azimuth", where), f"azimuth of {where}")
@@ -91,19 +99,20 @@ def _ours(folder: Path, found: dict[str, Any]) -> Cameras:
             )
         elevation = number_in(_value(view, "elevation", where), f"elevation of {where}")
         _check_elevation(elevation, where)
-        files.append(_picture_file(folder, _value(view, "file", where), where, ("",)))
+        files.append(_picture_file(folder, _value(view, "file", where), where, find))
         azimuths.append(wrapped(azimuth))
         elevations.append(elevation)
     return Cameras(tuple(files), tuple(azimuths), tuple(elevations), request)
 
 
-def _nerfs(folder: Path, found: dict[str, Any]) -> Cameras:
+def _nerfs(folder: Path, found: dict[str, Any], file_name: str) -> Cameras:
     files, angles = [], []
-    for number, frame in enumerate(_listed(found, "frames", TRANSFORMS), start=1):
-        where = f"view {number} in {TRANSFORMS}"
+    find = finder(folder, NERF_SUFFIXES, os.path.isfile)
+    for number, frame in enumerate(_listed(found, "frames", file_name), start=1):
+        where = f"view {number} in {file_name}"
         name = _value(frame, "file_path", where)
         angles.append(_turned(_value(frame, "transform_matrix", where), where))
-        files.append(_picture_file(folder, name, where, NERF_SUFFIXES))
+        files.append(_picture_file(folder, name, where, find))
     azimuths, elevations = zip(*angles, strict=True)
     return Cameras(tuple(files), azimuths, elevations, None)
 
@@ -143,32 +152,27 @@ def _check_elevation(elevation: float, where: str) -> None:
         )
 
 
-def _picture_file(folder: Path, name: Any, where: str, suffixes: tuple[str, ...]) -> Path:
+def _picture_file(folder: Path, name: Any, where: str, find: Find) -> Path:
     if not isinstance(name, str) or not name:
         raise LuminaError(f"file={shown(name)} of {where} is no name of a file")
-    for suffix in suffixes:
-        path = _inside(folder, name + suffix)
-        if path.is_file():
-            return path
-    raise LuminaError(f"there is no file {name!r} in it, which {where} names")
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """A file of a folder.
-
-    Raises:
-        LuminaError: its name, or a link, leads out of the folder.
-    """
-    path = Path(name)
+    path = PurePath(with_slashes(name))
     if path.is_absolute() or ".." in path.parts:
         raise LuminaError(f"{shown(name)} leads out of the folder; name a file in it")
-    if not (folder / path).resolve().is_relative_to(folder.resolve()):
-        raise LuminaError(f"{shown(name)} is a link out of the folder; copy the file into it")
-    return folder / path
+    file = find(name)
+    if file is None:
+        raise LuminaError(f"there is no file {shown(name)} in it, which {where} names")
+    _check_inside(folder, file)
+    return file
+
+
+def _check_inside(folder: Path, file: Path) -> None:
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise LuminaError(f"{shown(file.name)} is a link out of the folder; copy the file into it")
 
 
 def _loaded(folder: Path, name: str) -> Any:
-    path = _inside(folder, name)
+    path = folder / name
+    _check_inside(folder, path)
     try:
         return read_json(path, MAX_BYTES)
     except OSError as error:

@@ -14,7 +14,7 @@ from torch import Tensor
 from lumina_core import LuminaError
 from lumina_core.clips.reading import comment_of
 from lumina_core.media_files import comment_with, metadata_in, reading, writing
-from lumina_multiview.camera_files import CAMERAS, TRANSFORMS, cameras_of
+from lumina_multiview.camera_files import CAMERA_FILES, cameras_of
 from lumina_multiview.options import MultiviewOptions
 from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS, read_picture
 from lumina_multiview.request_options import options_in
@@ -40,7 +40,7 @@ class MultiviewDecoder:
     suffixes = (GRID, FOLDER, *TURNTABLES, *MESHES)
     folder_suffixes = (FOLDER,)
     read_suffixes = (GRID, FOLDER, *TURNTABLES)
-    folder_files = (CAMERAS, TRANSFORMS)
+    folder_files = CAMERA_FILES
 
     def check_format(
         self, suffix: str, media_shape: tuple[int, ...], options: MultiviewOptions
@@ -123,8 +123,7 @@ def views_in(path: Path) -> Views:
     """The views of a file or folder, and where each was taken.
 
     Args:
-        path: of a PNG grid, MP4 or GIF of ours, or of any folder with a cameras.json or NeRF's
-            transforms.json.
+        path: of a PNG grid, MP4 or GIF of ours, or of any folder with one of CAMERA_FILES.
 
     Raises:
         LuminaError: no such file, a mesh or of another kind, without a request, cut off or

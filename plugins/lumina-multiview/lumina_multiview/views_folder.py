@@ -2,7 +2,7 @@
 
 Ours are 0001.png and so on with a cameras.json that holds the request, too, so that a single
 picture out of the folder carries none and is never taken for a grid. Of others any folder is read
-that has such a file, or NeRF's transforms.json (camera_files.py).
+that has such a file, or one of NeRF's (camera_files.py).
 """
 
 import stat

@@ -3,12 +3,14 @@
 import json
 import math
 import os
+import unicodedata
 
 import pytest
 import torch
 from PIL import Image
 
 from lumina_core import LuminaError
+from lumina_core.data.listing import list_folder
 from lumina_multiview import camera_files
 from lumina_multiview.camera import angles_of, axes
 from lumina_multiview.views_files import views_in
@@ -102,6 +104,56 @@ def test_our_cameras_count_before_those_of_nerf(ours):
     assert torch.equal(DECODER.read(ours), plain(3))
 
 
+def test_a_byte_order_mark_is_no_part_of_the_cameras(tmp_path, ours):
+    media = nerf(tmp_path / "a", [(0, 0), (90, 30)])
+    for file in (tmp_path / "a" / "transforms.json", ours / "cameras.json"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert torch.equal(DECODER.read(tmp_path / "a"), media)
+    assert torch.equal(DECODER.read(ours), plain(3))
+    assert DECODER.read_metadata(ours) == request(3)
+
+
+@pytest.mark.parametrize(
+    ("names", "suffix"),
+    [
+        (r"train\r_{}.png", ".png"),
+        (r".\train\r_{}", ".png"),
+        ("./train/r_{}", ".JPG"),
+        ("./train/r_{}.jpg", ".JPG"),
+        ("./train/r_{}.PNG", ".png"),
+    ],
+)
+def test_names_of_nerf_from_other_systems_are_understood(tmp_path, names, suffix):
+    media = nerf(tmp_path / "a", [(0, 0), (90, 30)], names=names, suffix=suffix)
+    assert (DECODER.read(tmp_path / "a").int() - media.int()).abs().max() <= 3
+
+
+def test_names_of_our_cameras_from_other_systems_are_understood(ours):
+    apart = ours / unicodedata.normalize("NFD", "ä")
+    apart.mkdir()
+    (ours / "0002.png").rename(apart / "é.PNG")
+    change_cameras(ours, lambda found: found["views"][1].update(file="ä\\é.png"))
+    assert torch.equal(DECODER.read(ours), plain(3))
+    change_cameras(ours, lambda found: found["views"][1].update(file="..\\0001.png"))
+    assert "leads out of the folder" in refusal(ours)
+
+
+def test_the_trained_views_of_a_scene_of_blender_are_read(tmp_path):
+    folder = tmp_path / "lego"
+    media = nerf(folder, [(0, 0), (90, 30)])
+    for name in ("train", "test", "val"):
+        (folder / f"transforms_{name}.json").write_bytes(
+            (folder / "transforms.json").read_bytes() if name == "train" else b"broken"
+        )
+    (folder / "transforms.json").unlink()
+    assert torch.equal(DECODER.read(folder), media)
+    (folder / "transforms_train.json").write_text('{"frames": []}')
+    assert "frames in transforms_train.json holds 0 views" in refusal(folder)
+    (tmp_path / "lego.txt").write_text("a digger")
+    listing = list_folder(tmp_path, DECODER.read_suffixes, (".views",), DECODER.folder_files)
+    assert [(item.name, item.caption) for item in listing.items] == [("lego", "a digger")]
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp"])
 def test_pictures_may_be_jpeg_or_webp(tmp_path, suffix):
     media = nerf(tmp_path / "a", [(0, 0), (90, 0)], suffix=suffix)
@@ -123,6 +175,11 @@ def test_transparency_shows_white_and_turned_pictures_are_upright(ours):
     assert (found[:, :, 5:] == 255).all()
 
 
+def test_deep_greys_of_a_view_are_scaled(ours):
+    Image.new("I;16", (24, 16), 32_768).save(ours / "0002.png")
+    assert DECODER.read(ours)[1].unique().tolist() == [128]
+
+
 NAMES = {
     "../0001.png": "leads out of the folder",
     "a/../../0001.png": "leads out of the folder",
@@ -134,7 +191,7 @@ NAMES = {
     "pipe.png": "there is no file 'pipe.png' in it",
     "deep": "there is no file 'deep' in it",
     "nul\0.png": "cannot be read as views: ",
-    "x" * 5000: "File name too long",
+    "x" * 5000: "there is no file",
     "line\nbreak.png": "there is no file 'line\\nbreak.png'",
 }
 
@@ -258,7 +315,7 @@ def test_what_is_no_json_is_refused(ours, name, data, message):
 
 def test_cameras_that_are_no_file_of_the_folder_are_refused(tmp_path, ours):
     (ours / "cameras.json").rename(tmp_path / "cameras.json")
-    assert "it is a folder without cameras.json or transforms.json" in refusal(ours)
+    assert "without cameras.json or transforms.json or transforms_train.json" in refusal(ours)
     (ours / "cameras.json").symlink_to(tmp_path / "cameras.json")
     assert "is a link out of the folder" in refusal(ours)
     (ours / "cameras.json").unlink()
