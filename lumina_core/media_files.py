@@ -6,11 +6,13 @@ Public for plugins.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import parse_json
+from lumina_core.terminal import tell
 
 COMMENT_MARK = "lumina "  # begins our comments, so that no other program's is taken for one
 
@@ -58,6 +60,17 @@ def _faults(path: Path, what: str) -> Iterator[None]:
         texts = [text for name in names if isinstance(text := getattr(error, name, None), str)]
         reason = " ".join(texts[0].split()) if texts else reason_of(error)
         raise LuminaError(f"{path} {what}: {reason or type(error).__name__}") from error
+
+
+@lru_cache(maxsize=1024)
+def note(path: Path, text: str) -> None:
+    """Say on stderr what is odd about a file that is used all the same; once in a process.
+
+    Args:
+        path: of the file.
+        text: what it is and what is made of it, on one line.
+    """
+    tell(f"note: {path}: {text}")
 
 
 def comment_with(metadata: Mapping[str, Any]) -> str:

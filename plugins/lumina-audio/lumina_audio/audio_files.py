@@ -25,7 +25,8 @@ class AudioDecoder:
     """Sound <-> file."""
 
     suffixes = (".wav", ".flac", ".ogg")
-    read_suffixes = (*suffixes, ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
+    read_suffixes = (*suffixes, ".wave", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au",
+                     ".snd")  # fmt: skip
     has_preview_file = True
 
     def __init__(self, sample_rate: int) -> None:

@@ -1,7 +1,8 @@
 """Samples of sound files: mono, at any rate, in memory that does not grow with what a header says.
 
 A file is read through its descriptor: libsndfile then has no name by which to guess a format or to
-look for a second file beside it. Stereo and more channels are averaged.
+look for a second file beside it. Stereo and more channels are averaged, unless they cancel each
+other out.
 """
 
 import os
@@ -10,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 from itertools import chain
 from math import ceil
+from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,7 +19,15 @@ import numpy as np
 from jaxtyping import Float32, Int16
 
 from lumina_audio.options import MAX_SECONDS, SAMPLE_RATES
-from lumina_audio.wholeness import KINDS, check_whole, kind_of, mp3_samples, wav_comment
+from lumina_audio.wholeness import (
+    KINDS,
+    check_whole,
+    kind_of,
+    mp3_samples,
+    unknown_length,
+    wav_comment,
+)
+from lumina_core.media_files import note
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -26,6 +36,7 @@ FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU")
 FLOATS = ("FLOAT", "DOUBLE")
 UNKNOWN_FRAMES = 2**63 - 1  # what libsndfile says of a FLAC that was streamed
 FULL_SCALE = 32_768  # of 16 bits: libsndfile's 1.0
+CANCELLED = 1e-3  # share of power, 30 dB, which no hall and no microphones take away
 BLOCK = 1 << 16  # samples of all channels together that are decoded at once
 
 CROSSINGS = 32  # zero crossings on each side of the filter: it falls over 8 % of the lower rate
@@ -52,10 +63,24 @@ def read_sound(
             or holds numbers that are none.
         Exception: whatever libsndfile raises for a file that is damaged.
     """
+    samples, louder = _read(path, sample_rate, max_samples)
+    if louder is not None:
+        samples, _ = _read(path, sample_rate, max_samples, louder)
+        note(path, f"its channels cancel each other out; number {louder + 1}, the loudest, is read")
+    levels = np.round(samples * FULL_SCALE)
+    return levels.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def _read(
+    path: Path, sample_rate: int, max_samples: int | None, channel: int | None = None
+) -> tuple[Samples, int | None]:
+    """The samples of one channel, or of the mean; and which is loudest if they cancel out."""
     limit = ceil(MAX_SECONDS * sample_rate)
     made, count = [], 0
     with _opened(path) as (file, opened):
-        for piece in resampled(_mono(file, opened), opened.samplerate, sample_rate):
+        loudness = _Loudness(opened.channels)
+        blocks = _mono(file, opened, loudness, channel)
+        for piece in resampled(blocks, opened.samplerate, sample_rate):
             made.append(piece)
             count += len(piece)
             if max_samples is not None and count >= max_samples:
@@ -67,8 +92,7 @@ def read_sound(
     peak = float(np.abs(samples).max())
     if is_float and peak > 1:
         samples = samples / np.float32(peak)
-    levels = np.round(samples * FULL_SCALE)
-    return levels.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    return samples, loudness.loudest_of_cancelled()
 
 
 def comment_of(path: Path) -> str:
@@ -88,16 +112,31 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, "SoundFile"]]:
 
     with path.open("rb", buffering=0) as file:
         kind = kind_of(file)
-        check_whole(file, kind)
-        file.seek(0)
-        with _silenced() if kind == "MP3" else nullcontext():
+        oddity = check_whole(file, kind)
+        if oddity:
+            note(path, oddity)
+        with _silenced() if kind == "MP3" else nullcontext(), _source(file, kind) as source:
             try:
-                opened = SoundFile(file.fileno(), closefd=False)
+                opened = SoundFile(source, closefd=False)
             except LibsndfileError as error:
                 raise ValueError(f"it is broken, or none of {KINDS}") from error
             with opened:
                 _check(opened)
                 yield file, opened
+
+
+@contextmanager
+def _source(file: BinaryIO, kind: str) -> Iterator[int | mmap]:
+    """What libsndfile reads: the file, or a copy in memory, of which only the length is new."""
+    wanted = unknown_length(file) if kind == "WAV" else None
+    file.seek(0)
+    if wanted is None:
+        yield file.fileno()
+        return
+    with mmap(file.fileno(), 0, access=ACCESS_COPY) as copy:
+        place, length = wanted
+        copy[place : place + len(length)] = length
+        yield copy
 
 
 def _check(opened: "SoundFile") -> None:
@@ -123,14 +162,36 @@ def _silenced() -> Iterator[None]:
         os.close(kept)
 
 
-def _mono(file: BinaryIO, opened: "SoundFile") -> Iterator[Samples]:
-    """The mean of the channels, block by block."""
+class _Loudness:
+    """How loud the channels of a sound are, and their mean."""
+
+    def __init__(self, channels: int) -> None:
+        self._powers = np.zeros(channels)
+        self._power_of_mean = 0.0
+
+    def add(self, block: Float32[np.ndarray, "sample channel"], mean: Samples) -> None:
+        self._powers += np.square(block, dtype=np.float64).sum(axis=0)
+        self._power_of_mean += float(np.square(mean, dtype=np.float64).sum())
+
+    def loudest_of_cancelled(self) -> int | None:
+        """The loudest if the mean is far softer than that of channels with nothing in common."""
+        unrelated = self._powers.sum() / len(self._powers) ** 2
+        is_cancelled = self._power_of_mean < CANCELLED * unrelated
+        return int(self._powers.argmax()) if is_cancelled else None
+
+
+def _mono(
+    file: BinaryIO, opened: "SoundFile", loudness: _Loudness, channel: int | None
+) -> Iterator[Samples]:
+    """One channel, or the mean of all, block by block."""
     count, size = 0, max(1, BLOCK // opened.channels)
     while len(block := opened.read(size, dtype="float32", always_2d=True)):
         if not np.isfinite(block).all():
             raise ValueError("it holds samples that are infinite or no numbers")
         count += len(block)
-        yield block.mean(axis=1)
+        mean = block.mean(axis=1)
+        loudness.add(block, mean)
+        yield mean if channel is None else block[:, channel]
     if count == 0:
         raise ValueError("it has no samples")
     _check_end(file, opened, count)

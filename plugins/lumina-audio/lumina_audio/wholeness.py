@@ -14,14 +14,22 @@ from lumina_audio.sound_writing import OGG_CHECKSUM, OGG_COUNT, OGG_HEADER, ogg_
 
 KINDS = "WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, AU"  # as users know them
 
-UNKNOWN_LENGTHS = (0xFFFFFFFF, 0x7FFFF000)
-"""What FFmpeg and SoX write as the length of a WAV of which they do not yet know it."""
+UNKNOWN_LENGTH, UNKNOWN_LONG_LENGTH = 0x7F00_0000, 1 << 62
+"""Bytes from which on a length says that it is unknown, of 32 and of 64 bits.
+
+Whoever writes into a pipe writes something that cannot be: FFmpeg 0xffffffff, SoX 0x7ffff000 (AIFF
+0x7f000000), arecord 0x7fffff00. Sounds of 2 GB are too long anyway.
+"""
+
+LONG_LENGTH = 28  # where RF64 has the length of its samples (EBU Tech 3306)
+MAX_LENGTH = 0xFFFF_FFFF  # bytes, of a chunk
 
 MPEG_TAGS = (b"\x50\x00", b"\x55\x00", b"\x00\x50", b"\x00\x55")  # formats of a WAV (RFC 2361)
 MAX_COMMENT = 1 << 26  # bytes that are read; ours are far shorter
-OGG_LAST, OGG_SERIAL_FIELD = 4, slice(14, 18)  # the flag of a stream's last page
+OGG_FIRST, OGG_LAST = 2, 4  # flags of a stream's first and last page
+OGG_SERIAL_FIELD = slice(14, 18)
 
-ID3_HEADER, SHIFTS = 10, (21, 14, 7, 0)  # of the tag before an MP3 (id3.org, ID3v2.4, 3.1)
+ID3_HEADER, SHIFTS = 10, (21, 14, 7, 0)  # of a tag before an MP3 (id3.org, ID3v2.4, 3.1)
 MP3_RATES = (44_100, 48_000, 32_000)  # Hz, by the two bits of a frame (ISO 11172-3, 2.4.2.3)
 _LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _HIGH = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -58,8 +66,11 @@ def kind_of(file: BinaryIO) -> str:
     return kind
 
 
-def check_whole(file: BinaryIO, kind: str) -> None:
+def check_whole(file: BinaryIO, kind: str) -> str | None:
     """Refuse a file that ends before its end or is damaged, where libsndfile would not.
+
+    Returns:
+        What is odd about a file that can be read all the same; None where nothing is.
 
     Raises:
         ValueError: it is such a file, or holds no samples.
@@ -70,13 +81,52 @@ def check_whole(file: BinaryIO, kind: str) -> None:
             if kind == "WAV" and chunk.name == b"fmt ":
                 _check_codec(_at(file, chunk.start, 2))
             if chunk.name == samples:
-                _check_length(file, chunk.start, chunk.size)
+                there = _size(file) - chunk.start
+                if chunk.size > there and _outer_end(file) == _size(file):
+                    return (
+                        f"its header counts {chunk.size} bytes of samples, and {there} are there, "
+                        "which is all that its outer length counts; these are read"
+                    )
+                if not _goes_on(file, chunk):
+                    _check_length(file, chunk.start, chunk.size)
     elif kind == "AU":
         header = _at(file, 4, 8)
         if len(header) == 8:
             _check_length(file, *struct.unpack(">II", header))
     elif kind == "OGG":
         _check_pages(file)
+    return None
+
+
+def unknown_length(file: BinaryIO) -> tuple[int, bytes] | None:
+    """A length of a WAV that libsndfile does not take for unknown, though it is.
+
+    Returns:
+        Where it stands, and the length that is there; None where there is no such length.
+    """
+    for chunk in _chunks(file):
+        if chunk.name == b"data":
+            is_long = _at(file, 0, 4) == b"RF64" and _at(file, 12, 4) == b"ds64"
+            if not _goes_on(file, chunk) and chunk.size < 1 << 63:
+                return None
+            there = _size(file) - chunk.start
+            if is_long:
+                return LONG_LENGTH, struct.pack("<Q", there)
+            order = ">" if _at(file, 0, 4) == b"RIFX" else "<"
+            return chunk.start - 4, struct.pack(f"{order}I", min(there, MAX_LENGTH))
+    return None
+
+
+def _goes_on(file: BinaryIO, chunk: Chunk) -> bool:
+    """Whether a chunk whose length is 0 has contents, up to the end of the file."""
+    behind = _at(file, chunk.start, 4) if chunk.size == 0 else b""
+    return bool(behind) and not behind.replace(b" ", b"").isalpha()  # a chunk; one sound in 500
+
+
+def _outer_end(file: BinaryIO) -> int:
+    """Where a RIFF or AIFF file ends by its first length."""
+    order = ">" if _at(file, 0, 4) in (b"FORM", b"RIFX") else "<"
+    return 8 + struct.unpack(f"{order}I", _at(file, 4, 4))[0]
 
 
 def _check_codec(tag: bytes) -> None:
@@ -86,9 +136,10 @@ def _check_codec(tag: bytes) -> None:
 
 def _check_length(file: BinaryIO, start: int, size: int) -> None:
     there = _size(file) - start
+    unknown = UNKNOWN_LONG_LENGTH if _at(file, 0, 4) == b"RF64" else UNKNOWN_LENGTH
     if size == 0:
         raise ValueError("it has no samples")
-    if size > there and size not in UNKNOWN_LENGTHS:
+    if there < size < unknown:
         raise ValueError(f"it is cut off: {max(there, 0)} of its {size} bytes of samples are there")
 
 
@@ -101,6 +152,11 @@ def _check_pages(file: BinaryIO) -> None:
         page = _at(file, place, OGG_HEADER + len(sizes) + sum(sizes))
         if page[:4] != b"OggS" or page[OGG_CHECKSUM : OGG_CHECKSUM + 4] != ogg_checksum(page):
             raise ValueError(f"it is damaged or cut off at byte {place} of {end}")
+        if page[5] & OGG_FIRST and any(numbers.values()):
+            raise ValueError(
+                "it is a chain of several Ogg streams, one after the other, of which only the "
+                f"first could be read; cut it at byte {place}, or convert it to .wav"
+            )
         serial, number = page[OGG_SERIAL_FIELD], struct.unpack_from("<I", page, 18)[0]
         if number != numbers.get(serial, number - 1) + 1:
             raise ValueError(f"a part is missing at byte {place} of {end}")
@@ -119,12 +175,7 @@ def mp3_samples(file: BinaryIO) -> int | None:
     Raises:
         ValueError: the last frame is cut off.
     """
-    head = _at(file, 0, ID3_HEADER)
-    place = 0
-    if head[:3] == b"ID3" and len(head) == ID3_HEADER:  # its size: seven bits of each byte
-        place = ID3_HEADER + sum(
-            (byte & 0x7F) << shift for byte, shift in zip(head[6:], SHIFTS, strict=True)
-        )
+    place = _after_tags(file)
     total, end = 0, _size(file)
     while frame := _mp3_frame(_at(file, place, 4)):
         size, samples = frame
@@ -134,6 +185,15 @@ def mp3_samples(file: BinaryIO) -> int | None:
         if place > end:
             raise ValueError("it is cut off: its last frame is not whole")
     return total
+
+
+def _after_tags(file: BinaryIO) -> int:
+    """Where the first frame of an MP3 stands: some programs put a tag before that of another."""
+    place = 0
+    while (head := _at(file, place, ID3_HEADER))[:3] == b"ID3" and len(head) == ID3_HEADER:
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], SHIFTS, strict=True))
+        place += ID3_HEADER + size  # seven bits of each byte
+    return place
 
 
 def _mp3_frame(header: bytes) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ import torch
 from lumina_audio import sound_reading
 from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.sound_reading import resampled
-from sounds import DECODER, RATE, foreign, loudest_hertz, refusal, request, sound, tone
+from sounds import DECODER, RATE, foreign, loudest_hertz, noise, refusal, request, sound, tone
 
 STEP = 1 / 32_768
 DEPTHS = {
@@ -71,8 +71,30 @@ def test_channels_are_averaged(tmp_path, channels):
     samples[:, 1] = tone(len(samples))
     found = DECODER.read(foreign(tmp_path / "a.wav", samples)).numpy() * STEP
     assert np.abs(found - samples[:, 1] / channels).max() <= 2 * STEP
-    both = np.stack([tone(999), -tone(999)], axis=1)
-    assert DECODER.read(foreign(tmp_path / "a.wav", both)).abs().max() <= 1
+
+
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_channels_that_cancel_each_other_out_are_not_averaged(tmp_path, rate, capsys):
+    one = tone(100_000, 440, rate)
+    path = foreign(tmp_path / "a.wav", np.stack([-0.8 * one, 0.8 * one], axis=1), rate)
+    alone = DECODER.read(foreign(tmp_path / "b.wav", -0.8 * one, rate))
+    assert torch.equal(DECODER.read(path), alone)
+    assert torch.equal(DECODER.read_beginning(path, 5000), alone[:5000])
+    note = "its channels cancel each other out; number 1, the loudest, is read"
+    assert capsys.readouterr().err == f"note: {path}: {note}\n"
+    quiet = np.stack([-0.79 * one, 0.8 * one], axis=1)
+    found = DECODER.read(foreign(tmp_path / "c.wav", quiet, rate))
+    louder = DECODER.read(foreign(tmp_path / "b.wav", 0.8 * one, rate))
+    assert (found.int() - louder.int()).abs().max() <= 1
+    assert "c.wav: its channels cancel each other out; number 2" in capsys.readouterr().err
+
+
+def test_channels_with_something_in_common_or_nothing_are_averaged(tmp_path, capsys):
+    one, other = tone(20_000), tone(20_000, 700)
+    for left, right in ((one, other), (one, 0 * one), (0 * one, 0 * one), (one, -0.8 * one)):
+        found = DECODER.read(foreign(tmp_path / "a.wav", np.stack([left, right], axis=1)))
+        assert np.abs(found.numpy() * STEP - (left + right) / 2).max() <= 2 * STEP
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000])
@@ -208,13 +230,58 @@ def test_a_request_is_found_wherever_it_stands_in_a_wav(tmp_path):
     assert torch.equal(DECODER.read(tmp_path / "b.wav"), sound(501))
 
 
-def test_a_streamed_wav_whose_length_is_unknown_is_read(tmp_path):
-    whole = foreign(tmp_path / "a.wav", sound(500).numpy()).read_bytes()
+UNKNOWN = (0xFFFFFFFF, 0x7FFFF000, 0x7FFFFF00, 0x7FFFFFFF, 0x80000000, 0xFFFFFFDB, 0)
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+@pytest.mark.parametrize("outer", [0, 0x7FFFFF24, 0xFFFFFFFF])
+def test_a_streamed_wav_whose_length_is_unknown_is_read(tmp_path, unknown, outer, capsys):
+    media = torch.cat([torch.zeros(3, dtype=torch.int16), noise(70_000)])
+    whole = bytearray(foreign(tmp_path / "a.wav", media.numpy()).read_bytes())
     place = whole.index(b"data") + 4
-    for unknown in (0xFFFFFFFF, 0x7FFFF000):
-        length = struct.pack("<I", unknown)
-        (tmp_path / "a.wav").write_bytes(whole[:place] + length + whole[place + 4 :])
-        assert torch.equal(DECODER.read(tmp_path / "a.wav"), sound(500))
+    whole[4:8], whole[place : place + 4] = struct.pack("<I", outer), struct.pack("<I", unknown)
+    (tmp_path / "a.wav").write_bytes(whole)
+    assert torch.equal(DECODER.read(tmp_path / "a.wav"), media)
+    assert torch.equal(DECODER.read_beginning(tmp_path / "a.wav", 9), media[:9])
+    assert DECODER.read_metadata(tmp_path / "a.wav") is None
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("unknown", [0, (1 << 63) - 1, (1 << 64) - 1])
+def test_a_streamed_rf64_whose_length_is_unknown_is_read(tmp_path, unknown):
+    samples = sound(500).numpy().astype("<i2").tobytes()
+    sizes = struct.pack("<QQQI", unknown, unknown, 0, 0)
+    form = struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
+    body = b"WAVE" + chunk(b"ds64", sizes) + chunk(b"fmt ", form) + b"data\xff\xff\xff\xff"
+    (tmp_path / "a.wav").write_bytes(b"RF64\xff\xff\xff\xff" + body + samples)
+    assert torch.equal(DECODER.read(tmp_path / "a.wav"), sound(500))
+
+
+@pytest.mark.parametrize(("outer", "size"), [(0x7F00002E, 0x7F000008), (0, 0)])
+def test_a_streamed_aiff_whose_length_is_unknown_is_read(tmp_path, outer, size):
+    whole = bytearray(foreign(tmp_path / "a.aiff", sound(500).numpy()).read_bytes())
+    place = whole.index(b"SSND") + 4
+    whole[4:8], whole[place : place + 4] = struct.pack(">I", outer), struct.pack(">I", size)
+    (tmp_path / "a.aiff").write_bytes(whole)
+    assert torch.equal(DECODER.read(tmp_path / "a.aiff"), sound(500))
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff"])
+@pytest.mark.parametrize("more", [44, 1, 100_000])
+def test_a_length_that_the_outer_one_belies_is_read_with_a_note(tmp_path, name, more, capsys):
+    path = foreign(tmp_path / name, sound(500).numpy())
+    whole = bytearray(path.read_bytes())
+    order, mark = ("<", b"data") if name == "a.wav" else (">", b"SSND")
+    place = whole.index(mark) + 4
+    size = struct.unpack(f"{order}I", whole[place : place + 4])[0]
+    whole[place : place + 4] = struct.pack(f"{order}I", size + more)
+    path.write_bytes(whole)
+    assert torch.equal(DECODER.read(path), sound(500))
+    err = capsys.readouterr().err
+    assert err.startswith(f"note: {path}: its header counts {size + more} bytes of samples, and ")
+    assert err.count("\n") == 1
+    path.write_bytes(whole[:-2])  # now it is cut off, by its outer length, too
+    assert "it is cut off" in refusal(path)
 
 
 def test_reading_at_the_rate_of_another_decoder_changes_the_length(tmp_path):
