@@ -45,7 +45,10 @@ def attend(
     Raises:
         LuminaError: the backend is unknown, or cannot run here.
     """
-    name = resolve_backend(backend, q.device.type, q.dtype)
+    # Under autocast on CUDA a LayerNorm answers in float32 and a linear layer in half precision, so
+    # normed q and k arrive wider than v. No kernel takes both; v's dtype is the one asked for.
+    q, k = q.to(v.dtype), k.to(v.dtype)
+    name = resolve_backend(backend, v.device.type, v.dtype)
     groups = q.shape[1] // k.shape[1]
     if groups > 1:
         k, v = (repeat(x, "l k c -> l (k g) c", g=groups) for x in (k, v))
@@ -117,8 +120,8 @@ def _attend_sdpa(
         _dense(q.index_select(0, rows), k.index_select(0, keys), v.index_select(0, keys), count)
         for count, _, _, rows, keys in groups
     ]
-    order = torch.cat([rows for _, _, _, rows, _ in groups])
-    return torch.empty_like(q).index_copy(0, order, torch.cat(parts))
+    order, joined = torch.cat([rows for _, _, _, rows, _ in groups]), torch.cat(parts)
+    return torch.empty_like(joined).index_copy(0, order, joined)
 
 
 def _dense(q: Tensor, k: Tensor, v: Tensor, count: int) -> Tensor:
@@ -153,10 +156,13 @@ def _attend_varlen(
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
-def _block_diagonal(query_lengths: tuple[int, ...], key_lengths: tuple[int, ...]) -> object:
+def _block_diagonal(
+    query_lengths: tuple[int, ...], key_lengths: tuple[int, ...], device: torch.device
+) -> object:
     from xformers.ops.fmha import BlockDiagonalMask
 
-    return BlockDiagonalMask.from_seqlens(list(query_lengths), list(key_lengths))
+    # without a device it would be built on the default GPU
+    return BlockDiagonalMask.from_seqlens(list(query_lengths), list(key_lengths), device=device)
 
 
 def _attend_xformers(
@@ -164,7 +170,7 @@ def _attend_xformers(
 ) -> Tensor:
     from xformers.ops import memory_efficient_attention
 
-    mask = _block_diagonal(query_lengths, key_lengths)
+    mask = _block_diagonal(query_lengths, key_lengths, q.device)
     return memory_efficient_attention(q[None], k[None], v[None], attn_bias=mask)[0]
 
 

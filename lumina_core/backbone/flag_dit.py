@@ -324,16 +324,20 @@ class FlagDiT(nn.Module):
         ]
         if self.config.separators:
             tokens += [self.nextline[None], self.nextframe[None]]
-        return torch.cat(tokens).index_select(0, batch.source)
+        # under autocast projected tokens are half as wide as separators: what runs from block to
+        # block has the dtype of the weights with and without these
+        return torch.cat(tokens).to(dtype).index_select(0, batch.source)
 
 
 def _mean_of_each(
     text: Float[Tensor, "text text_dim"], lengths: Sequence[int]
 ) -> Float[Tensor, "sample text_dim"]:
     counts = torch.tensor(list(lengths), device=text.device)
-    sample_of: Int[Tensor, "text"] = torch.repeat_interleave(counts)
-    total = text.new_zeros(len(lengths), text.shape[1]).index_add(0, sample_of, text)
-    return total / counts[:, None]
+    sample_of: Int[Tensor, "text"] = torch.repeat_interleave(counts, output_size=len(text))
+    # in half precision the sum of a long text loses most of its digits
+    wide = text.to(torch.promote_types(text.dtype, torch.float32))
+    total = wide.new_zeros(len(lengths), text.shape[1]).index_add(0, sample_of, wide)
+    return (total / counts[:, None]).to(text.dtype)
 
 
 def _query_scale(batch: TokenBatch, base: int | None) -> Float[Tensor, "position 1 1"] | None:
@@ -342,4 +346,4 @@ def _query_scale(batch: TokenBatch, base: int | None) -> Float[Tensor, "position
         return None
     lengths = torch.tensor(batch.lengths, device=batch.state.device)
     scale = (lengths.float().log() / log(base)).sqrt()
-    return scale.repeat_interleave(lengths)[:, None, None]
+    return scale.repeat_interleave(lengths, output_size=sum(batch.lengths))[:, None, None]
