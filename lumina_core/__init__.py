@@ -18,6 +18,7 @@ _HOME = {
     "SizeLimits": "modality",
     "atomic_folder": "files",
     "atomic_write": "files",
+    "built_within": "weight_files",
     "fit_frames": "fitting",
     "fit_together": "fitting",
     "generate": "run",

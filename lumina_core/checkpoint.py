@@ -34,11 +34,14 @@ from lumina_core.optimizer import Optimizers
 from lumina_core.records import flat
 from lumina_core.text import Reading, TextEncoder
 from lumina_core.vae_folder import copy_vae
+from lumina_core.weight_files import built_within
 
 BACKBONE = "backbone.safetensors"
 TRAINING = "training.safetensors"
 TEXT_ENCODER = "text_encoder"
 VAE = "vae"
+WRONG_SHAPES = (TypeError, ValueError, ArithmeticError, RuntimeError)
+"""What is raised where a network is built from numbers that describe none."""
 NUM_KEPT_STATES = 2  # newest checkpoints of a run that keep their training state
 
 
@@ -279,7 +282,10 @@ def load_frozen_encoder(
         LuminaError: it is not there, or another one than in training.
     """
     names = {field.name for field in fields(Reading)}
-    reading = Reading(**{key: value for key, value in about.items() if key in names})
+    try:
+        reading = Reading(**{key: value for key, value in about.items() if key in names})
+    except LuminaError as error:
+        raise LuminaError(f"{folder / MANIFEST}: {error}") from error
     hub_id = about.get("hub_id")
     if hub_id is None:
         return FrozenTextEncoder(folder / TEXT_ENCODER, reading, device)
@@ -301,12 +307,12 @@ def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> FlagDiT:
     }
     try:
         shape = FlagDiTConfig(**values)
-        with torch.device("meta"):
+        with torch.device("meta"), built_within([folder / BACKBONE]):
             backbone = FlagDiT(shape)
         weights = load_file(folder / BACKBONE)
         floats = {k: v.float() for k, v in weights.items()}
         backbone.load_state_dict(floats, strict=True, assign=True)
-    except (OSError, SafetensorError, TypeError, RuntimeError) as error:
+    except (LuminaError, OSError, SafetensorError, *WRONG_SHAPES) as error:
         raise LuminaError(
             f"{folder / BACKBONE} does not fit its manifest: {reason_of(error)}"
         ) from error

@@ -18,7 +18,7 @@ from lumina_core.errors import printable, reason_of
 GROUP = "lumina_core.modalities"
 MAX_NAME, MAX_SUMMARY = 80, 160  # characters; longer texts of others are cut where they are kept
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+MODALITY_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VALUE = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*)\s*(\[.*\])?")  # extras change nothing
 
 
@@ -148,7 +148,7 @@ def describe(point: metadata.EntryPoint) -> Plugin:
 
 
 def _form_fault(plugin: Plugin) -> str | None:
-    if not _NAME.fullmatch(plugin.name):
+    if not MODALITY_NAME.fullmatch(plugin.name):
         return "the name of a modality is made of lower-case letters, digits and underscores"
     if not _VALUE.fullmatch(plugin.value):
         return (

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lumina_core.errors import LuminaError
+from lumina_core.entry_points import MAX_NAME, MODALITY_NAME
+from lumina_core.errors import LuminaError, printable
 from lumina_core.files import MAX_JSON_BYTES, parse_json, read_regular
 
 FORMAT_VERSION = 1
@@ -109,6 +110,8 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
     if not manifest["modalities"]:
         return "modalities is empty"
     for name, entry in manifest["modalities"].items():
+        if not MODALITY_NAME.fullmatch(name):
+            return f"modalities names {printable(name, MAX_NAME)!r}, which cannot be a modality"
         is_entry = isinstance(entry, dict) and isinstance(entry.get("options"), dict)
         if not (is_entry and type(entry.get("token_dim")) is int):
             return f"modalities.{name} has no options or no token_dim"

@@ -5,6 +5,7 @@ distinct text is encoded alone when sampling. Encoders that are not trained are 
 frozen_text.py, which keeps their features.
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -17,9 +18,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumina_core.errors import LuminaError, nearest, reason_of
+from lumina_core.files import open_regular, read_json
+from lumina_core.hub import FILES
 from lumina_core.runtime import DTYPES, quiet
+from lumina_core.weight_files import Stored, built_within, check_counts, stored_in
 
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
+MAX_TOKENS = 1 << 14  # of a text; released models of media read 77 to 512
+MAX_VOCABULARY_BYTES = 1 << 26  # of a vocabulary or a file of settings; Gemma 3 has 33 million
 UNUSED_WEIGHTS = ("pooler.",)  # they act after the last hidden state, so a folder may lack them
 SAFELY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _TOKENIZER_LOCK = Lock()  # each call writes its settings into the Rust tokenizer
@@ -42,8 +48,10 @@ class Reading:
     """Of the weights."""
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise LuminaError(f"text_encoder.max_tokens={self.max_tokens} must be at least 1")
+        if not 1 <= self.max_tokens <= MAX_TOKENS:
+            raise LuminaError(
+                f"text_encoder.max_tokens={self.max_tokens} must be from 1 to {MAX_TOKENS}"
+            )
         if self.hidden_state > -1:
             raise LuminaError(
                 f"text_encoder.hidden_state={self.hidden_state} must be negative: -1 is the last "
@@ -242,13 +250,37 @@ def open_folder(folder: Path, reading: Reading) -> tuple[Any, Any]:
         raise LuminaError(f"no text encoder in {folder}: config.json is missing")
     _check_sentencepiece(folder)
     try:
+        stored = _check_files(folder)
         with quiet(logging):
             config = AutoConfig.from_pretrained(folder, **SAFELY)
             tokenizer = AutoTokenizer.from_pretrained(folder, **SAFELY)
     except Exception as error:  # whatever transformers meets there; all of it is the folder's
         raise _unreadable(folder, error) from error
+    if stored.sizes and width_of(config) not in stored.sizes:
+        raise LuminaError(
+            f"the text encoder in {folder} has a width of {width_of(config)}, as its config.json "
+            "says, and weights of other widths; copy it again"
+        )
     _check_reading(folder, reading, config, tokenizer)
     return config, tokenizer
+
+
+def _check_files(folder: Path) -> Stored:
+    """What weights the folder holds.
+
+    Raises:
+        ValueError, OSError: a file of it never ends, or is too large to be read.
+    """
+    for path in sorted(path for pattern in FILES for path in folder.glob(pattern)):
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+        if path.suffix != ".safetensors" and size > MAX_VOCABULARY_BYTES:
+            raise ValueError(f"{path.name} has more than {MAX_VOCABULARY_BYTES} bytes")
+    stored = stored_in(folder.glob("*.safetensors"))
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            check_counts(read_json(folder / name, MAX_VOCABULARY_BYTES), stored)
+    return stored
 
 
 def read_weights(folder: Path, config: Any, reading: Reading) -> Any:
@@ -266,7 +298,7 @@ def read_weights(folder: Path, config: Any, reading: Reading) -> Any:
     reader = AutoModelForTextEncoding if has_encoder else AutoModel
     words = {"use_safetensors": True, "dtype": DTYPES[reading.dtype], "output_loading_info": True}
     try:
-        with quiet(logging):
+        with quiet(logging), built_within(folder.glob("*.safetensors")):
             model, report = reader.from_pretrained(folder, **SAFELY, **words)
     except Exception as error:
         raise _unreadable(folder, error) from error

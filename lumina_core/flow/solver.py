@@ -21,6 +21,7 @@ from torch import Tensor
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.flow.path import shift_time
 
+MAX_STEPS = 10_000  # a hundred times what any sample has needed
 Velocity = Callable[[float, Tensor], Tensor]
 
 
@@ -45,9 +46,10 @@ class SolverConfig:
                 f"solver.name is {self.name!r}; "
                 f"choose one of {', '.join(SOLVERS)}.{nearest(self.name, SOLVERS)}"
             )
-        if self.num_steps < 1:
+        if not 1 <= self.num_steps <= MAX_STEPS:
             raise LuminaError(
-                f"solver.num_steps is {self.num_steps}; set the number of intervals, 1 or more."
+                f"solver.num_steps is {self.num_steps}; set the number of intervals, 1 to "
+                f"{MAX_STEPS}."
             )
         for key in ("shift", "atol", "rtol"):
             if not 0 < getattr(self, key) < math.inf:

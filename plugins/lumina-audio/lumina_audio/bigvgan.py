@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv_transpose1d, pad
 
 from lumina_audio.options import FrontEnd
 from lumina_audio.vocoders import NeuralVocoder, check_front_end, unreadable
-from lumina_core import reason_of
+from lumina_core import built_within, reason_of
 from lumina_core.autoencoder import are_widths, is_count
 
 WEIGHTS = ("bigvgan_generator.safetensors", "model.safetensors", "bigvgan_generator.pt")
@@ -47,11 +48,11 @@ def open_bigvgan(folder: Path, config: Mapping[str, Any], front_end: FrontEnd) -
     for key, wanted in _faults(config):
         raise unreadable(folder, f"{key} of config.json is not {wanted}")
     check_front_end(folder, _made_for(config), front_end)
-    with torch.device("meta"):  # nothing is allocated for what does not fit
-        network = BigVGAN(config)
     try:
+        with torch.device("meta"), built_within([_weights_file(folder)]):
+            network = BigVGAN(config)
         network.load_state_dict(plain_weights(_read_weights(folder)), strict=True, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
         raise unreadable(folder, reason_of(error)) from error
     return NeuralVocoder(
         network, front_end.hop_length, lambda mel: network(mel.T[None].contiguous())[0, 0]
@@ -100,12 +101,16 @@ def _made_for(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """The generator's tensors; a .pt file is read without running what it holds."""
+def _weights_file(folder: Path) -> Path:
     found = [folder / name for name in WEIGHTS if (folder / name).is_file()]
     if not found:
         raise unreadable(folder, f"it holds none of {', '.join(WEIGHTS)}")
-    path = found[0]
+    return found[0]
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    """The generator's tensors; a .pt file is read without running what it holds."""
+    path = _weights_file(folder)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lumina_audio.mel_vae import NUM_GROUPS, MelVAE, MelVAEShape, empty_mel_vae
-from lumina_core import LuminaError
+from lumina_core import LuminaError, built_within
 from lumina_core.autoencoder import (
     MAX_LEVELS,
     Autoencoder,
@@ -86,10 +86,12 @@ class MelAutoencoder(Autoencoder):
         Raises:
             LuminaError: it cannot be read, or its weights do not fit its config.
         """
-        model, path = empty_mel_vae(self.shape), self.folder / WEIGHTS
+        path = self.folder / WEIGHTS
         try:
+            with built_within([path]):
+                model = empty_mel_vae(self.shape)
             weights = load_file(path)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, ValueError) as error:
             raise LuminaError(f"{path} cannot be read: {error}") from error
         check_weights(path, weights, model)
         # copies: a tensor inside the file lies at odd addresses, where kernels round differently

@@ -23,7 +23,7 @@ from lumina_audio.vocoders import (
     read_settings,
     unreadable,
 )
-from lumina_core import quiet, reason_of
+from lumina_core import built_within, quiet, reason_of
 
 SILENT_ROWS = 10  # behind a spectrogram for UnivNet; pad_end_length of its feature extractor
 NOISE_SEED = 0
@@ -98,7 +98,7 @@ def _read_model(kind: Any, folder: Path) -> Any:
     from transformers.utils import logging
 
     try:
-        with quiet(logging):
+        with quiet(logging), built_within(folder.glob("*.safetensors")):
             model, report = kind.from_pretrained(
                 folder,
                 dtype=torch.float32,

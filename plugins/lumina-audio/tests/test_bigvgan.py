@@ -269,6 +269,22 @@ def test_settings_that_describe_no_network_are_one_line(tmp_path, key, value):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"upsample_initial_channel": 2**19},
+        {"resblock_dilation_sizes": [[1] * 10, [1] * 10], "upsample_initial_channel": 2**10},
+    ],
+    ids=str,
+)
+def test_a_network_larger_than_its_weights_is_not_built(tmp_path, changes):
+    released(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, **changes}))
+    with pytest.raises(LuminaError, match="its config asks for more weights than") as caught:
+        open_vocoder(str(tmp_path), FRONT_END)
+    assert "\n" not in str(caught.value)
+
+
 def damaged(folder, state):
     torch.save({"generator": state}, folder / "bigvgan_generator.pt")
 

@@ -333,3 +333,9 @@ def test_a_config_without_a_width_is_refused(changed):
     (path / "config.json").write_text(json.dumps({"_class_name": "MelAutoencoder1D"}))
     with pytest.raises(LuminaError, match="describes no autoencoder"):
         _ = open_autoencoder(path).strides
+
+
+@pytest.mark.parametrize("values", [{"ch": 320_000}, {"ch": 3200, "num_res_blocks": 10}], ids=str)
+def test_a_vae_larger_than_its_weights_is_not_built(changed, values):
+    with pytest.raises(LuminaError, match="its config asks for more weights than"):
+        open_autoencoder(changed(**values)).model()

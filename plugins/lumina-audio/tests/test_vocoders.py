@@ -188,6 +188,25 @@ def test_damaged_folders_are_one_line(tmp_path, damage):
     assert "\n" not in str(caught.value)
 
 
+TOO_LARGE = [
+    (hifigan, {"upsample_initial_channel": 2**24}),
+    (hifigan, {"resblock_dilation_sizes": [[1] * 20_000]}),
+    (univnet, {"model_hidden_channels": 2**24}),
+    (univnet, {"kernel_predictor_num_blocks": 10**8}),
+    (univnet, {"kernel_predictor_hidden_channels": 10**12}),
+]
+
+
+@pytest.mark.parametrize(("make", "changes"), TOO_LARGE, ids=str)
+def test_a_vocoder_larger_than_its_weights_is_not_built(tmp_path, make, changes):
+    make(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | changes))
+    with pytest.raises(LuminaError, match=r"modality\.vocoder=.* cannot be read") as caught:
+        open_vocoder(str(tmp_path), FRONT_END)
+    assert "\n" not in str(caught.value)
+
+
 def test_univnet_needs_its_feature_extractor(tmp_path):
     univnet(tmp_path)
     (tmp_path / "preprocessor_config.json").unlink()

@@ -46,6 +46,27 @@ def test_a_damaged_config_is_one_line_that_names_the_key(name, damage, copy):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("wan", {"base_dim": 2**20}),
+        ("wan", {"num_res_blocks": 10**7}),
+        ("ltx", {"layers_per_block": [10**7] * 3}),
+        ("ltx", {"decoder_block_out_channels": [2**20] * 2}),
+        ("cogvideox", {"layers_per_block": 10**7}),
+        ("cogvideox", {"block_out_channels": [2**20] * 3}),
+    ],
+    ids=str,
+)
+def test_an_autoencoder_larger_than_its_weights_is_not_built(name, damage, copy):
+    folder = copy(name)
+    change_config(folder, **damage)
+    with pytest.raises(LuminaError) as raised:
+        open_autoencoder(folder).model()
+    assert "its config asks for more weights than" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("kind", ["AutoencoderKLWam", "AutoencoderDC", 7, ["AutoencoderKL"], None])
 def test_an_unknown_kind_is_one_line_that_lists_the_known_ones(kind, copy):
     folder = copy("wan")
