@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from lumina_core.backbone.flag_dit import block_matrices
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.muon import Muon
 
 OPTIMIZERS = ("adamw", "muon")
-BLOCK_MATRICES = (".attention.", ".feed_forward.")  # parts of the names of what Muon updates
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,15 @@ def _num_parameters(optimizer: torch.optim.Optimizer) -> int:
 
 
 def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
-    """The optimizer of every trainable weight; vectors (norms, biases, gates) do not decay."""
-    trained = {name: p for name, p in networks.named_parameters() if p.requires_grad}
-    muon = [name for name in trained if config.name == "muon" and _is_block_matrix(name, trained)]
-    rest = [p for name, p in trained.items() if name not in muon]
+    """The optimizer of every trainable weight; vectors (norms, biases, gates) do not decay.
+
+    Muon is for matrices that map hidden features to hidden features: those in the blocks of a
+    backbone. A text encoder keeps to AdamW, whatever its parts are called.
+    """
+    trained = [p for p in networks.parameters() if p.requires_grad]
+    matrices = set(block_matrices(networks)) if config.name == "muon" else set()
+    muon = [p for p in trained if p in matrices]
+    rest = [p for p in trained if p not in matrices]
     groups = [
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
@@ -133,14 +138,8 @@ def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
         torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
     ]
     if muon:
-        members.append(
-            Muon([trained[name] for name in muon], config.muon_learning_rate, config.weight_decay)
-        )
+        members.append(Muon(muon, config.muon_learning_rate, config.weight_decay))
     return Optimizers(members)
-
-
-def _is_block_matrix(name: str, trained: dict[str, nn.Parameter]) -> bool:
-    return trained[name].ndim > 1 and any(part in name for part in BLOCK_MATRICES)
 
 
 @torch.no_grad()

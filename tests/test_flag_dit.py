@@ -94,6 +94,63 @@ def evaluate(model, samples, text, lengths, time, **arguments):
     return model(batch, torch.tensor(time), context)
 
 
+def initialise_by_name(model):
+    """The released values as they were found by parts of names, which fit names without others."""
+    zero = ("modulation", "outputs.", "pooled_linear", "features.")
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("gate"):
+                weight.fill_(model.config.initial_gate)
+            elif any(part in name for part in zero) or name.endswith("bias"):
+                weight.zero_()
+            elif "norm" in name:
+                weight.fill_(1)
+            elif weight.ndim == 1 or name.startswith("time_embedding"):
+                torch.nn.init.normal_(weight, std=0.02)
+            else:
+                torch.nn.init.xavier_uniform_(weight)
+
+
+def fresh(seed=0, **changes):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return FlagDiT(config(**changes)).state_dict()
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_a_seed_draws_the_weights_that_it_always_drew(changes, monkeypatch):
+    changes = {"feature_dims": {"video": 5}, "initial_gate": 0.5, **changes}
+    found = fresh(**changes)
+    monkeypatch.setattr(FlagDiT, "initialise", initialise_by_name)
+    wanted = fresh(**changes)
+    assert found.keys() == wanted.keys()
+    for name, weight in found.items():
+        assert torch.equal(weight, wanted[name]), name
+
+
+# names of parts of the network, and of methods of its containers
+ODD_NAMES = ["normals", "norm", "gate", "bias", "modulation", "features", "outputs", "inputs"]
+ODD_NAMES += ["time_embedding", "attention", "blocks", "values", "keys", "train", "type"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_modality_may_be_called_like_anything(name):
+    plain, odd = (fresh(token_dims={own: 16}, feature_dims={own: 5}) for own in ("image", name))
+    renamed = {key.replace(".image.", f".{name}."): value for key, value in plain.items()}
+    assert renamed.keys() == odd.keys()
+    for key, weight in odd.items():
+        assert torch.equal(weight, renamed[key]), key
+    dims = {name: 16}
+    model = random_model(token_dims=dims)
+    velocity = evaluate(model, [sample(1, 2, 3, name, dims)], texts(3), (3,), [0.5])
+    assert velocity.shape == (6 * 16,)
+    again = FlagDiT(config(token_dims=dims)).double()
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(
+        velocity, evaluate(again, [sample(1, 2, 3, name, dims)], texts(3), (3,), [0.5])
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("600m", 814_459_936), ("5b", 5_046_643_744), ("7b", 8_371_142_688)],

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lumina_core import LuminaError
+from lumina_core.backbone.flag_dit import FeedForward, FlagDiT, FlagDiTConfig
 from lumina_core.muon import Muon, orthogonal
 from lumina_core.optimizer import OptimizerConfig, build_optimizer, update_average
 
@@ -19,6 +20,38 @@ VALUES = {
     "clip_norm": 1.0,
     "ema_decay": 0.9,
 }
+
+
+def backbone_config(**changed):
+    values = {
+        "token_dims": {"image": 4},
+        "hidden_size": 8,
+        "depth": 2,
+        "num_heads": 2,
+        "num_kv_heads": None,
+        "text_dim": 6,
+        "conditioning_size": None,
+        "multiple_of": 8,
+        "ffn_dim_multiplier": None,
+        "norm_eps": 1e-5,
+        "qk_norm": True,
+        "learn_sigma": False,
+        "separators": True,
+        "rope": "sequence",
+        "rope_theta": 1e4,
+        "rope_dims": None,
+        "initial_gate": 0.0,
+    }
+    return FlagDiTConfig(**{**values, **changed})
+
+
+def muon_names(networks):
+    names = {id(weight): name for name, weight in networks.named_parameters()}
+    members = build_optimizer(networks, config(name="muon")).members
+    found = [
+        group for member in members if isinstance(member, Muon) for group in member.param_groups
+    ]
+    return [names[id(weight)] for group in found for weight in group["params"]]
 
 
 def config(**changed):
@@ -50,6 +83,19 @@ def test_only_matrices_decay():
     assert decays == {id(model.weight): 0.5, id(model.bias): 0.0}
 
 
+# modalities called like parts of the networks
+@pytest.mark.parametrize("name", ["image", "attention", "feed_forward", "blocks", "values"])
+def test_muon_updates_the_matrices_of_blocks_whatever_modalities_are_called(name):
+    sizes = {"token_dims": {name: 4}, "feature_dims": {name: 3}}
+    backbone = FlagDiT(backbone_config(**sizes))
+    encoder = nn.ModuleDict({"attention": nn.Linear(4, 4), "feed_forward": nn.Linear(4, 4)})
+    networks = nn.ModuleDict({"backbone": backbone, "text_encoder": encoder})
+    layers = [f"attention.{own}" for own in ("wq", "wk", "wv", "wo", "text_wk", "text_wv")]
+    layers += [f"feed_forward.{own}" for own in ("w1", "w2", "w3")]
+    wanted = [f"backbone.blocks.{n}.{layer}.weight" for n in range(2) for layer in layers]
+    assert muon_names(networks) == wanted  # in the order in which states number them
+
+
 def test_a_rate_is_set_as_a_share_of_the_peak():
     optimizer = build_optimizer(nn.Linear(3, 2), config())
     for share in (0.5, 1.0, 0.5):
@@ -61,13 +107,11 @@ def test_a_rate_is_set_as_a_share_of_the_peak():
 def test_a_restored_optimizer_goes_on_to_the_bit(name):
     def network():
         torch.manual_seed(0)
-        part = nn.ModuleDict({"feed_forward": nn.Linear(3, 3), "other": nn.Linear(3, 3)})
-        return nn.ModuleDict({"block": part})
+        return nn.ModuleDict({"hidden": FeedForward(backbone_config()), "other": nn.Linear(8, 3)})
 
     def step(model, optimizer, seed):
-        x = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
-        block = model["block"]
-        block["other"](block["feed_forward"](x)).square().mean().backward()
+        x = torch.randn(4, 8, generator=torch.Generator().manual_seed(seed))
+        model["other"](model["hidden"](x)).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
 

@@ -10,7 +10,7 @@ everything that depends on neither x nor t is computed once, by `prepare`; nothi
 the module during a call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import cast
@@ -36,7 +36,6 @@ from lumina_core.sequence import TokenBatch, split_spans
 
 TIME_CHANNELS = 256  # width of the sinusoid, as released
 TIME_PERIOD = 10_000  # longest period of the sinusoid, as released
-ZERO_PARTS = ("modulation", "outputs.", "pooled_linear", "features.")  # of a fresh model
 FINAL_NORM_EPS = 1e-6  # the released final LayerNorm; the other norms take norm_eps
 INITIAL_STD = 0.02  # time MLP and separators, as released
 
@@ -178,6 +177,14 @@ class Block(nn.Module):
         return torch.addcmul(x, ffn_gate, self.feed_forward(y))
 
 
+class PerModality(nn.ModuleDict):
+    """One layer per modality; of a modality, too, whose name is a method's, such as `values`."""
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Take any name: layers are only ever looked up in square brackets."""
+        self._modules[name] = cast(nn.Module, module)
+
+
 class FlagDiT(nn.Module):
     """The backbone: velocity of every token of a packed batch, given time and text."""
 
@@ -186,11 +193,11 @@ class FlagDiT(nn.Module):
         width, condition = config.hidden_size, config.condition_dim
         halves = 2 if config.learn_sigma else 1
         self.config = config
-        self.inputs = nn.ModuleDict({m: nn.Linear(n, width) for m, n in config.token_dims.items()})
-        self.outputs = nn.ModuleDict(
+        self.inputs = PerModality({m: nn.Linear(n, width) for m, n in config.token_dims.items()})
+        self.outputs = PerModality(
             {m: nn.Linear(width, halves * n) for m, n in config.token_dims.items()}
         )
-        self.features = nn.ModuleDict(
+        self.features = PerModality(
             {m: nn.Linear(n, condition, bias=False) for m, n in config.feature_dims.items()}
         )
         self.time_embedding = TimeEmbedding(condition)
@@ -217,18 +224,26 @@ class FlagDiT(nn.Module):
         | norms | 1, bias 0 |
         | cross-attention gates | initial_gate |
         """
-        for name, parameter in self.named_parameters():
-            is_zero = any(part in name for part in ZERO_PARTS)
-            if name.endswith("gate"):
-                parameter.fill_(self.config.initial_gate)
-            elif is_zero or name.endswith("bias"):
-                parameter.zero_()
-            elif "norm" in name:
-                parameter.fill_(1)
-            elif parameter.ndim == 1 or name.startswith("time_embedding"):
-                nn.init.normal_(parameter, std=INITIAL_STD)
-            else:
-                nn.init.xavier_uniform_(parameter)
+        blocks = [cast(Block, block) for block in self.blocks]
+        zero = {*self.outputs.values(), *self.features.values(), *(b.modulation for b in blocks)}
+        zero |= {self.final_modulation, self.pooled_linear}
+        if self.config.separators:
+            nn.init.normal_(self.nextline, std=INITIAL_STD)
+            nn.init.normal_(self.nextframe, std=INITIAL_STD)
+        for module in self.modules():  # in this order, for it decides what a seed draws
+            if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+                module.reset_parameters()
+            elif isinstance(module, Attention):
+                module.gate.fill_(self.config.initial_gate)
+            elif isinstance(module, nn.Linear):
+                if module in zero:
+                    nn.init.zeros_(module.weight)
+                elif module in (self.time_embedding.hidden, self.time_embedding.out):
+                    nn.init.normal_(module.weight, std=INITIAL_STD)
+                else:
+                    nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def prepare(
         self,
@@ -327,6 +342,13 @@ class FlagDiT(nn.Module):
         # under autocast projected tokens are half as wide as separators: what runs from block to
         # block has the dtype of the weights with and without these
         return torch.cat(tokens).to(dtype).index_select(0, batch.source)
+
+
+def block_matrices(networks: nn.Module) -> Iterator[nn.Parameter]:
+    """The matrices of the attention and feed-forward layers of backbones, whatever their names."""
+    for module in networks.modules():
+        if isinstance(module, Attention | FeedForward):
+            yield from (weight for weight in module.parameters() if weight.ndim > 1)
 
 
 def _mean_of_each(
