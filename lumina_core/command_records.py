@@ -215,11 +215,6 @@ class TrainConfig:
             )
         if self.resume and self.overwrite:
             raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
-        if self.resume and self.init_from is not None:
-            raise LuminaError(
-                "resume=true goes on with the weights in `out`; leave out init_from, with which a "
-                "run only begins."
-            )
 
 
 @dataclass(frozen=True)

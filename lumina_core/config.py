@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lumina_core import host
-from lumina_core.arguments import Overrides, sort_overrides
+from lumina_core.arguments import CONDITIONED_COMMANDS, Overrides, sort_overrides
 from lumina_core.checkpoint_folder import DEMO, modalities_of
 from lumina_core.command_records import (
     RECORD_HOMES,
@@ -35,6 +35,8 @@ from lumina_core.layers import (
 from lumina_core.manifest import MANIFEST
 from lumina_core.modality_file import build_condition, build_options
 from lumina_core.records import build
+from lumina_core.training_settings import SETTINGS, default_out, placed, read_settings
+from lumina_core.yaml_values import parse_value
 
 _DATA_RECORDS = {
     "synthetic": "SyntheticConfig",
@@ -89,12 +91,19 @@ def compose_evaluate(overrides: list[str]) -> EvaluateConfig:
 
 
 def compose_train(overrides: list[str]) -> TrainConfig:
-    """What `train` is asked for; see `compose_run`."""
+    """What `train` is asked for; see `compose_run`. With `resume=true` the folder `out` gives the
+    rest.
+    """
     words = sort_overrides(overrides, "train")
-    name = _one_modality("train", words)
-    values, options = merge_layers("train", name, words)
-    with _blaming_files("train", name, words):
-        return _build(TrainConfig, name, _train_values(name, values), options)
+    settings = _resumed_settings(words)
+    name = _one_modality("train", words, settings.get("modality"))
+    with _blaming_files("train", name, words, settings):
+        return _composed_train(name, words, settings)
+
+
+def _composed_train(name: str, words: Overrides, settings: Mapping[str, Any]) -> TrainConfig:
+    values, options = merge_layers("train", name, words, settings)
+    return _build(TrainConfig, name, _train_values(name, values), options)
 
 
 def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
@@ -118,10 +127,14 @@ def compose_options(name: str, stored: Mapping[str, Any] | None = None) -> Any:
     return build_options(name, modality_options(name) | dict(stored or {}))
 
 
-def _one_modality(command: str, words: Overrides, repeated: str | None = None) -> str:
-    names = (
-        words.modalities or ([repeated] if repeated else []) or _names_of_checkpoint(command, words)
-    )
+def _one_modality(command: str, words: Overrides, known: str | None = None) -> str:
+    """The modality that is chosen, or `known` from the file or folder that a command goes on with.
+
+    Raises:
+        LuminaError: none, several, one that is not there, or another than `known`.
+    """
+    names = words.modalities or [name for name in (known,) if name is not None]
+    names = names or _names_of_checkpoint(command, words)
     if not names and command == "infer":
         names = [host.usual()]
     if not names:
@@ -133,9 +146,11 @@ def _one_modality(command: str, words: Overrides, repeated: str | None = None) -
             f"+modality=[{','.join(names)}] names {len(names)} modalities; this version works on "
             f"one at a time. Choose one: +modality={names[0]}"
         )
-    if repeated not in (None, names[0]):
+    if known not in (None, names[0]):
+        key = "repeat" if command in CONDITIONED_COMMANDS else "out"
         raise LuminaError(
-            f"+modality={names[0]} cannot repeat a file of modality {repeated!r}. Leave it out."
+            f"{key}={words.values.get(key)} is of modality {known!r}, not {names[0]!r}. Leave out "
+            f"+modality={names[0]}."
         )
     return names[0]
 
@@ -213,6 +228,27 @@ def _lack_of_prompt(command: str, name: str, words: Overrides) -> str:
     )
 
 
+def _resumed_settings(words: Overrides) -> dict[str, Any]:
+    """The settings of the run that is to go on; empty for one that begins.
+
+    Raises:
+        LuminaError: there is none, or it began with other weights than `init_from` names now.
+    """
+    if parse_value("resume", words.values.get("resume", "false")) is not True:
+        return {}
+    if "out" not in words.values and not words.modalities:
+        raise LuminaError("resume=true needs the folder of a training: out=FOLDER")
+    out = _out_of(words)
+    settings = read_settings(out)
+    named = words.values.get("init_from")
+    if named is not None and settings.get("init_from") not in (named, placed(named)):
+        raise LuminaError(
+            f"resume=true goes on with the weights in out={out}; leave out init_from={named}, "
+            "with which a run only begins"
+        )
+    return settings
+
+
 def _repeated_request(words: Overrides) -> dict[str, Any]:
     path = words.values.get("repeat")
     if path is None:
@@ -246,14 +282,16 @@ def _layers_of_files(
     command: str, name: str, words: Overrides, request: Mapping[str, Any]
 ) -> Iterator[tuple[Path, Callable[[], object]]]:
     """The files that set values, in their order, each with a check of the values up to its own."""
-    if command == "train":
-        yield modality_yaml(name), lambda: _check_training(name)
-        return
-    yield modality_yaml(name), lambda: compose_sampling(name)
-    keys = ("checkpoint", "repeat")
+    keys = ("out",) if command == "train" else ("checkpoint", "repeat")
     bare = words._replace(
         choices={}, options={}, values={k: v for k, v in words.values.items() if k in keys}
     )
+    if command == "train":
+        yield modality_yaml(name), lambda: _check_training(name)
+        if request:
+            yield _out_of(words) / SETTINGS, lambda: _composed_train(name, bare, request)
+        return
+    yield modality_yaml(name), lambda: compose_sampling(name)
     folder = merge_layers("run", name, bare)[0]["checkpoint"]
     if folder is not None:
         yield Path(folder) / MANIFEST, lambda: _check_request(name, bare, {})
@@ -277,11 +315,16 @@ def _check_request(name: str, words: Overrides, request: Mapping[str, Any]) -> N
     _build(RunConfig, name, values, options)
 
 
+def _out_of(words: Overrides) -> Path:
+    """The folder of a training that is to go on, whose modality is named if the folder is not."""
+    return Path(words.values.get("out") or default_out(words.modalities[0]))
+
+
 def _train_values(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The merged values with what `train` decides itself."""
     return {
         **values,
-        "out": values["out"] or f"outputs/{name}-checkpoint",
+        "out": values["out"] or default_out(name),
         "backbone": {**values["backbone"], "token_dims": {}, "feature_dims": {}},
         "data": _data_record(values["data"]),
     }

@@ -26,6 +26,7 @@ from lumina_core.evaluation_report import (
     report_page,
     share_rows,
 )
+from lumina_core.faults import when_interrupted
 from lumina_core.files import atomic_folder
 from lumina_core.html_pages import PAGE_SUFFIXES, write_page
 from lumina_core.modality import World
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE_Z = 1.96  # standard normal quantile of a two-sided 95 % interval
 NUM_FAILURES_SHOWN = 64  # of a split, on its contact sheet and in the report
+NOTHING_KEPT = "before the last file was judged; nothing is kept, the same command begins anew"
 REPORT, RESULT = "report.html", "result.json"  # in a folder of kept files
 
 
@@ -237,7 +239,7 @@ def evaluate_command(config: "EvaluateConfig") -> int:
     protocol = protocol_of(model, config, sampling)
     if earlier is not None:
         refuse_unlike(earlier, protocol, Path(str(config.compare)))
-    with _working_folder(config) as folder:
+    with when_interrupted(lambda: NOTHING_KEPT), _working_folder(config) as folder:
         verdicts = evaluate(model, config, sampling, folder)
         result = {
             "modality": config.modality,

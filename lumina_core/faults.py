@@ -9,6 +9,8 @@ import io
 import os
 import select
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from traceback import walk_tb
 
 from lumina_core import host, terminal
@@ -41,11 +43,26 @@ def report(error: BaseException) -> int:
         terminal.tell(f"error: {error}")
         return 2
     if isinstance(error, KeyboardInterrupt):
-        terminal.tell(" ".join(["interrupted", *getattr(error, "__notes__", ())]))
+        notes = "; ".join(getattr(error, "__notes__", ()))
+        terminal.tell(f"interrupted {notes}".rstrip())
         return 130
     if isinstance(error, BrokenPipeError):
         return 0 if _is_reader_gone() else _report_fault(error)
     return _report_os_error(error) if isinstance(error, OSError) else _report_fault(error)
+
+
+@contextmanager
+def when_interrupted(say: Callable[[], str]) -> Iterator[None]:
+    """Say at Ctrl-C within the block, or the function that it decorates, what is left of the work.
+
+    Args:
+        say: gives the words after "interrupted", called then.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(say())
+        raise
 
 
 def _report_fault(error: BaseException) -> int:

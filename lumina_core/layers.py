@@ -30,12 +30,14 @@ from lumina_core.keys import (
     SAMPLING_SETTINGS,
     conf_root,
     group_choices,
+    group_defaults,
     read_keys,
     unknown_key,
 )
 from lumina_core.manifest import MANIFEST, read_manifest
 from lumina_core.modality_file import read_modality_file
 from lumina_core.records import shown
+from lumina_core.training_settings import SETTINGS, default_out
 from lumina_core.yaml_values import compose_core, parse_value, read_yaml
 
 _REPEATED = ("prompt", "negative_prompt", "seed", "dtype", *SAMPLING_SETTINGS)
@@ -52,7 +54,7 @@ def merge_layers(
         command: whose YAML and which recommendations.
         name: the modality.
         words: the overrides, which win.
-        request: of a file that is made again.
+        request: of a file that is made again, or the settings of a training that goes on.
 
     Raises:
         LuminaError: an unknown or refused key, an unreadable value or file.
@@ -66,16 +68,18 @@ def merge_layers(
         values, options = _with_checkpoint(values, options, name, words)
     elif command == "train":
         values = _overlay(values, advice["training"], f"{path}, training")
-    if request:
+    if request and command == "train":
+        source = f"{words.values.get('out') or default_out(name)}/{SETTINGS}"
+        values, options = _with_settings(values, options, request, source)
+    elif request:
         told = {key: request[key] for key in _REPEATED if key in request}
-        source = words.values.get("repeat")
+        source = words.values.get("repeat", "")
         values = _overlay(values, told, source)
         options |= _repeated_options(name, request)
         values = _with_repeated_condition(values, request, source)
     for group, choice in words.choices.items():
         chosen = read_yaml(conf_root() / group / f"{choice}.yaml")
-        has_own_keys = not chosen.keys() <= values[group].keys()
-        values = values | {group: chosen} if has_own_keys else _overlay(values, {group: chosen})
+        values = _with_choice(values, group, chosen)
     files = {f"{CONDITION}.{field}" for field in _file_fields(name)}
     for key, text in words.values.items():
         if key == "checkpoint":  # _with_checkpoint took it
@@ -87,6 +91,25 @@ def merge_layers(
         values = _overlay(values, _nested(key, value))
     _refuse_idle_keys(words, values)
     return values, _with_options(name, options, words, command)
+
+
+def _with_choice(values: dict[str, Any], group: str, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Values with a choice of a group, which takes the whole place of one that lacks its keys."""
+    has_own_keys = not chosen.keys() <= values[group].keys()
+    return values | {group: chosen} if has_own_keys else _overlay(values, {group: chosen})
+
+
+def _with_settings(
+    values: dict[str, Any], options: dict[str, Any], settings: Mapping[str, Any], source: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values and options as a training in whose folder they were kept had them."""
+    groups = group_defaults("train").keys()
+    for key, value in settings.items():
+        if key in groups and isinstance(value, Mapping):
+            values = _with_choice(values, key, dict(value))
+        elif key not in ("modality", "options"):
+            values = _overlay(values, {key: value}, source)
+    return values, options | settings.get("options", {})
 
 
 def _check_condition_key(key: str, known: Mapping[str, Any]) -> None:

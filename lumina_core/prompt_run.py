@@ -17,6 +17,7 @@ from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.decoder import check_format
 from lumina_core.errors import LuminaError
+from lumina_core.faults import when_interrupted
 from lumina_core.output_paths import check_preview, preview_path, prompts_folder
 from lumina_core.previews import save_preview
 from lumina_core.prompt_file import PromptLine, at_line, read_prompts
@@ -74,8 +75,9 @@ def run_prompts(config: "RunConfig") -> int:
     if len(missing) < len(jobs):
         terminal.tell(f"skipped {len(jobs) - len(missing)} of {len(jobs)} files")
     found = batches(model, [job.request for job in missing], sampling_of(config))
-    records, evaluations = {}, 0
-    with step_bar(len(found)) as on_step:
+    records: dict[Path, dict[str, Any]] = {}
+    evaluations = 0
+    with step_bar(len(found)) as on_step, when_interrupted(lambda: _left_over(missing, records)):
         made = generate_batches(model, found, config, on_step)
         for job, item in zip(missing, made, strict=True):
             item.save(job.path, overwrite=config.overwrite)
@@ -90,6 +92,11 @@ def run_prompts(config: "RunConfig") -> int:
         result = {"files": files, "network_evaluations": evaluations, "seconds": seconds}
         terminal.show_json(result)
     return 0
+
+
+def _left_over(missing: Sequence[Job], made: Mapping[Path, Any]) -> str:
+    """What was made when a file of prompts is interrupted, and how the rest is made."""
+    return f"after {len(made)} of {len(missing)} files; the same command makes the others"
 
 
 def _jobs(

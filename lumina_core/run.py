@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from threading import Lock
@@ -28,6 +28,7 @@ from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
 from lumina_core.decoder import Decoder, check_format
 from lumina_core.errors import LuminaError
+from lumina_core.faults import when_interrupted
 from lumina_core.file_request import read_request
 from lumina_core.files import new_output, sha256_of
 from lumina_core.frozen_text import FrozenTextEncoder
@@ -265,9 +266,11 @@ def run_command(config: "RunConfig") -> int:
     check_format(decoder, suffix, shape, config.options)
     terminal.tell(*_notes(config, model))
     folder = out_path(config)
-    files, evaluations = [], 0
+    files: list[dict[str, Any]] = []
+    evaluations = 0
     previews: list[Tensor] = []
-    with step_bar(config.num_samples) as on_step:
+    left = partial(_left_over, config, files)
+    with step_bar(config.num_samples) as on_step, when_interrupted(left):
         for path, item in zip(paths, generate_each(config, on_step), strict=True):
             if path is None:
                 path = _write_numbered(item, folder)
@@ -288,6 +291,17 @@ def run_command(config: "RunConfig") -> int:
         result = {"files": files, "network_evaluations": evaluations, "seconds": seconds}
         terminal.show_json(result)
     return 0
+
+
+def _left_over(config: "RunConfig", files: list[dict[str, Any]]) -> str:
+    """What was written when a request is interrupted, and how the rest is made."""
+    if not files:
+        return "before a file was written; give the same command again"
+    rest = config.num_samples - len(files)
+    return (
+        f"after {len(files)} of {config.num_samples} files; the others are made by the same "
+        f"command with seed={config.seed + len(files)} num_samples={rest}"
+    )
 
 
 def file_record(path: Path, item: Generated, preview: Path | None) -> dict[str, Any]:

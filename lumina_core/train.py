@@ -24,6 +24,7 @@ from lumina_core.contact_sheet import save_contact_sheet
 from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.data.source import build_pool
 from lumina_core.errors import LuminaError
+from lumina_core.faults import when_interrupted
 from lumina_core.files import check_writable
 from lumina_core.init_from import init_folder, start_from
 from lumina_core.loss import Objective, draw, save_drawn, training_loss
@@ -43,6 +44,7 @@ from lumina_core.training_folder import (
     finished_checkpoints,
 )
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
+from lumina_core.training_settings import newest_checkpoint, resume_command, write_settings
 from lumina_core.training_text import encode_captions_ahead, text_encoder_of, word_notes
 from lumina_core.vae_folder import find_vae
 from lumina_core.validation import held_samples, is_due, measures
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
 INTERRUPTED = 130  # exit code
+BEFORE_THE_FIRST_STEP = "before the first step; nothing is lost, give the same command again"
 STEP_STREAM = 0  # of random numbers from the seed; the pool of data has another
 
 
@@ -173,6 +176,7 @@ def stop_at_bad_batch(
     )
 
 
+@when_interrupted(lambda: BEFORE_THE_FIRST_STEP)
 def start(config: "TrainConfig") -> Run:
     """Fresh networks, or those of the newest checkpoint where `resume` says so."""
     device = resolve_device(config.device)
@@ -191,7 +195,8 @@ def start(config: "TrainConfig") -> Run:
         torch.manual_seed(config.seed)
         backbone = FlagDiT(shape).to(device)
     model = Model(config.modality, modality, backbone, encoder, "", config.attention)
-    if config.init_from is not None:
+    newest = newest_checkpoint(config)
+    if config.init_from is not None and newest is None:
         start_from(init_folder(config.init_from, config.modality), model)
     networks = nn.ModuleDict({"backbone": backbone})
     if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
@@ -199,13 +204,12 @@ def start(config: "TrainConfig") -> Run:
     average = copy.deepcopy(networks).requires_grad_(False).eval()
     optimizer = build_optimizer(networks, config.optimizer)
     run = Run(model, networks, average, optimizer, pool, 0)
-    if config.resume:
-        folder = finished_checkpoints(Path(config.out))[-1]
-        path = folder / checkpoint.TRAINING
-        manifest = checkpoint.read_manifest(folder)
-        checkpoint.verify(folder, manifest)
-        checkpoint.check_architecture(folder, model)
-        check_resumed(folder, manifest["training"], recipe(config, pool))
+    if newest is not None:
+        path = newest / checkpoint.TRAINING
+        manifest = checkpoint.read_manifest(newest)
+        checkpoint.verify(newest, manifest)
+        checkpoint.check_architecture(newest, model)
+        check_resumed(newest, manifest["training"], recipe(config, pool))
         checkpoint.restore_training_state(path, networks, average, optimizer)
         run.step = manifest["training"]["step"]
         run.num_skipped = manifest["training"].get("num_skipped", 0)  # older ones skipped none
@@ -238,6 +242,7 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
     return folder
 
 
+@when_interrupted(lambda: BEFORE_THE_FIRST_STEP)
 def prepare(config: "TrainConfig", run: Run) -> list[CaptionedSample]:
     """What may refuse a run and computes: it comes before anything of an earlier run is deleted.
 
@@ -273,7 +278,11 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[Captio
     out = Path(config.out)
     pool = run.pool
     log = MetricsLog(out / METRICS, run.step)
-    with stop_on_signal() as is_stopped, TrainingBar(config.max_steps, run.step) as bar:
+    with (
+        when_interrupted(lambda: _kept(run, config)),
+        stop_on_signal() as is_stopped,
+        TrainingBar(config.max_steps, run.step) as bar,
+    ):
         while run.step < config.max_steps and not is_stopped():
             carried = run.carried
             metrics = training_step(run, config, pool)
@@ -350,7 +359,24 @@ def train_command(config: "TrainConfig") -> int:
     held = prepare(config, run)
     terminal.tell(*notes)
     clear(out, config)
+    write_settings(config)
     folder = train(config, run, compose_sampling(config.modality), held)
     made = {"checkpoint": str(folder), "step": run.step, "num_skipped": run.num_skipped}
     terminal.show_json(made, indent=None)
-    return 0 if run.step >= config.max_steps else INTERRUPTED
+    if run.step >= config.max_steps:
+        return 0
+    terminal.tell(
+        f"stopped at step {run.step} of {config.max_steps}; go on with: "
+        f"{resume_command(config.out)}"
+    )
+    return INTERRUPTED
+
+
+def _kept(run: Run, config: "TrainConfig") -> str:
+    """What is left of a run that is interrupted before it could save, and how it goes on."""
+    found = finished_checkpoints(Path(config.out))
+    kept = f"the checkpoint {found[-1].name} is kept" if found else "no checkpoint was saved yet"
+    return (
+        f"at step {run.step} of {config.max_steps}, without saving; {kept}, go on with: "
+        f"{resume_command(config.out)}"
+    )

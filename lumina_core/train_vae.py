@@ -23,6 +23,7 @@ from lumina_core import host, terminal
 from lumina_core.autoencoder import read_autoencoder
 from lumina_core.data.synthetic import draw_variant, trained_split, training_variants, world_of
 from lumina_core.errors import LuminaError
+from lumina_core.faults import when_interrupted
 from lumina_core.files import atomic_folder
 from lumina_core.runtime import quiet, seeded
 from lumina_core.unfinished import refuse_link
@@ -91,6 +92,7 @@ def autoencoder_loss(
     return 4 * error.square().mean() + 0.5 * error.abs().mean() + 1e-3 * z.square().mean()
 
 
+@when_interrupted(lambda: "before its end; nothing is kept, the same command begins anew")
 def train_autoencoder(
     modality: Any,
     model: Any,

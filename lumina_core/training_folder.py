@@ -9,6 +9,7 @@ from lumina_core.checkpoint_folder import CHECKPOINTS, STEP, finished
 from lumina_core.data.files import QUARANTINE
 from lumina_core.errors import LuminaError
 from lumina_core.locks import LOCK
+from lumina_core.training_settings import SETTINGS, resume_command
 from lumina_core.unfinished import refuse_link, remove_unfinished
 
 if TYPE_CHECKING:
@@ -19,15 +20,8 @@ BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up
 
 
 def finished_checkpoints(out: Path) -> list[Path]:
-    """The finished checkpoints of a training folder, the oldest first.
-
-    Raises:
-        LuminaError: there is none.
-    """
-    found = finished(out / CHECKPOINTS)
-    if not found:
-        raise LuminaError(f"out={out} holds no checkpoint to resume from; leave out resume=true")
-    return found
+    """The finished checkpoints of a training folder, the oldest first."""
+    return finished(out / CHECKPOINTS)
 
 
 def check_out(out: Path, config: "TrainConfig") -> None:
@@ -48,7 +42,7 @@ def check_out(out: Path, config: "TrainConfig") -> None:
         return
     if any(path.name not in (QUARANTINE, LOCK) and not path.is_dir() for path in out.rglob("*")):
         raise LuminaError(
-            f"out={out} exists already; continue it with resume=true, replace it with "
+            f"out={out} exists already; go on with it: {resume_command(out)} - or replace it with "
             "overwrite=true, or choose another folder"
         )
 
@@ -90,7 +84,8 @@ def clear(out: Path, config: "TrainConfig") -> None:
         return
     _refuse_links(out)
     try:
-        for name in (METRICS, BAD_BATCH):  # first, for one in the way keeps the checkpoints
+        # first, for one that is in the way keeps the checkpoints
+        for name in (METRICS, BAD_BATCH, SETTINGS):
             (out / name).unlink(missing_ok=True)
         for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
             sheet.unlink()

@@ -27,7 +27,7 @@ from lumina_core.text import (
     one_word_cosine,
 )
 from lumina_core.tiny_text import add_words, create_tiny
-from lumina_core.training_folder import finished_checkpoints
+from lumina_core.training_settings import newest_checkpoint
 from lumina_core.yaml_values import read_yaml
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def text_encoder_of(
     settings = config.text_encoder
     if settings.path is not None:
         return _from_path(config, settings.path, device)
-    if config.resume:
-        return _from_checkpoint(finished_checkpoints(Path(config.out))[-1], config, device)
+    if newest := newest_checkpoint(config):
+        return _from_checkpoint(newest, config, device)
     if config.init_from is not None:
         encoder = _from_checkpoint(init_folder(config.init_from, config.modality), config, device)
         if isinstance(encoder, TextEncoder):
@@ -83,7 +83,7 @@ def word_notes(
     config: "TrainConfig", encoder: TextEncoder | FrozenTextEncoder, pool: LatentPool
 ) -> Iterator[str]:
     """What the user should know about the words of the data, one line each."""
-    if config.text_encoder.path is None and config.resume:
+    if config.text_encoder.path is None and newest_checkpoint(config):
         words = " ".join(
             pool.vocabulary_captions(seeded(config.seed))
         )  # so that each is looked up once

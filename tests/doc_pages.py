@@ -31,7 +31,8 @@ SHORT_STEPS = 3  # of a training
 SHORT_POOL = 32  # samples that a training draws before its first step
 SHORT_PROMPTS = 2  # of an evaluation, for each split
 AREAS = {
-    "commands": "__main__ cli faults help arguments completion reports schema new_modality gallery",
+    "commands": "__main__ cli program faults help arguments completion reports schema "
+    "new_modality gallery",
     "configuration": "config layers keys command_records records yaml_values modality_file recipe",
     "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch "
     "spec_check testing/*",
@@ -40,7 +41,7 @@ AREAS = {
     "network": "sequence backbone/* flow/*",
     "text": "text tiny_text frozen_text training_text",
     "training": "train loss optimizer muon validation data/* init_from training_folder "
-    "training_log train_vae vae_folder",
+    "training_settings training_log train_vae vae_folder",
     "making": "run sampling conditioning coarse tiled_decoding prompt_run prompt_file evaluate "
     "comparison evaluation_report",
     "storage": "checkpoint checkpoint_folder manifest weight_files released hub files unfinished "

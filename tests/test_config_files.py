@@ -224,8 +224,6 @@ def test_repeat_takes_the_request_and_lets_the_command_line_win(toy, monkeypatch
         compose_run(["repeat=x"])
 
 
-def test_init_from_is_a_path_and_no_way_to_resume(toy):
+def test_init_from_is_a_path(toy):
     assert compose_train(["+modality=toy"]).init_from is None
     assert compose_train(["+modality=toy", "init_from=a, [b]"]).init_from == "a, [b]"
-    with pytest.raises(LuminaError, match="leave out init_from"):
-        compose_train(["+modality=toy", "init_from=a", "resume=true"])

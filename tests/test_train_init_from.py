@@ -89,7 +89,7 @@ def test_init_from_refuses_what_does_not_fit(tiny_training, checkpoint_copy, tmp
         assert f"text_encoder.{key}={stored}, this run has {wanted}; leave it out" in error
     other = [*words, "modality.patch_size=1", "token_budget=3000"]
     assert "options.patch_size=2, this run has 1" in refusal("train", *other)
-    assert "leave out init_from" in refusal("train", *words, "resume=true")
+    assert "holds no training to go on with" in refusal("train", *words, "resume=true")
     assert "no checkpoint in" in refusal("train", *words, f"init_from={tmp_path}")
     weights = checkpoint_copy / "backbone.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")

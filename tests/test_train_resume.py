@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -105,7 +106,7 @@ def test_resume_refuses_other_numbers(tiny_training, tiny_checkpoint, tmp_path, 
     out = tmp_path / "out"
     folder = out / "checkpoints" / tiny_checkpoint.name
     stored = checkpoints.read_manifest(tiny_checkpoint)["training"]
-    words = tiny_training(out, "resume=true", "max_steps=9", "log_every=7", "save_every=2")
+    words = tiny_training(out, "max_steps=9", "log_every=7", "save_every=2")
 
     def wanted(*more):
         config = compose_train([*words, *more])
@@ -171,10 +172,13 @@ def test_a_signal_saves_and_exits(tiny_training, tmp_path, losses):
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=SIGNAL_WAIT_SECONDS)
     assert process.returncode == 130
-    assert all(line.startswith("step ") for line in stderr.splitlines())
+    *lines, last = stderr.splitlines()
+    assert all(line.startswith("step ") for line in lines)
     (folder,) = train.finished_checkpoints(out)
     step = json.loads(stdout)["step"]
     assert checkpoints.read_manifest(folder)["training"]["step"] == step == max(losses(out))
     assert os.listdir(out / "checkpoints") == [folder.name]
-    assert main(["train", *words, "resume=true", f"max_steps={step + 1}"]) == 0
+    said, _, command = last.partition("; go on with: python -m lumina_core ")
+    assert said == f"stopped at step {step} of 100000"
+    assert main([*shlex.split(command), f"max_steps={step + 1}"]) == 0
     assert max(losses(out)) == step + 1
