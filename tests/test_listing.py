@@ -1,5 +1,6 @@
 import json
 import os
+from unicodedata import normalize
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_folder_names_files_without_a_usable_caption(tmp_path):
         "none.png": "it has no caption: there is no none.txt beside it",
         "empty.png": "its caption is empty",
         "binary.png": "its caption in binary.txt is no valid UTF-8",
-        "folder.png": "its caption in folder.txt cannot be read: Is a directory",
+        "folder.png": "it has no caption: there is no folder.txt beside it",
     }
 
 
@@ -76,7 +77,7 @@ def test_metadata_of_a_folder_tells_the_captions_alone(tmp_path):
     assert listing.skipped == {
         "b.png": "no line of metadata.jsonl tells its caption",
         "d.png": "its caption is no text but int",
-        "../outside.png": "there is no such file in the folder",
+        "../outside.png": "its path leads out of the folder, which only a manifest may",
         "gone.png": "there is no such file in the folder",
     }
 
@@ -232,8 +233,9 @@ def test_metadata_names_folders_of_media(objects):
     write(objects / "metadata.jsonl", lines(*records))
     listing = list_folder(objects, *KINDS)
     assert captions(listing) == {"chair v1.0": "a chair", "deep/lamp": "a lamp"}
-    for name in ("deep/lamp/0.png", "plain"):
-        assert listing.skipped[name] == "there is no such file in the folder"
+    part = "it is a part of deep/lamp, which is one medium"
+    assert listing.skipped["deep/lamp/0.png"] == part
+    assert listing.skipped["plain"] == "it is a folder, and no medium"
     assert listing.skipped["vase.views"] == "no line of metadata.jsonl tells its caption"
 
 
@@ -251,6 +253,196 @@ def test_one_medium_is_no_folder_of_them(objects):
     assert str(raised.value).endswith(f"name the folder that holds it: data.path={objects}")
     with pytest.raises(LuminaError, match=r"ends in \.gif and no folder with cameras\.json;"):
         list_folder(objects / "plain", (".gif",), (), ("cameras.json",))
+
+
+@pytest.mark.parametrize("name", ["metadata.jsonl", "metadata.csv"])
+def test_metadata_of_a_sub_folder_tells_of_what_is_below(tmp_path, name):
+    for file in ("train/a.png", "train/deep/b.png", "train/c.png", "test/a.png", "e.png", "f.png"):
+        write(tmp_path / file)
+    write(tmp_path / "train/c.txt", "not read")
+    write(tmp_path / "e.txt", "an e")
+    rows = [("a.png", "an a"), ("deep/b.png", 'a "b", a c'), ("gone.png", "x"), ("a.png", "")]
+    texts = {
+        "metadata.jsonl": lines(*({"file_name": file, "text": text} for file, text in rows)),
+        "metadata.csv": "\ufefftext,file_name\n"
+        + "".join('"{}",{}\n'.format(text.replace('"', '""'), file) for file, text in rows),
+    }
+    write(tmp_path / "train" / name, texts[name])
+    write(tmp_path / "test/metadata.jsonl", lines({"file_name": "a.png", "text": "another a"}))
+    listing = list_folder(tmp_path, (".png",))
+    assert captions(listing) == {
+        "e.png": "an e",
+        "test/a.png": "another a",
+        "train/a.png": "an a",
+        "train/deep/b.png": 'a "b", a c',
+    }
+    assert [item.name for item in listing.items] == sorted(captions(listing))
+    number = 4 if name == "metadata.jsonl" else 5
+    assert listing.skipped == {
+        "f.png": "it has no caption: there is no f.txt beside it",
+        "train/c.png": f"no line of train/{name} tells its caption",
+        "train/gone.png": "there is no such file in the folder",
+        f"train/{name}:{number}": "its caption is empty",
+    }
+    assert not listing.lone_texts
+
+
+def test_both_kinds_of_metadata_count_and_the_nearest_is_named(tmp_path):
+    for file in ("a.png", "b.png", "sub/c.png", "sub/d.png"):
+        write(tmp_path / file)
+    records = [{"file_name": "a.png", "text": "an a"}, {"file_name": "sub/c.png", "text": "a c"}]
+    write(tmp_path / "metadata.jsonl", lines(*records))
+    write(tmp_path / "metadata.csv", 'file_name,text\nb.png,"a b\nin two lines"\n')
+    write(tmp_path / "sub/metadata.csv", "file_name;text\nc.png;x\n")
+    write(tmp_path / "sub/metadata.parquet")
+    listing = list_folder(tmp_path, (".png",))
+    assert captions(listing) == {"a.png": "an a", "b.png": "a b in two lines", "sub/c.png": "a c"}
+    assert "it names no file" in listing.skipped.pop("sub/metadata.csv:2")
+    assert listing.skipped == {
+        "sub/d.png": "no line of sub/metadata.csv tells its caption",
+        "sub/metadata.parquet": "it is not read; write it as metadata.jsonl or metadata.csv",
+    }
+
+
+def test_a_table_that_is_damaged_names_its_rows(tmp_path):
+    for name in ("a", "b", "c", "d"):
+        write(tmp_path / f"{name}.png")
+    long = "x" * (2 << 20)
+    text = f'file_name,text\na.png,an a\nb.png,"{long}"\nc.png,caf\xe9\n\n{long}\nd.png\n'
+    write(tmp_path / "metadata.csv", text.encode("latin-1"))
+    listing = list_folder(tmp_path, (".png",))
+    assert captions(listing) == {"a.png": "an a"}
+    assert "it is no row of a table: field larger" in listing.skipped["metadata.csv:3"]
+    assert "it is no row of a table: field larger" in listing.skipped["metadata.csv:6"]
+    assert listing.skipped["c.png"] == "its caption is no valid text"
+    assert listing.skipped["d.png"] == "it has no caption"
+    assert listing.skipped["b.png"] == "no line of metadata.csv tells its caption"
+
+
+def test_metadata_may_name_files_of_any_suffix_and_hidden_ones(tmp_path):
+    names = ["a.jfif", "b.xyz", "c", "d.png", ".e.png"]
+    for name in names:
+        write(tmp_path / name)
+    write(tmp_path / "metadata.jsonl", lines(*({"file_name": n, "text": f"a {n}"} for n in names)))
+    listing = list_folder(tmp_path, (".png",))
+    assert captions(listing) == {name: f"a {name}" for name in names}
+    assert not listing.skipped
+
+
+COMPOSED, APART = (normalize(form, "é") for form in ("NFC", "NFD"))
+
+
+def test_names_of_other_systems_are_understood(tmp_path):
+    for name in (f"d{APART}/{COMPOSED}.png", "train/b.PNG", "c.png"):
+        write(tmp_path / name)
+    records = [
+        {"file_name": f"d{COMPOSED}/{APART}.png", "text": "an e"},
+        {"file_name": f"d{APART}\\{COMPOSED}.png", "text": "the same"},
+        {"file_name": "train\\b.png", "text": "a b"},
+        {"file_name": "..\\c.png", "text": "x"},
+        {"file_name": str(tmp_path / "c.png"), "text": "x"},
+    ]
+    write(tmp_path / "metadata.jsonl", lines(*records))
+    listing = list_folder(tmp_path, (".png",))
+    assert [(item.name, item.caption) for item in listing.items] == [
+        (f"d{APART}/{COMPOSED}.png", "an e"),
+        (f"d{APART}/{COMPOSED}.png", "the same"),
+        ("train/b.PNG", "a b"),
+    ]
+    out = "its path leads out of the folder, which only a manifest may"
+    for name in ("..\\c.png", str(tmp_path / "c.png")):
+        assert listing.skipped[name] == out
+    assert listing.skipped["c.png"] == "no line of metadata.jsonl tells its caption"
+    write(tmp_path / "set.jsonl", lines(*records))
+    paths = [item.path for item in list_manifest(tmp_path / "set.jsonl").items]
+    assert paths[:3] == [tmp_path / f"d{APART}/{COMPOSED}.png"] * 2 + [tmp_path / "train/b.PNG"]
+    assert paths[4] == tmp_path / "c.png"
+
+
+def test_texts_of_other_systems_are_found(tmp_path):
+    for name in (f"{APART}.png", "b.png", "c.png", "d.png"):
+        write(tmp_path / name)
+    for name in (f"{COMPOSED}.txt", "b.TXT", "c.png.txt", "d.txt", "d.png.txt"):
+        write(tmp_path / name, f"of {name}")
+    listing = list_folder(tmp_path, (".png",))
+    assert captions(listing) == {
+        f"{APART}.png": f"of {COMPOSED}.txt",
+        "b.png": "of b.TXT",
+        "c.png": "of c.png.txt",
+        "d.png": "of d.txt",
+    }
+    assert listing.lone_texts.keys() == {"d.png.txt"}
+
+
+def test_two_spellings_of_a_name_are_two_media(tmp_path):
+    for name in (COMPOSED, APART):
+        write(tmp_path / f"{name}.png")
+        write(tmp_path / f"{name}.txt", f"of {len(name)}")
+    assert captions(list_folder(tmp_path, (".png",))) == {
+        f"{COMPOSED}.png": "of 1",
+        f"{APART}.png": "of 2",
+    }
+
+
+def test_a_text_makes_a_medium_of_a_file_of_any_name(tmp_path):
+    for name in ("a.jfif", "b", "c.json", "d.json", "d.xyz", "f.png", "f.json", "g.md"):
+        write(tmp_path / name)
+    for name in "abcdef":
+        write(tmp_path / f"{name}.txt", f"of {name}")
+    asked = []
+
+    def check(path):
+        asked.append(path.name)
+        if path.suffix == ".json":
+            raise LuminaError(f"{path} is none")
+
+    listing = list_folder(tmp_path, (".png",), check=check)
+    assert captions(listing) == {"a.jfif": "of a", "b": "of b", "f.png": "of f"}
+    assert sorted(asked) == ["a.jfif", "b", "c.json"]
+    assert not listing.skipped
+    assert listing.lone_texts == {
+        "c.txt": f"{tmp_path / 'c.json'} is none",
+        "d.txt": "it lies beside no medium, but several files of its name: d.json, d.xyz",
+        "e.txt": "it lies beside no medium",
+    }
+
+
+def test_linked_folders_are_followed_but_none_twice(tmp_path):
+    folder, other = tmp_path / "set", tmp_path / "other"
+    for file in (folder / "z/a.png", other / "b.png", other / "deep/c.png"):
+        write(file)
+        write(file.with_suffix(".txt"), file.stem)
+    (folder / "linked").symlink_to(other)
+    (folder / "again").symlink_to(folder / "z")
+    (folder / "z/up").symlink_to(folder)
+    (other / "round").symlink_to(other / "deep")
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "nowhere.png").symlink_to(folder / "nothing")
+    listing = list_folder(folder, (".png",))
+    assert captions(listing) == {"linked/b.png": "b", "linked/deep/c.png": "c", "z/a.png": "a"}
+    assert listing.skipped.keys() == {"nowhere.png"}
+    records = [{"file_name": name, "text": name} for name in ("again/a.png", "linked/b.png")]
+    write(folder / "metadata.jsonl", lines(*records))
+    listing = list_folder(folder, (".png",))
+    assert captions(listing) == {"again/a.png": "again/a.png", "linked/b.png": "linked/b.png"}
+    assert listing.skipped.keys() == {"linked/deep/c.png", "nowhere.png"}
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    write(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "an a")
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    listing = list_folder(tmp_path, (".png",))
+    assert captions(listing) == {"a.png": "an a"}
+    assert listing.skipped == {"closed": "the folder cannot be read: Permission denied"}
 
 
 def test_pictures_that_run_put_beside_media_are_no_items(tmp_path):

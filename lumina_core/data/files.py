@@ -86,7 +86,11 @@ def list_data(config: FilesConfig, decoder: Decoder) -> Listing:
     path = Path(config.path)
     if config.name == "folder":
         listing = list_folder(
-            path, read_suffixes(decoder), folder_suffixes(decoder), folder_files(decoder)
+            path,
+            read_suffixes(decoder),
+            folder_suffixes(decoder),
+            folder_files(decoder),
+            decoder.read_metadata,
         )
     else:
         listing = list_manifest(path)
@@ -112,6 +116,7 @@ class FilePool(LatentPool):
         fits = num_items <= data.pool_size
         super().__init__(min(num_items, data.pool_size), 0 if fits else data.refresh_per_step)
         self._items, self._held, self._skipped = trained, held, listing.skipped
+        self._lone_texts = listing.lone_texts
         self._config, self._data, self._modality = config, data, modality
         self._seed = seed
         self._num_tried = self._num_broken = 0
@@ -127,7 +132,7 @@ class FilePool(LatentPool):
         is_first = not self._num_tried
         if is_first:
             self._quarantine.open(is_resumed=self._config.resume)
-            for name, reason in self._skipped.items():
+            for name, reason in (self._lone_texts | self._skipped).items():
                 self._quarantine.add(name, reason)
             self._check_share()
         super().advance(step)

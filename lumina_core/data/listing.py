@@ -1,31 +1,21 @@
 """Which files of a data set there are, and their captions: a folder, or a manifest.
 
-Reads names and captions only; the media are read when they are drawn. What has no usable caption
-is no error but part of the result, with its reason. Lumina's JSON is read as the released trainers
-read it (released_models.md 3.2), but for records with several captions to choose from, addresses
-(`s3://`), and the YAML list of several manifests.
+Reads names and captions only; the media are read when they are drawn. What has no usable caption,
+and a caption that has no medium, is no error but part of the result, with its reason.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePath
-from typing import Any
+from unicodedata import normalize
 
+from lumina_core.data import caption_files
+from lumina_core.data.folder_contents import TEXT, Contents, Kinds, contents_of, holds
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.files import open_regular, parse_json, read_regular
+from lumina_core.file_names import finder, with_slashes
 from lumina_core.output_paths import PREVIEW, SHEET
-
-METADATA = "metadata.jsonl"  # of a folder, as the `imagefolder` of Hugging Face datasets has it
-MAX_LIST_BYTES = 1 << 30  # of a JSON list, which is read as a whole: some three million records
-MAX_RECORD_BYTES = 1 << 20  # of a line
-MAX_TEXT_BYTES = 1 << 16  # of a text file with one caption
-PATH_NAMES = ("path", "image", "image_path", "image_url", "file_name")
-CAPTION_NAMES = ("caption", "prompt", "text", "super_high_quality_caption")
-"""Names in a record; the first that is there counts. The last is that of Lumina-Image-2.0."""
-
-ANSWERS = "gpt"  # who says the caption in Lumina's `conversations`
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,9 @@ class Listing:
 
     items: list[Item]
     skipped: dict[str, str]
-    """Name to reason, of what cannot be used."""
+    """Name to reason, of media that cannot be used, and of records of them."""
+    lone_texts: dict[str, str] = field(default_factory=dict)
+    """Name to reason, of text files that belong to no medium, so that none is left out."""
 
 
 def list_folder(
@@ -52,90 +44,49 @@ def list_folder(
     suffixes: Sequence[str],
     folder_suffixes: Sequence[str] = (),
     folder_files: Sequence[str] = (),
+    check: Callable[[Path], object] = lambda path: None,
 ) -> Listing:
     """The media of a folder and its sub-folders, sorted by name; hidden ones do not count.
 
-    Captions stand in `metadata.jsonl` of the folder where there is one (`file_name` and `text`
-    in each line), else in a text file of the same name: `a/b.png` and `a/b.txt`. That of a folder
-    named after no kind of file has its whole name: `chair v1.0` and `chair v1.0.txt`.
+    Captions stand in `metadata.jsonl` or `metadata.csv` (`file_name` and `text` in each record),
+    which tells of the folder that holds it and of all below; where there is none, in a text file
+    of the same name: `a/b.png` and `a/b.txt`. That of a folder named after no kind of file has its
+    whole name: `chair v1.0` and `chair v1.0.txt`. A file that a record names, or beside which
+    there is a text, may have any suffix or none.
 
     Args:
         folder: the data set.
         suffixes: of the media that count, in lower case, with their dots.
         folder_suffixes: those of them that stand for a folder, whose files do not count.
         folder_files: names of files that make the folder in which they are one medium.
+        check: raises a LuminaError for a file that is no medium; is asked where only a text beside
+            it tells that it may be one.
 
     Raises:
         LuminaError: there is no such folder, nothing in it, or it is itself a medium.
     """
     if not folder.is_dir():
         raise LuminaError(f"data.path={folder} is no folder; data=folder wants one of files")
-    if _holds(folder, folder_files):
+    if holds(folder, folder_files):
         raise LuminaError(
             f"data.path={folder} is one medium, for it holds {' or '.join(folder_files)}; "
             f"name the folder that holds it: data.path={folder.resolve().parent}"
         )
-    found = sorted(_media_of(folder, suffixes, folder_suffixes, folder_files))
-    if not found:
+    found = contents_of(folder, Kinds(suffixes, folder_suffixes, folder_files))
+    told = _told_by_metadata(folder, found)
+    texts = _texts_of_media(found)
+    beside = _told_by_texts(folder, found, texts)
+    lone = _told_by_lone_texts(folder, found, set(texts.values()), check)
+    items = sorted(told.items + beside.items + lone.items, key=lambda item: item.name)
+    skipped = found.skipped | told.skipped | beside.skipped | lone.skipped
+    if not items and not skipped:
         folders = f" and no folder with {' or '.join(folder_files)}" if folder_files else ""
+        texts = "".join(f" ({text}: {why})" for text, why in [*lone.lone_texts.items()][:1])
         raise LuminaError(
-            f"data.path={folder} holds no file that ends in {' or '.join(suffixes)}{folders}; "
-            "name the folder that holds them"
+            f"data.path={folder} holds no file that ends in {' or '.join(suffixes)}{folders}"
+            f"{texts}; name the folder that holds them"
         )
-    if (folder / METADATA).is_file():
-        return _with_metadata(folder, [name.as_posix() for name, _ in found])
-    return _with_text_files(folder, found)
-
-
-def _media_of(
-    folder: Path,
-    suffixes: Sequence[str],
-    folder_suffixes: Sequence[str],
-    folder_files: Sequence[str],
-) -> Iterator[tuple[PurePath, PurePath]]:
-    """The name of each medium, and of the text file with its caption; as in `list_folder`."""
-    for root, folders, files in os.walk(folder):
-        place = PurePath(root).relative_to(folder)
-        below = [name for name in folders if not name.startswith(".")]
-        folders.clear()  # os.walk goes on with what is put back
-        for name in below:
-            suffix = PurePath(name).suffix.lower()
-            if suffix in folder_suffixes:
-                if suffix in suffixes:
-                    yield place / name, (place / name).with_suffix(".txt")
-            elif _holds(Path(root, name), folder_files):
-                yield place / name, place / f"{name}.txt"
-            else:
-                folders.append(name)
-        for name in files:
-            suffix = PurePath(name).suffix.lower()
-            is_medium = suffix in suffixes and suffix not in folder_suffixes
-            if is_medium and not name.startswith("."):
-                yield place / name, (place / name).with_suffix(".txt")
-
-
-def _holds(folder: Path, names: Sequence[str]) -> bool:
-    """Whether there is a file of one of the names in a folder."""
-    return any(os.path.isfile(folder / name) for name in names)  # Path.is_file may raise
-
-
-def _with_text_files(folder: Path, names: Sequence[tuple[PurePath, PurePath]]) -> Listing:
-    """Media of a folder, each with the caption in its text file."""
-    items, skipped = [], {}
-    for name, text_file in names:
-        try:
-            caption = _checked(_read_sidecar(folder / text_file))
-            items.append(Item(name.as_posix(), folder / name, caption))
-        except ValueError as error:
-            skipped[name.as_posix()] = str(error)
-    return Listing(items, _without_pictures_beside([name for name, _ in names], skipped))
-
-
-def _without_pictures_beside(names: Sequence[PurePath], skipped: dict[str, str]) -> dict[str, str]:
-    """What is skipped, but for the previews and sheets that `run` put beside other files."""
-    previews = {f"{name.as_posix()}{PREVIEW}" for name in names}
-    sheets = {f"{name.with_suffix('').as_posix()}{SHEET}" for name in names}
-    return {name: why for name, why in skipped.items() if name not in previews | sheets}
+    return Listing(items, _without_pictures_beside(found.media, skipped), lone.lone_texts)
 
 
 def list_manifest(path: Path) -> Listing:
@@ -151,156 +102,158 @@ def list_manifest(path: Path) -> Listing:
             f"data.path={path} ends in {path.suffix!r}; data=manifest wants a .jsonl or .json file"
         )
     is_lines = path.suffix.lower() == ".jsonl"
-    listing = _listed(path, _json_lines(path) if is_lines else _json_list(path))
+    records = caption_files.json_lines(path) if is_lines else caption_files.json_list(path)
+    find = finder(path.parent)
+
+    def found(name: str) -> tuple[str, Path]:
+        return name, find(name) or path.parent / name  # whoever reads it says that it is not there
+
+    listing = _listed(path.name, records, found, PurePath())
     if not listing.items and not listing.skipped:
         raise LuminaError(f"data.path={path} is empty; one record per item is wanted")
     return listing
 
 
-def _with_metadata(folder: Path, names: list[str]) -> Listing:
-    """Files of a folder with the captions of its metadata; both have to know each other."""
-    listed = _listed(folder / METADATA, _json_lines(folder / METADATA))
-    present = set(names)
-    items = [item for item in listed.items if item.name in present]
-    known = {item.name for item in listed.items}
-    skipped = dict(listed.skipped)
-    skipped |= {name: "there is no such file in the folder" for name in sorted(known - present)}
-    skipped |= {
-        name: f"no line of {METADATA} tells its caption"
-        for name in names
-        if name not in known | skipped.keys()
-    }
-    skipped = _without_pictures_beside([PurePath(name) for name in names], skipped)
-    return Listing(sorted(items, key=lambda item: item.name), skipped)
+def _told_by_metadata(folder: Path, found: Contents) -> Listing:
+    """The media below files of metadata; both have to know each other."""
+    items: list[Item] = []
+    skipped: dict[str, str] = {}
+    in_folder = _finder_below(folder, set(found.media))
+    for path in chain.from_iterable(found.metadata.values()):
+        read = caption_files.table if path.suffix == ".csv" else caption_files.json_lines
+        listing = _listed(path.as_posix(), read(folder / path), in_folder, path.parent)
+        items += listing.items
+        skipped |= listing.skipped
+    told = {item.name for item in items} | skipped.keys()
+    untold = [name for name in found.media if found.metadata_of(name) and str(name) not in told]
+    if untold:  # unless a record names it by way of a link
+        real = {os.path.realpath(item.path) for item in items}
+        for name in untold:
+            if os.path.realpath(folder / name) not in real:
+                files = " or ".join(path.as_posix() for path in found.metadata_of(name))
+                skipped[name.as_posix()] = f"no line of {files} tells its caption"
+    return Listing(items, skipped)
 
 
-def _listed(path: Path, records: Iterator[tuple[int, Any]]) -> Listing:
+def _finder_below(folder: Path, media: set[PurePath]) -> Callable[[str], tuple[str, Path]]:
+    """Finds what a record of metadata names, in the folder alone."""
+    find = finder(folder)
+
+    def found(name: str) -> tuple[str, Path]:
+        path = PurePath(with_slashes(name))
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("its path leads out of the folder, which only a manifest may")
+        there = find(name)
+        if there is None:
+            raise ValueError("there is no such file in the folder")
+        inside = there.relative_to(folder)
+        whole = next((outer for outer in inside.parents if outer in media), None)
+        if whole is not None:
+            raise ValueError(f"it is a part of {whole.as_posix()}, which is one medium")
+        if inside not in media and there.is_dir():
+            raise ValueError("it is a folder, and no medium")
+        return inside.as_posix(), there
+
+    return found
+
+
+def _texts_of_media(found: Contents) -> dict[PurePath, PurePath | None]:
+    """The text file of each medium of which no metadata tells; None where there is none."""
+    exact = {(text.parent, text.stem): text for text in found.texts}
+    alike: dict[tuple[PurePath, str], PurePath | None] = {}
+    for (place, stem), text in exact.items():
+        key = place, normalize("NFC", stem)
+        alike[key] = None if key in alike else text
+
+    def text_of(name: PurePath) -> PurePath | None:
+        stems = [name.name] if name in found.open_folders else [name.stem, name.name]
+        texts = [exact.get((name.parent, stem)) for stem in stems]
+        texts += [alike.get((name.parent, normalize("NFC", stem))) for stem in stems]
+        return next((text for text in texts if text is not None), None)
+
+    return {name: text_of(name) for name in found.media if not found.metadata_of(name)}
+
+
+def _told_by_texts(
+    folder: Path, found: Contents, texts: Mapping[PurePath, PurePath | None]
+) -> Listing:
+    """Media with their captions in text files."""
+    items, skipped = [], {}
+    for name, text in texts.items():
+        try:
+            if text is None:
+                wanted = name.name if name in found.open_folders else name.stem
+                raise ValueError(f"it has no caption: there is no {wanted}{TEXT} beside it")
+            caption = caption_files.caption_of(folder / text)
+            items.append(Item(name.as_posix(), folder / name, caption))
+        except ValueError as error:
+            skipped[name.as_posix()] = str(error)
+    return Listing(items, skipped)
+
+
+def _told_by_lone_texts(
+    folder: Path, found: Contents, taken: set[PurePath | None], check: Callable[[Path], object]
+) -> Listing:
+    """Files whose names do not tell that they are media, but beside which there is a text."""
+    items, skipped, lone = [], {}, {}
+    by_stem: dict[tuple[PurePath, str], list[PurePath]] = {}
+    for name in found.others:
+        for stem in {normalize("NFC", name.stem), normalize("NFC", name.name)}:
+            by_stem.setdefault((name.parent, stem), []).append(name)
+    for text in found.texts:
+        if text in taken or found.metadata_of(text):
+            continue
+        names = by_stem.get((text.parent, normalize("NFC", text.stem)), [])
+        if len(names) != 1:
+            several = f", but several files of its name: {', '.join(name.name for name in names)}"
+            lone[text.as_posix()] = f"it lies beside no medium{several if names else ''}"
+            continue
+        try:
+            check(folder / names[0])
+            caption = caption_files.caption_of(folder / text)
+            items.append(Item(names[0].as_posix(), folder / names[0], caption))
+        except LuminaError as error:
+            lone[text.as_posix()] = str(error)
+        except ValueError as error:
+            skipped[names[0].as_posix()] = str(error)
+    return Listing(items, skipped, lone)
+
+
+def _listed(
+    label: str,
+    records: caption_files.Records,
+    find: Callable[[str], tuple[str, Path]],
+    place: PurePath,
+) -> Listing:
     """Records as items, one each: a file with five captions stands in five records.
 
     A record that cannot be used has the name of its file, or its own number where another record
     of the file can be used: no name is both among the items and left out.
 
     Args:
-        path: of the file that holds the records.
+        label: of the file that holds the records.
         records: with their numbers; an Exception in place of one says why it cannot be read.
+        find: gives name and path of what a record names, or raises a ValueError.
+        place: where the names in the records start.
     """
     items, unusable = [], []
     for number, record in records:
-        name = place = f"{path.name}:{number}"
+        name = line = f"{label}:{number}"
         try:
             if isinstance(record, Exception):
                 raise record
-            name = _file_name(record)
-            items.append(Item(name, path.parent / name, _checked(_caption(record))))
+            name = (place / caption_files.file_name(record)).as_posix()
+            name, path = find(name)
+            items.append(Item(name, path, caption_files.caption_in(record)))
         except ValueError as error:
-            unusable.append((name, place, reason_of(error)))
+            unusable.append((name, line, reason_of(error)))
     used = {item.name for item in items}
-    skipped = {place if name in used else name: reason for name, place, reason in unusable}
+    skipped = {line if name in used else name: reason for name, line, reason in unusable}
     return Listing(items, skipped)
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Number and value of each line that is not blank; an Exception for one that is no JSON."""
-    for number, line in enumerate(_lines(path), start=1):
-        if line is None:
-            yield number, ValueError(f"it has more than {MAX_RECORD_BYTES} bytes")
-        elif line.strip():
-            yield number, _json_value(line)
-
-
-def _json_value(line: bytes) -> Any:
-    """The value of a line; an Exception for one that is no JSON."""
-    try:
-        return parse_json(line)
-    except ValueError as error:
-        return ValueError(f"it is no JSON: {reason_of(error)}")
-
-
-def _json_list(path: Path) -> Iterator[tuple[int, Any]]:
-    """Number and value of each entry.
-
-    Raises:
-        LuminaError: the file is no JSON list.
-    """
-    try:
-        with _naming(path):
-            records = parse_json(read_regular(path, MAX_LIST_BYTES))
-    except ValueError as error:
-        raise LuminaError(f"data.path={path} is no JSON: {reason_of(error)}") from error
-    if not isinstance(records, list):
-        raise LuminaError(f"data.path={path} holds no list; a list of records is wanted")
-    yield from enumerate(records, start=1)
-
-
-def _lines(path: Path) -> Iterator[bytes | None]:
-    """The lines of a file with their ends; None for one of more than MAX_RECORD_BYTES."""
-    with _naming(path), open_regular(path) as file:
-        while line := file.readline(MAX_RECORD_BYTES + 1):
-            is_long = len(line) > MAX_RECORD_BYTES
-            yield None if is_long else line
-            while is_long and line and not line.endswith(b"\n"):
-                line = file.readline(MAX_RECORD_BYTES)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LuminaError(f"data.path: {path} cannot be read: {error.strerror}") from error
-
-
-def _file_name(record: Any) -> str:
-    """The path in a record, as it stands there."""
-    if not isinstance(record, Mapping):
-        raise ValueError("it is no record of path and caption")
-    name = next((record[key] for key in PATH_NAMES if key in record), None)
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise ValueError(f"it names no file; one of {', '.join(PATH_NAMES)} is wanted")
-    _check_unicode(name, "the path")
-    return PurePath(name).as_posix()
-
-
-def _caption(record: Mapping[str, Any]) -> Any:
-    """The caption in a record: plain, or the last answer of a conversation."""
-    turns = record.get("conversations")
-    if isinstance(turns, list):
-        answers = [t for t in turns if isinstance(t, Mapping) and t.get("from") == ANSWERS]
-        return answers[-1].get("value") if answers else None
-    return next((record[key] for key in CAPTION_NAMES if key in record), None)
-
-
-def _read_sidecar(path: Path) -> str:
-    try:
-        return read_regular(path, MAX_TEXT_BYTES).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise ValueError(f"it has no caption: there is no {path.name} beside it") from error
-    except OSError as error:
-        raise ValueError(f"its caption in {path.name} cannot be read: {error.strerror}") from error
-    except UnicodeError as error:
-        raise ValueError(f"its caption in {path.name} is no valid UTF-8") from error
-
-
-def _checked(caption: Any) -> str:
-    """A caption on one line.
-
-    Raises:
-        ValueError: there is none, it is empty, or no text.
-    """
-    if caption is None:
-        raise ValueError("it has no caption")
-    if not isinstance(caption, str):
-        raise ValueError(f"its caption is no text but {type(caption).__name__}")
-    _check_unicode(caption, "its caption")
-    text = " ".join(caption.split())
-    if not text:
-        raise ValueError("its caption is empty")
-    return text
-
-
-def _check_unicode(text: str, what: str) -> None:
-    """JSON may hold half a character, which no tokenizer and no file system takes."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{what} is no valid text") from error
+def _without_pictures_beside(names: Sequence[PurePath], skipped: dict[str, str]) -> dict[str, str]:
+    """What is skipped, but for the previews and sheets that `run` put beside other files."""
+    previews = {f"{name.as_posix()}{PREVIEW}" for name in names}
+    sheets = {f"{name.with_suffix('').as_posix()}{SHEET}" for name in names}
+    return {name: why for name, why in skipped.items() if name not in previews | sheets}

@@ -11,9 +11,10 @@ from typing import Any
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, open_regular
 from lumina_core.clips.reading import comment_of
 from lumina_core.media_files import comment_with, metadata_in, reading, writing
+from lumina_core.png_checksums import SIGNATURE
 from lumina_multiview.camera_files import CAMERA_FILES, cameras_of
 from lumina_multiview.options import MultiviewOptions
 from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS, read_picture
@@ -123,7 +124,8 @@ def views_in(path: Path) -> Views:
     """The views of a file or folder, and where each was taken.
 
     Args:
-        path: of a PNG grid, MP4 or GIF of ours, or of any folder with one of CAMERA_FILES.
+        path: of a PNG grid, MP4 or GIF of ours, told by its first bytes, or of any folder with one
+            of CAMERA_FILES.
 
     Raises:
         LuminaError: no such file, a mesh or of another kind, without a request, cut off or
@@ -132,19 +134,17 @@ def views_in(path: Path) -> Views:
     with reading(path, "views", folders=True):
         if path.is_dir():
             return read_views(path)
-        suffix = path.suffix.lower()
-        if suffix in MESHES:
+        if path.suffix.lower() in MESHES:
             raise LuminaError("a mesh cannot be read back as views; give the .views folder")
-        if suffix not in MultiviewDecoder.read_suffixes:
-            raise LuminaError(f"views are read from {', '.join(MultiviewDecoder.read_suffixes)}")
         request = _request_in(path)
+        is_grid = _is_png(path)
         if request is None:
-            kind = "grid" if suffix == GRID else "turntable"
+            kind = "grid" if is_grid else "turntable"
             raise LuminaError(
                 f"a {kind} needs its request, and it carries none; give a .views folder"
             )
         options = options_in(request)
-        if suffix == GRID:
+        if is_grid:
             check_grid(options)
             pictures = cut(read_picture(path, size=grid_size(options)), options)
         else:
@@ -164,6 +164,11 @@ def cameras_in(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
             return cameras.azimuths, cameras.elevations
         options = options_in(_request_in(path))
         return options.angles, options.elevations
+
+
+def _is_png(path: Path) -> bool:
+    with open_regular(path) as file:
+        return file.read(len(SIGNATURE)) == SIGNATURE
 
 
 def _request_in(path: Path) -> dict[str, Any] | None:
