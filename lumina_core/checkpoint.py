@@ -28,7 +28,14 @@ from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import atomic_folder, known_sha256, sha256_of
 from lumina_core.frozen_text import FrozenTextEncoder, check_sha256
 from lumina_core.hub import local_folder
-from lumina_core.manifest import FORMAT_VERSION, MANIFEST, read_manifest, sealed
+from lumina_core.manifest import (
+    FORMAT_VERSION,
+    MANIFEST,
+    SYNTHETIC,
+    data_seen,
+    read_manifest,
+    sealed,
+)
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers
 from lumina_core.records import flat
@@ -58,6 +65,8 @@ class Model:
     """Of the manifest, which names the hash of every other file."""
     attention: str = "auto"
     """Backend with which it computes; no part of the checkpoint, which runs on any machine."""
+    is_of_world: bool = False
+    """Whether all that it was trained on are captions of its modality's world."""
 
     @property
     def device(self) -> torch.device:
@@ -264,7 +273,9 @@ def load(
     vae_folder = folder / VAE / name if hasattr(options, VAE) else None
     modality = host.modality_class(name)(options, vae_folder)
     modality.vae.to(device)
-    return Model(name, modality, backbone, encoder, manifest_sha256(folder))
+    is_of_world = all(kind == SYNTHETIC for kind in data_seen(manifest))
+    sha256 = manifest_sha256(folder)
+    return Model(name, modality, backbone, encoder, sha256, is_of_world=is_of_world)
 
 
 def load_frozen_encoder(

@@ -16,6 +16,7 @@ from lumina_core.files import MAX_JSON_BYTES, parse_json, read_regular
 
 FORMAT_VERSION = 1
 MANIFEST = "lumina.json"
+SYNTHETIC = "synthetic"  # data that a world draws
 UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
 OLD_ATTENTION = "attention"  # older manifests name a backend, which is the machine's business
 ENTRIES: dict[str, type] = {
@@ -128,3 +129,14 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
     if not all(isinstance(value, str) for value in manifest["files"].values()):
         return "files holds something that is no hash"
     return None
+
+
+def data_seen(manifest: Mapping[str, Any]) -> list[Any]:
+    """The kinds of data that a checkpoint was trained on, as `data=` names them.
+
+    Those of the checkpoints that its training began with come first.
+    """
+    training = manifest["training"]
+    data, before = training.get("data"), training.get("data_before", [])
+    kinds = before if isinstance(before, list) else [before]
+    return [*kinds, data.get("name") if isinstance(data, dict) else None]

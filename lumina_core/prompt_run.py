@@ -7,7 +7,7 @@ and replaced only with overwrite=true. Versions of packages are no part of that 
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from lumina_core.faults import when_interrupted
 from lumina_core.output_paths import check_preview, preview_path, prompts_folder
 from lumina_core.previews import save_preview
 from lumina_core.prompt_file import PromptLine, at_line, read_prompts
+from lumina_core.prompt_notes import file_notes
 from lumina_core.run import (
     Generated,
     describe,
@@ -29,7 +30,6 @@ from lumina_core.run import (
     load_model,
     requests_of,
     step_bar,
-    unknown_words_note,
 )
 from lumina_core.sampling import Request, batches, latent_shape, sampling_of
 
@@ -71,7 +71,7 @@ def run_prompts(config: "RunConfig") -> int:
     jobs = _jobs(config, model, lines, given)
     missing = _missing(jobs, model, overwrite=config.overwrite)
     _complete_previews([job for job in jobs if job not in missing], model)
-    terminal.tell(*_notes(model, lines))
+    terminal.tell(*file_notes(path, model, lines))
     if len(missing) < len(jobs):
         terminal.tell(f"skipped {len(jobs) - len(missing)} of {len(jobs)} files")
     found = batches(model, [job.request for job in missing], sampling_of(config))
@@ -164,23 +164,3 @@ def _skipped_record(job: Job, model: Model) -> dict[str, Any]:
     item = Generated(media, job.description, "", 0, decoder)
     record = file_record(job.path, item, preview_path(job.path, decoder))
     return record | {"skipped": True, "media_sha256": None}  # the file may have lost some of it
-
-
-def _notes(model: Model, lines: Sequence[PromptLine]) -> Iterator[str]:
-    """What the user should know about the texts, at most one line of each kind."""
-    encoder = model.text_encoder
-    texts = {
-        text: line.number
-        for line in reversed(lines)  # so that the first line with a text is named
-        for text in (line.config.prompt, line.config.negative_prompt)
-    }
-    ordered = list(texts)[::-1]
-    unknown = dict.fromkeys(word for text in ordered for word in encoder.unknown_words(text))
-    if unknown:
-        yield unknown_words_note(list(unknown))
-    cut = [texts[text] for text in ordered if encoder.num_cut_tokens(text)]
-    if cut:
-        yield (
-            f"note: {len(cut)} texts (the first in line {min(cut)}) are longer than the "
-            f"checkpoint's {encoder.max_tokens} tokens; their ends are ignored"
-        )

@@ -35,6 +35,7 @@ from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
 from lumina_core.previews import save_preview
+from lumina_core.prompt_notes import text_notes
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.sampling import (
     Request,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 FILE_KEYS = ("out", "overwrite", "json", "repeat")  # `generate` leaves files alone
 ARGUMENTS = ("prompt", "modality", "seed", "num_samples", "negative_prompt")  # of `generate`
 NUM_PREVIEWS = 100  # on a contact sheet; so many pictures wait for it in memory
-MAX_SHOWN_WORDS = 8  # of those that the checkpoint has never seen
 _LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
 
 
@@ -319,16 +319,7 @@ def file_record(path: Path, item: Generated, preview: Path | None) -> dict[str, 
 
 def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
     """What the user should know about the request, one line each."""
-    for text in (config.prompt, config.negative_prompt):
-        unknown = model.text_encoder.unknown_words(text)
-        if unknown:
-            yield unknown_words_note(unknown)
-        cut = model.text_encoder.num_cut_tokens(text)
-        if cut:
-            yield (
-                f"note: the text is {cut} tokens longer than the checkpoint's "
-                f"{model.text_encoder.max_tokens}; its end is ignored"
-            )
+    yield from text_notes(model, config.prompt, config.negative_prompt)
     if config.repeat is not None:
         made_with = read_request(Path(config.repeat)).get("checkpoint_sha256")
         if made_with != model.checkpoint_sha256:
@@ -336,17 +327,6 @@ def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
                 f"note: {config.repeat} was made with another checkpoint "
                 f"({str(made_with)[:12]}); the result will differ. Give checkpoint=FOLDER"
             )
-
-
-def unknown_words_note(unknown: Sequence[str]) -> str:
-    """The line about words that the checkpoint's text encoder does not know, at least one."""
-    return f"note: the checkpoint has never seen {shown_words(unknown)}"
-
-
-def shown_words(words: Sequence[str]) -> str:
-    """The first words of a list, and how many more there are."""
-    shown = ", ".join(repr(word) for word in words[:MAX_SHOWN_WORDS])
-    return shown + f" and {len(words) - MAX_SHOWN_WORDS} more" * (len(words) > MAX_SHOWN_WORDS)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ repeats the uninterrupted one to the bit on a CPU.
 
 import copy
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -28,6 +28,7 @@ from lumina_core.faults import when_interrupted
 from lumina_core.files import check_writable
 from lumina_core.init_from import init_folder, start_from
 from lumina_core.loss import Objective, draw, save_drawn, training_loss
+from lumina_core.manifest import data_seen
 from lumina_core.modality import Modality, feature_dims
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
 from lumina_core.recipe import check_resumed, recipe
@@ -72,6 +73,8 @@ class Run:
     num_skipped_in_a_row: int = 0
     carried: int | None = None
     """Number of the sample that did not fit the last batch and begins the next one."""
+    data_before: list[str] = field(default_factory=list)
+    """Kinds of data of the checkpoint that it began with, and of those before that."""
 
 
 def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
@@ -195,15 +198,18 @@ def start(config: "TrainConfig") -> Run:
         torch.manual_seed(config.seed)
         backbone = FlagDiT(shape).to(device)
     model = Model(config.modality, modality, backbone, encoder, "", config.attention)
+    data_before: list[str] = []
     newest = newest_checkpoint(config)
     if config.init_from is not None and newest is None:
-        start_from(init_folder(config.init_from, config.modality), model)
+        first = init_folder(config.init_from, config.modality)
+        start_from(first, model)
+        data_before = data_seen(checkpoint.read_manifest(first))
     networks = nn.ModuleDict({"backbone": backbone})
     if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
         networks["text_encoder"] = encoder
     average = copy.deepcopy(networks).requires_grad_(False).eval()
     optimizer = build_optimizer(networks, config.optimizer)
-    run = Run(model, networks, average, optimizer, pool, 0)
+    run = Run(model, networks, average, optimizer, pool, 0, data_before=data_before)
     if newest is not None:
         path = newest / checkpoint.TRAINING
         manifest = checkpoint.read_manifest(newest)
@@ -214,6 +220,7 @@ def start(config: "TrainConfig") -> Run:
         run.step = manifest["training"]["step"]
         run.num_skipped = manifest["training"].get("num_skipped", 0)  # older ones skipped none
         run.carried = manifest["training"].get("carried")  # and carried none
+        run.data_before = manifest["training"].get("data_before", [])
     return run
 
 
@@ -229,7 +236,12 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
     folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
     if folder.exists():
         return folder
-    state = {"step": run.step, "num_skipped": run.num_skipped, "carried": run.carried}
+    state = {
+        "step": run.step,
+        "num_skipped": run.num_skipped,
+        "carried": run.carried,
+        "data_before": run.data_before,
+    }
     checkpoint.save(
         folder,
         averaged(run),

@@ -16,7 +16,7 @@ from lumina_core.hub import local_folder
 from lumina_core.init_from import init_folder
 from lumina_core.keys import conf_root
 from lumina_core.manifest import read_manifest
-from lumina_core.run import shown_words, unknown_words_note
+from lumina_core.prompt_notes import shown_words, unknown_words_note
 from lumina_core.runtime import seeded
 from lumina_core.terminal import tell
 from lumina_core.text import (

@@ -42,8 +42,8 @@ AREAS = {
     "text": "text tiny_text frozen_text training_text",
     "training": "train loss optimizer muon validation data/* init_from training_folder "
     "training_settings training_log train_vae vae_folder",
-    "making": "run sampling conditioning coarse tiled_decoding prompt_run prompt_file evaluate "
-    "comparison evaluation_report",
+    "making": "run sampling conditioning coarse tiled_decoding prompt_run prompt_file prompt_notes "
+    "evaluate comparison evaluation_report",
     "storage": "checkpoint checkpoint_folder manifest weight_files released hub files unfinished "
     "locks file_request output_paths previews contact_sheet html_pages runtime terminal errors",
 }

@@ -212,13 +212,18 @@ def test_an_interrupt_leaves_finished_files_whole(ask, make, work, monkeypatch):
     assert [file["skipped"] for file in files] == [True, True, False]
 
 
-def test_notes_name_unknown_words_and_long_lines_once(ask, work, capfd):
+def test_notes_name_what_is_strange_and_long_lines_once(ask, work, capfd):
     long = "a red circle " * 200
-    (work / "a.txt").write_text(f"a tesseract\na star\n{long}\na tesseract and a cube\n{long}\n")
-    assert main(ask("prompt_file=a.txt")) == 0
-    first, second = capfd.readouterr().err.splitlines()
-    assert first == "note: the checkpoint has never seen 'tesseract', 'cube'"
-    assert second.startswith("note: 1 texts (the first in line 3) are longer than")
+    (work / "a.txt").write_text(f"a tesseract\na star\n{long}\na tesseract\n{long}\n")
+    assert main(ask("prompt_file=a.txt", "negative_prompt=a cube")) == 0
+    first, second, third, fourth = capfd.readouterr().err.splitlines()
+    assert first == (
+        "note: a.txt, line 1: the checkpoint never saw anything like 'a tesseract' "
+        "(new to it: 'tesseract'); the nearest that it knows: 'a circle'"
+    )
+    assert second.startswith("note: a.txt, line 3: the checkpoint never saw anything like 'a red")
+    assert third == "note: a.txt, line 1: the checkpoint has never seen 'cube'"
+    assert fourth.startswith("note: a.txt: 1 texts (the first in line 3) are longer than")
 
 
 def test_generate_takes_no_prompt_file(tiny_checkpoint):

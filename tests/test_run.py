@@ -86,7 +86,10 @@ def test_output_is_the_paths_and_nothing_else(ask, work, capfd):
 def test_unknown_words_are_named_in_one_line(ask, work, capfd):
     assert main(ask("a red tesseract, e=mc2")) == 0
     err = capfd.readouterr().err
-    assert err == "note: the checkpoint has never seen 'tesseract', 'e', 'mc2'\n"
+    assert err == (
+        "note: the checkpoint never saw anything like 'a red tesseract, e=mc2' "
+        "(new to it: 'tesseract', 'e', 'mc2'); the nearest that it knows: 'a red circle'\n"
+    )
 
 
 def test_the_same_request_gives_the_same_bytes(make, work):
