@@ -10,12 +10,13 @@ The manifest is written last, so a folder without it is unfinished; it holds a h
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -67,11 +68,21 @@ class Model:
     """Backend with which it computes; no part of the checkpoint, which runs on any machine."""
     is_of_world: bool = False
     """Whether all that it was trained on are captions of its modality's world."""
+    text_cache: Path | None = None
+    """Folder that keeps features of texts while it samples; None: memory only."""
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.backbone.parameters()).device
+
+    def text_features(
+        self, texts: Sequence[str]
+    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
+        """Features of prompts, without gradients, packed end to end, and how many each has."""
+        if isinstance(self.text_encoder, FrozenTextEncoder):
+            return self.text_encoder(texts, cache=self.text_cache)
+        return self.text_encoder.encode(texts)
 
 
 def save(

@@ -52,7 +52,7 @@ class FrozenTextEncoder(TextReader):
             folder: of a transformers encoder.
             reading: how it reads texts.
             device: where it computes, and where features go.
-            cache: folder that keeps features; None: memory only.
+            cache: folder that keeps features where a call names none; None: memory only.
             hub_id: what the folder is a snapshot of; None: it is nothing but a folder.
 
         Raises:
@@ -63,7 +63,7 @@ class FrozenTextEncoder(TextReader):
         self.device = device
         self.hub_id = hub_id
         self._config, self.tokenizer = open_folder(folder, reading)
-        self.cache = cache  # may change at any time: what comes from there is what is computed
+        self.cache = cache
         self._encoder: TextEncoder | None = None
         self._features: OrderedDict[str, Tensor] = OrderedDict()
         self._num_bytes = 0  # of these
@@ -75,25 +75,29 @@ class FrozenTextEncoder(TextReader):
         return width_of(self._config)
 
     def __call__(
-        self, texts: Sequence[str]
+        self, texts: Sequence[str], *, cache: Path | None = None
     ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
         """Features of several texts, in float32, packed end to end, and how many each text has.
+
+        Args:
+            texts: any number of them.
+            cache: folder that keeps the features of this call; None: the encoder's own, if any.
 
         Raises:
             LuminaError: the weights cannot be read, or the cache not written.
         """
         with self._lock:
-            features = {text: self._features_of(text) for text in dict.fromkeys(texts)}
+            features = {text: self._features_of(text, cache) for text in dict.fromkeys(texts)}
         packed = [features[text].to(self.device, torch.float32) for text in texts]
         return torch.cat(packed), tuple(len(item) for item in packed)
 
     encode = __call__
 
-    def encode_ahead(self, texts: Iterable[str]) -> None:
+    def encode_ahead(self, texts: Iterable[str], *, cache: Path | None = None) -> None:
         """Compute the features of texts that are about to be used, then give the weights up."""
         with self._lock:
             for text in dict.fromkeys(texts):
-                self._features_of(text)
+                self._features_of(text, cache)
             self.release()
 
     def release(self) -> None:
@@ -122,12 +126,16 @@ class FrozenTextEncoder(TextReader):
         return folder_sha256(self.folder)
 
     @torch.no_grad()
-    def _features_of(self, text: str) -> Tensor:
+    def _features_of(self, text: str, cache: Path | None) -> Tensor:
         """From memory, from disk, or computed; on the CPU, in the dtype of the encoder."""
         if text in self._features:
             self._features.move_to_end(text)
-            return self._features[text]
-        path = None if self.cache is None else self.cache / self._place(text)
+            kept = self._features[text]
+            if cache is not None and not (cache / self._place(text)).exists():
+                write_features(cache / self._place(text), kept)  # a call without it was first
+            return kept
+        folder = self.cache if cache is None else cache
+        path = None if folder is None else folder / self._place(text)
         features = None if path is None else read_features(path)
         if features is None:
             with torch.autocast(self.device.type, enabled=False):  # kept features serve every run

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from functools import lru_cache, partial
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from threading import Lock
@@ -31,12 +31,11 @@ from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.file_request import read_request
 from lumina_core.files import new_output, sha256_of
-from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
 from lumina_core.previews import save_preview
 from lumina_core.prompt_notes import text_notes
-from lumina_core.runtime import resolve_device, resolve_dtype
+from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import (
     Request,
     Sampling,
@@ -54,6 +53,7 @@ FILE_KEYS = ("out", "overwrite", "json", "repeat")  # `generate` leaves files al
 ARGUMENTS = ("prompt", "modality", "seed", "num_samples", "negative_prompt")  # of `generate`
 NUM_PREVIEWS = 100  # on a contact sheet; so many pictures wait for it in memory
 _LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
+_KEPT: dict[tuple[Any, ...], Model] = {}  # the model that was read last, by what it was read from
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def generate_batches(
 
 
 def load_model(config: "RunConfig | EvaluateConfig") -> Model:
-    """The checkpoint of a request; one that was read before is kept.
+    """The checkpoint of a request; the one that was read last is kept, and threads may share it.
 
     Raises:
         LuminaError: there is none, it is damaged, or cannot be computed as asked.
@@ -185,22 +185,19 @@ def load_model(config: "RunConfig | EvaluateConfig") -> Model:
     folder = Path(config.checkpoint).absolute()  # parts are read later, maybe from another folder
     manifest = checkpoint.read_manifest(folder)
     checkpoint.verify(folder, manifest)
+    key = (folder, checkpoint.manifest_sha256(folder), config.modality, device, dtype)
     with _LOAD_LOCK:
-        sha256 = checkpoint.manifest_sha256(folder)
-        model = _load(folder, sha256, config.modality, device, dtype, config.download)
-    if isinstance(model.text_encoder, FrozenTextEncoder):
-        model.text_encoder.cache = None if config.text_cache is None else Path(config.text_cache)
-    return replace(model, attention=config.attention)
+        if key not in _KEPT:
+            _KEPT.clear()
+            release_memory(device)  # the model before leaves it before the next one comes
+            _KEPT[key] = _load(folder, config.modality, device, dtype, config.download)
+        model = _KEPT[key]
+    text_cache = None if config.text_cache is None else Path(config.text_cache)
+    return replace(model, attention=config.attention, text_cache=text_cache)
 
 
-@lru_cache(maxsize=2)
 def _load(
-    folder: Path,
-    sha256: str,
-    name: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    download: bool,
+    folder: Path, name: str, device: torch.device, dtype: torch.dtype, download: bool
 ) -> Model:
     from lumina_core.config import compose_options
     from lumina_core.layers import fixed_options

@@ -100,7 +100,7 @@ def in_turn(
             while num_encoded < len(groups) and len(texts) < NUM_TEXTS_AHEAD:
                 texts += _texts(groups[num_encoded], guidance)
                 num_encoded += 1
-            encoder.encode_ahead(texts)
+            encoder.encode_ahead(texts, cache=model.text_cache)
         yield group
 
 
@@ -281,7 +281,7 @@ class GuidedVelocity:
 
         def prepared(items: list[TokenSample], texts: list[str]) -> tuple[TokenBatch, Context]:
             batch = pack(items, separators=model.backbone.config.separators)
-            features, lengths = model.text_encoder.encode(texts)
+            features, lengths = model.text_features(texts)
             context = model.backbone.prepare(
                 batch,
                 features,

@@ -1,8 +1,10 @@
 import hashlib
 import json
 import os
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from PIL import Image
 
 import lumina_core
-from lumina_core import LuminaError, contact_sheet, files, run
+from lumina_core import LuminaError, checkpoint, contact_sheet, files, run
 from lumina_core.cli import main
 from lumina_core.config import compose_run
 from lumina_core.sampling import media_sha256
@@ -150,18 +152,70 @@ def test_generate_gives_what_the_command_line_writes(generate, make, work):
 def test_threads_each_get_their_own_result(generate):
     requests = [(f"{number} star", number) for number in ("one", "two", "three", "four")]
     wanted = [generate(prompt, seed=len(name))[0].media for prompt, name in requests]
-    run._load.cache_clear()  # reading the checkpoint at once is part of it
+    run._KEPT.clear()  # reading the checkpoint at once is part of it
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda pair: generate(pair[0], seed=len(pair[1]))[0].media, requests))
     for one, other in zip(wanted, found, strict=True):
         assert torch.equal(one, other)
 
 
+def test_threads_that_share_a_model_keep_texts_in_their_own_folders(ask, tmp_path):
+    """What a request keeps its texts in is told to each call, and never to the model."""
+    run._KEPT.clear()
+    folders, once = [tmp_path / str(number) for number in range(3)], "guidance.scale=1"
+    configs = [
+        compose_run(ask(f"prompt={folder.name} stars", f"text_cache={folder}", once)[1:])
+        for folder in folders
+    ]
+    barrier = Barrier(len(configs))
+
+    def made(config):
+        model = run.load_model(config)
+        barrier.wait()  # every thread has asked for the model before one of them uses it
+        list(run.generate_batches(model, [run.requests_of(config, None)], config))
+        return model
+
+    with ThreadPoolExecutor(len(configs)) as pool:
+        models = list(pool.map(made, configs))
+    assert len({id(model.backbone) for model in models}) == 1
+    assert [len(list(folder.rglob("*.safetensors"))) for folder in folders] == [1, 1, 1]
+    plain = compose_run(ask("prompt=0 stars", once)[1:])
+    list(run.generate_each(plain))
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 3  # none is kept unasked
+    # what is in memory already is kept, too, where a call asks for it
+    late = compose_run(ask("prompt=0 stars", f"text_cache={tmp_path / 'late'}", once)[1:])
+    list(run.generate_each(late))
+    assert len(list((tmp_path / "late").rglob("*.safetensors"))) == 1
+
+
+def test_the_model_before_leaves_memory_before_the_next_one_comes(ask, monkeypatch):
+    run._KEPT.clear()
+    read, alive = checkpoint.load, []
+
+    def load(*given, **named):
+        gone = [one() for one in alive]
+        assert gone == [None] * len(alive)
+        model = read(*given, **named)
+        alive.append(weakref.ref(model.backbone))
+        return model
+
+    monkeypatch.setattr(checkpoint, "load", load)
+    for dtype in ("float32", "bfloat16", "float16", "float32"):
+        config = compose_run(ask("prompt=x", f"dtype={dtype}")[1:])
+        assert run.load_model(config).backbone is run.load_model(config).backbone
+    assert len(alive) == 4
+    held = run.load_model(config)
+    with ThreadPoolExecutor(4) as pool:  # one that is in use stays, and is read once for all
+        found = list(pool.map(lambda _: run.load_model(config), range(8)))
+    assert {id(model.backbone) for model in found} == {id(held.backbone)}
+    assert len(alive) == 4
+
+
 def test_a_relative_checkpoint_outlives_its_working_folder(
     ask, tiny_checkpoint, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tiny_checkpoint.parent)
-    run._load.cache_clear()
+    run._KEPT.clear()
     config = compose_run(ask("prompt=x", f"checkpoint={tiny_checkpoint.name}")[1:])
     samples = run.generate_each(config)
     monkeypatch.setattr(

@@ -147,7 +147,7 @@ def test_a_text_cache_serves_the_next_command(tiny_checkpoint, tmp_path, monkeyp
     words += ["modality.height=32", "modality.width=32", "device=cpu"]
 
     def made(number, *more):
-        run._load.cache_clear()  # as in a new process
+        run._KEPT.clear()  # as in a new process
         out = tmp_path / f"{number}.png"
         assert main(["run", *words, f"out={out}", *more, "a red circle"]) == 0
         return out.read_bytes()
