@@ -115,9 +115,14 @@ def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
     return _build(TrainVAEConfig, name, values, options)
 
 
-def compose_sampling(name: str) -> Sampling:
-    """How a modality's samples are made where neither a checkpoint nor a user says otherwise."""
-    values = recommended_sampling(name)
+def compose_sampling(name: str, recommended: Mapping[str, Any] | None = None) -> Sampling:
+    """How a modality's samples are made where no user says otherwise.
+
+    Args:
+        name: the modality.
+        recommended: by a checkpoint.
+    """
+    values = recommended_sampling(name, recommended or {})
     used = {field.name: values[field.name] for field in fields(Sampling)}
     return build(Sampling, used, namespace=_namespace(Sampling))
 

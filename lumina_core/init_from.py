@@ -25,6 +25,7 @@ from lumina_core.checkpoint import (
 from lumina_core.checkpoint_folder import DEMO, checkpoint_folder
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.manifest import read_manifest
+from lumina_core.records import flat
 from lumina_core.terminal import tell
 
 PROJECTIONS = ("inputs", "outputs", "features")  # of each modality; all other weights are shared
@@ -44,7 +45,7 @@ def init_folder(name: str, modality: str) -> Path:
     return demo
 
 
-def start_from(folder: Path, model: Model) -> None:
+def start_from(folder: Path, model: Model) -> dict[str, Any]:
     """Put the backbone's weights of a checkpoint into a model that has the same shapes.
 
     Settings that differ without changing a shape are named on stderr, one line each, and so is a
@@ -53,6 +54,10 @@ def start_from(folder: Path, model: Model) -> None:
     Args:
         folder: the checkpoint.
         model: changed in place; its text encoder stays as it is.
+
+    Returns:
+        How the checkpoint recommends to sample, where that is true of the model, too: numbers of
+        tokens and positions mean the same with the same latents and architecture alone.
 
     Raises:
         LuminaError: the checkpoint is missing or damaged, or of other shapes.
@@ -76,6 +81,22 @@ def start_from(folder: Path, model: Model) -> None:
         found.append("another autoencoder, so its latents mean something else")
     for difference in found:
         tell(f"warning: {folder} was trained with {difference}")
+    return _recommendation(folder, manifest, is_kept=is_known and all(map(_is_of_text, found)))
+
+
+def _is_of_text(difference: str) -> bool:
+    """Whether a difference concerns the text encoder alone, which knows no positions."""
+    return difference.startswith("text_encoder.")
+
+
+def _recommendation(folder: Path, manifest: Mapping[str, Any], *, is_kept: bool) -> dict[str, Any]:
+    """How a checkpoint recommends to sample, if it is kept; says what becomes of it."""
+    sampling = manifest["sampling"]
+    if sampling:
+        values = ", ".join(f"{key}={value}" for key, value in flat(sampling).items())
+        fate = "checkpoints of this run recommend it, too" if is_kept else "this run drops it"
+        tell(f"note: {folder} recommends {values} for sampling; {fate}")
+    return dict(sampling) if is_kept else {}
 
 
 def _of_another_modality(

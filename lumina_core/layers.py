@@ -150,11 +150,12 @@ def modality_options(name: str) -> dict[str, Any]:
     return read_modality_file(name).options
 
 
-def recommended_sampling(name: str) -> dict[str, Any]:
-    """The core's values for `run` with the modality's recommendation."""
+def recommended_sampling(name: str, recommended: Mapping[str, Any]) -> dict[str, Any]:
+    """The core's values for `run` with what the modality and then a checkpoint recommend."""
     file = read_modality_file(name)
     core = compose_core(CONFIG_NAMES["run"])
-    return _overlay(core, file.advice["sampling"], f"{file.path}, sampling")
+    values = _overlay(core, file.advice["sampling"], f"{file.path}, sampling")
+    return _overlay(values, recommended, "the recommendation of the checkpoint")
 
 
 def recommended_training(name: str) -> dict[str, Any]:
@@ -167,7 +168,7 @@ def check_modality_file(name: str) -> None:
 
     The types of what it recommends are checked where they are used: their records bring torch.
     """
-    recommended_sampling(name)
+    recommended_sampling(name, {})
     recommended_training(name)
 
 

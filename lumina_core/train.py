@@ -68,6 +68,8 @@ class Run:
     optimizer: Optimizers
     pool: LatentPool
     step: int
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """How its checkpoints recommend to sample: as the one that it began with."""
     num_skipped: int = 0
     """Steps that updated nothing, because their loss or gradient was not finite."""
     num_skipped_in_a_row: int = 0
@@ -200,16 +202,17 @@ def start(config: "TrainConfig") -> Run:
     model = Model(config.modality, modality, backbone, encoder, "", config.attention)
     data_before: list[str] = []
     newest = newest_checkpoint(config)
+    sampling: dict[str, Any] = {}
     if config.init_from is not None and newest is None:
         first = init_folder(config.init_from, config.modality)
-        start_from(first, model)
+        sampling = start_from(first, model)
         data_before = data_seen(checkpoint.read_manifest(first))
     networks = nn.ModuleDict({"backbone": backbone})
     if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
         networks["text_encoder"] = encoder
     average = copy.deepcopy(networks).requires_grad_(False).eval()
     optimizer = build_optimizer(networks, config.optimizer)
-    run = Run(model, networks, average, optimizer, pool, 0, data_before=data_before)
+    run = Run(model, networks, average, optimizer, pool, 0, sampling, data_before=data_before)
     if newest is not None:
         path = newest / checkpoint.TRAINING
         manifest = checkpoint.read_manifest(newest)
@@ -218,6 +221,7 @@ def start(config: "TrainConfig") -> Run:
         check_resumed(newest, manifest["training"], recipe(config, pool))
         checkpoint.restore_training_state(path, networks, average, optimizer)
         run.step = manifest["training"]["step"]
+        run.sampling = manifest["sampling"]
         run.num_skipped = manifest["training"].get("num_skipped", 0)  # older ones skipped none
         run.carried = manifest["training"].get("carried")  # and carried none
         run.data_before = manifest["training"].get("data_before", [])
@@ -246,7 +250,7 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
         folder,
         averaged(run),
         summary=state | recipe(config, run.pool),
-        sampling={},
+        sampling=run.sampling,
         dtype=resolve_dtype(config.save_dtype),
         training_state=checkpoint.training_state(run.networks, run.average, run.optimizer),
     )
@@ -372,7 +376,7 @@ def train_command(config: "TrainConfig") -> int:
     terminal.tell(*notes)
     clear(out, config)
     write_settings(config)
-    folder = train(config, run, compose_sampling(config.modality), held)
+    folder = train(config, run, compose_sampling(config.modality, run.sampling), held)
     made = {"checkpoint": str(folder), "step": run.step, "num_skipped": run.num_skipped}
     terminal.show_json(made, indent=None)
     if run.step >= config.max_steps:

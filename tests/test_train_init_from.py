@@ -10,7 +10,7 @@ from lumina_core import checkpoint as checkpoints
 from lumina_core import train
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.cli import main
-from lumina_core.config import compose_train
+from lumina_core.config import compose_run, compose_train
 from lumina_core.init_from import start_from
 
 
@@ -95,3 +95,29 @@ def test_init_from_refuses_what_does_not_fit(tiny_training, checkpoint_copy, tmp
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     assert "is damaged" in refusal("train", *words)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_checkpoint_recommends_is_kept_where_it_is_true(
+    tiny_training, tiny_checkpoint, other_vae, tmp_path, capsys
+):
+    advice = {"coarse": {"above": 40, "tokens": 20, "strength": 0.5}, "longest_side": 8.0}
+    first = tmp_path / "first"
+    checkpoints.export(tiny_checkpoint, first, torch.float32, advice)
+    out = tmp_path / "out"
+
+    def recommended(step):
+        folder = out / "checkpoints" / f"step-{step:07d}"
+        return checkpoints.read_manifest(folder)["sampling"]
+
+    words = tiny_training(out, f"init_from={first}", "max_steps=1", "sample_every=1")
+    assert main(["train", *words]) == 0
+    assert "coarse.above=40, coarse.tokens=20" in capsys.readouterr().err
+    assert recommended(1) == advice
+    assert compose_run([f"checkpoint={out}", "prompt=x"]).longest_side == 8.0
+    assert main(["train", "resume=true", f"out={out}", "max_steps=2"]) == 0
+    assert recommended(2) == advice
+    dropped = (["backbone.rope_theta=50"], [f"modality.vae={other_vae}"])
+    for more in ([], *dropped, ["text_encoder.max_tokens=9"]):
+        config = compose_train([*words, "overwrite=true", *more])
+        assert train.start(config).sampling == ({} if more in dropped else advice)
+        assert ("this run drops it" in capsys.readouterr().err) == (more in dropped)
