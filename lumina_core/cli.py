@@ -35,10 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    words = sys.argv[1:] if argv is None else list(argv)
     with terminal.libraries_harmless():
         try:
-            return _dispatch(words)
+            return _dispatch(sys.argv[1:] if argv is None else list(argv))
         except (Exception, KeyboardInterrupt) as error:
             return report(error)
 
@@ -236,25 +235,24 @@ def _gallery(words: list[str]) -> int:
 
 
 def _new_modality(words: list[str]) -> int:
-    words = [part for word in words for part in _parted(word, "--like")]
+    words = [part for word in words for part in _parted(word, "--shape")]
     options = [word for word in words if word.startswith("-")]
-    if _wants_help("new-modality", options, ("--like",)):
+    if _wants_help("new-modality", options, ("--shape",)):
         return 0
-    names, like = list(words), None
-    if options == ["--like"] and words[-1] != "--like":
-        at = words.index("--like")
-        like = words[at + 1]
+    names, shapes = list(words), []
+    if options == ["--shape"] and words[-1] != "--shape":
+        at = words.index("--shape")
+        shapes = [words[at + 1]]
         del names[at : at + 2]
-    is_wrong = options != ["--like"] * (like is not None) or any("=" in name for name in names)
+    is_wrong = options != ["--shape"] * len(shapes) or any("=" in name for name in names)
     if is_wrong or not 1 <= len(names) <= 2:
-        raise LuminaError(
-            f"new-modality takes NAME [DIR] [--like MODALITY], got {' '.join(words) or 'nothing'}"
-        )
+        usage = help.USAGES["new-modality"]
+        raise LuminaError(f"new-modality takes {usage}, got {' '.join(words) or 'nothing'}")
     from lumina_core.new_modality import new_modality, next_commands
 
     if "" in names[1:]:
         raise LuminaError("DIR is empty; name a folder, or leave it out for the current one")
-    folder = new_modality(names[0], Path(*names[1:]).expanduser(), like)
+    folder = new_modality(names[0], Path(*names[1:]).expanduser(), *shapes)
     terminal.show(str(folder), "", "next:", *next_commands(names[0], folder))
     return 0
 

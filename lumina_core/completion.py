@@ -26,6 +26,7 @@ SHELLS = ("bash", "zsh")
 FILES = "@files"
 """Stands for the names of files, which the shell knows best."""
 
+_CHOICES = r"\w+(?:\|\w+)+"
 NAMED_COMMANDS = ("doctor", "schema")
 """Commands that take the name of a modality."""
 
@@ -73,9 +74,11 @@ def _begin_with(begun: str, words: list[str]) -> list[str]:
 
 def _arguments(command: str, given: list[str], begun: str) -> list[str]:
     """The arguments of a command without a configuration, as its usage has them."""
-    if given[-1:] == ["--like"]:
-        return _begin_with(begun, host.installed())
     usage = help.USAGES[command]
+    values = dict(re.findall(rf"(--[\w-]+) ({_CHOICES})", usage))  # of options
+    if given and given[-1] in values:
+        return _begin_with(begun, values[given[-1]].split("|"))
+    usage = re.sub(rf"--[\w-]+ {_CHOICES}", "", usage)
     keys = re.findall(r"[\w.]+=(?=FILE|FOLDER)", usage)
     if begun.startswith(tuple(keys)):
         return [FILES]
@@ -83,7 +86,7 @@ def _arguments(command: str, given: list[str], begun: str) -> list[str]:
     if command in NAMED_COMMANDS and not is_named:
         plugins = [plugin for plugin in host.discover() if plugin.status != "blocked"]
         return _begin_with(begun, [plugin.name for plugin in plugins])
-    choices = [word for words in re.findall(r"\w+(?:\|\w+)+", usage) for word in words.split("|")]
+    choices = [word for words in re.findall(_CHOICES, usage) for word in words.split("|")]
     takes_file = re.search(r"(?<!=)\b(FILE|FOLDER)\b", usage) or ("DIR" in usage and is_named)
     return _begin_with(begun, [*keys, *choices, *([FILES] if takes_file else [])])
 

@@ -27,7 +27,7 @@ USAGES = {
     "doctor": "[NAME [--contract [--json] [modality.vae=FOLDER]]]",
     "info": "FILE [--json]",
     "gallery": "FOLDER [out=FILE.html]",
-    "new-modality": "NAME [DIR] [--like MODALITY]",
+    "new-modality": "NAME [DIR] [--shape line|grid]",
     "completion": "bash|zsh",
     "version": "",
 }

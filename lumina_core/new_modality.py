@@ -1,4 +1,4 @@
-"""Write the package of a new modality from a template: `new-modality NAME [DIR] [--like OTHER]`.
+"""Write the package of a new modality from a template.
 
 A template is itself a plugin that works, of a modality called `mymodality`; that word is replaced
 in its files and their names, and nothing else. So a template is linted, formatted and tested like
@@ -7,18 +7,15 @@ any other code, and what is written passes the contract before its author has ch
 
 import keyword
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from lumina_core import host
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, nearest
 
 TEMPLATES = Path(__file__).parent / "templates"
-LINE, GRID = "line", "grid"
-"""Shapes of data: what grows along one axis, as a sound; rows, columns and frames, as a film."""
+SHAPES = ("line", "grid")
+"""What grows along one axis, as a sound; rows, columns and frames, as a picture or a film."""
 PLACEHOLDER = "mymodality"
 MAX_NAME = 40  # characters; it stands in commands and file names
 _NAME = re.compile(r"[a-z]([a-z0-9_]*[a-z0-9])?")  # pip takes no package whose name ends in -
@@ -26,23 +23,27 @@ _RESERVED = ("core", PLACEHOLDER, "options", "plugin", "world")
 """`lumina_core` is taken, and so are the names of a template's modules."""
 
 
-def new_modality(name: str, parent: Path, like: str | None = None) -> Path:
+def new_modality(name: str, parent: Path, shape: str = SHAPES[0]) -> Path:
     """Write the package `lumina-NAME`, whole or not at all.
 
     Args:
         name: of the modality: lower-case letters, digits and underscores.
         parent: the folder in which the package's folder is made.
-        like: an installed modality with the same shape of data; None: a line.
+        shape: of its data, one of SHAPES.
 
     Returns:
         The package's folder.
 
     Raises:
-        LuminaError: the name cannot be one or is taken, `like` is not installed, or the folder
+        LuminaError: the name cannot be one or is taken, there is no such shape, or the folder
             exists already or cannot be written.
     """
     check_name(name)
-    template = TEMPLATES / (LINE if like is None else shape_of(like))
+    if shape not in SHAPES:
+        raise LuminaError(
+            f"--shape={shape} is unknown; use {' or '.join(SHAPES)}.{nearest(shape, SHAPES)}"
+        )
+    template = TEMPLATES / shape
     if parent.exists() and not parent.is_dir():
         raise LuminaError(f"{parent} is no folder; name the one in which the package is to be made")
     folder = parent / f"lumina-{name.replace('_', '-')}"
@@ -92,52 +93,6 @@ def check_name(name: str) -> None:
                 f"a modality {name!r} is installed already ({plugin.package} {plugin.version}); "
                 f"choose another name, or pip uninstall {plugin.package}"
             )
-
-
-def shape_of(name: str) -> str:
-    """The template whose shape of data is that of an installed modality.
-
-    Where its world varies the tokens along one axis alone, it is a line.
-
-    Raises:
-        LuminaError: the modality cannot be used, or has no world that shows it.
-    """
-    from lumina_core.config import compose_options
-
-    options = compose_options(name)
-    folder = None
-    if hasattr(options, "vae"):
-        from lumina_core.vae_folder import find_vae
-
-        try:
-            folder = find_vae(name, options.vae, download=False)
-        except LuminaError as error:
-            raise LuminaError(
-                f"the shape of {name!r} is not known without its autoencoder, which is not here; "
-                "choose another for --like"
-            ) from error
-    modality = host.modality_class(name)(options, folder)
-    if modality.world is None:
-        raise LuminaError(f"{name!r} has no world that shows its shape; choose another for --like")
-    return LINE if _num_varying(_grids(modality)) <= 1 else GRID
-
-
-def _grids(modality: Any) -> set[tuple[int, int, int]]:
-    """Tokens along each axis, of every size that the world draws."""
-    found = set()
-    nothing: Mapping[str, Any] = {}
-    for split in modality.world.splits:
-        for variant in modality.world.variants(split) or (nothing,):
-            shape = modality.media_shape(replace(modality.options, **variant))
-            grid = modality.tokenizer.grid(modality.vae.latent_shape(shape))
-            found.add((grid.frames, grid.rows, grid.columns))
-    return found
-
-
-def _num_varying(grids: Iterable[tuple[int, int, int]]) -> int:
-    axes = list(zip(*grids, strict=True))
-    varying = sum(len(set(sizes)) > 1 for sizes in axes)
-    return varying or sum(max(sizes) > 1 for sizes in axes)
 
 
 def _renamed(text: str, name: str) -> str:

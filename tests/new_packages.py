@@ -53,17 +53,17 @@ def _about(folder: Path) -> ConfigParser:
 
 
 @contextmanager
-def installed(name: str, like: str | None, folder: Path, monkeypatch, change=None):
+def installed(name: str, shape: str, folder: Path, monkeypatch, change=None):
     """A package fresh from its template, changed before it is installed, as an installed modality.
 
     Args:
         name: of the modality.
-        like: as `new_modality` has it.
+        shape: as `new_modality` has it.
         folder: empty; source and site go there.
         monkeypatch: takes back what is changed in this process.
         change: called with the package's folder.
     """
-    package = new_modality(name, folder / "source", like)
+    package = new_modality(name, folder / "source", shape)
     if change is not None:
         change(package)
     site = folder / "site"

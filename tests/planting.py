@@ -27,7 +27,7 @@ class Fault:
     """What is wrong, and which rule it breaks."""
 
     name: str
-    like: str | None
+    shape: str
     """The template, as `new_modality` has it."""
     check: str
     edits: tuple[Edit, ...]
@@ -63,14 +63,14 @@ def line(
     check: str, name: str, *edits: Edit, sound: tuple[Edit, ...] = (), survives: str | None = None
 ) -> Fault:
     """A fault in the template of a line."""
-    return Fault(name, None, check, edits, sound, survives)
+    return Fault(name, "line", check, edits, sound, survives)
 
 
 def grid(
     check: str, name: str, *edits: Edit, sound: tuple[Edit, ...] = (), survives: str | None = None
 ) -> Fault:
     """A fault in the template of a grid."""
-    return Fault(name, "video", check, edits, sound, survives)
+    return Fault(name, "grid", check, edits, sound, survives)
 
 
 def behind(file: str, old: str, more: str) -> Edit:

@@ -16,10 +16,10 @@ NOT_OF_TEMPLATES = {"features_fit_the_frames", "weights_wait_for_their_use"}
 PARTS = ("options", "tokenizer", "vae", "decoder", "world")
 
 
-@pytest.mark.parametrize("like", [None, "video"], ids=["line", "grid"])
-def test_only_rules_about_the_world_do_not_apply(like, tmp_path, monkeypatch):
+@pytest.mark.parametrize("shape", ["line", "grid"])
+def test_only_rules_about_the_world_do_not_apply(shape, tmp_path, monkeypatch):
     names = [check.name for check in all_checks() if check.part in PARTS]
-    with installed(NAME, like, tmp_path, monkeypatch, lambda package: edit(package, NO_WORLD)):
+    with installed(NAME, shape, tmp_path, monkeypatch, lambda package: edit(package, NO_WORLD)):
         results = list(run_contract(NAME, names))
     status = {result.check.name: result.status for result in results}
     assert [(r.check.name, r.message) for r in results if r.status == "broken"] == []
@@ -28,6 +28,6 @@ def test_only_rules_about_the_world_do_not_apply(like, tmp_path, monkeypatch):
 
 
 def test_a_rule_about_training_says_that_there_is_no_world(tmp_path, monkeypatch):
-    with installed(NAME, None, tmp_path, monkeypatch, lambda package: edit(package, NO_WORLD)):
+    with installed(NAME, "line", tmp_path, monkeypatch, lambda package: edit(package, NO_WORLD)):
         (result,) = run_contract(NAME, ["trains_a_step"])
     assert (result.status, result.message) == ("not applicable", "it has no synthetic world")

@@ -7,17 +7,16 @@ from new_packages import installed
 
 from lumina_core import host
 from lumina_core.cli import main
-from lumina_core.new_modality import TEMPLATES, new_modality
+from lumina_core.new_modality import SHAPES, TEMPLATES, new_modality
 from lumina_core.testing import all_checks, run_contract
 
-SHAPES = {"line": None, "grid": "video"}
 PROMPTS = {"line": "a slow loud sine", "grid": "red over blue"}
 
 
 @pytest.fixture(params=SHAPES)
 def sprout(request, tmp_path, monkeypatch):
     """The name of a modality from each template, installed, and a prompt of its world."""
-    with installed("sprout", SHAPES[request.param], tmp_path, monkeypatch):
+    with installed("sprout", request.param, tmp_path, monkeypatch):
         yield "sprout", PROMPTS[request.param]
 
 
@@ -52,23 +51,31 @@ def test_a_world_may_name_its_first_split_as_it_likes_and_vary_nothing(tmp_path,
 
     words = ["max_steps=1", "num_threads=1", "data.pool_size=4", "data.refresh_per_step=0"]
     measured = ["evaluate_every=1", "num_evaluation_prompts=1", "token_budget=200"]
-    with installed("sprout", None, tmp_path, monkeypatch, rename):
+    with installed("sprout", "line", tmp_path, monkeypatch, rename):
         assert main(["train", "+modality=sprout", "out=run", *words, *measured]) == 0
 
 
-def test_like_may_be_one_word_and_help_wins(work, capsys):
-    assert main(["new-modality", "sprout", "--like", "--help"]) == 0
+def test_the_shape_may_be_one_word_and_help_wins(work, capsys):
+    assert main(["new-modality", "sprout", "--shape", "--help"]) == 0
     assert "usage:" in capsys.readouterr().out
     assert not list(work.iterdir())
-    assert main(["new-modality", "sprout", "a folder", "--like=image"]) == 0
+    assert main(["new-modality", "sprout", "a folder", "--shape=grid"]) == 0
     assert "pip install -e './a folder/lumina-sprout'" in capsys.readouterr().out
     options = work / "a folder" / "lumina-sprout" / "lumina_sprout" / "options.py"
     assert "height: int" in options.read_text()
 
 
-def test_a_shape_that_needs_absent_weights_is_one_line(toy, clean_refusal):
-    said = clean_refusal("new-modality", "sprout", "--like", "toy")
-    assert "the shape of 'toy' is not known without its autoencoder" in said
+def test_a_grid_needs_no_other_plugin(work, capsys, monkeypatch):
+    monkeypatch.setenv("LUMINA_ONLY", "")
+    host.forget()
+    assert main(["new-modality", "sprout", "--shape", "grid"]) == 0
+    options = work / "lumina-sprout" / "lumina_sprout" / "options.py"
+    assert "height: int" in options.read_text()
+
+
+def test_an_unknown_shape_is_refused_with_those_there_are(clean_refusal):
+    said = clean_refusal("new-modality", "sprout", "--shape", "gird")
+    assert "--shape=gird is unknown; use line or grid. Did you mean 'grid'?" in said
 
 
 def test_the_next_commands_are_printed(work, capsys):
@@ -82,7 +89,7 @@ def test_the_next_commands_are_printed(work, capsys):
     ]
 
 
-@pytest.mark.parametrize("like", SHAPES.values())
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
     ("name", "package", "title"),
     [
@@ -90,8 +97,8 @@ def test_the_next_commands_are_printed(work, capsys):
         ("mymodality2", "lumina-mymodality2", "Mymodality2"),
     ],
 )
-def test_no_word_of_the_template_is_left(tmp_path, like, name, package, title):
-    folder = new_modality(name, tmp_path, like)
+def test_no_word_of_the_template_is_left(tmp_path, shape, name, package, title):
+    folder = new_modality(name, tmp_path, shape)
     assert folder.name == package
     files = [path for path in folder.rglob("*") if path.is_file()]
     parts = folder / f"lumina_{name}" / f"{name}.py"
@@ -104,8 +111,8 @@ def test_no_word_of_the_template_is_left(tmp_path, like, name, package, title):
 
 
 def test_every_file_of_a_template_is_written(tmp_path):
-    for shape, like in SHAPES.items():
-        folder = new_modality("sprout", tmp_path / shape, like)
+    for shape in SHAPES:
+        folder = new_modality("sprout", tmp_path / shape, shape)
         template = TEMPLATES / shape
         wanted = {
             path.relative_to(template).as_posix().replace("mymodality", "sprout")
@@ -114,15 +121,6 @@ def test_every_file_of_a_template_is_written(tmp_path):
         }
         written = (path for path in folder.rglob("*") if path.is_file())
         assert {path.relative_to(folder).as_posix() for path in written} == wanted
-
-
-@pytest.mark.parametrize("like", ["image", "video", "audio", "multiview"])
-def test_like_takes_the_template_of_the_same_shape(like, tmp_path):
-    if like == "multiview" and host.demo_folder(like) is None:
-        pytest.skip("no demo checkpoint")
-    folder = new_modality("sprout", tmp_path, like)
-    options = (folder / "lumina_sprout" / "options.py").read_text()
-    assert ("samples: int" in options) == (like == "audio")
 
 
 @pytest.mark.parametrize(
@@ -156,12 +154,12 @@ def test_a_folder_that_cannot_be_written_is_refused(work, clean_refusal):
     [
         (),
         ("a", "b", "c"),
-        ("sprout", "--like"),
-        ("sprout", "--like", "nothing"),
-        ("sprout", "--link", "image"),
-        ("sprout", "--like", "image", "--like", "audio"),
-        ("sprout", "--like="),
-        ("sprout", "--like", "--like"),
+        ("sprout", "--shape"),
+        ("sprout", "--shape", "nothing"),
+        ("sprout", "--shade", "grid"),
+        ("sprout", "--shape", "grid", "--shape", "line"),
+        ("sprout", "--shape="),
+        ("sprout", "--shape", "--shape"),
         ("sprout", "out=here"),
         ("sprout", ""),
     ],

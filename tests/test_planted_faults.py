@@ -42,7 +42,7 @@ def result_of(check):
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.check}: {fault.name}")
 def test_a_planted_fault_breaks_its_check(fault, tmp_path, monkeypatch):
-    with installed(NAME, fault.like, tmp_path, monkeypatch, fault.plant):
+    with installed(NAME, fault.shape, tmp_path, monkeypatch, fault.plant):
         if fault.name in REFUSED:
             with pytest.raises(LuminaError, match=REFUSED[fault.name]):
                 result_of(fault.check)
@@ -52,24 +52,24 @@ def test_a_planted_fault_breaks_its_check(fault, tmp_path, monkeypatch):
     assert (result.status, result.trace) == (wanted, ""), result.message
 
 
-SOUND = sorted({(fault.like, fault.check, fault.sound) for fault in FAULTS}, key=str)
+SOUND = sorted({(fault.shape, fault.check, fault.sound) for fault in FAULTS}, key=str)
 
 
-@pytest.mark.parametrize("like", [None, "video"], ids=["line", "grid"])
-def test_without_fault_the_checks_are_kept(like, tmp_path, monkeypatch):
-    checks = sorted({fault.check for fault in FAULTS if fault.like == like and not fault.sound})
-    with installed(NAME, like, tmp_path, monkeypatch):
+@pytest.mark.parametrize("shape", ["line", "grid"])
+def test_without_fault_the_checks_are_kept(shape, tmp_path, monkeypatch):
+    checks = sorted({fault.check for fault in FAULTS if fault.shape == shape and not fault.sound})
+    with installed(NAME, shape, tmp_path, monkeypatch):
         results = list(run_contract(NAME, checks))
     assert [(r.check.name, r.status, r.message) for r in results if r.status != "kept"] == []
 
 
 @pytest.mark.parametrize(
-    ("like", "check", "sound"),
+    ("shape", "check", "sound"),
     [one for one in SOUND if one[2]],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_added_to_a_template_is_without_fault(like, check, sound, tmp_path, monkeypatch):
-    with installed(NAME, like, tmp_path, monkeypatch, lambda package: edit(package, sound)):
+def test_what_is_added_to_a_template_is_without_fault(shape, check, sound, tmp_path, monkeypatch):
+    with installed(NAME, shape, tmp_path, monkeypatch, lambda package: edit(package, sound)):
         result = result_of(check)
     assert (result.status, result.message) == ("kept", "")
 
