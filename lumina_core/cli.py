@@ -22,6 +22,7 @@ from lumina_core.arguments import (
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.faults import report
 from lumina_core.keys import CONDITION, CONFIG_NAMES, command_keys, modality_keys, unknown_key
+from lumina_core.python_arguments import texts
 
 VAE_KEY = "modality.vae="  # of doctor --contract
 
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     with terminal.libraries_harmless():
         try:
-            return _dispatch(sys.argv[1:] if argv is None else list(argv))
+            return _dispatch(sys.argv[1:] if argv is None else texts("argv", argv))
         except (Exception, KeyboardInterrupt) as error:
             return report(error)
 

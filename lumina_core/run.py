@@ -6,7 +6,6 @@ The command line and `lumina_core.generate` are the same path.
 """
 
 import itertools
-import json
 import re
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lumina_core import __version__, checkpoint, host, terminal
+from lumina_core import __version__, checkpoint, host, python_arguments, terminal
 from lumina_core.backbone.attention import resolve_backend
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, given_tokens
@@ -71,9 +70,10 @@ class Generated:
 
         Raises:
             LuminaError: it exists already, its suffix is not one of the modality's, or it cannot be
-                written.
+                written; or an argument is of another type.
         """
-        path = Path(path).expanduser()
+        path = python_arguments.path("path", path)
+        overwrite = python_arguments.true_or_false("overwrite", overwrite)
         check_target(path, self.decoder, overwrite=overwrite)
         with new_output(path, overwrite=overwrite) as temporary:
             self.decoder.write(self.media, temporary, self.request)
@@ -104,10 +104,11 @@ def generate(
         One item per sample; `.media` is a tensor, `.save(path)` writes a file.
 
     Raises:
-        LuminaError: whatever `run` would refuse.
+        LuminaError: whatever `run` would refuse, and arguments of another type.
     """
     from lumina_core.config import compose_run
 
+    words = python_arguments.overrides(settings)
     for key in settings or {}:
         if key in FILE_KEYS:
             raise LuminaError(
@@ -115,16 +116,11 @@ def generate(
             )
         if key in ARGUMENTS:
             raise LuminaError(f"{key} is an argument of generate; take it out of settings")
-    overrides = [f"{key}={_as_text(value)}" for key, value in (settings or {}).items()]
-    own = {"seed": seed, "num_samples": num_samples}
-    overrides += [f"modality={modality}", *(f"{key}={value}" for key, value in own.items())]
-    overrides += [f"prompt={prompt}", f"negative_prompt={negative_prompt}"]
-    return list(generate_each(compose_run(overrides)))
-
-
-def _as_text(value: Any) -> str:
-    """A value in the grammar of overrides; JSON is what both have in common."""
-    return str(value) if isinstance(value, str | Path) else json.dumps(value)
+    texts = {"modality": modality, "prompt": prompt, "negative_prompt": negative_prompt}
+    numbers = {"seed": seed, "num_samples": num_samples}
+    words += [f"{key}={python_arguments.text(key, value)}" for key, value in texts.items()]
+    words += [f"{key}={python_arguments.whole_number(key, each)}" for key, each in numbers.items()]
+    return list(generate_each(compose_run(words)))
 
 
 def generate_each(
