@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lumina_core import __version__, host
+from lumina_core import __version__
 from lumina_core.autoencoder import FramewiseAutoencoder, read_config
 from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
 from lumina_core.checkpoint_folder import checkpoint_folder
@@ -39,6 +39,7 @@ from lumina_core.manifest import (
 )
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers
+from lumina_core.parts import make_modality
 from lumina_core.records import flat
 from lumina_core.text import Reading, TextEncoder
 from lumina_core.vae_folder import copy_vae
@@ -282,7 +283,7 @@ def load(
     backbone = _load_backbone(folder, manifest).to(device, dtype)
     encoder = load_frozen_encoder(folder, manifest["text_encoder"], device, download=download)
     vae_folder = folder / VAE / name if hasattr(options, VAE) else None
-    modality = host.modality_class(name)(options, vae_folder)
+    modality = make_modality(name, options, vae_folder)
     modality.vae.to(device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(manifest))
     sha256 = manifest_sha256(folder)

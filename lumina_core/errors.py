@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake: the command line shows one line and exits with 2."""
+"""The exceptions for mistakes of users and of plugins, and foreign text as lines of messages."""
 
 from collections.abc import Sequence
 from unicodedata import category
@@ -11,6 +11,19 @@ _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 class LuminaError(Exception):
     """A mistake of the user: says what we got, what is allowed and what to do, in one line."""
+
+
+class PluginError(Exception):
+    """A plugin breaks the contract: says which, what it gave and what is wanted, in one line.
+
+    Args:
+        text: the line.
+        place: the part of it that says where in the plugin.
+    """
+
+    def __init__(self, text: str, place: str) -> None:
+        super().__init__(text)
+        self.place = place
 
 
 MAX_REASON = 300  # characters of a library's message

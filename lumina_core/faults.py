@@ -1,7 +1,7 @@
 """What the command line says of an exception, and the code that it exits with.
 
-0 is good, 2 the user's mistake (one line), 1 a fault of ours or of a plugin (with a traceback),
-130 interrupted.
+0 is good, 2 the user's mistake (one line), 1 a fault of ours or of a plugin (with a traceback where
+something was raised; one line where a plugin returned what it must not), 130 interrupted.
 """
 
 import errno
@@ -15,7 +15,7 @@ from traceback import walk_tb
 
 from lumina_core import host, terminal
 from lumina_core.entry_points import Plugin
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import LuminaError, PluginError, reason_of
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
 WAYS_OUT = {
@@ -42,6 +42,9 @@ def report(error: BaseException) -> int:
     if isinstance(error, LuminaError):
         terminal.tell(f"error: {error}")
         return 2
+    if isinstance(error, PluginError):
+        terminal.tell(f"error: {error}. Tell its author")
+        return 1
     if isinstance(error, KeyboardInterrupt):
         notes = "; ".join(getattr(error, "__notes__", ()))
         terminal.tell(f"interrupted {notes}".rstrip())

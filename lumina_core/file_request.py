@@ -21,12 +21,13 @@ def read_request(path: Path) -> dict[str, Any]:
 def decoders() -> dict[str, Decoder | None]:
     """The decoder of each installed modality; None where the plugin is broken."""
     from lumina_core.config import compose_options
+    from lumina_core.parts import make_modality
 
     found: dict[str, Decoder | None] = {}
     for name in host.installed():
         try:
-            decoder = host.modality_class(name)(compose_options(name), Path()).decoder
-            found[name] = decoder if isinstance(decoder.suffixes, tuple) else None
+            decoder = make_modality(name, compose_options(name), Path()).decoder
+            found[name] = decoder if decoder.suffixes else None
         except (Exception, SystemExit):  # a broken plugin does not keep the others from reading
             found[name] = None
     return found

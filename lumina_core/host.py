@@ -167,22 +167,6 @@ def modality_class(name: str) -> Any:
     return found
 
 
-def check_modality_module(name: str) -> None:
-    """Look for the module of the modality's class without importing it, and what it needs.
-
-    Raises:
-        LuminaError: the modality cannot be used, or there is no such module.
-    """
-    plugin, spec = _loaded(name)
-    module = spec.modality.partition(":")[0]
-    try:
-        is_there = find_spec(module) is not None
-    except (Exception, SystemExit):  # its parents are imported
-        is_there = False
-    if not is_there:
-        raise LuminaError(f"{plugin.title} is broken: there is no module {module}.")
-
-
 def conf_folder(name: str) -> Path:
     """The `conf` folder beside a plugin's modules, found without importing the plugin.
 

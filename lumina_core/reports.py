@@ -27,19 +27,16 @@ _PACKAGES = (
 
 
 def check_plugins(only: str | None = None) -> list[Plugin]:
-    """Every plugin, after an attempt to import it with its options and to read its YAML.
+    """Every plugin, after an attempt to import it with its parts and to read its YAML.
 
     Args:
-        only: import this modality and no other, and the class of its parts, too.
+        only: import this modality and no other.
     """
     faults = {}
     for name in host.installed():
         if only in (None, name):
             try:
                 _check(name)
-                if only is not None:
-                    import_module("torch")  # as a run does, so that it is not the plugin's doing
-                    host.modality_class(name)
             except LuminaError as error:
                 faults[name] = str(error)
     return [
@@ -53,8 +50,9 @@ def check_plugins(only: str | None = None) -> list[Plugin]:
 def _check(name: str) -> None:
     from lumina_core.layers import check_modality_file  # brings Hydra where it is called
 
-    host.check_modality_module(name)
     check_modality_file(name)
+    import_module("torch")  # as a run does, so that it is not the plugin's doing
+    host.modality_class(name)
 
 
 def has_faults(plugins: list[Plugin]) -> bool:

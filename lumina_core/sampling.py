@@ -125,7 +125,6 @@ def sample(model: Model, requests: Sequence[Request], sampling: Sampling) -> lis
     return [item for batch in found for item in sample_batch(model, batch, sampling)]
 
 
-@torch.no_grad()  # not inference_mode: it remembers layouts, which training could not use then
 def sample_batch(
     model: Model,
     requests: Sequence[Request],
@@ -145,6 +144,23 @@ def sample_batch(
     Raises:
         LuminaError: the numbers ran over, as they can in half precision.
     """
+    with torch.no_grad():
+        latents, evaluations = sample_latents(model, requests, sampling, on_step=on_step)
+        return [
+            Sampled(decoded(model.modality, latent, request.options), evaluations)
+            for latent, request in zip(latents, requests, strict=True)
+        ]
+
+
+@torch.no_grad()  # not inference_mode: it remembers layouts, which training could not use then
+def sample_latents(
+    model: Model,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    *,
+    on_step: Callable[[int, int], None] | None = None,
+) -> tuple[list[Tensor], int]:
+    """The latents of a batch, as `sample_batch` decodes them, and the evaluations of each."""
     evaluations = 0
     if _begins_small(model, requests[0], sampling):
         requests, evaluations = _begun_small(model, requests, sampling, _of_both(on_step, 0))
@@ -169,11 +185,7 @@ def sample_batch(
         model.modality.tokenizer.detokenize(item, one.grid)
         for item, one in zip(tokens, noise, strict=True)
     ]
-    evaluations += velocity.num_evaluations
-    return [
-        Sampled(decoded(model.modality, latent, request.options), evaluations)
-        for latent, request in zip(latents, requests, strict=True)
-    ]
+    return latents, evaluations + velocity.num_evaluations
 
 
 def decoded(modality: Modality, latent: Tensor, options: Any) -> Media:

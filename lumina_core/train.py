@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import torch
 from torch import nn
 
-from lumina_core import checkpoint, host, terminal
+from lumina_core import checkpoint, terminal
 from lumina_core.backbone.attention import resolve_backend
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
@@ -31,6 +31,7 @@ from lumina_core.loss import Objective, draw, save_drawn, training_loss
 from lumina_core.manifest import data_seen
 from lumina_core.modality import Modality, feature_dims
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
+from lumina_core.parts import make_modality
 from lumina_core.recipe import check_resumed, recipe
 from lumina_core.runtime import autocast, resolve_device, resolve_dtype, seeded
 from lumina_core.sampling import Request, Sampling, sample
@@ -232,7 +233,7 @@ def _modality(config: "TrainConfig") -> Modality:
     name = config.modality
     vae = getattr(config.options, "vae", None)
     folder = None if vae is None else find_vae(name, vae, download=config.download)
-    return host.modality_class(name)(config.options, folder)
+    return make_modality(name, config.options, folder)
 
 
 def save_checkpoint(run: Run, config: "TrainConfig") -> Path:

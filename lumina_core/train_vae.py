@@ -19,12 +19,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lumina_core import host, terminal
+from lumina_core import terminal
 from lumina_core.autoencoder import read_autoencoder
 from lumina_core.data.synthetic import draw_variant, trained_split, training_variants, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.files import atomic_folder
+from lumina_core.parts import make_modality
 from lumina_core.runtime import quiet, seeded
 from lumina_core.unfinished import refuse_link
 
@@ -208,7 +209,7 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
         )
     out = Path(config.out)
     _check_out(out, overwrite=config.overwrite)
-    modality = host.modality_class(config.modality)(config.options, out)
+    modality = make_modality(config.modality, config.options, out)
     model = _first_autoencoder(config, modality)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)

@@ -31,11 +31,11 @@ SHORT_STEPS = 3  # of a training
 SHORT_POOL = 32  # samples that a training draws before its first step
 SHORT_PROMPTS = 2  # of an evaluation, for each split
 AREAS = {
-    "commands": "__main__ cli program faults help arguments completion reports schema "
-    "new_modality gallery",
+    "commands": "__main__ cli program faults help arguments python_arguments completion reports "
+    "schema new_modality gallery",
     "configuration": "config layers keys command_records records yaml_values modality_file recipe",
     "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch "
-    "spec_check testing/*",
+    "spec_check parts testing/*",
     "plugins": "tokenizer autoencoder frames fitting captions lexicon media_files file_names "
     "pictures png_checksums clips/* shapes/*",
     "network": "sequence backbone/* flow/*",

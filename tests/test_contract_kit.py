@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from new_packages import installed
-from planting import TASK_OF
+from planting import LINE_DECODE, PARTS, TASK_OF, edit
 
 from lumina_core.cli import main
 from lumina_core.errors import LuminaError
@@ -28,9 +28,14 @@ def without_bound(package):
     file.write_text(file.read_text().replace("lumina-core>=0.1,<0.2", "lumina-core>=0.1"))
 
 
+def subject_like(top_package):
+    """What a check is told about: a plugin that nothing is known of but its package."""
+    return SimpleNamespace(top_package=top_package, causes={}, broken=[])
+
+
 @pytest.fixture
 def sprout(tmp_path, monkeypatch):
-    with installed("sprout", None, tmp_path, monkeypatch) as package:
+    with installed("sprout", "line", tmp_path, monkeypatch) as package:
         yield package
 
 
@@ -56,7 +61,7 @@ def test_whatever_a_check_raises_breaks_its_rule():
     def check(subject):
         raise SystemExit(3)
 
-    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="other"))
+    result = run_check(Check("name", "vae", "Rule.", check), subject_like("other"))
     assert (result.status, "SystemExit: 3" in result.message) == ("broken", True)
     assert "SystemExit" in result.trace
 
@@ -65,7 +70,7 @@ def test_what_the_plugins_code_raises_is_told_with_its_place():
     def check(subject):
         json.loads("{")
 
-    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="json"))
+    result = run_check(Check("name", "vae", "Rule.", check), subject_like("json"))
     assert result.message.startswith("decoder.py, line ")
     assert "raises JSONDecodeError: Expecting property name" in result.message
     assert result.trace == ""
@@ -75,7 +80,7 @@ def test_a_mistake_of_the_user_is_told_without_a_trace():
     def check(subject):
         raise LuminaError("what to do")
 
-    result = run_check(Check("name", "vae", "Rule.", check), None)
+    result = run_check(Check("name", "vae", "Rule.", check), subject_like("other"))
     assert (result.status, result.message, result.trace) == ("broken", "what to do", "")
 
 
@@ -95,7 +100,7 @@ def test_what_cannot_be_loaded_is_told_once(file, text, said, tmp_path, monkeypa
     def broken(package):
         (package / "lumina_sprout" / file).write_text(text)
 
-    with installed("sprout", None, tmp_path, monkeypatch, broken):
+    with installed("sprout", "line", tmp_path, monkeypatch, broken):
         assert main(["doctor", "sprout", "--contract"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -138,7 +143,7 @@ def test_doctor_tells_of_each_rule_and_what_to_do(sprout, capsys):
 
 
 def test_a_broken_rule_is_told_with_its_remedy(tmp_path, monkeypatch, capsys):
-    with installed("sprout", None, tmp_path, monkeypatch, without_bound):
+    with installed("sprout", "line", tmp_path, monkeypatch, without_bound):
         assert main(["doctor", "sprout", "--contract", "--json"]) == 1
         records = json.loads(capsys.readouterr().out)
     broken = [record for record in records if record["status"] == "broken"]
@@ -213,7 +218,7 @@ def test_what_fails_after_a_setting_was_changed_tells_that():
         torch.set_grad_enabled(False)
         raise RuntimeError("no graph")
 
-    result = run_check(Check("name", "vae", "Rule.", check), SimpleNamespace(top_package="other"))
+    result = run_check(Check("name", "vae", "Rule.", check), subject_like("other"))
     assert "RuntimeError: no graph, after the plugin changed the gradients;" in result.message
     assert result.trace == ""
 
@@ -222,7 +227,7 @@ def test_what_a_check_changes_is_put_back():
     def check(subject):
         torch.set_grad_enabled(False)
 
-    result = run_check(Check("name", "vae", "Rule.", check), None)
+    result = run_check(Check("name", "vae", "Rule.", check), subject_like("other"))
     assert (result.status, torch.is_grad_enabled()) == ("kept", True)
 
 
@@ -241,7 +246,7 @@ def test_a_neighbour_that_breaks_is_left_out(sprout, tmp_path, monkeypatch):
         parts.write_text(parts.read_text().replace("media.float() / STD", "media / nothing"))
 
     monkeypatch.setenv("LUMINA_ONLY", "sprout,weed")
-    with installed("weed", None, tmp_path / "weed", monkeypatch, broken):
+    with installed("weed", "line", tmp_path / "weed", monkeypatch, broken):
         (result,) = run_contract("sprout", ["trains_beside_other_modalities"])
     assert result.status == "not applicable"
     assert "weed is left out: weed.py, line" in result.message
@@ -261,7 +266,7 @@ def test_parts_that_cannot_be_used_break_their_rules(statement, said, tmp_path, 
         text = world.read_text().replace(TASK_OF, f"        {statement}\n{TASK_OF}")
         world.write_text(text)
 
-    with installed("sprout", None, tmp_path, monkeypatch, broken):
+    with installed("sprout", "line", tmp_path, monkeypatch, broken):
         (result,) = run_contract("sprout", ["parts_change_no_settings"])
     assert result.status == "broken"
     assert re.match(said, result.message), result.message
@@ -272,9 +277,9 @@ def test_a_part_that_is_a_class_is_told_once(tmp_path, monkeypatch, refusal):
         file = package / "lumina_sprout" / "sprout.py"
         file.write_text(file.read_text().replace("self.vae = SproutVAE()", "self.vae = SproutVAE"))
 
-    with installed("sprout", None, tmp_path, monkeypatch, class_as_part):
+    with installed("sprout", "line", tmp_path, monkeypatch, class_as_part):
         said = refusal("doctor", "sprout", "--contract")
-    assert "has the class SproutVAE as its vae; make an object of it: SproutVAE(...)" in said
+    assert "its vae is the class SproutVAE, not an object of it; an object with" in said
 
 
 def test_a_trace_is_told_once():
@@ -286,3 +291,58 @@ def test_a_trace_is_told_once():
     second = list(lines_of(broken("two"), [broken("one")]))
     assert any("Traceback" in line for line in first)
     assert second[-1].strip() == "as of one" and len(second) == 4
+
+
+def test_rules_build_on_earlier_ones():
+    names = [check.name for check in all_checks()]
+    assert any(check.builds_on for check in all_checks())
+    for number, check in enumerate(all_checks()):
+        assert set(check.builds_on) <= set(names[:number])
+
+
+READ = "return torch.from_numpy(values)"
+NOISE = "latent.float() * STD + torch.randn_like(latent)"
+CAUSES = {
+    "a wrong type": (READ, "return values.tolist()", ["files_hold_the_media", "oracle_judges_files",
+        "trains_on_files", "parts_need_no_network"]),
+    "a wrong value": (READ, "return torch.from_numpy(values[1:])", ["files_hold_the_media",
+        "oracle_judges_files", "trains_on_files"]),
+    "an exception": (LINE_DECODE, "raise ValueError('no')", ["media_come_back",
+        "vae_is_deterministic", "seed_decides_what_is_made", "files_tell_how_to_make_them_again"]),
+    "chance": ("latent.float() * STD", f"({NOISE})", ["vae_is_deterministic",
+        "samples_do_not_depend_on_each_other", "threads_share_the_parts",
+        "seed_decides_what_is_made"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_one_cause_breaks_one_rule(cause, tmp_path, monkeypatch):
+    old, new, names = CAUSES[cause]
+    with installed(
+        "sprout", "line", tmp_path, monkeypatch, lambda p: edit(p, ((PARTS, old, new),))
+    ):
+        results = list(run_contract("sprout", names))
+    assert [result.status for result in results if result.status != "not checked"] == ["broken"] + [
+        "kept" for result in results if result.status == "kept"
+    ]
+    others = [result for result in results if result.status == "not checked"]
+    assert len(others) >= 1 and not any(result.trace for result in others)
+    assert all(result.message.startswith(f"{results[0].check.name} is broken") for result in others)
+
+
+def test_media_of_few_levels_may_be_equal_for_two_seeds(tmp_path, monkeypatch):
+    """What an untrained network makes is silent here, whatever the seed."""
+    silent = (PARTS, "latent.float() * STD", "(latent.float() > 5).float()")
+    with installed("sprout", "line", tmp_path, monkeypatch, lambda p: edit(p, (silent,))):
+        (result,) = run_contract("sprout", ["seed_decides_what_is_made"])
+    assert (result.status, result.message) == ("kept", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"modality": None}, {"names": "tokens_come_back"}, {"names": [1]}, {"vae": 5}],
+    ids=str,
+)
+def test_the_contract_is_asked_for_by_names(words):
+    with pytest.raises(LuminaError, match="; give "):
+        list(run_contract(**{"modality": "image"} | words))

@@ -213,7 +213,7 @@ def test_a_decoder_that_names_no_other_kinds_reads_what_it_writes(
     write_picture(folder / "12.gif", (32, 24), 12)
     (folder / "12.txt").unlink()  # else the text would tell that it is a medium
     assert build(folder)._skipped.keys() == {"12.gif"}
-    monkeypatch.delattr(type(tiny_model.modality.decoder), "read_suffixes")
+    monkeypatch.delattr(type(tiny_model.modality.decoder.part), "read_suffixes")
     assert not build(folder)._skipped
 
 
@@ -247,7 +247,7 @@ def test_a_budget_holds_a_sample_of_full_size_with_its_separators(build, folder)
 @pytest.fixture
 def describing(tiny_model, monkeypatch):
     """Pictures whose folder says their height in size.json, which is a feature of the frame."""
-    decoder, modality = type(tiny_model.modality.decoder), type(tiny_model.modality)
+    decoder, modality = type(tiny_model.modality.decoder.part), type(tiny_model.modality.part)
     read = decoder.read
     seen = []
 

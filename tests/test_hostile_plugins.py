@@ -70,7 +70,11 @@ SPECS = {
     "module": (spec(options="'nowhere.x:Y'"), "cannot load nowhere.x:Y: ModuleNotFoundError"),
     "attribute": (spec(options="'lumina_bad.options:Nope'"), "no attribute 'Nope'"),
     "function": (spec(options="'lumina_bad.options:field'"), "is of type function, no dataclass"),
-    "parts": (spec(modality="'lumina_bad.nowhere:Y'"), "no module lumina_bad.nowhere"),
+    "parts": (
+        spec(modality="'lumina_bad.nowhere:Y'"),
+        "cannot load lumina_bad.nowhere:Y: ModuleNotFoundError",
+    ),
+    "kind": (spec(modality="'lumina_bad.options:field'"), "is of type function, no class"),
 }
 
 
@@ -101,6 +105,15 @@ def test_options_that_cannot_be_made_are_found_by_a_check(check):
     assert "NameError" in check(options=OPTIONS.replace("ratio: float", "ratio: 'Nope'"))["error"]
 
 
+@pytest.mark.parametrize(
+    "toy", ["", "Toy = 5", "import nowhere", "class E(BaseException): ...\nraise E"]
+)
+def test_a_class_that_cannot_be_imported_is_found_by_a_check(check, toy):
+    bad = check(toy=toy)
+    assert bad["status"] == "broken"
+    assert "lumina_bad.toy:Toy" in bad["error"]
+
+
 @pytest.mark.parametrize("toy", ["", "Toy = 5", "class E(BaseException): ...\nraise E"])
 def test_doctor_imports_the_parts_of_the_one_it_is_asked_for(write_distribution, capsys, toy):
     write_distribution("lumina-bad", "bad", toy=toy)
@@ -117,11 +130,12 @@ def test_what_an_import_prints_goes_to_stderr_and_is_reported(write_distribution
     assert main(["plugins", "--check", "--json"]) == 0
     captured = capfd.readouterr()
     (bad,) = json.loads(captured.out)
-    assert bad["notes"] == ["importing lumina_bad.plugin prints to stdout; that went to stderr"]
+    assert bad["notes"] == [
+        f"importing lumina_bad.{module} prints to stdout; that went to stderr"
+        for module in ("plugin", "toy")
+    ]
     for words in ("loud", "raw"):
         assert words in captured.err
-    host.modality_class("bad")
-    assert capfd.readouterr().out == ""
 
 
 def test_stdout_survives_a_plugin_that_replaces_it(check):

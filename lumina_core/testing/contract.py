@@ -17,7 +17,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lumina_core.errors import LuminaError, nearest, reason_of
+from lumina_core.errors import LuminaError, PluginError, nearest, reason_of
+from lumina_core.python_arguments import path, text, texts
 from lumina_core.testing.process_state import SETTINGS, state_kept
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ MODULES = (
 )
 """Where the checks are, in the order in which they run: what others build on comes first."""
 
-KEPT, BROKEN, NOT_APPLICABLE = "kept", "broken", "not applicable"
+KEPT, BROKEN, NOT_APPLICABLE, NOT_CHECKED = "kept", "broken", "not applicable", "not checked"
 
 
 class BrokenRuleError(Exception):
@@ -50,6 +51,8 @@ class Check:
     rule: str
     """What a plugin must do, one sentence."""
     run: "Callable[[Subject], None]"
+    builds_on: tuple[str, ...] = ()
+    """Checks of earlier rules; where one of them is broken, this one says nothing new."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Result:
 
     check: Check
     status: str
-    """KEPT, BROKEN or NOT_APPLICABLE."""
+    """KEPT, BROKEN, NOT_APPLICABLE, or NOT_CHECKED: what broke another rule stood in the way."""
     message: str
     """What was found and what to do; empty where the rule is kept."""
     seconds: float
@@ -75,8 +78,18 @@ def rule(check: "Callable[[Subject], None]") -> "Callable[[Subject], None]":
     if not sentence.endswith("."):
         raise ValueError(f"the check {check.__name__} states no rule")
     part = check.__module__.rpartition(".")[2]
-    _CHECKS.append(Check(check.__name__, part, sentence, check))
+    _CHECKS.append(Check(check.__name__, part, sentence, check, vars(check).get("builds_on", ())))
     return check
+
+
+def builds_on(*names: str) -> "Callable[[Callable[[Subject], None]], Callable[[Subject], None]]":
+    """Name the checks of earlier rules without which a check says nothing new; below `rule`."""
+
+    def named(check: "Callable[[Subject], None]") -> "Callable[[Subject], None]":
+        vars(check)["builds_on"] = names
+        return check
+
+    return named
 
 
 def all_checks() -> tuple[Check, ...]:
@@ -112,15 +125,18 @@ def run_check(check: Check, subject: "Subject") -> Result:
     """The result of one check, whatever it raises."""
     started, trace = time.perf_counter(), ""
     status, message = KEPT, ""
+    raised: BaseException | None = None
     try:
         with state_kept() as changed, silent(), warnings.catch_warnings(action="ignore"):
             check.run(subject)
     except NotApplicableError as error:
         status, message = NOT_APPLICABLE, str(error)
-    except (BrokenRuleError, LuminaError) as error:
-        status, message = BROKEN, str(error)
+    except BrokenRuleError as error:
+        status, message, raised = BROKEN, str(error), error.__cause__
+    except (LuminaError, PluginError) as error:
+        status, message, raised = BROKEN, str(error), error
     except (Exception, SystemExit) as error:
-        status, message = BROKEN, reason_and_place(error, subject)
+        status, message, raised = BROKEN, reason_and_place(error, subject), error
         settings = [name for name in changed if name in SETTINGS]
         if settings and not message:
             message = (
@@ -130,7 +146,40 @@ def run_check(check: Check, subject: "Subject") -> Result:
         if not message:
             trace = "".join(traceback.format_exception(error))
             message = f"{type(error).__name__}: {reason_of(error)}; see where it was raised"
+    if status == BROKEN and (told := _told_before(check, message, raised, subject)):
+        status, message, trace = NOT_CHECKED, told, ""
     return Result(check, status, message, time.perf_counter() - started, trace)
+
+
+def _told_before(
+    check: Check, message: str, raised: BaseException | None, subject: "Subject"
+) -> str | None:
+    """Why a rule cannot be checked: what is raised here has broken an earlier one; None: nothing.
+
+    A cause that is met for the first time is kept, under the name of its rule.
+    """
+    for cause, name in subject.causes.items():
+        if cause in message:
+            return f"{name} is broken by the same, and stands in the way ({cause.strip()})"
+    for name in check.builds_on:
+        if name in subject.broken:
+            return f"{name} is broken, on which this rule builds"
+    subject.broken.append(check.name)
+    if raised is not None:
+        subject.causes |= dict.fromkeys(_causes(raised, subject), check.name)
+    return None
+
+
+def _causes(error: BaseException, subject: "Subject") -> Iterator[str]:
+    """Texts by which what was raised is known again in the message of another rule."""
+    if isinstance(error, PluginError):
+        yield f"{error.place} "
+    elif isinstance(error, LuminaError):
+        yield str(error)
+    else:
+        yield f"{type(error).__name__}: {reason_of(error)}"
+        if place := _place(error, subject):
+            yield place
 
 
 def reason_and_place(error: BaseException, subject: "Subject") -> str:
@@ -138,12 +187,7 @@ def reason_and_place(error: BaseException, subject: "Subject") -> str:
 
     The line is the innermost one of the plugin, also where a library that it called raised.
     """
-    found = ""
-    for frame, number in traceback.walk_tb(error.__traceback__):
-        module = str(frame.f_globals.get("__name__"))
-        if module.partition(".")[0] == subject.top_package:
-            code = frame.f_code
-            found = f"{Path(code.co_filename).name}, line {number}, in {code.co_name}"
+    found = _place(error, subject)
     if not found:
         return _lacking(error, subject)
     reason = " ".join(f"{type(error).__name__}: {reason_of(error)}".split())
@@ -151,6 +195,16 @@ def reason_and_place(error: BaseException, subject: "Subject") -> str:
         f"{found} raises {reason}; mend that line, or raise a LuminaError there if the user is to "
         "do something"
     )
+
+
+def _place(error: BaseException, subject: "Subject") -> str:
+    found = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] == subject.top_package:
+            code = frame.f_code
+            found = f"{Path(code.co_filename).name}, line {number}, in {code.co_name}"
+    return found
 
 
 def _lacking(error: BaseException, subject: "Subject") -> str:
@@ -192,30 +246,23 @@ def load_parts(subject: "Subject", vae: Path | None) -> None:
                 raise LuminaError(
                     f"modality {subject.name!r} has no weights; leave out modality.vae={vae}"
                 )
-            _refuse_classes(subject.new_modality(), subject)
+            made = subject.new_modality()
+            for part in ("tokenizer", "vae", "decoder", "world"):
+                getattr(made, part)
     except NotApplicableError:
         return  # without weights; the rules that need none are checked
     except LuminaError:
         raise
+    except PluginError as error:
+        raise LuminaError(str(error)) from error
     except (Exception, SystemExit) as error:
         place = reason_and_place(error, subject)
         reason = place or f"{type(error).__name__}: {reason_of(error)}"
         raise LuminaError(f"{subject.plugin.title} cannot be made: {reason}") from error
 
 
-def _refuse_classes(modality: object, subject: "Subject") -> None:
-    """Refuse parts that are classes where objects are wanted."""
-    for name in ("tokenizer", "vae", "decoder", "world"):
-        part = getattr(modality, name)
-        if isinstance(part, type):
-            raise LuminaError(
-                f"{subject.plugin.title} has the class {part.__name__} as its {name}; make an "
-                f"object of it: {part.__name__}(...)"
-            )
-
-
 def run_contract(
-    modality: str, names: Sequence[str] = (), *, vae: Path | None = None
+    modality: str, names: Sequence[str] = (), *, vae: str | Path | None = None
 ) -> Iterator[Result]:
     """Check an installed modality, each rule as soon as it is asked for.
 
@@ -225,10 +272,13 @@ def run_contract(
         vae: folder of an autoencoder for one that needs weights; None: its demo's.
 
     Raises:
-        LuminaError: the modality cannot be used, or a check is unknown.
+        LuminaError: the modality cannot be used, a check is unknown, or an argument is of another
+            type.
     """
     from lumina_core.testing.subject import subject_of
 
+    modality, names = text("modality", modality), texts("names", names)
+    vae = None if vae is None else path("vae", vae)
     check_names(names)
     checks = [check for check in all_checks() if not names or check.name in names]
     with subject_of(modality, vae) as subject:

@@ -21,7 +21,7 @@ import torch
 
 from lumina_core import cli, host, run, train
 from lumina_core.data.pool import encode_sample
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import LuminaError, PluginError, reason_of
 from lumina_core.modality import SizeLimits, options_of, read_media
 from lumina_core.runtime import seeded
 from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, reason_and_place
@@ -144,7 +144,7 @@ def _findings(subject: Subject, call: Callable[[], object], asked: list[str]) ->
         call()
     except NotApplicableError as error:
         refusal = str(error)
-    except LuminaError as error:
+    except (LuminaError, PluginError) as error:
         fault = str(error)
     except (Exception, SystemExit) as error:
         place = reason_and_place(error, subject)

@@ -10,6 +10,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.testing.contract import (
     BROKEN,
     NOT_APPLICABLE,
+    NOT_CHECKED,
     Check,
     all_checks,
     check_names,
@@ -63,9 +64,9 @@ class ModalityContract:
             pytest.skip(self._refusals[-1])
         result = run_check(check, self._subject)
         reason = self.expected_failures.get(check.name)
-        if result.status == NOT_APPLICABLE:
+        if result.status == NOT_APPLICABLE or (result.status == NOT_CHECKED and reason is None):
             pytest.skip(result.message)
-        if result.status == BROKEN and reason is not None:
+        if result.status in (BROKEN, NOT_CHECKED) and reason is not None:
             pytest.xfail(reason)
         if result.status == BROKEN:
             pytest.fail(f"{check.rule}\n{result.message}\n{result.trace}", pytrace=False)

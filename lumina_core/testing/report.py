@@ -3,9 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lumina_core.testing.contract import BROKEN, KEPT, NOT_APPLICABLE, Result, all_checks
+from lumina_core.testing.contract import (
+    BROKEN,
+    KEPT,
+    NOT_APPLICABLE,
+    NOT_CHECKED,
+    Result,
+    all_checks,
+)
 
-_MARKS = {KEPT: "ok", BROKEN: "BROKEN", NOT_APPLICABLE: "-"}
+_MARKS = {KEPT: "ok", BROKEN: "BROKEN", NOT_APPLICABLE: "-", NOT_CHECKED: "?"}
 
 
 def lines_of(result: Result, before: Sequence[Result] = ()) -> Iterator[str]:
@@ -42,9 +49,10 @@ def record_of(result: Result) -> dict[str, Any]:
 
 def total_of(results: Sequence[Result]) -> str:
     """How many rules are kept."""
-    counts = [sum(r.status == status for r in results) for status in (KEPT, BROKEN, NOT_APPLICABLE)]
+    kept, broken, others, hidden = (sum(r.status == each for r in results) for each in _MARKS)
+    unknown = f", {hidden} not checked" if hidden else ""
     seconds = sum(result.seconds for result in results)
-    return f"{counts[0]} rules kept, {counts[1]} broken, {counts[2]} do not apply ({seconds:.0f} s)"
+    return f"{kept} rules kept, {broken} broken{unknown}, {others} do not apply ({seconds:.0f} s)"
 
 
 def contract_page() -> str:

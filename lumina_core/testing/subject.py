@@ -24,6 +24,7 @@ from lumina_core.data.pool import CaptionedSample, encode_sample
 from lumina_core.decoder import check_format, read_suffixes
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
+from lumina_core.parts import make_modality
 from lumina_core.runtime import seeded
 from lumina_core.sampling import decoded
 from lumina_core.sequence import Grid
@@ -62,6 +63,10 @@ class Subject:
         self.folder = folder
         """For what a check writes; a new one for each that asks by `new_folder`."""
         self._num_folders = 0
+        self.causes: dict[str, str] = {}
+        """What broke rules by being raised, and the names of their checks."""
+        self.broken: list[str] = []
+        """Names of the checks that broke."""
 
     def new_folder(self) -> Path:
         """An empty folder."""
@@ -117,7 +122,7 @@ class Subject:
     def new_modality(self, vae_folder: Path | None = None) -> Any:
         """Its parts once more, as a program that starts has them."""
         folder = self.vae_folder if vae_folder is None else vae_folder
-        return host.modality_class(self.name)(self.options, folder)
+        return make_modality(self.name, self.options, folder)
 
     @property
     def world(self) -> Any:

@@ -13,6 +13,7 @@ from lumina_core.sequence import TokenSample
 from lumina_core.testing.contract import (
     BrokenRuleError,
     NotApplicableError,
+    builds_on,
     demand,
     reason_and_place,
     rule,
@@ -219,6 +220,7 @@ def _refuses_unequal_sides(subject: Subject, largest: Sample) -> None:
 
 
 @rule
+@builds_on("files_hold_the_media")
 def trains_on_files(subject: Subject) -> None:
     """Files that were written are read as training data: the request's options tell their grid."""
     first = subject.kinds()[0][0]

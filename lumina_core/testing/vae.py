@@ -16,7 +16,13 @@ from torch import Tensor
 
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.runtime import seeded
-from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, demand, rule
+from lumina_core.testing.contract import (
+    BrokenRuleError,
+    NotApplicableError,
+    builds_on,
+    demand,
+    rule,
+)
 from lumina_core.testing.memory import peak_bytes
 from lumina_core.testing.samples import Sample, growing_keys, medium
 from lumina_core.testing.subject import Subject
@@ -87,6 +93,7 @@ def vae_is_deterministic(subject: Subject) -> None:
 
 
 @rule
+@builds_on("vae_is_deterministic")
 def samples_do_not_depend_on_each_other(subject: Subject) -> None:
     """What was encoded or decoded before changes nothing."""
     latents = [(sign * one.latent, one) for one in subject.samples for sign in (1, -1)]
@@ -246,6 +253,7 @@ def vae_goes_to_a_device(subject: Subject) -> None:
 
 
 @rule
+@builds_on("vae_is_deterministic")
 def threads_share_the_parts(subject: Subject) -> None:
     """Two threads that encode and decode at once get what one alone gets."""
     modality = subject.new_modality()

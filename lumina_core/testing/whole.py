@@ -16,10 +16,11 @@ from lumina_core.config import compose_sampling
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.flow.solver import SolverConfig
 from lumina_core.modality import Given
-from lumina_core.sampling import Request, sample
+from lumina_core.sampling import Request, sample, sample_latents
 from lumina_core.testing.contract import (
     BrokenRuleError,
     NotApplicableError,
+    builds_on,
     demand,
     rule,
 )
@@ -28,11 +29,15 @@ from lumina_core.testing.subject import Sample, Subject
 NUM_STEPS = 2
 SEEDS = (1, 2, 3)
 RUN_SEED = 7  # not the usual one
+WILD = 10  # standard deviations
 
 
 @rule
+@builds_on("vae_is_deterministic")
 def seed_decides_what_is_made(subject: Subject) -> None:
-    """The same request gives the same media, another seed others, and no other sample matters."""
+    """The same request gives the same media, another seed another latent, and no other sample
+    matters.
+    """
     one = subject.samples[0]
     requests = [Request(one.caption, "", seed, one.options) for seed in SEEDS]
     sampling = replace(
@@ -49,10 +54,19 @@ def seed_decides_what_is_made(subject: Subject) -> None:
         "the same request gives two media",
         "keep no state",
     )
-    demand(not torch.equal(made[0], made[1]), "another seed gives the same media", "use the latent")
+    latents = [sample_latents(subject.model, [each], sampling)[0][0] for each in requests[:2]]
+    demand(
+        not torch.equal(*latents),
+        "another seed gives the same latent",
+        "let `detokenize` keep what it is given",
+    )
+    if torch.equal(made[0], made[1]):  # as media of few levels may be, which wild latents move
+        wild = [subject.decoded(sign * WILD * latents[0], one.options) for sign in (1, -1)]
+        demand(not torch.equal(*wild), "all latents give the same media", "use the latent")
 
 
 @rule
+@builds_on("vae_is_deterministic", "request_survives")
 def files_tell_how_to_make_them_again(subject: Subject) -> None:
     """`run` makes a file, `info` reads its request, and `run repeat=FILE` makes the same media."""
     folder = subject.new_folder()
@@ -84,6 +98,7 @@ def files_tell_how_to_make_them_again(subject: Subject) -> None:
 
 
 @rule
+@builds_on("files_hold_the_media")
 def condition_takes_a_file(subject: Subject) -> None:
     """What may be given beside the prompt is null in the YAML, and a given file fixes cells of the
     latent of the media to make.

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from lumina_core.runtime import seeded
-from lumina_core.testing.contract import NotApplicableError, demand, rule
+from lumina_core.testing.contract import NotApplicableError, builds_on, demand, rule
 from lumina_core.testing.refusal import refusal
 from lumina_core.testing.samples import all_sizes
 from lumina_core.testing.subject import Subject
@@ -227,6 +227,7 @@ def world_states_its_version(subject: Subject) -> None:
 
 
 @rule
+@builds_on("files_hold_the_media")
 def oracle_judges_files(subject: Subject) -> None:
     """In 9 of 10 cases media that were written and read back are judged as before."""
     decoder, right, total = subject.modality.decoder, 0, 0
