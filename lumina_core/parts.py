@@ -285,6 +285,9 @@ _METHODS: Mapping[str, Mapping[str, _Want]] = {
             ),
         ),
         "draw": _MEDIA,
+        "nearest": _optional(
+            _Want("a text or None", lambda value: value is None or isinstance(value, str))
+        ),
         "judge": _Want("a dictionary of True and False by texts", _is_judgement),
     },
 }

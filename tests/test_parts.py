@@ -6,7 +6,9 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from lumina_core import decoder as decoder_module
 from lumina_core import host
+from lumina_core import modality as modality_module
 from lumina_core.config import compose_options
 from lumina_core.errors import PluginError
 from lumina_core.modality import Given
@@ -20,11 +22,36 @@ WRONG = {
     "latent_shape": (1, 1, 1), "encode": torch.zeros(1, 1, 4), "pixels": None,
     "read_metadata": [], "preview": torch.zeros(3, 2, 2), "tasks": "task", "caption": b"sine",
     "task_of": None, "variants": ({"samples": 3}, 4), "draw": [1.0], "judge": {"form": 1},
+    "nearest": 3,
     "feature_dim": "2", "token_dim": 0, "folder": "here", "suffixes": ".csv",
     "read_suffixes": [".csv"], "folder_suffixes": ".x", "folder_files": (1,), "version": 1,
     "splits": ["trained"],
 }  # fmt: skip
 NAMES = [(kind, name) for table in (_METHODS, _VALUES) for kind in table for name in table[kind]]
+
+
+UNCHECKED = {
+    "options": "a class of the plugin's own, which a record checks",
+    "world": "a part", "vae": "a part", "decoder": "a part", "tokenizer": "a part",
+    "to": "nobody takes what it returns", "write": "it returns nothing",
+    "check_format": "it returns nothing", "has_preview_file": "true or false, as it is asked",
+}  # fmt: skip
+
+
+def test_every_name_of_the_contract_is_checked():
+    protocols = [
+        value
+        for module in (modality_module, decoder_module)
+        for value in vars(module).values()
+        if getattr(value, "_is_protocol", False) and value.__module__ == module.__name__
+    ]
+    names = {
+        name
+        for protocol in protocols
+        for name in (*vars(protocol), *protocol.__annotations__)
+        if not name.startswith("_")
+    }
+    assert names - {name for _, name in NAMES} == set(UNCHECKED)
 
 
 class Stub:
