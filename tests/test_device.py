@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lumina_core import LuminaError, checkpoint
+from lumina_core.backbone.attention import BACKENDS
 from lumina_core.cli import main
 from lumina_core.config import compose_options, compose_sampling
 from lumina_core.runtime import resolve_device, resolve_dtype
@@ -117,6 +118,18 @@ def test_a_packed_batch_of_mixed_sizes_equals_each_alone(load, requests_, settin
 def test_half_precision_on_cuda_is_finite_and_near(load, requests_, settings, dtype):
     half = sample(load("cuda", resolve_dtype(dtype)), requests_, settings)
     assert difference(sample(load("cuda"), requests_, settings), half) < 32
+
+
+@gpu
+@pytest.mark.parametrize("separators", ["true", "false"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_bfloat16_trains_on_cuda_with_every_backend(backend, separators, tiny_training, tmp_path):
+    """Steps, a sheet of samples and a validation; test_cuda_rules.py plays this on a CPU."""
+    if backend == "xformers":
+        pytest.importorskip("xformers")
+    words = ["device=cuda", "dtype=bfloat16", f"attention={backend}", "sample_every=2"]
+    words += [f"backbone.separators={separators}", "num_sample_prompts=2", "validate_every=2"]
+    assert main(["train", *tiny_training(tmp_path / "out", *words)]) == 0
 
 
 @gpu
