@@ -106,14 +106,23 @@ def modalities_in_use(command: str, words: list[str]) -> list[str]:
     """
     if chosen := chosen_modalities(words):
         return chosen
-    for word in reversed(words):
-        key, _, value = word.lstrip("+").partition("=")
-        if key == CHECKPOINT_KEYS.get(command) and value:
-            try:
-                return modalities_of(Path(value).expanduser())
-            except (LuminaError, OSError, RuntimeError):  # ~nobody has no home folder
-                return []
+    named = dict(word.lstrip("+").partition("=")[::2] for word in words)
+    folder = named.get(CHECKPOINT_KEYS.get(command, ""))
+    try:
+        if command == "train" and named.get("resume") == "true" and named.get("out"):
+            return _modality_of_training(Path(named["out"]).expanduser())
+        if folder:
+            return modalities_of(Path(folder).expanduser())
+    except (LuminaError, OSError, RuntimeError):  # ~nobody has no home folder
+        return []
     return [host.usual()] if command == "infer" else []
+
+
+def _modality_of_training(out: Path) -> list[str]:
+    from lumina_core.training_settings import read_settings  # it imports this module
+
+    name = read_settings(out).get("modality")
+    return [] if name is None else [name]
 
 
 def split_override(override: str) -> tuple[str, str]:

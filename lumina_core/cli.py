@@ -85,7 +85,7 @@ def _overrides(command: str, words: list[str]) -> list[str] | None:
     """The overrides among the words, or None after help was printed."""
     arguments = parse(words, _names(command, words))
     if arguments.wants_help:
-        terminal.show(*help.command_help(command))
+        terminal.show(*help.command_help(command, words))
         return None
     return arguments.overrides
 

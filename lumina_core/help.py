@@ -1,8 +1,11 @@
 """The texts of --help. The lines about keys come from the comments in the YAML files."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lumina_core import host
+from lumina_core.arguments import modalities_in_use
+from lumina_core.effective import effective_keys, of_checkpoint, recommended
 from lumina_core.entry_points import Plugin
 from lumina_core.errors import LuminaError, printable
 from lumina_core.keys import (
@@ -14,8 +17,8 @@ from lumina_core.keys import (
     group_defaults,
     modality_keys,
 )
+from lumina_core.program import program
 
-PROGRAM = "python -m lumina_core"
 USAGES = {
     "run": '+modality=NAME "PROMPT" [KEY=VALUE ...]',
     "infer": '"PROMPT" [KEY=VALUE ...]',
@@ -52,19 +55,35 @@ MAX_TEXT = 300  # characters of a default or a comment in a plugin's YAML
 
 def main_help() -> list[str]:
     """The lines that `--help` without a command prints."""
-    lines = [f"usage: {PROGRAM} COMMAND ...", "", "commands:"]
+    lines = [f"usage: {program()} COMMAND ...", "", "commands:"]
     lines += [f"  {name:<14}{summary}" for name, summary in SUMMARIES.items()]
-    return [*lines, "", f"{PROGRAM} COMMAND --help tells more."]
+    return [*lines, "", f"{program()} COMMAND --help tells more."]
 
 
-def command_help(command: str) -> list[str]:
-    """The lines that `COMMAND --help` prints; imports no plugin."""
-    lines = [f"usage: {PROGRAM} {command} {USAGES[command]}".rstrip(), "", SUMMARIES[command]]
-    if "KEY=VALUE" in USAGES[command]:
+def command_help(command: str, words: Sequence[str] = ()) -> list[str]:
+    """The lines that `COMMAND --help` prints; imports no plugin.
+
+    Args:
+        command: whose.
+        words: beside --help. Where they name a modality, or something that has one, each key is
+            shown with the value that would be used and where that comes from.
+
+    Raises:
+        LuminaError: what the words name cannot be used.
+    """
+    lines = [f"usage: {program()} {command} {USAGES[command]}".rstrip(), "", SUMMARIES[command]]
+    if "KEY=VALUE" not in USAGES[command]:
+        return lines
+    asked = "run" if command == "infer" else command  # a usual modality is not asked about
+    if names := modalities_in_use(asked, list(words)):
+        lines += ["", *_effective_lines(command, list(words), names[0])]
+    else:
         lines += ["", "keys:", *_core_lines(command)]
         for plugin in host.discover():
             lines += ["", *_modality_lines(plugin, command)]
-        lines += ["", "An argument that is no KEY=VALUE is the prompt; -- ends the settings."]
+        lines += ["", f"{program()} {command} --help +modality=NAME shows the values in use."]
+    if any(key.name == "prompt" for key in command_keys(command)):
+        lines += ["An argument that is no KEY=VALUE is the prompt; -- ends the settings."]
     return lines
 
 
@@ -87,20 +106,37 @@ def modality_yaml(name: str) -> Path:
 
 
 def _core_lines(command: str) -> list[str]:
+    return [_line(key) for key in _in_order(command, command_keys(command))]
+
+
+def _effective_lines(command: str, words: list[str], name: str) -> list[str]:
+    plugin = host.find(name)
+    found = effective_keys(command, words, name, modality_yaml(name))
+    origins = {each.key.name: printable(each.origin, _WIDTH) for each in found}
+    width = max(map(len, origins.values()))
+    title = f"values with modality {name} ({plugin.package} {plugin.version}), and whose they are:"
+    keys = _in_order(command, [each.key for each in found])
+    return [title, *(_line(key, f"{origins[key.name]:<{width}}  ") for key in keys)]
+
+
+def _in_order(command: str, keys: list[Key]) -> Iterator[Key]:
+    """Plain keys first, then each block; a group says what can be chosen."""
     groups = group_defaults(command)
-    keys = [key for key in command_keys(command) if key.default and "." not in key.name]
-    lines = [_line(key) for key in keys]
-    blocks: dict[str, list[Key]] = {group: [] for group in groups}
-    for key in command_keys(command):
+    members: dict[str, list[Key]] = {group: [] for group in groups}
+    chosen = {}
+    for key in keys:
         block, dot, _ = key.name.partition(".")
         if dot:
-            blocks.setdefault(block, []).append(key)
-    for block, members in blocks.items():
+            members.setdefault(block, []).append(key)
+        elif key.name in groups:
+            chosen[key.name] = key.default or groups[key.name]
+        elif key.default:
+            yield key
+    for block, inside in members.items():
         if block in groups:
             choices = ", ".join(group_choices(block))
-            lines.append(_line(Key(block, groups[block], f"a set of values: {choices}")))
-        lines += [_line(key) for key in members]
-    return lines
+            yield Key(block, chosen[block], f"a set of values: {choices}")
+        yield from inside
 
 
 def _modality_lines(plugin: Plugin, command: str) -> list[str]:
@@ -111,18 +147,26 @@ def _modality_lines(plugin: Plugin, command: str) -> list[str]:
         keys = modality_keys(modality_yaml(plugin.name))
     except LuminaError as error:
         return [f"{title}{error}"]
-    block = "training" if command.startswith("train") else "sampling"
     hidden = RECOMMENDATION_BLOCKS + (() if command in ("run", "infer") else (CONDITION,))
     options = [key for key in keys if key.name.partition(".")[0] not in hidden]
-    advised = [key for key in keys if key.name.startswith(f"{block}.") and key.default]
     lines = [title + plugin.summary, *(_line(key) for key in options if key.default)]
-    if advised:
-        values = (f"{key.name.removeprefix(f'{block}.')}={key.default}" for key in advised)
-        text = " ".join(values)
-        lines.append("  values it sets instead: " + printable(text, len(text)))
+    lines += _instead("it sets", recommended(command, keys))
+    demo = host.demo_folder(plugin.name)
+    if demo is not None:
+        try:
+            advised, _ = of_checkpoint(command, plugin.name, demo)
+        except LuminaError as error:
+            return [*lines, f"  {error}"]
+        lines += _instead("its demo checkpoint sets", advised)
     return lines
 
 
-def _line(key: Key) -> str:
+def _instead(who: str, values: dict[str, str]) -> list[str]:
+    """The line about what stands in place of defaults, if anything does."""
+    text = " ".join(f"{key}={value}" for key, value in values.items())
+    return [f"  values {who} instead: {printable(text, len(text))}"] * bool(values)
+
+
+def _line(key: Key, origin: str = "") -> str:
     default, meaning = (printable(text, MAX_TEXT) for text in (key.default, key.meaning))
-    return f"  {f'{key.name}={default}':<{_WIDTH}}  {meaning}".rstrip()
+    return f"  {f'{key.name}={default}':<{_WIDTH}}  {origin}{meaning}".rstrip()

@@ -21,7 +21,9 @@ from pytest import MonkeyPatch
 
 from lumina_core import help, host
 from lumina_core.cli import main
-from lumina_core.keys import command_keys, group_choices, group_defaults
+from lumina_core.effective import CORE as CORE_ORIGIN
+from lumina_core.effective import DEMO, Effective, effective_keys
+from lumina_core.keys import CONDITION, command_keys, group_choices, group_defaults
 from lumina_core.testing.report import contract_page
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +35,8 @@ SHORT_PROMPTS = 2  # of an evaluation, for each split
 AREAS = {
     "commands": "__main__ cli program faults help arguments python_arguments completion reports "
     "schema new_modality gallery",
-    "configuration": "config layers keys command_records records yaml_values modality_file recipe",
+    "configuration": "config layers effective keys command_records records yaml_values "
+    "modality_file recipe",
     "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch "
     "spec_check parts testing/*",
     "plugins": "tokenizer autoencoder frames fitting captions lexicon media_files file_names "
@@ -174,6 +177,8 @@ def _part(name: str) -> str:
     kind, _, which = name.partition(" of ")
     if kind == "files":
         return _table(("file", "what it is for"), _file_rows(which))
+    if kind == "values":
+        return _table(("key", CORE_ORIGIN, *host.SHIPPED), _value_rows(which))
     return _table(("key", "default", "meaning"), _key_rows(which))
 
 
@@ -204,6 +209,31 @@ def _key_rows(command: str) -> list[tuple[str, ...]]:
             meaning = key.meaning.replace("<", "\\<")  # Markdown takes it for a tag
             rows.append((f"`{key.name}`", f"`{key.default}`", meaning))
     return rows
+
+
+def _value_rows(command: str) -> list[tuple[str, ...]]:
+    """The keys of the core that a modality or its demo gives another value, and all of these."""
+    values = {
+        name: {
+            each.key.name: each
+            for each in effective_keys(command, [], name, help.modality_yaml(name))
+            if not each.key.name.startswith(("modality.", f"{CONDITION}."))
+        }
+        for name in host.SHIPPED
+    }
+    rows = []
+    defaults = {key.name: key.default for key in command_keys(command)} | group_defaults(command)
+    for name, default in defaults.items():
+        used = [of_modality.get(name) for of_modality in values.values()]
+        if any(each is not None and each.origin != CORE_ORIGIN for each in used):
+            rows.append((f"`{name}`", f"`{default}`", *map(_value_cell, used)))
+    return rows
+
+
+def _value_cell(used: Effective | None) -> str:
+    if used is None or used.origin == CORE_ORIGIN:
+        return ""
+    return f"`{used.key.default}`" + " (demo)" * (used.origin == DEMO)
 
 
 def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -340,7 +340,8 @@ def _python(*words, **environment):
 
 @pytest.mark.parametrize(
     "words",
-    [["plugins"], ["--help"], ["run", "--help"], ["version"], ["completion", "bash"],
+    [["plugins"], ["--help"], ["run", "--help"], ["run", "--help", "+modality=toy"], ["version"],
+     ["completion", "bash"],
      ["complete", "--", "run", "+modality="], ["complete", "--", "train", ""]],
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy_and_are_cheap(toy, words):
