@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lumina_core.errors import LuminaError
+from lumina_core.keys import PROMPT_KEYS
 
 if TYPE_CHECKING:
     from lumina_core.backbone.flag_dit import FlagDiTConfig
@@ -39,6 +40,7 @@ RECORD_HOMES = {
 """Records beside their readers, imported once a composition is right: some of them bring torch."""
 
 MAX_JITTER = 2.0  # seven times larger or smaller: positions of another picture
+MAX_TEXT = 10_000  # characters of a prompt or a caption; encoders read the first 300 to 2000
 MAX_SAMPLES = 10_000  # of one request; their names are made before the first is computed
 NUM_SEEDS = 2**63  # torch generators take a seed below this
 
@@ -104,8 +106,8 @@ class RunConfig(Sampling):
                 "the prompt is empty. Write what to show, in quotes: "
                 f'python -m lumina_core run +modality={self.modality} "..."'
             )
-        for text in (self.prompt, self.negative_prompt):
-            _check_unicode(text)
+        for key in PROMPT_KEYS:
+            _check_text(key, getattr(self, key))
         _check_at_least(self, 1, "num_samples")
         if self.num_samples > MAX_SAMPLES:
             raise LuminaError(
@@ -268,10 +270,14 @@ def _check_seed(seed: int, count: int = 1) -> None:
         raise LuminaError(f"seed is {seed}; set a whole number from 0 to {NUM_SEEDS - count}.")
 
 
-def _check_unicode(text: str) -> None:
+def _check_text(key: str, text: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise LuminaError(
+            f"the {key} has {len(text)} characters; at most {MAX_TEXT} are read. Shorten it."
+        )
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise LuminaError(
-            "the prompt is no valid UTF-8: half a character stands in it. Write it as UTF-8."
+            f"the {key} is no valid UTF-8: half a character stands in it. Write it as UTF-8."
         ) from error

@@ -24,11 +24,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from lumina_core.encoder_folder import open_folder, read_weights, width_of
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, known_sha256
 from lumina_core.hub import FILES, check_whole
 from lumina_core.runtime import release_memory
-from lumina_core.text import Reading, TextEncoder, TextReader, open_folder, read_weights, width_of
+from lumina_core.text import Reading, TextEncoder, TextReader
 
 RESIDENT_BYTES = 64 << 20  # of weights; reading so few again costs more than keeping them
 MEMORY_BYTES = 1 << 30  # of features; the texts used longest ago give way

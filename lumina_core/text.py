@@ -5,10 +5,10 @@ distinct text is encoded alone when sampling. Encoders that are not trained are 
 frozen_text.py, which keeps their features.
 """
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,17 +17,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lumina_core.encoder_folder import open_folder, read_weights, width_of
 from lumina_core.errors import LuminaError, nearest, reason_of
-from lumina_core.files import open_regular, read_json
-from lumina_core.hub import FILES
 from lumina_core.runtime import DTYPES, quiet
-from lumina_core.weight_files import Stored, built_within, check_counts, stored_in
+from lumina_core.tokenizer_limits import MAX_MADE, growth_of
 
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
 MAX_TOKENS = 1 << 14  # of a text; released models of media read 77 to 512
-MAX_VOCABULARY_BYTES = 1 << 26  # of a vocabulary or a file of settings; Gemma 3 has 33 million
-UNUSED_WEIGHTS = ("pooler.",)  # they act after the last hidden state, so a folder may lack them
-SAFELY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _TOKENIZER_LOCK = Lock()  # each call writes its settings into the Rust tokenizer
 
 
@@ -135,7 +131,7 @@ class TextReader:
         limit, tokenizer = self.max_tokens, self.tokenizer
         with _TOKENIZER_LOCK:
             end = self._own_end()
-            ids = tokenizer(text, truncation=True, max_length=limit - len(end)).input_ids + end
+            ids = self._encoded(text, truncation=True, max_length=limit - len(end)) + end
             marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, 0)
         ids = ids or [next(mark for mark in marks if mark is not None)]
         return ids + [tokenizer.pad_token_id] * (limit - len(ids)) if self.reading.padded else ids
@@ -143,7 +139,7 @@ class TextReader:
     def _own_end(self) -> list[int]:
         """The end mark, where it is wanted and the tokenizer does not put it itself."""
         end = [self.tokenizer.eos_token_id]
-        is_missing = self.reading.add_eos and self.tokenizer("").input_ids[-1:] != end
+        is_missing = self.reading.add_eos and self._encoded("")[-1:] != end
         return end if is_missing else []
 
     def unknown_words(self, text: str) -> list[str]:
@@ -154,16 +150,39 @@ class TextReader:
         words = dict.fromkeys(re.findall(r"[^\W_]+|[^\w\s]", text))
         with _TOKENIZER_LOCK:
             return [
-                word
-                for word in words
-                if unknown in self.tokenizer(word, add_special_tokens=False).input_ids
+                word for word in words if unknown in self._encoded(word, add_special_tokens=False)
             ]
 
     def num_cut_tokens(self, text: str) -> int:
         """Tokens of a text beyond `max_tokens`."""
         with _TOKENIZER_LOCK:
-            length = len(self.tokenizer(text, verbose=False).input_ids) + len(self._own_end())
+            length = len(self._encoded(text, verbose=False)) + len(self._own_end())
         return max(0, length - self.max_tokens)
+
+    def _encoded(self, text: str, **words: Any) -> list[int]:
+        """What the tokenizer makes of a text.
+
+        Raises:
+            LuminaError: the text may become too long on the way, or the tokenizer gives up.
+        """
+        if len(text) * self._growth > MAX_MADE:
+            raise LuminaError(
+                f"a text has {len(text)} characters, and the tokenizer may make {self._growth} of "
+                f"each; shorten it to {MAX_MADE // self._growth}"
+            )
+        try:
+            return list(self.tokenizer(text, **words).input_ids)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of the Rust library is no Exception
+            raise LuminaError(
+                f"the tokenizer of the text encoder gives up at a text of {len(text)} characters: "
+                f"{reason_of(error)}"
+            ) from error
+
+    @cached_property
+    def _growth(self) -> int:
+        return growth_of(self.tokenizer)
 
 
 class TextEncoder(nn.Module, TextReader):
@@ -235,131 +254,6 @@ def load_text_encoder(folder: Path, reading: Reading) -> TextEncoder:
     """
     config, tokenizer = open_folder(folder, reading)
     return TextEncoder(read_weights(folder, config, reading), tokenizer, reading)
-
-
-def open_folder(folder: Path, reading: Reading) -> tuple[Any, Any]:
-    """Configuration and tokenizer of an encoder; its weights are not touched.
-
-    Raises:
-        LuminaError: as in `load_text_encoder`, but for the weights.
-    """
-    from transformers import AutoConfig, AutoTokenizer
-    from transformers.utils import logging
-
-    if not (folder / "config.json").is_file():
-        raise LuminaError(f"no text encoder in {folder}: config.json is missing")
-    _check_sentencepiece(folder)
-    try:
-        stored = _check_files(folder)
-        with quiet(logging):
-            config = AutoConfig.from_pretrained(folder, **SAFELY)
-            tokenizer = AutoTokenizer.from_pretrained(folder, **SAFELY)
-    except Exception as error:  # whatever transformers meets there; all of it is the folder's
-        raise _unreadable(folder, error) from error
-    if stored.sizes and width_of(config) not in stored.sizes:
-        raise LuminaError(
-            f"the text encoder in {folder} has a width of {width_of(config)}, as its config.json "
-            "says, and weights of other widths; copy it again"
-        )
-    _check_reading(folder, reading, config, tokenizer)
-    return config, tokenizer
-
-
-def _check_files(folder: Path) -> Stored:
-    """What weights the folder holds.
-
-    Raises:
-        ValueError, OSError: a file of it never ends, or is too large to be read.
-    """
-    for path in sorted(path for pattern in FILES for path in folder.glob(pattern)):
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-        if path.suffix != ".safetensors" and size > MAX_VOCABULARY_BYTES:
-            raise ValueError(f"{path.name} has more than {MAX_VOCABULARY_BYTES} bytes")
-    stored = stored_in(folder.glob("*.safetensors"))
-    for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            check_counts(read_json(folder / name, MAX_VOCABULARY_BYTES), stored)
-    return stored
-
-
-def read_weights(folder: Path, config: Any, reading: Reading) -> Any:
-    """The transformers model of a folder, in the dtype of `reading`; of T5 the encoder half.
-
-    Raises:
-        LuminaError: weights are missing or damaged.
-    """
-    from transformers import AutoModel, AutoModelForTextEncoding
-    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
-    from transformers.utils import logging
-
-    # of T5 and its like this is the encoder half
-    has_encoder = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
-    reader = AutoModelForTextEncoding if has_encoder else AutoModel
-    words = {"use_safetensors": True, "dtype": DTYPES[reading.dtype], "output_loading_info": True}
-    try:
-        with quiet(logging), built_within(folder.glob("*.safetensors")):
-            model, report = reader.from_pretrained(folder, **SAFELY, **words)
-    except Exception as error:
-        raise _unreadable(folder, error) from error
-    missing = report["missing_keys"]
-    needed = sorted(name for name in missing if not name.startswith(UNUSED_WEIGHTS))
-    if needed:
-        raise LuminaError(
-            f"the text encoder in {folder} lacks {len(needed)} weights, such as {needed[0]}"
-        )
-    model.config.use_cache = False  # a text is read once, no key is needed again
-    return model.eval()
-
-
-def width_of(config: Any) -> int:
-    """Width of the features of an encoder with this configuration."""
-    return int(config.get_text_config().hidden_size)
-
-
-def _unreadable(folder: Path, error: Exception) -> LuminaError:
-    return LuminaError(f"the text encoder in {folder} cannot be read: {reason_of(error)}")
-
-
-def _check_sentencepiece(folder: Path) -> None:
-    """Refuse a sentencepiece vocabulary that transformers would read wrongly, or not at all."""
-    from transformers.utils import is_protobuf_available, is_sentencepiece_available
-
-    models = sorted(folder.glob("*.model"))
-    if not models or (folder / "tokenizer.json").is_file():
-        return
-    if not (is_sentencepiece_available() and is_protobuf_available()):
-        raise LuminaError(
-            f"{models[0]} is a sentencepiece vocabulary, which needs another package; "
-            "pip install 'lumina-core[sentencepiece]'"
-        )
-    if not (folder / "tokenizer_config.json").is_file():  # it says which marks a text gets
-        raise LuminaError(
-            f"the text encoder in {folder} cannot be read: tokenizer_config.json is missing"
-        )
-
-
-def _check_reading(folder: Path, reading: Reading, config: Any, tokenizer: Any) -> None:
-    """Refuse to read texts in a way that the encoder does not know."""
-    longest = getattr(config.get_text_config(), "max_position_embeddings", reading.max_tokens)
-    if reading.max_tokens > longest:
-        raise LuminaError(
-            f"text_encoder.max_tokens={reading.max_tokens} is more than the {longest} positions of "
-            f"the encoder in {folder}; use at most {longest}"
-        )
-    depth = config.get_text_config().num_hidden_layers
-    if reading.hidden_state < -depth - 1:
-        raise LuminaError(
-            f"text_encoder.hidden_state={reading.hidden_state} is beyond the {depth} layers of the "
-            f"encoder in {folder}; use -1 to {-depth - 1}"
-        )
-    needed = {"padded": "pad", "add_eos": "eos"}
-    for key, mark in needed.items():
-        if getattr(reading, key) and getattr(tokenizer, f"{mark}_token_id") is None:
-            raise LuminaError(
-                f"text_encoder.{key}=true needs a {mark} token, which the tokenizer in {folder} "
-                f"does not have; use text_encoder.{key}=false"
-            )
 
 
 @torch.no_grad()

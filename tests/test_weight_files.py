@@ -15,7 +15,8 @@ from torch import nn
 from lumina_core import LuminaError, built_within, checkpoint
 from lumina_core.autoencoder import read_autoencoder
 from lumina_core.config import compose_run
-from lumina_core.text import Reading, load_text_encoder, open_folder
+from lumina_core.encoder_folder import open_folder
+from lumina_core.text import Reading, load_text_encoder
 
 MAX_SECONDS = 20  # of CPU; what is refused here would take minutes, or all memory
 READING = Reading(16)

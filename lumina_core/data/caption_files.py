@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
+from lumina_core.command_records import MAX_TEXT
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import open_regular, parse_json, read_regular
 
@@ -160,6 +161,8 @@ def _checked(caption: Any) -> str:
     text = " ".join(caption.split())
     if not text:
         raise ValueError("its caption is empty")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"its caption has {len(text)} characters; at most {MAX_TEXT} are read")
     return text
 
 
