@@ -132,6 +132,32 @@ def _schema(words: list[str]) -> int:
     return 0
 
 
+def _examples(words: list[str]) -> int:
+    options = [word for word in words if word.startswith("-")]
+    if _wants_help("examples", options, ("--json",)):
+        return 0
+    names = [_modality_name(word) for word in words if word not in options]
+    if len(names) > 1:
+        raise LuminaError(f"examples takes one modality, got {len(names)}: {', '.join(names)}")
+    if not (names or host.installed()):
+        raise LuminaError(f"examples needs a modality; {host.present()}")
+    from lumina_core.examples import example_lines, examples
+
+    found = []
+    for name in names or host.installed():
+        try:
+            found += examples(name)
+        except LuminaError as error:
+            if names:
+                raise
+            terminal.tell(f"note: {error}")
+    if "--json" in options:
+        terminal.show_json([example._asdict() for example in found])
+    else:
+        terminal.show(*example_lines(found))
+    return 0
+
+
 def _modality_name(word: str) -> str:
     """A name, also where it is written as other commands have it: +modality=NAME."""
     return word.lstrip("+").removeprefix("modality=")
@@ -304,6 +330,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     **{name: partial(_configured, name) for name in CONFIG_NAMES},
     "plugins": _plugins,
     "schema": _schema,
+    "examples": _examples,
     "doctor": _doctor,
     "info": _info,
     "gallery": _gallery,

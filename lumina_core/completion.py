@@ -27,7 +27,7 @@ FILES = "@files"
 """Stands for the names of files, which the shell knows best."""
 
 _CHOICES = r"\w+(?:\|\w+)+"
-NAMED_COMMANDS = ("doctor", "schema")
+NAMED_COMMANDS = ("doctor", "examples", "schema")
 """Commands that take the name of a modality."""
 
 

@@ -34,7 +34,7 @@ SHORT_POOL = 32  # samples that a training draws before its first step
 SHORT_PROMPTS = 2  # of an evaluation, for each split
 AREAS = {
     "commands": "__main__ cli program faults help arguments python_arguments completion reports "
-    "schema new_modality gallery",
+    "schema examples new_modality gallery",
     "configuration": "config layers effective keys command_records records yaml_values "
     "modality_file recipe",
     "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch "

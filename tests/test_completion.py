@@ -83,6 +83,8 @@ def shell_folder(toys, tmp_path, monkeypatch):
         ("plugins -", ["--json", "--check", "--help"]),
         ("schema ", ["toy"]),
         ("schema toy ", []),
+        ("examples ", ["toy"]),
+        ("examples -", ["--json", "--help"]),
         ("doctor t", ["toy"]),
         ("doctor toy --contract ", ["modality.vae="]),
         ("doctor toy --contract modality.vae=", [FILES]),
