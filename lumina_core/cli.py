@@ -215,15 +215,22 @@ def _info(words: list[str]) -> int:
         return 0
     if len(paths) != 1:
         raise LuminaError(f"info takes one file or one checkpoint folder, got {len(paths)}.")
-    found = _contents(paths[0])
+    found, state = _contents(paths[0])
     if "--json" in words:
         terminal.show_json(found)
     else:
         terminal.show(*reports.as_lines(found))
+    from lumina_core import seal
+
+    if state == seal.DAMAGED:  # its request is whole, and shown
+        raise seal.damaged(paths[0])
+    if state is not None:
+        terminal.tell(f"note: {paths[0]} {state}")
     return 0
 
 
-def _contents(path: Path) -> dict[str, Any]:
+def _contents(path: Path) -> tuple[dict[str, Any], str | None]:
+    """What a file or checkpoint holds, and what is wrong with it."""
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
     from lumina_core.checkpoint_folder import checkpoint_folder
@@ -232,10 +239,11 @@ def _contents(path: Path) -> dict[str, Any]:
     if path.is_dir():
         folder = checkpoint_folder(path)
         if (folder / MANIFEST).exists() or not _is_media_folder(path):
-            return reports.checkpoint_summary(read_manifest(folder))
+            return reports.checkpoint_summary(read_manifest(folder)), None
     from lumina_core.run import read_request
+    from lumina_core.seal import state_of
 
-    return dict(read_request(path))
+    return dict(read_request(path)), state_of(path)
 
 
 def _is_media_folder(path: Path) -> bool:

@@ -5,6 +5,7 @@ segment of their own; they carry no loss and are not moved by the solver (sequen
 segments). Nothing here knows what a patch shows.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +18,7 @@ from torch import Tensor
 from lumina_core.errors import LuminaError
 from lumina_core.files import sha256_of
 from lumina_core.modality import ConditionedModality
+from lumina_core.seal import CHANGED, check_undamaged, state_of
 from lumina_core.sequence import Grid
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ def given_tokens(model: "Model", condition: Condition, options: Any) -> GivenTok
     if condition.wanted is None:
         return None
     modality = cast(ConditionedModality, model.modality)
+    for path in given_files(condition).values():
+        check_undamaged(path)
     given = modality.condition(condition.wanted, options)
     latent = modality.vae.encode(given.media)
     cells = repeat(given.known, "f h w -> c f h w", c=len(latent)).float()
@@ -108,9 +112,25 @@ def _described(condition: Condition) -> dict[str, Any]:
     """The condition as files carry it: numbers, and the hashes of the files it read."""
     names = {f.name: getattr(condition.wanted, f.name) for f in fields(condition.wanted)}
     files = [f.name for f in fields(condition.wanted) if f.metadata.get("file")]
-    hashes = {name: sha256_of(Path(names[name])) for name in files if names[name] is not None}
+    hashes = {name: sha256_of(path) for name, path in given_files(condition).items()}
     numbers = {name: value for name, value in names.items() if name not in files}
     return {"strength": condition.strength, **numbers, "files": hashes}
+
+
+def change_notes(condition: Condition) -> Iterator[str]:
+    """One line for each given file that was changed since we wrote it."""
+    for path in given_files(condition).values():
+        if state_of(path) == CHANGED:
+            yield f"note: {path} {CHANGED}"
+
+
+def given_files(condition: Condition) -> dict[str, Path]:
+    """The files that a request gives, by their fields."""
+    if condition.wanted is None:
+        return {}
+    names = [f.name for f in fields(condition.wanted) if f.metadata.get("file")]
+    found = {name: getattr(condition.wanted, name) for name in names}
+    return {name: Path(path) for name, path in found.items() if path is not None}
 
 
 def draw_known(grid: Grid, generator: torch.Generator) -> Bool[Tensor, "patch"]:

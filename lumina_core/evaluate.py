@@ -33,7 +33,16 @@ from lumina_core.modality import World
 from lumina_core.output_paths import check_new_file, check_new_folder
 from lumina_core.run import describe, load_model
 from lumina_core.runtime import derived_seed, seeded
-from lumina_core.sampling import Request, Sampling, batches, in_turn, sample_batch, sampling_of
+from lumina_core.sampling import (
+    Request,
+    Sampling,
+    batches,
+    in_turn,
+    media_sha256,
+    sample_batch,
+    sampling_of,
+)
+from lumina_core.seal import write_sealed
 from lumina_core.terminal import progress, show_json, show_table, tell
 
 if TYPE_CHECKING:
@@ -121,7 +130,8 @@ def judge(
         for item in sample_batch(model, batch, sampling):
             case = next(remaining)
             path = folder / f"{case.number:05d}{decoder.suffixes[0]}"
-            decoder.write(item.media, path, describe(model, case.request, sampling, dtype))
+            described = describe(model, case.request, sampling, dtype)
+            write_sealed(decoder, item.media, path, described, media_sha256(item.media))
             media, request = decoder.read(path), case.request
             yield Verdict(case, world.judge(media, request.prompt, request.options), path)
 

@@ -7,13 +7,19 @@ from typing import Any
 from lumina_core import host
 from lumina_core.decoder import Decoder, folder_files, folder_suffixes
 from lumina_core.errors import LuminaError
+from lumina_core.seal import request_of
+
+
+class NoRequestError(LuminaError):
+    """No installed modality finds a request in a file, and none says that it is broken."""
 
 
 def read_request(path: Path) -> dict[str, Any]:
     """The request inside a file that any installed modality wrote.
 
     Raises:
-        LuminaError: no such file, no modality reads it, or it carries no request or a broken one.
+        NoRequestError: it carries none.
+        LuminaError: no such file, or one that is broken or has a broken request.
     """
     return request_inside(path, decoders())
 
@@ -58,11 +64,11 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
             broken.append(name)
             continue
         if request is not None:
-            return check_request(path, request)
+            return request_of(path, check_request(path, request))
     if refusals:
         raise refusals[0]
     faults = f"; {', '.join(broken)} could not look: python -m lumina_core doctor" if broken else ""
-    raise LuminaError(
+    raise NoRequestError(
         f"{path} carries no request of an installed modality ({', '.join(found)}){faults}"
     )
 

@@ -1,8 +1,8 @@
 """A page that shows what is in a folder of results, from the requests inside the files.
 
 Settings that all of them share stand once at the top, the others below each medium, with its
-preview where a file beside it holds one. Files without a request (contact sheets, say) are counted,
-not shown.
+preview where a file beside it holds one. What is damaged says so there, if it can still be read.
+Files without a request (contact sheets, say) are counted, not shown.
 """
 
 import os
@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 
 from lumina_core.decoder import Decoder
 from lumina_core.errors import LuminaError
-from lumina_core.file_request import decoders, is_media_folder, request_inside
+from lumina_core.file_request import (
+    NoRequestError,
+    decoders,
+    is_media_folder,
+    request_inside,
+)
 from lumina_core.html_pages import (
     PAGE_SUFFIXES,
     figure,
@@ -28,6 +33,7 @@ from lumina_core.html_pages import (
 )
 from lumina_core.output_paths import check_new_file, preview_path
 from lumina_core.records import flat
+from lumina_core.seal import MEDIA, state_of
 from lumina_core.terminal import tell
 from lumina_core.unfinished import UNFINISHED
 
@@ -43,6 +49,8 @@ class Entry(NamedTuple):
     """The request with dotted keys."""
     preview: Path | None
     """A picture of it, beside it."""
+    state: str | None
+    """What is wrong with it, as `seal.state_of` says."""
 
 
 def write_gallery(folder: Path, out: Path | None) -> Path:
@@ -71,11 +79,17 @@ def write_gallery(folder: Path, out: Path | None) -> Path:
     check_new_file(out, overwrite=True)
     if out.exists() and not is_own_page(out):
         raise LuminaError(f"{out} exists already and is no page of ours; use out=FILE.html")
-    entries, num_without = _entries(folder, readers)
+    entries, num_without, broken = _entries(folder, readers)
     if not entries:
-        raise LuminaError(f"{folder} holds no file with a request; make some with `run`")
+        nothing = LuminaError(f"{folder} holds no file with a request; make some with `run`")
+        raise broken[0] if broken else nothing
     if num_without:
         tell(f"note: {num_without} files without a request are not shown")
+    if broken:
+        tell(f"note: {len(broken)} files cannot be read and are not shown; the first: {broken[0]}")
+    faulty = [f"{entry.path} {entry.state}" for entry in entries if entry.state]
+    if faulty:
+        tell(f"note: {len(faulty)} files are not as they were made; the first: {faulty[0]}")
     write_page(out, gallery_page(folder, entries, out))
     return out
 
@@ -98,26 +112,33 @@ def _figure(entry: Entry, common: Mapping[str, Any], out: Path) -> str:
         if key not in common and key != "prompt"
     ]
     prompt = str(entry.settings.get("prompt", ""))
-    source, details = link(entry.path, out), [entry.path.name, *own]
+    name = entry.path.name
+    details = [name, *own] if entry.state is None else [f"{name} {entry.state}", *own]
+    source = link(entry.path, out)
     preview = None if entry.preview is None else link(entry.preview, out)
     return figure(source, entry.path.suffix, text=prompt, details=details, preview=preview)
 
 
-def _entries(folder: Path, readers: Mapping[str, Decoder | None]) -> tuple[list[Entry], int]:
-    """What can be shown, and how many files of our kinds carry no readable request."""
-    found, without = [], []
+def _entries(
+    folder: Path, readers: Mapping[str, Decoder | None]
+) -> tuple[list[Entry], int, list[LuminaError]]:
+    """What can be shown, how many files of our kinds carry no request, and what ails others."""
+    found, without, broken = [], [], []
     suffixes = {suffix for reader in readers.values() if reader for suffix in reader.suffixes}
     for path in sorted(_files(folder, readers), key=lambda path: (path.parent, path.name)):
         if path.suffix.lower() in suffixes:
             try:
                 request = request_inside(path, readers)
-            except LuminaError:
+            except NoRequestError:
                 without.append(path)
+            except LuminaError as error:
+                broken.append(error)
             else:
                 preview = _preview(path, readers.get(request["modality"]))
-                found.append(Entry(path, flat(request), preview))
+                request.pop(MEDIA, None)  # a long number that nobody asked for
+                found.append(Entry(path, flat(request), preview, state_of(path)))
     previews = {entry.preview for entry in found}
-    return found, sum(path not in previews for path in without)
+    return found, sum(path not in previews for path in without), broken
 
 
 def _preview(path: Path, reader: Decoder | None) -> Path | None:

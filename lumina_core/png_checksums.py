@@ -13,6 +13,8 @@ from pathlib import Path
 from struct import pack, unpack
 from typing import BinaryIO, NamedTuple
 
+from lumina_core.files import open_regular
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LAST = b"IEND"
 PIECE = 1 << 20  # bytes that are read at once
@@ -39,7 +41,7 @@ def check_png(path: Path, name: str = "it") -> None:
         ValueError: a checksum is wrong, or the file ends before its last chunk.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:
             return
         try:

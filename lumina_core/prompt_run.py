@@ -2,7 +2,8 @@
 
 A file's name follows from its line and seed, so the same command finds what it made before. A file
 is skipped only if the request inside it is the one asked for; another one is never kept silently,
-and replaced only with overwrite=true. Versions of packages are no part of that comparison.
+and replaced only with overwrite=true, as is one that is damaged. Versions of packages are no part
+of that comparison.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumina_core import terminal
 from lumina_core.checkpoint import Model
-from lumina_core.conditioning import GivenTokens, given_tokens
+from lumina_core.conditioning import GivenTokens, change_notes, given_tokens
 from lumina_core.decoder import check_format
 from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
@@ -23,7 +24,6 @@ from lumina_core.previews import save_preview
 from lumina_core.prompt_file import PromptLine, at_line, read_prompts
 from lumina_core.prompt_notes import file_notes
 from lumina_core.run import (
-    Generated,
     describe,
     file_record,
     generate_batches,
@@ -32,9 +32,13 @@ from lumina_core.run import (
     step_bar,
 )
 from lumina_core.sampling import Request, batches, latent_shape, sampling_of
+from lumina_core.seal import MEDIA, request_of, state_of
 
 if TYPE_CHECKING:
     from lumina_core.command_records import RunConfig
+
+
+NOT_ASKED = (MEDIA, "versions")  # what a file's request tells beside what was asked for
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def run_prompts(config: "RunConfig") -> int:
     jobs = _jobs(config, model, lines, given)
     missing = _missing(jobs, model, overwrite=config.overwrite)
     _complete_previews([job for job in jobs if job not in missing], model)
-    terminal.tell(*file_notes(path, model, lines))
+    terminal.tell(*change_notes(config.condition), *file_notes(path, model, lines))
     if len(missing) < len(jobs):
         terminal.tell(f"skipped {len(jobs) - len(missing)} of {len(jobs)} files")
     found = batches(model, [job.request for job in missing], sampling_of(config))
@@ -83,7 +87,8 @@ def run_prompts(config: "RunConfig") -> int:
             item.save(job.path, overwrite=config.overwrite)
             preview = save_preview(job.path, item.media, decoder, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)
-            records[job.path] = file_record(job.path, item, preview) | {"skipped": False}
+            record = file_record(job.path, item.request, item.media_sha256, preview)
+            records[job.path] = record | {"skipped": False}
             if not config.json:
                 terminal.show(str(job.path))
     if config.json:
@@ -146,21 +151,24 @@ def _complete_previews(jobs: Sequence[Job], model: Model) -> None:
 
 def _difference(job: Job, model: Model) -> str | None:
     """How the file that is there differs from the job; None: it is what was asked for."""
-    try:
-        found = model.modality.decoder.read_metadata(job.path)
-    except LuminaError:
-        found = None
-    if not isinstance(found, dict):
-        return "exists already and carries no request"
+    found = _request_inside(job.path, model)
+    if found is None:
+        return "exists already and carries no request, or a damaged one"
     wanted = json.loads(json.dumps(job.description))  # tuples become lists, as in the file
     keys = dict.fromkeys([*wanted, *found])
-    unlike = [key for key in keys if key != "versions" and found.get(key) != wanted.get(key)]
-    return f"was made with another {', '.join(unlike)}" if unlike else None
+    unlike = [key for key in keys if key not in NOT_ASKED and found.get(key) != wanted.get(key)]
+    return f"was made with another {', '.join(unlike)}" if unlike else state_of(job.path)
+
+
+def _request_inside(path: Path, model: Model) -> dict[str, Any] | None:
+    try:
+        found = model.modality.decoder.read_metadata(path)
+        return request_of(path, found) if isinstance(found, dict) else None
+    except LuminaError:
+        return None
 
 
 def _skipped_record(job: Job, model: Model) -> dict[str, Any]:
-    decoder = model.modality.decoder
-    media = decoder.read(job.path)
-    item = Generated(media, job.description, "", 0, decoder)
-    record = file_record(job.path, item, preview_path(job.path, decoder))
-    return record | {"skipped": True, "media_sha256": None}  # the file may have lost some of it
+    preview = preview_path(job.path, model.modality.decoder)
+    made = (_request_inside(job.path, model) or {}).get(MEDIA)  # None: by an earlier version
+    return file_record(job.path, job.description, made, preview) | {"skipped": True}

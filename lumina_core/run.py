@@ -24,7 +24,7 @@ from torch import Tensor
 from lumina_core import __version__, checkpoint, host, python_arguments, terminal
 from lumina_core.backbone.attention import resolve_backend
 from lumina_core.checkpoint import Model
-from lumina_core.conditioning import GivenTokens, given_tokens
+from lumina_core.conditioning import GivenTokens, change_notes, given_tokens
 from lumina_core.decoder import Decoder, check_format
 from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
@@ -44,6 +44,7 @@ from lumina_core.sampling import (
     sample_batch,
     sampling_of,
 )
+from lumina_core.seal import state_of, write_sealed
 
 if TYPE_CHECKING:
     from lumina_core.command_records import EvaluateConfig, RunConfig
@@ -76,7 +77,7 @@ class Generated:
         overwrite = python_arguments.true_or_false("overwrite", overwrite)
         check_target(path, self.decoder, overwrite=overwrite)
         with new_output(path, overwrite=overwrite) as temporary:
-            self.decoder.write(self.media, temporary, self.request)
+            write_sealed(self.decoder, self.media, temporary, self.request, self.media_sha256)
         return path
 
 
@@ -273,7 +274,7 @@ def run_command(config: "RunConfig") -> int:
             if len(previews) < NUM_PREVIEWS:
                 previews.append(decoder.preview(item.media))
             preview = save_preview(path, item.media, decoder, overwrite=config.overwrite)
-            files.append(file_record(path, item, preview))
+            files.append(file_record(path, item.request, item.media_sha256, preview))
             if not config.json:
                 terminal.show(str(path))
     if len(files) > 1:
@@ -297,15 +298,15 @@ def _left_over(config: "RunConfig", files: list[dict[str, Any]]) -> str:
     )
 
 
-def file_record(path: Path, item: Generated, preview: Path | None) -> dict[str, Any]:
+def file_record(
+    path: Path, request: Mapping[str, Any], media_sha256: str | None, preview: Path | None
+) -> dict[str, Any]:
     """What the JSON of `run` says of one file, or of one folder that holds a medium."""
     record = {
         "path": str(path),
         "sha256": sha256_of(path),
-        "media_sha256": item.media_sha256,
-        "modality": item.request["modality"],
-        "prompt": item.request["prompt"],
-        "seed": item.request["seed"],
+        "media_sha256": media_sha256,
+        **{key: request[key] for key in ("modality", "prompt", "seed")},
     }
     return record if preview is None else record | {"preview": str(preview)}
 
@@ -313,7 +314,10 @@ def file_record(path: Path, item: Generated, preview: Path | None) -> dict[str, 
 def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
     """What the user should know about the request, one line each."""
     yield from text_notes(model, config.prompt, config.negative_prompt)
+    yield from change_notes(config.condition)
     if config.repeat is not None:
+        if state := state_of(Path(config.repeat)):
+            yield f"note: {config.repeat} {state}; its request is whole"
         made_with = read_request(Path(config.repeat)).get("checkpoint_sha256")
         if made_with != model.checkpoint_sha256:
             yield (

@@ -48,7 +48,8 @@ AREAS = {
     "making": "run sampling conditioning coarse tiled_decoding prompt_run prompt_file prompt_notes "
     "evaluate comparison evaluation_report",
     "storage": "checkpoint checkpoint_folder manifest weight_files released hub files unfinished "
-    "locks file_request output_paths previews contact_sheet html_pages runtime terminal errors",
+    "locks seal file_request output_paths previews contact_sheet html_pages runtime terminal "
+    "errors",
 }
 """Every module of the core, by what a reader looks for; * are all of a folder."""
 _FENCE = re.compile(r"^```(?P<word>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

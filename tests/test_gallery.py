@@ -75,7 +75,10 @@ def test_a_gallery_shows_common_settings_once_and_others_with_each(folder, write
     assert main(["gallery", str(folder)]) == 0
     captured = capsys.readouterr()
     assert captured.out == f"{folder}/index.html\n"
-    assert captured.err == "note: 2 files without a request are not shown\n"
+    without, broken = captured.err.splitlines()
+    assert without == "note: 1 files without a request are not shown"
+    assert broken.startswith("note: 1 files cannot be read and are not shown; the first: ")
+    assert "broken.png cannot be read as a picture: " in broken
     page = Figures((folder / "index.html").read_text())
     assert [unquote(image["src"]) for image in page.images] == [
         *("a.png", "b <i>&.png", "more/c.png")

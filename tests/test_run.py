@@ -127,7 +127,7 @@ def test_a_file_holds_its_request_without_date_or_path(make, work, tiny_checkpoi
     assert request.keys() == {
         *("modality", "prompt", "negative_prompt", "seed", "options", "solver", "guidance"),
         *("rope_scaling", "longest_side", "position_limit", "proportional_attention", "coarse"),
-        *("condition", "dtype", "checkpoint_sha256", "versions"),
+        *("condition", "dtype", "checkpoint_sha256", "versions", "media_sha256"),
     }
     assert request["options"] == {"height": 32, "width": 32}
     assert request["versions"].keys() == {"lumina-core", "torch", "lumina-image"}

@@ -21,6 +21,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
 from lumina_core.modality import Modality, SizeLimits, options_of, read_media
 from lumina_core.runtime import seeded
+from lumina_core.seal import check_undamaged
 from lumina_core.terminal import tell
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ class FilePool(LatentPool):
 
     def _encoded(self, item: Item) -> CaptionedSample:
         modality, budget = self._modality, self._config.token_budget
+        check_undamaged(item.path)
         media = read_media(modality, item.path, self._config.options)
         options = options_of(modality, item.path, media, self._config.options)
         media = modality.fit(media, self._data.limits)
