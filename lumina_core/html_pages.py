@@ -15,6 +15,7 @@ from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
+from lumina_core.errors import harmless_lines
 from lumina_core.files import atomic_write, open_regular
 
 MAX_PREVIEW_SIDE = 256  # pixels of an embedded picture, so that a page with hundreds stays small
@@ -62,32 +63,32 @@ def page(title: str, body: Iterable[str]) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARK}\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n{text}\n</body>\n</html>\n"
+        f"<title>{_escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{_escaped(title)}</h1>\n{text}\n</body>\n</html>\n"
     )
 
 
 def heading(text: str) -> str:
     """The heading of a part of the page."""
-    return f"<h2>{escape(text)}</h2>"
+    return f"<h2>{_escaped(text)}</h2>"
 
 
 def paragraph(text: str) -> str:
     """A paragraph of plain text."""
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{_escaped(text)}</p>"
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of plain texts; the first column names the rows."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    head = "".join(f'<th scope="col">{_escaped(name)}</th>' for name in columns)
     lines = [
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        f'<tr><th scope="row">{_escaped(row[0])}</th>'
+        + "".join(f"<td>{_escaped(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     ]
     return "\n".join(
-        [f"<table><caption>{escape(caption)}</caption>", f"<tr>{head}</tr>", *lines, "</table>"]
+        [f"<table><caption>{_escaped(caption)}</caption>", f"<tr>{head}</tr>", *lines, "</table>"]
     )
 
 
@@ -113,13 +114,18 @@ def figure(
         details: further short lines.
         preview: address of a picture that shows the medium at a glance, below it.
     """
-    link = f'<a href="{{src}}">{escape(source.rpartition("/")[2])}</a>'
+    link = f'<a href="{{src}}">{_escaped(source.rpartition("/")[2])}</a>'
     medium = _MEDIA.get(suffix.lower(), link)
-    lines = "".join(f"<small>{escape(detail)}</small>" for detail in details)
-    shown = medium.format(src=escape(source), alt=escape(text))
+    lines = "".join(f"<small>{_escaped(detail)}</small>" for detail in details)
+    shown = medium.format(src=_escaped(source), alt=_escaped(text))
     if preview is not None:
-        shown += _MEDIA[".png"].format(src=escape(preview), alt=escape(text))
-    return f"<figure>{shown}<figcaption>{escape(text)}{lines}</figcaption></figure>"
+        shown += _MEDIA[".png"].format(src=_escaped(preview), alt=_escaped(text))
+    return f"<figure>{shown}<figcaption>{_escaped(text)}{lines}</figcaption></figure>"
+
+
+def _escaped(text: str) -> str:
+    """Text of others, which neither markup nor marks of direction leave their place with."""
+    return escape(harmless_lines(text))
 
 
 def link(path: Path, page_path: Path) -> str:
