@@ -59,11 +59,11 @@ def _spelled(
         return folder / name
     place = folder
     for part in name.parts:
-        if not os.path.exists(place / part):
-            part = spellings(place).get(spelled_alike(part))
-            if part is None:
-                return None
-        place = place / part
+        is_there = os.path.exists(place / part)
+        spelled = part if is_there else spellings(place).get(spelled_alike(part))
+        if spelled is None:
+            return None
+        place = place / spelled
     return place
 
 

@@ -62,7 +62,7 @@ def _faults(path: Path, what: str) -> Iterator[None]:
         raise LuminaError(f"{path} {what}: {reason or type(error).__name__}") from error
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1 << 16)
 def note(path: Path, text: str) -> None:
     """Say on stderr what is odd about a file that is used all the same; once in a process.
 

@@ -84,7 +84,8 @@ def _entries(
 ) -> Iterator[tuple[PurePath, os.DirEntry[str]]]:
     """Each file, and each folder that is a medium, with the place where it lies."""
     walked: set[tuple[int, int]] = set()
-    waiting, linked = [PurePath()], []
+    waiting = [PurePath()]
+    linked: list[PurePath] = []
     while waiting or linked:
         place = waiting.pop() if waiting else linked.pop(0)
         try:
