@@ -25,6 +25,7 @@ from lumina_core.keys import (
     group_defaults,
     unknown_key,
 )
+from lumina_core.program import command_line
 
 ARCHITECTURE_KEYS = ("backbone", "text_encoder")
 """Known to commands that use a checkpoint only in order to be refused: it fixes them."""
@@ -34,6 +35,7 @@ CHECKPOINT_COMMANDS = ("run", "infer", "evaluate")
 CONDITIONED_COMMANDS = ("run", "infer")
 """Commands that take what may be given beside a prompt."""
 
+MAX_SHOWN_PROMPTS = 4  # in a message; a sentence without quotes is one for each word
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[\w./@]+)=")
 _ITEM = re.compile(r"[+~]{0,2}(?P<key>[\w.]+)\[\d*\]=\S*")
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*(=\S*)?")
@@ -155,7 +157,7 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
         if key.partition(".")[0] in ARCHITECTURE_KEYS and command in CHECKPOINT_COMMANDS:
             raise LuminaError(
                 f"{key} belongs to the architecture, which the checkpoint fixes. "
-                f"It is set in training: python -m lumina_core train {key}={value}"
+                f"It is set in training: {command_line('train', f'{key}={value}')}"
             )
         if key == "modality":
             words.modalities[:] = chosen_modalities([override])
@@ -234,8 +236,13 @@ def _check_prompts(overrides: list[str], names: list[str]) -> None:
             "written key=value."
         )
     if len(prompts) > 1:
-        quoted = " and ".join(repr(_shortened(prompt)) for prompt in prompts)
-        raise LuminaError(f"two prompts: {quoted}. Put quotes around the whole prompt.")
+        shown = [repr(_shortened(prompt)) for prompt in prompts[:MAX_SHOWN_PROMPTS]]
+        more = [f"{len(prompts) - len(shown)} more"] * (len(prompts) > len(shown))
+        *first, last = shown + more
+        raise LuminaError(
+            f"{len(prompts)} prompts: {', '.join(first)} and {last}. Put quotes around the whole "
+            "prompt, or leave out all but one."
+        )
 
 
 def _first(key: str) -> str:

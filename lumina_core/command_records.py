@@ -102,10 +102,7 @@ class RunConfig(Sampling):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.prompt_file is None and not self.prompt.strip():
-            raise LuminaError(
-                "the prompt is empty. Write what to show, in quotes: "
-                f'python -m lumina_core run +modality={self.modality} "..."'
-            )
+            raise LuminaError("the prompt is empty. Write what to show, in quotes.")
         for key in PROMPT_KEYS:
             _check_text(key, getattr(self, key))
         _check_at_least(self, 1, "num_samples")

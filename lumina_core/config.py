@@ -34,6 +34,7 @@ from lumina_core.layers import (
 )
 from lumina_core.manifest import MANIFEST
 from lumina_core.modality_file import build_condition, build_options
+from lumina_core.program import program
 from lumina_core.records import build
 from lumina_core.training_settings import SETTINGS, default_out, placed, read_settings
 from lumina_core.yaml_values import parse_value
@@ -75,7 +76,7 @@ def _compose_request(command: str, overrides: list[str]) -> RunConfig:
         _refuse_second_prompt(values)
         values["prompt"] = ""
     if values["prompt"] is None:
-        raise LuminaError(_lack_of_prompt(command, name, words))
+        raise LuminaError(_lack_of_prompt(command, words))
     with _blaming_files("run", name, words, request):
         values["condition"] = _condition(name, values["condition"], request)
         return _build(RunConfig, name, values, options)
@@ -220,17 +221,15 @@ def _refuse_second_prompt(values: Mapping[str, Any]) -> None:
             )
 
 
-def _lack_of_prompt(command: str, name: str, words: Overrides) -> str:
+def _lack_of_prompt(command: str, words: Overrides) -> str:
     for key, text in words.values.items():
         if " " in text and key not in RAW_KEYS:
             return (
                 f"no prompt: '{key}={text}' was read as the setting {key}. "
                 "Put -- before a prompt like this."
             )
-    return (
-        "no prompt. Write what to show, in quotes: "
-        f'python -m lumina_core run +modality={name} "..."'
-    )
+    modality = "".join(f"+modality={name} " for name in words.modalities)
+    return f'no prompt. Write what to show, in quotes: {program()} {command} {modality}"..."'
 
 
 def _resumed_settings(words: Overrides) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from lumina_core import host
 from lumina_core.decoder import Decoder, folder_files, folder_suffixes
 from lumina_core.errors import LuminaError
+from lumina_core.program import command_line
 from lumina_core.seal import request_of
 
 
@@ -67,7 +68,7 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
             return request_of(path, check_request(path, request))
     if refusals:
         raise refusals[0]
-    faults = f"; {', '.join(broken)} could not look: python -m lumina_core doctor" if broken else ""
+    faults = f"; {', '.join(broken)} could not look: {command_line('doctor')}" if broken else ""
     raise NoRequestError(
         f"{path} carries no request of an installed modality ({', '.join(found)}){faults}"
     )

@@ -27,6 +27,7 @@ from lumina_core.entry_points import (
     without_copies,
 )
 from lumina_core.errors import LuminaError, similar
+from lumina_core.program import command_line
 
 if TYPE_CHECKING:
     from lumina_core.modality import ModalitySpec  # listing plugins does not need it
@@ -59,7 +60,7 @@ def present() -> str:
     if names := installed():
         return f"installed: {', '.join(names)}"
     if discover():
-        return "none of the installed ones can be used; see: python -m lumina_core plugins"
+        return f"none of the installed ones can be used; see: {command_line('plugins')}"
     return f"no modality is installed. Install one: {install_command(SHIPPED[0])}"
 
 
@@ -252,7 +253,7 @@ def _data_folder(name: str, folder: str) -> Path | None:
 def _refusal(plugin: Plugin) -> str:
     reason = f"{plugin.title} is {plugin.status}: {plugin.error}."
     if plugin.status == "broken":
-        return f"{reason} See: python -m lumina_core doctor {plugin.name}"
+        return f"{reason} See: {command_line('doctor', plugin.name)}"
     return reason
 
 

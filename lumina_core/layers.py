@@ -36,6 +36,7 @@ from lumina_core.keys import (
 )
 from lumina_core.manifest import MANIFEST, read_manifest
 from lumina_core.modality_file import read_modality_file
+from lumina_core.program import command_line
 from lumina_core.records import shown
 from lumina_core.training_settings import SETTINGS, default_out
 from lumina_core.yaml_values import compose_core, parse_value, read_yaml
@@ -258,8 +259,8 @@ def _with_options(
         if key.partition(".")[0] in fixed:
             raise LuminaError(
                 f"modality.{key} belongs to the architecture, which the checkpoint fixes. It is "
-                f"set in training: python -m lumina_core train +modality={name} "
-                f"modality.{key}={text}"
+                "set in training: "
+                + command_line("train", f"+modality={name}", f"modality.{key}={text}")
             )
         is_text = hints.get(key) is str or (str in get_args(hints.get(key)) and text != "null")
         value = text if is_text else parse_value(f"modality.{key}", text)

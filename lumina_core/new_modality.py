@@ -12,6 +12,7 @@ from shlex import quote
 
 from lumina_core import host
 from lumina_core.errors import LuminaError, nearest
+from lumina_core.program import command_line
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHAPES = ("line", "grid")
@@ -66,8 +67,8 @@ def next_commands(name: str, folder: Path) -> list[str]:
     """What an author types next."""
     return [
         f"python -m pip install -e {quote(f'{folder}' if folder.is_absolute() else f'./{folder}')}",
-        f"python -m lumina_core doctor {name} --contract",
-        f"python -m lumina_core train +modality={name} out=outputs/{name}",
+        command_line("doctor", name, "--contract"),
+        command_line("train", f"+modality={name}", f"out=outputs/{name}"),
     ]
 
 

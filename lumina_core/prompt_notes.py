@@ -16,19 +16,26 @@ MAX_SHOWN_LINES = 8  # of a file of prompts, each with a note of its own
 MAX_SHOWN_TEXT = 100  # characters of a prompt
 
 
-def text_notes(model: "Model", prompt: str, negative_prompt: str) -> Iterator[str]:
-    """What one should know about the texts of a request, one line each."""
+def text_notes(model: "Model", prompt: str, negative_prompt: str, place: str = "") -> Iterator[str]:
+    """What one should know about the texts of a request, one line each.
+
+    Args:
+        model: the checkpoint.
+        prompt: what to show.
+        negative_prompt: what guidance moves away from.
+        place: the file that they come from, with a colon; empty where they were typed.
+    """
     strange = _outside_note(model, prompt)
     if strange:
-        yield f"note: {strange}"
-    for text in (prompt, negative_prompt):
+        yield f"note: {place}{strange}"
+    for name, text in (("prompt", prompt), ("negative prompt", negative_prompt)):
         unknown = model.text_encoder.unknown_words(text)
         if unknown and not (strange and text == prompt):
-            yield unknown_words_note(unknown)
+            yield unknown_words_note(unknown, place)
         cut = model.text_encoder.num_cut_tokens(text)
         if cut:
             yield (
-                f"note: the text is {cut} tokens longer than the checkpoint's "
+                f"note: {place}the {name} is {cut} tokens longer than the checkpoint's "
                 f"{model.text_encoder.max_tokens}; its end is ignored"
             )
 

@@ -313,12 +313,14 @@ def file_record(
 
 def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
     """What the user should know about the request, one line each."""
-    yield from text_notes(model, config.prompt, config.negative_prompt)
+    repeated = {} if config.repeat is None else read_request(Path(config.repeat))
+    place = f"{config.repeat}: " * (repeated.get("prompt") == config.prompt)
+    yield from text_notes(model, config.prompt, config.negative_prompt, place)
     yield from change_notes(config.condition)
     if config.repeat is not None:
         if state := state_of(Path(config.repeat)):
             yield f"note: {config.repeat} {state}; its request is whole"
-        made_with = read_request(Path(config.repeat)).get("checkpoint_sha256")
+        made_with = repeated.get("checkpoint_sha256")
         if made_with != model.checkpoint_sha256:
             yield (
                 f"note: {config.repeat} was made with another checkpoint "

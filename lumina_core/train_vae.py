@@ -26,6 +26,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.files import atomic_folder
 from lumina_core.parts import make_modality
+from lumina_core.program import command_line
 from lumina_core.runtime import quiet, seeded
 from lumina_core.unfinished import refuse_link
 
@@ -205,7 +206,7 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
     if not hasattr(config.options, "vae"):
         raise LuminaError(
             f"modality {config.modality!r} has no autoencoder to train: its latents are a formula; "
-            f"go on with python -m lumina_core train +modality={config.modality}"
+            f"go on with: {command_line('train', f'+modality={config.modality}')}"
         )
     out = Path(config.out)
     _check_out(out, overwrite=config.overwrite)

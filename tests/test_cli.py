@@ -78,9 +78,11 @@ def test_the_plus_of_modality_may_be_left_out(toy, commands, word):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a cat", "a dog"], "two prompts: 'a cat' and 'a dog'"),
-        (["a cat", "prompt=a dog"], "two prompts"),
-        (["a cat", "--", "a dog"], "two prompts"),
+        (["a cat", "a dog"], "2 prompts: 'a cat' and 'a dog'"),
+        (["a cat", "prompt=a dog"], "2 prompts"),
+        (["a cat", "--", "a dog"], "2 prompts"),
+        (["a", "red", "ring"], "3 prompts: 'a', 'red' and 'ring'. Put quotes"),
+        (list("abcdef"), "6 prompts: 'a', 'b', 'c', 'd' and 2 more"),
         (["sedd=3"], "unknown key 'sedd' in 'sedd=3'. Did you mean 'seed'?"),
         (["promt=a cat on a mat"], "Did you mean 'prompt'?"),
         (["x", "steps=3"], "Did you mean 'solver.num_steps'?"),
@@ -132,6 +134,20 @@ def test_a_hint_names_what_the_command_takes(write_conditioned, refusal):
 )
 def test_mistakes_name_the_way_out(toy, commands, capsys, words, message):
     assert message in _error(capsys, words)
+
+
+@pytest.mark.parametrize("program", ["lumina", "python -m lumina_core"])
+def test_a_message_names_the_command_that_was_typed(toy, refusal, monkeypatch, program):
+    monkeypatch.setattr(sys, "argv", [f"/usr/bin/{program}.py".replace("lumina.py", "lumina")])
+    said = {
+        ("infer",): f'{program} infer "..."',
+        ("infer", "+modality=toy"): f'{program} infer +modality=toy "..."',
+        ("run", "+modality=toy"): f'{program} run +modality=toy "..."',
+        ("infer", "x", "modality.patch_size=4"): f"{program} train +modality=toy modality.patch",
+        ("run", "x", "backbone.depth=3"): f"{program} train backbone.depth=3",
+    }
+    for words, command in said.items():
+        assert command in refusal(*words)
 
 
 def test_infer_takes_the_only_modality_or_image(toy, commands, write_distribution, capsys):
