@@ -42,7 +42,7 @@ from lumina_core.optimizer import Optimizers
 from lumina_core.parts import make_modality
 from lumina_core.records import flat
 from lumina_core.text import Reading, TextEncoder
-from lumina_core.vae_folder import copy_vae
+from lumina_core.vae_folder import copy_vae, has_same_weights
 from lumina_core.weight_files import built_within
 
 BACKBONE = "backbone.safetensors"
@@ -51,6 +51,7 @@ TEXT_ENCODER = "text_encoder"
 VAE = "vae"
 WRONG_SHAPES = (TypeError, ValueError, ArithmeticError, RuntimeError)
 """What is raised where a network is built from numbers that describe none."""
+DECODER = ("decoder.", "post_quant_conv.")  # weights that say nothing of what latents mean
 NUM_KEPT_STATES = 2  # newest checkpoints of a run that keep their training state
 
 
@@ -369,19 +370,28 @@ def differences(folder: Path, model: Model) -> list[str]:
     ]
 
 
-def has_same_autoencoder(folder: Path, model: Model, name: str | None = None) -> bool:
-    """Whether a checkpoint's autoencoder, that of modality `name` if it is given, is the model's.
+def has_same_autoencoder(folder: Path, model: Model) -> bool:
+    """Whether a checkpoint's autoencoder is that of the model: its config and its weights."""
+    return _compare_autoencoders(folder, model, model.name, skip=())
 
-    Compares the configs: nearly all hold the latent statistics, which no two autoencoders share.
-    One without weights is the same for the same modality, and else another.
+
+def has_same_latents(folder: Path, model: Model, name: str) -> bool:
+    """Whether latents of a modality of a checkpoint mean what those of the model do.
+
+    Decoders may differ. An autoencoder without weights is the same for the same modality alone.
     """
+    return _compare_autoencoders(folder, model, name, skip=DECODER)
+
+
+def _compare_autoencoders(folder: Path, model: Model, name: str, *, skip: tuple[str, ...]) -> bool:
     own = model.modality.vae.folder
     if own is None:
-        return name in (None, model.name)
-    places = (folder / VAE / (name or model.name), Path(own))
+        return name == model.name
+    places = (folder / VAE / name, Path(own))
     stored, wanted = ({**FramewiseAutoencoder.defaults, **read_config(x)} for x in places)
     keys = {key for key in stored | wanted if not key.startswith("_")}  # these say who wrote it
-    return all(stored.get(key) == wanted.get(key) for key in keys)
+    has_same_config = all(stored.get(key) == wanted.get(key) for key in keys)
+    return has_same_config and has_same_weights(*places, skip=skip)
 
 
 def training_state(

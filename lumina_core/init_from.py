@@ -19,7 +19,7 @@ from lumina_core.checkpoint import (
     BACKBONE,
     Model,
     differences,
-    has_same_autoencoder,
+    has_same_latents,
     verify,
 )
 from lumina_core.checkpoint_folder import DEMO, checkpoint_folder
@@ -77,7 +77,7 @@ def start_from(folder: Path, model: Model) -> dict[str, Any]:
             f"was trained with {'; '.join(found)}" if found else f"does not fit: {reason_of(error)}"
         )
         raise LuminaError(f"{folder} {why}; start from it with the same shapes") from error
-    if is_known and not has_same_autoencoder(folder, model):
+    if is_known and not has_same_latents(folder, model, model.name):
         found.append("another autoencoder, so its latents mean something else")
     for difference in found:
         tell(f"warning: {folder} was trained with {difference}")
@@ -134,6 +134,6 @@ def _has_same_latents(folder: Path, manifest: Mapping[str, Any], name: str, mode
     if manifest["modalities"][name]["token_dim"] != token_dim:
         return False
     try:
-        return has_same_autoencoder(folder, model, name)
+        return has_same_latents(folder, model, name)
     except LuminaError:  # an autoencoder of another kind
         return False

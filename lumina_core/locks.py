@@ -11,7 +11,6 @@ from pathlib import Path
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.terminal import tell
 
-LOCK = ".lumina-lock"  # in the folder of a training run
 MAX_HOLDER_BYTES = 300  # of a process and its machine, as a lock file names them
 
 
@@ -39,7 +38,7 @@ def is_at(descriptor: int, path: Path) -> bool:
 
 
 @contextmanager
-def sole_process(lock: Path, place: Path) -> Iterator[None]:
+def sole_process(lock: Path, place: str) -> Iterator[None]:
     """Keep every other process out of such a block while this one is in it.
 
     A process that is killed keeps nobody out. Folders that were made for the lock go with it, if
@@ -47,7 +46,7 @@ def sole_process(lock: Path, place: Path) -> Iterator[None]:
 
     Args:
         lock: the file that is locked; it holds the id of the process and goes with the block.
-        place: what the block writes, for messages.
+        place: where the block writes, for messages: `out=FOLDER`.
 
     Raises:
         LuminaError: another process has the lock, or the file cannot be written.
@@ -69,15 +68,15 @@ def sole_process(lock: Path, place: Path) -> Iterator[None]:
         yield
 
 
-def _lock_file(lock: Path, place: Path, undo: ExitStack) -> bool | None:
+def _lock_file(lock: Path, place: str, undo: ExitStack) -> bool | None:
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         undo.callback(os.close, descriptor)
         is_locked = try_lock(descriptor)
         if is_locked is False:
             raise LuminaError(
-                f"{place} is in use: {_holder(descriptor)} writes there; wait for it, or choose "
-                "another folder"
+                f"{place} is in use: {_holder(descriptor)} writes there; wait for its end, or "
+                "choose another folder"
             )
         if is_at(descriptor, lock):  # else the one that had it has just removed it
             os.ftruncate(descriptor, 0)

@@ -84,6 +84,9 @@ def run_prompts(config: "RunConfig") -> int:
     with step_bar(len(found)) as on_step, when_interrupted(lambda: _left_over(missing, records)):
         made = generate_batches(model, found, config, on_step)
         for job, item in zip(missing, made, strict=True):
+            if not config.overwrite and job.path.exists() and not _difference(job, model):
+                terminal.tell(f"note: {job.path} was made by another run meanwhile")
+                continue
             item.save(job.path, overwrite=config.overwrite)
             preview = save_preview(job.path, item.media, decoder, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)

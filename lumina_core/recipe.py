@@ -16,6 +16,7 @@ from lumina_core.records import flat
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
+LISTING = "data.listing_sha256"
 MAY_CHANGE = {  # the number grows while files are read; the share only says when to stop
     "max_steps",
     "data.num_quarantined",
@@ -54,6 +55,11 @@ def check_resumed(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, 
         )
     before, now = flat(stored), flat(wanted)
     for key in sorted(before.keys() & now.keys() - MAY_CHANGE):
+        if before[key] != now[key] and key == LISTING:
+            raise LuminaError(
+                f"{folder} was trained on files with other names or captions than those of "
+                "data.path; resume with the data of its start"
+            )
         if before[key] != now[key]:
             raise LuminaError(
                 f"{folder} was trained with {key}={before[key]}, this run has {key}={now[key]}; "

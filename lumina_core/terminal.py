@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+MANY = 32  # items; for fewer nobody waits long
 FILE_WIDTH = 120  # characters of a table that goes to a file or a pipe
 
 
@@ -96,6 +97,19 @@ def progress(items: Iterable[Item], text: str) -> Iterator[Item]:
         return
     with progress_bar() as bar:
         yield from bar.track(items, description=harmless(text))
+
+
+def announced(items: Sequence[Item], text: str, note: str) -> Iterator[Item]:
+    """Many items for which something waits: a bar where stderr is a terminal, else a line before.
+
+    Args:
+        items: a few of them are not worth a line.
+        text: beside the bar.
+        note: what is done with how many.
+    """
+    if len(items) >= MANY and not is_terminal(sys.stderr):
+        tell(f"note: {note}")
+    return progress(items, text)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ distinct text is encoded alone when sampling. Encoders that are not trained are 
 frozen_text.py, which keeps their features.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -24,6 +25,7 @@ from lumina_core.tokenizer_limits import MAX_MADE, growth_of
 
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
 MAX_TOKENS = 1 << 14  # of a text; released models of media read 77 to 512
+HOW_IT_WAS_READ = {"is_local", "local_files_only"}  # transformers writes it into the settings
 _TOKENIZER_LOCK = Lock()  # each call writes its settings into the Rust tokenizer
 
 
@@ -233,17 +235,28 @@ class TextEncoder(nn.Module, TextReader):
     def save(self, folder: Path) -> None:
         """Write a folder that `load_text_encoder` and transformers read.
 
+        It does not depend on whether the encoder was made or read, or on what it was asked last.
+
         Raises:
             OSError: it cannot be written.
         """
         from transformers.utils import logging
 
-        with quiet(logging):
+        with quiet(logging), _TOKENIZER_LOCK:
             self.model.save_pretrained(folder)
+            backend = getattr(self.tokenizer, "backend_tokenizer", None)
+            if backend is not None:  # it holds the settings of its last call
+                backend.no_truncation()
+                backend.no_padding()
             try:
                 self.tokenizer.save_pretrained(folder)
             except Exception as error:  # the Rust tokenizer knows no other, on a full disk say
                 raise OSError(reason_of(error)) from error
+        path = folder / "tokenizer_config.json"
+        about = json.loads(path.read_text(encoding="utf-8"))
+        kept = {key: value for key, value in about.items() if key not in HOW_IT_WAS_READ}
+        text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False)
+        path.write_text(f"{text}\n", encoding="utf-8")
 
 
 def load_text_encoder(folder: Path, reading: Reading) -> TextEncoder:

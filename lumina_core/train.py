@@ -8,6 +8,7 @@ repeats the uninterrupted one to the bit on a CPU.
 
 import copy
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -20,6 +21,7 @@ from lumina_core import checkpoint, terminal
 from lumina_core.backbone.attention import resolve_backend
 from lumina_core.backbone.flag_dit import FlagDiT
 from lumina_core.checkpoint import Model
+from lumina_core.checkpoint_folder import CHECKPOINTS
 from lumina_core.contact_sheet import save_contact_sheet
 from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.data.source import build_pool
@@ -33,20 +35,21 @@ from lumina_core.modality import Modality, feature_dims
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
 from lumina_core.parts import make_modality
 from lumina_core.recipe import check_resumed, recipe
+from lumina_core.resume import newest_checkpoint
 from lumina_core.runtime import autocast, resolve_device, resolve_dtype, seeded
 from lumina_core.sampling import Request, Sampling, sample
 from lumina_core.text import TextEncoder
 from lumina_core.training_folder import (
     BAD_BATCH,
-    CHECKPOINTS,
     METRICS,
     SAMPLES,
     check_out,
     clear,
     finished_checkpoints,
+    used_alone,
 )
 from lumina_core.training_log import MetricsLog, TrainingBar, stop_on_signal
-from lumina_core.training_settings import newest_checkpoint, resume_command, write_settings
+from lumina_core.training_settings import resume_command, write_settings
 from lumina_core.training_text import encode_captions_ahead, text_encoder_of, word_notes
 from lumina_core.vae_folder import find_vae
 from lumina_core.validation import held_samples, is_due, measures
@@ -217,9 +220,9 @@ def start(config: "TrainConfig") -> Run:
     if newest is not None:
         path = newest / checkpoint.TRAINING
         manifest = checkpoint.read_manifest(newest)
-        checkpoint.verify(newest, manifest)
         checkpoint.check_architecture(newest, model)
         check_resumed(newest, manifest["training"], recipe(config, pool))
+        pool.restore(manifest["training"]["data"])
         checkpoint.restore_training_state(path, networks, average, optimizer)
         run.step = manifest["training"]["step"]
         run.sampling = manifest["sampling"]
@@ -281,7 +284,8 @@ def prepare(config: "TrainConfig", run: Run) -> list[CaptionedSample]:
 def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[CaptionedSample]) -> Path:
     """Train until `max_steps` or until a signal asks to stop; the state is saved either way.
 
-    A second signal stops at once. Nothing is measured or saved at a step that was skipped.
+    A second signal stops at once. Nothing is measured or saved at a step that was skipped. What a
+    killed run owes of the step that it is resumed at is made first.
 
     Args:
         config: of the run.
@@ -300,6 +304,17 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[Captio
         stop_on_signal() as is_stopped,
         TrainingBar(config.max_steps, run.step) as bar,
     ):
+
+        def measure(done: Collection[str] = ()) -> None:
+            model = averaged(run)
+            for found, text in measures(model, run.step, config, sampling, held, is_stopped, done):
+                log.write(found)
+                bar.say(text)
+
+        if run.step and "not_finite" not in log.recorded:  # a kill may have come before these
+            measure(log.recorded)
+            if has_sheet(run, config) and not sheet_path(run, config).exists():
+                save_samples(run, config, sampling)
         while run.step < config.max_steps and not is_stopped():
             carried = run.carried
             metrics = training_step(run, config, pool)
@@ -313,14 +328,11 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[Captio
             if run.step % config.log_every == 0 or run.step == config.max_steps:
                 log.write(metrics)
                 bar.show_line(metrics)
-            measure = measures(averaged(run), run.step, config, sampling, held, is_stopped)
-            for measured, text in measure:
-                log.write(measured)
-                bar.say(text)
+            measure()
             if is_due(run.step, config.save_every):
                 save_checkpoint(run, config)
-            if is_due(run.step, config.sample_every) and config.num_sample_prompts > 0:
-                save_samples(run, config, sampling, out / SAMPLES / f"step-{run.step:07d}.png")
+            if has_sheet(run, config):
+                save_samples(run, config, sampling)
         return save_checkpoint(run, config)
 
 
@@ -332,7 +344,17 @@ def averaged(run: Run) -> Model:
     return replace(model, text_encoder=cast(TextEncoder, run.average["text_encoder"]))
 
 
-def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path) -> None:
+def has_sheet(run: Run, config: "TrainConfig") -> bool:
+    """Whether the step has a sheet of samples."""
+    return is_due(run.step, config.sample_every) and config.num_sample_prompts > 0
+
+
+def sheet_path(run: Run, config: "TrainConfig") -> Path:
+    """Where the sheet of the step is."""
+    return Path(config.out) / SAMPLES / f"step-{run.step:07d}.png"
+
+
+def save_samples(run: Run, config: "TrainConfig", sampling: Sampling) -> None:
     """Generate from fixed prompts and seeds, with the function that `run` uses."""
     model = replace(averaged(run), attention="auto")  # in float32, as not every backend computes
     captions = run.pool.captions(config.num_sample_prompts, seeded(config.seed))
@@ -349,13 +371,11 @@ def save_samples(run: Run, config: "TrainConfig", sampling: Sampling, path: Path
     previews = [
         model.modality.decoder.preview(item.media) for item in sample(model, requests, sampling)
     ]
-    save_contact_sheet(path, previews, [request.prompt for request in requests])
+    save_contact_sheet(sheet_path(run, config), previews, [request.prompt for request in requests])
 
 
 def train_command(config: "TrainConfig") -> int:
     """Run `train` and print the newest checkpoint as JSON."""
-    from lumina_core.config import compose_sampling
-
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     if resolve_dtype(config.dtype) == torch.float16:
@@ -364,6 +384,13 @@ def train_command(config: "TrainConfig") -> int:
             "dtype=bfloat16 or float32"
         )
     resolve_dtype(config.save_dtype)
+    with used_alone(Path(config.out)):
+        return _train_alone(config)
+
+
+def _train_alone(config: "TrainConfig") -> int:
+    from lumina_core.config import compose_sampling
+
     out = Path(config.out)
     check_out(out, config)
     run = start(config)
@@ -377,7 +404,8 @@ def train_command(config: "TrainConfig") -> int:
     terminal.tell(*notes)
     clear(out, config)
     write_settings(config)
-    folder = train(config, run, compose_sampling(config.modality, run.sampling), held)
+    sampling = compose_sampling(config.modality, run.sampling)
+    folder = train(config, run, sampling, held)
     made = {"checkpoint": str(folder), "step": run.step, "num_skipped": run.num_skipped}
     terminal.show_json(made, indent=None)
     if run.step >= config.max_steps:

@@ -25,10 +25,11 @@ from lumina_core.data.synthetic import draw_variant, trained_split, training_var
 from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.files import atomic_folder
+from lumina_core.locks import sole_process
 from lumina_core.parts import make_modality
 from lumina_core.program import command_line
 from lumina_core.runtime import quiet, seeded
-from lumina_core.unfinished import refuse_link
+from lumina_core.unfinished import UNFINISHED, refuse_link
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainVAEConfig
@@ -209,6 +210,12 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
             f"go on with: {command_line('train', f'+modality={config.modality}')}"
         )
     out = Path(config.out)
+    lock = out.absolute().parent / f"{UNFINISHED}{out.name}.lock"
+    with sole_process(lock, f"out={out}"):
+        return _train_alone(config, out)
+
+
+def _train_alone(config: "TrainVAEConfig", out: Path) -> int:
     _check_out(out, overwrite=config.overwrite)
     modality = make_modality(config.modality, config.options, out)
     model = _first_autoencoder(config, modality)

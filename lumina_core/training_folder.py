@@ -2,13 +2,15 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumina_core.checkpoint_folder import CHECKPOINTS, STEP, finished
 from lumina_core.data.files import QUARANTINE
 from lumina_core.errors import LuminaError
-from lumina_core.locks import LOCK
+from lumina_core.locks import sole_process
 from lumina_core.training_settings import SETTINGS, resume_command
 from lumina_core.unfinished import refuse_link, remove_unfinished
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
 
 SAMPLES, METRICS = "samples", "metrics.jsonl"  # what a run writes beside its checkpoints
+LOCK = ".lumina-lock"
 BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up
 
 
@@ -24,17 +27,28 @@ def finished_checkpoints(out: Path) -> list[Path]:
     return finished(out / CHECKPOINTS)
 
 
-def check_out(out: Path, config: "TrainConfig") -> None:
-    """Refuse a folder that is in use, and a file, before anything is computed.
-
-    What a refused run may leave is no use: empty folders, and its list of broken files.
+@contextmanager
+def used_alone(out: Path) -> Iterator[None]:
+    """Keep other runs out of the folder of a run; one that is killed keeps nobody out.
 
     Raises:
-        LuminaError: `out` is a file, holds files and is neither resumed nor overwritten, or is to
-            be overwritten and holds what this run reads, or is a link.
+        LuminaError: `out` is a file, cannot be written, or another run writes there.
     """
     if out.exists() and not out.is_dir():
         raise LuminaError(f"out={out} is a file; choose a folder")
+    with sole_process(out / LOCK, f"out={out}"):
+        yield
+
+
+def check_out(out: Path, config: "TrainConfig") -> None:
+    """Refuse a folder that holds something, before anything is computed.
+
+    What a refused or a killed run may leave is no use: empty folders, its list of broken files.
+
+    Raises:
+        LuminaError: `out` holds files and is neither resumed nor overwritten, or is to be
+            overwritten and holds what this run reads, or is a link.
+    """
     if config.overwrite:
         _refuse_own_inputs(out, config)
         _refuse_links(out)

@@ -1,6 +1,7 @@
 """What a training run tells while it goes on: a progress bar, JSON lines, and when to stop."""
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +19,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class MetricsLog:
-    """One JSON object per line; lines after the step at which a run starts again are dropped."""
+    """One JSON object per line; lines after the step at which a run starts again are dropped.
+
+    `recorded` has the keys of the lines of that step.
+    """
 
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
-        kept = [line for line, entry in json_lines(path) if _step_of(entry) <= step]
+        entries = [(line, entry) for line, entry in json_lines(path) if _step_of(entry) <= step]
+        kept = [line for line, _ in entries]
+        self.recorded = {key for _, entry in entries if _step_of(entry) == step for key in entry}
         with atomic_write(path) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
 
@@ -31,6 +37,9 @@ class MetricsLog:
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(metrics) + "\n")
+                file.flush()
+                if self._path.is_file():
+                    os.fsync(file.fileno())  # before the checkpoint of the step
         except OSError as error:
             raise LuminaError(f"{self._path} cannot be written: {error.strerror}") from error
 

@@ -82,14 +82,6 @@ def read_settings(out: Path) -> dict[str, Any]:
     return found
 
 
-def newest_checkpoint(config: "TrainConfig") -> Path | None:
-    """The checkpoint that a run goes on from; None where it begins, be it that an earlier process
-    ended before the first one.
-    """
-    found = finished(Path(config.out) / CHECKPOINTS) if config.resume else []
-    return found[-1] if found else None
-
-
 def resume_command(out: str | Path) -> str:
     """The command that goes on with the run in a folder."""
     return command_line("train", "resume=true", f"out={out}")

@@ -17,17 +17,18 @@ from lumina_core.init_from import init_folder
 from lumina_core.keys import conf_root
 from lumina_core.manifest import read_manifest
 from lumina_core.prompt_notes import shown_words, unknown_words_note
+from lumina_core.resume import newest_checkpoint
 from lumina_core.runtime import seeded
-from lumina_core.terminal import tell
+from lumina_core.terminal import announced, tell
 from lumina_core.text import (
     MAX_COSINE,
     TextEncoder,
     TextEncoderConfig,
+    TextReader,
     load_text_encoder,
     one_word_cosine,
 )
 from lumina_core.tiny_text import add_words, create_tiny
-from lumina_core.training_settings import newest_checkpoint
 from lumina_core.yaml_values import read_yaml
 
 if TYPE_CHECKING:
@@ -51,10 +52,14 @@ def text_encoder_of(
         LuminaError: it cannot be read, or has another shape than the configuration says.
     """
     settings = config.text_encoder
-    if settings.path is not None:
+    newest = newest_checkpoint(config)
+    if settings.path is not None and (newest is None or not settings.trainable):
         return _from_path(config, settings.path, device)
-    if newest := newest_checkpoint(config):
-        return _from_checkpoint(newest, config, device)
+    if newest is not None:
+        encoder = _from_checkpoint(newest, config, device)
+        if settings.path is not None:
+            _refuse_other_tokenizer(newest, encoder, _from_path(config, settings.path, device))
+        return encoder
     if config.init_from is not None:
         encoder = _from_checkpoint(init_folder(config.init_from, config.modality), config, device)
         if isinstance(encoder, TextEncoder):
@@ -75,8 +80,11 @@ def encode_captions_ahead(
 
     A pool that is renewed brings captions that nobody has counted: the weights stay for them.
     """
-    if isinstance(encoder, FrozenTextEncoder) and pool.lasting_captions:
-        encoder.encode_ahead(["", *pool.lasting_captions, *(sample.caption for sample in held)])
+    lasting = pool.lasting_captions
+    if isinstance(encoder, FrozenTextEncoder) and lasting:
+        texts = list(dict.fromkeys(["", *lasting, *(sample.caption for sample in held)]))
+        note = f"encoding {len(texts):,} texts before the first step"
+        encoder.encode_ahead(announced(texts, "text features", note))
 
 
 def word_notes(
@@ -138,6 +146,16 @@ def _from_checkpoint(
     shape = {key: getattr(encoder.model.config, name, None) for key, name in SHAPE.items()}
     _refuse_others(folder, config.text_encoder, shape)
     return encoder.to(device)
+
+
+def _refuse_other_tokenizer(folder: Path, stored: TextReader, given: TextReader) -> None:
+    """Refuse words that would get the numbers of others: the weights come from the checkpoint."""
+    vocabularies = [reader.tokenizer.get_vocab() for reader in (stored, given)]
+    if vocabularies[0] != vocabularies[1]:
+        raise LuminaError(
+            f"{folder} was trained with another vocabulary than that of text_encoder.path; leave "
+            "it out, for the text encoder comes from there"
+        )
 
 
 def _refuse_others(folder: Path, settings: TextEncoderConfig, stored: Mapping[str, Any]) -> None:

@@ -6,22 +6,27 @@ refuses a folder that is another autoencoder than its name says.
 """
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from lumina_core import host
 from lumina_core.autoencoder import FramewiseAutoencoder, read_config
 from lumina_core.checkpoint_folder import DEMO, checkpoint_folder
-from lumina_core.errors import LuminaError, nearest
+from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.hub import check_whole, local_folder
 from lumina_core.yaml_values import read_yaml
 
 SUBFOLDER = "vae"  # of a diffusers pipeline, and of a checkpoint of ours
-FILES = (
-    "config.json",
+WEIGHTS = (
     "diffusion_pytorch_model.safetensors",  # without the .fp16 variants beside it
     "diffusion_pytorch_model-*.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
 )
+FILES = ("config.json", *WEIGHTS, "diffusion_pytorch_model.safetensors.index.json")
 """What an autoencoder is made of; released folders hold more, which is neither fetched nor kept."""
 
 
@@ -73,6 +78,41 @@ def copy_vae(folder: Path, target: Path) -> None:
     target.mkdir(parents=True)
     for path in found:
         shutil.copyfile(path, target / path.name)
+
+
+def has_same_weights(stored: Path, own: Path, *, skip: tuple[str, ...] = ()) -> bool:
+    """Whether two autoencoders are the same, once the second is cast to the dtype of the first.
+
+    Args:
+        stored: an autoencoder in a checkpoint, which may have cast its weights.
+        own: another folder.
+        skip: beginnings of the names of weights that do not count.
+
+    Raises:
+        LuminaError: one of them cannot be read.
+    """
+    try:
+        with ExitStack() as files:
+            first, second = (_weights(folder, files, skip) for folder in (stored, own))
+            return first.keys() == second.keys() and all(
+                _is_cast(first[key].get_tensor(key), second[key].get_tensor(key)) for key in first
+            )
+    except (OSError, SafetensorError) as error:
+        raise LuminaError(
+            f"the autoencoders in {stored} and {own} cannot be compared: {reason_of(error)}"
+        ) from error
+
+
+def _weights(folder: Path, files: ExitStack, skip: tuple[str, ...]) -> dict[str, Any]:
+    """The file of each weight."""
+    paths = [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
+    opened = [files.enter_context(safe_open(path, framework="pt")) for path in paths]
+    names = [(key, file) for file in opened for key in file.keys()]  # noqa: SIM118, no mapping
+    return {key: file for key, file in names if not key.startswith(skip)}
+
+
+def _is_cast(stored: Tensor, own: Tensor) -> bool:
+    return stored.shape == own.shape and torch.equal(stored, own.to(stored.dtype))
 
 
 def _local(modality: str, name: str, *, download: bool) -> Path:

@@ -6,7 +6,7 @@ Neither drops captions nor gives parts of a sample, nor takes random numbers tha
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from lumina_core.evaluate import cases, judge, summarise
 from lumina_core.loss import Drawn, drawn_loss
 from lumina_core.runtime import autocast, derived_seed, seeded
 from lumina_core.sampling import Sampling
+from lumina_core.terminal import announced
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
@@ -45,6 +46,7 @@ def measures(
     sampling: Sampling,
     held: Sequence[CaptionedSample],
     is_stopped: Callable[[], bool],
+    done: Collection[str] = (),
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """What is due after a step, each as a line of the log and a line for people.
 
@@ -55,8 +57,9 @@ def measures(
         sampling: of the evaluation.
         held: from `held_samples`.
         is_stopped: whether the run was asked to stop.
+        done: what has been measured at this step already, as the log calls it.
     """
-    if is_due(step, config.validate_every):
+    if is_due(step, config.validate_every) and "validation_loss" not in done:
         losses = validation_loss(
             model,
             held,
@@ -67,7 +70,7 @@ def measures(
         )
         mean = sum(losses.values()) / len(losses)
         yield {"step": step, "validation_loss": losses}, f"step {step}  validation loss {mean:.4f}"
-    if is_due(step, config.evaluate_every):
+    if is_due(step, config.evaluate_every) and "evaluation" not in done:
         count, seed = config.num_evaluation_prompts, config.seed
         found = accuracy(model, config.options, sampling, is_stopped, num_prompts=count, seed=seed)
         if found is not None:
@@ -81,7 +84,9 @@ def validation_samples(pool: LatentPool, count: int) -> list[CaptionedSample]:
     Raises:
         LuminaError: not one of them can be used.
     """
-    drawn = [pool.held_out(number) for number in range(count)]
+    note = f"encoding {count:,} samples to validate on"
+    numbers = announced(range(count), "encoding", note)
+    drawn = [pool.held_out(number) for number in numbers]
     samples = [sample for sample in drawn if sample is not None]
     if not samples:
         raise LuminaError(

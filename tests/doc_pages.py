@@ -43,7 +43,7 @@ AREAS = {
     "pictures png_checksums clips/* shapes/*",
     "network": "sequence backbone/* flow/*",
     "text": "text encoder_folder tokenizer_limits tiny_text frozen_text training_text",
-    "training": "train loss optimizer muon validation data/* init_from training_folder "
+    "training": "train loss optimizer muon validation data/* init_from resume training_folder "
     "training_settings training_log train_vae vae_folder",
     "making": "run sampling conditioning coarse tiled_decoding prompt_run prompt_file prompt_notes "
     "evaluate comparison evaluation_report",

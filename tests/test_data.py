@@ -15,9 +15,12 @@ from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid, TokenSample
 
 
-def pool_at(model, *steps, seed=5, size=6, refresh=2):
+def pool_at(model, *steps, seed=5, size=6, refresh=2, start=None):
     pool = SyntheticPool(
-        "image", model.modality, SyntheticConfig("synthetic", size, refresh, None), seed
+        "image",
+        model.modality,
+        SyntheticConfig("synthetic", size, start or size, refresh, None),
+        seed,
     )
     for step in steps:
         pool.advance(step)
@@ -51,6 +54,42 @@ def test_pool_is_renewed_a_few_at_a_time(tiny_model):
 def test_pool_that_is_not_refreshed_stays(tiny_model):
     fixed = contents(pool_at(tiny_model, 0, refresh=0))
     assert are_equal(fixed, contents(pool_at(tiny_model, 9, refresh=0)))
+
+
+@pytest.mark.parametrize("refresh", [0, 1, 3])
+def test_a_pool_grows_by_a_quarter_of_its_start_until_it_is_the_one_that_began_full(refresh):
+    def numbers_at(step, start, *before):
+        pool = SquaresPool(16, refresh, start)
+        for each in (*before, step):
+            pool.advance(each)
+        return [int(sample.tokens.tokens[0]) for sample in pool._samples]
+
+    for step in range(9):
+        size = min(16, 8 + 2 * step)
+        expected = list(range(step * refresh, step * refresh + size))
+        assert numbers_at(step, 8) == expected  # as a resumed run has it
+        assert numbers_at(step, 8, *range(step)) == expected
+        assert numbers_at(step, 8, step // 2) == expected
+    assert numbers_at(4, 8) == numbers_at(4, None)
+    assert len(numbers_at(4, 7)) == 11  # by a whole number, at least 1
+    assert len(numbers_at(4, 2)) == 6
+
+
+def test_a_pool_draws_at_a_step_what_the_step_needs_and_tells_how_many_wait(capsys):
+    drawn = []
+
+    class Counting(SquaresPool):
+        def draw(self, number):
+            drawn.append(number)
+            return super().draw(number)
+
+    pool = Counting(2048, 4, 64)
+    for step in range(4):
+        pool.advance(step)
+    assert drawn == list(range(64 + 3 * (16 + 4)))
+    assert capsys.readouterr().err == "note: encoding 64 samples before step 1\n"
+    Counting(2048, 4, 64).advance(500)
+    assert capsys.readouterr().err == "note: encoding 2,048 samples before step 501\n"
 
 
 def test_drawing_leaves_the_global_generator_alone(tiny_model):
@@ -155,7 +194,7 @@ def test_samples_of_more_tokens_than_wanted_are_never_drawn(tiny_model):
     every = tiny_model.modality.world.variants("trained")
     assert found == [v for v in every if v["height"] * v["width"] <= 36 * 64]
     assert len(found) < len(every)
-    config = SyntheticConfig("synthetic", 8, 0, 36)
+    config = SyntheticConfig("synthetic", 8, 8, 0, 36)
     pool = SyntheticPool("image", tiny_model.modality, config, seed=1)
     assert pool.variants() == found
     assert max(pool.draw(n).tokens.grid.num_patches for n in range(20)) <= 36
@@ -180,10 +219,11 @@ def test_variants_and_captions_are_those_of_training(tiny_model):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (("synthetic", 0, 0, None), "data.pool_size=0"),
-        (("synthetic", 4, 5, None), "data.refresh_per_step=5"),
-        (("synthetic", 4, -1, None), "data.refresh_per_step=-1"),
-        (("synthetic", 4, 1, 0), "data.max_tokens=0"),
+        (("synthetic", 0, 1, 0, None), "data.pool_size=0"),
+        (("synthetic", 4, 1, 5, None), "data.refresh_per_step=5"),
+        (("synthetic", 4, 1, -1, None), "data.refresh_per_step=-1"),
+        (("synthetic", 4, 0, 1, None), "data.pool_start=0: begin with at least 1"),
+        (("synthetic", 4, 1, 1, 0), "data.max_tokens=0"),
     ],
 )
 def test_impossible_pools_are_refused(values, message):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lumina_core import LuminaError, run, sampling
+from lumina_core import LuminaError, prompt_run, run, sampling
 from lumina_core.cli import main
 from lumina_core.command_records import MAX_SAMPLES
 from lumina_core.config import compose_run
@@ -153,6 +153,25 @@ def test_a_second_run_makes_what_is_missing(make, work, monkeypatch, capsys, ask
     assert main(ask(*words)) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "skipped 3 of 3 files\n")
+
+
+def test_what_another_run_made_meanwhile_is_kept(make, work, monkeypatch, capsys, ask):
+    (work / "a.txt").write_text("a star\na ring\n")
+    make("prompt_file=a.txt", "out=made")
+    before = (work / "made/0002-s0.png").read_bytes()
+    (work / "made/0002-s0.png").unlink()
+    whole = prompt_run.generate_batches
+
+    def slowly(*arguments):
+        for item in whole(*arguments):
+            (work / "made/0002-s0.png").write_bytes(before)  # as another process may
+            yield item
+
+    monkeypatch.setattr(prompt_run, "generate_batches", slowly)
+    capsys.readouterr()
+    assert main(ask("prompt_file=a.txt", "out=made")) == 0
+    assert "note: made/0002-s0.png was made by another run meanwhile" in capsys.readouterr().err
+    assert (work / "made/0002-s0.png").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from lumina_core.text import (
     load_text_encoder,
     one_word_cosine,
 )
-from lumina_core.tiny_text import create_tiny
+from lumina_core.tiny_text import add_words, create_tiny
 
 CAPTIONS = [
     "a red circle and a blue square",
@@ -260,3 +260,21 @@ def test_a_tokenizer_that_does_not_fit_on_the_disk_is_an_error_of_the_system(
     monkeypatch.setattr(type(tiny.tokenizer), "save_pretrained", no_space)
     with pytest.raises(OSError, match="No space left on device"):
         tiny.save(tmp_path / "folder")
+
+
+def test_what_is_saved_depends_neither_on_reading_nor_on_what_was_asked(
+    tmp_path, encoder_folders, files_below
+):
+    reading = Reading(max_tokens=9)
+    folders = dict(encoder_folders)
+    folders["tiny"] = tmp_path / "tiny"
+    create_tiny(folders["tiny"], CAPTIONS, CONFIG, seed=0)
+    for name, folder in folders.items():
+        encoder = load_text_encoder(folder, reading)
+        add_words(encoder, ["a zebra"], 0)  # its tokenizer is made, not read
+        for number in range(3):
+            encoder.save(tmp_path / f"{name}{number}")
+            encoder = load_text_encoder(tmp_path / f"{name}{number}", reading)
+            [encoder.token_ids, encoder.unknown_words, encoder.num_cut_tokens][number]("a " * 20)
+        first, *others = [files_below(tmp_path / f"{name}{number}") for number in range(3)]
+        assert all(other == first for other in others), name

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from lumina_core import checkpoint as checkpoints
 from lumina_core import train
+from lumina_core.checkpoint_folder import finished
 from lumina_core.cli import main
 from lumina_core.config import compose_sampling, compose_train
 from lumina_core.data.pool import CaptionedSample
@@ -162,12 +163,12 @@ def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd, metrics):
     assert json.loads(captured.out) == made
     # no bars and no advice of the libraries
     assert [line.split("  ")[0] for line in captured.err.splitlines()] == ["step 2/4", "step 4/4"]
-    assert [path.name for path in train.finished_checkpoints(out)] == [
+    assert [path.name for path in finished(out / "checkpoints")] == [
         f"step-000000{n}" for n in range(1, 5)
     ]
     kept = [path.parent.name[-1] for path in sorted(out.glob("checkpoints/*/training.safetensors"))]
     assert kept == ["3", "4"]
-    for folder in train.finished_checkpoints(out):
+    for folder in finished(out / "checkpoints"):
         checkpoints.verify(folder, checkpoints.read_manifest(folder))
     assert sorted(path.name for path in (out / "samples").iterdir()) == [
         "step-0000002.png",

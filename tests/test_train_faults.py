@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from lumina_core import checkpoint as checkpoints
 from lumina_core import train
+from lumina_core.checkpoint_folder import finished
 from lumina_core.cli import main
 from lumina_core.config import compose_train
 from lumina_core.data.synthetic import CaptionedSample
@@ -74,8 +75,8 @@ def test_an_existing_folder_is_kept(tiny_training, tmp_path, files_below, refusa
     assert files_below(out) == before  # a mistaken request deletes nothing
     assert main(["train", *words, "seed=3"]) == 0
     assert [(out / name).read_text() for name in mine] == ["mine"] * 3
-    assert len(train.finished_checkpoints(out)) == 1
-    assert checkpoints.read_manifest(train.finished_checkpoints(out)[0])["training"]["seed"] == 3
+    assert len(finished(out / "checkpoints")) == 1
+    assert checkpoints.read_manifest(finished(out / "checkpoints")[0])["training"]["seed"] == 3
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_what_cannot_be_deleted_is_one_line_and_keeps_the_checkpoints(
     (out / "metrics.jsonl").mkdir()
     error = refusal("train", *words, "overwrite=true")
     assert f"{out / 'metrics.jsonl'} cannot be deleted for overwrite=true" in error
-    assert len(train.finished_checkpoints(out)) == 1
+    assert len(finished(out / "checkpoints")) == 1
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tiny_training, tmp_path, refusal):
@@ -201,7 +202,7 @@ def test_a_full_disk_ends_a_run_with_a_sentence_and_keeps_the_last_checkpoint(
     assert main(["train", *tiny_training(out, "save_every=1")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == f"error: {out / 'metrics.jsonl'} cannot be written: No space left on device"
-    (folder,) = train.finished_checkpoints(out)
+    (folder,) = finished(out / "checkpoints")
     checkpoints.verify(folder, checkpoints.read_manifest(folder))
     assert os.listdir(out / "checkpoints") == ["step-0000001"]
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lumina_core import checkpoint as checkpoints
+from lumina_core.checkpoint_folder import finished
 from lumina_core.cli import main
 from lumina_core.config import compose_train
 from lumina_core.data.source import build_pool
@@ -135,6 +136,30 @@ def test_resumed_run_on_files_equals_an_uninterrupted_one(
     assert checkpoints.read_manifest(whole / last) == checkpoints.read_manifest(killed / last)
 
 
+def test_a_resumed_run_counts_only_what_it_left_out_so_far(
+    tiny_training, pictures, tmp_path, refusal
+):
+    more = [*pictures, "data.max_quarantined=0.5", "data.pool_size=4", "data.refresh_per_step=4"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+
+    def counts(out):
+        found = [checkpoints.read_manifest(path) for path in finished(out / "checkpoints")]
+        return [manifest["training"]["data"]["num_quarantined"] for manifest in found]
+
+    assert main(["train", *tiny_training(whole, *more, "max_steps=6", "save_every=1")]) == 0
+    assert main(["train", *tiny_training(killed, *more, "max_steps=1")]) == 0
+    names = (whole / "quarantine.jsonl").read_bytes()
+    (killed / "quarantine.jsonl").write_bytes(names)  # as if it was killed at the sixth step
+    words = tiny_training(killed, *more, "save_every=1", "resume=true")
+    assert main(["train", *words, "max_steps=6"]) == 0
+    assert counts(killed) == counts(whole)
+    assert counts(whole)[1] < counts(whole)[-1]
+    assert (killed / "quarantine.jsonl").read_bytes() == names
+    (tmp_path / "set" / "03.txt").write_text("a picture of something else")
+    error = refusal("train", *words, "max_steps=7")
+    assert "files with other names or captions than those of data.path" in error
+
+
 @pytest.mark.parametrize("is_mended", [True, False], ids=["mended", "allowed"])
 def test_a_run_that_its_quarantine_stopped_is_resumed(
     tiny_training, tiny_model, tmp_path, capsys, losses, is_mended
@@ -163,8 +188,16 @@ def test_a_run_that_its_quarantine_stopped_is_resumed(
 
 
 def test_a_run_on_files_that_began_with_a_checkpoint_is_resumed(
-    tiny_training, tiny_checkpoint, pictures, whole_and_killed, losses, files_below, refusal
+    tiny_training,
+    tiny_checkpoint,
+    pictures,
+    whole_and_killed,
+    tmp_path,
+    losses,
+    files_below,
+    refusal,
 ):
+    (tmp_path / "set" / "03.txt").write_text("a zebra circle")  # a new word
     words = [*pictures, "data.max_quarantined=0.5", "max_steps=4", "save_every=2"]
     last, begin = "checkpoints/step-0000004", f"init_from={tiny_checkpoint}"
     whole, killed = whole_and_killed(last, *words, begin)

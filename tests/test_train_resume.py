@@ -11,10 +11,11 @@ import time
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from lumina_core import LuminaError, train
 from lumina_core import checkpoint as checkpoints
+from lumina_core.checkpoint_folder import finished
 from lumina_core.cli import main
 from lumina_core.config import compose_train
 from lumina_core.data.synthetic import SyntheticPool
@@ -123,18 +124,16 @@ def test_resume_takes_no_damaged_or_unfinished_checkpoint(
     out = tmp_path / "out"
     folder = out / "checkpoints" / tiny_checkpoint.name
     shutil.copytree(tiny_checkpoint, folder)
-    unfinished = [".lumina-0123456789abcdef", "step-0000009"]
-    for name in unfinished:  # what a process killed while saving may leave
-        shutil.copytree(tiny_checkpoint, out / "checkpoints" / name)
-        (out / "checkpoints" / name / "lumina.json").unlink()
+    unfinished = out / "checkpoints" / ".lumina-0123456789abcdef"
+    shutil.copytree(tiny_checkpoint, unfinished)  # what a process killed while saving may leave
     words = tiny_training(out, "resume=true", "max_steps=4")
     assert main(["train", *words]) == 0
-    assert not (out / "checkpoints" / ".lumina-0123456789abcdef").exists()
+    assert not unfinished.exists()
     state = out / "checkpoints" / "step-0000004" / "training.safetensors"
     state.write_bytes(state.read_bytes()[:-1] + b"?")
     assert "is damaged" in refusal("train", *words)
     state.unlink()
-    assert "does not fit this run" in refusal("train", *words)
+    assert "training.safetensors is missing" in refusal("train", *words)
 
 
 def test_a_failed_save_leaves_the_checkpoints_before(
@@ -174,7 +173,7 @@ def test_a_signal_saves_and_exits(tiny_training, tmp_path, losses):
     assert process.returncode == 130
     *lines, last = stderr.splitlines()
     assert all(line.startswith("step ") for line in lines)
-    (folder,) = train.finished_checkpoints(out)
+    (folder,) = finished(out / "checkpoints")
     step = json.loads(stdout)["step"]
     assert checkpoints.read_manifest(folder)["training"]["step"] == step == max(losses(out))
     assert os.listdir(out / "checkpoints") == [folder.name]
@@ -182,3 +181,87 @@ def test_a_signal_saves_and_exits(tiny_training, tmp_path, losses):
     assert said == f"stopped at step {step} of 100000"
     assert main([*shlex.split(command), f"max_steps={step + 1}"]) == 0
     assert max(losses(out)) == step + 1
+
+
+def exchanged(folder, target, part, name="diffusion_pytorch_model.safetensors"):
+    """A copy of a model with other numbers in one part, and the same config."""
+    shutil.copytree(folder, target)
+    weights = load_file(target / name)
+    for key in [key for key in weights if key.startswith(part)]:
+        weights[key] = weights[key] + 1
+    save_file(weights, target / name, metadata={"format": "pt"})
+    return target
+
+
+@pytest.mark.parametrize("save_dtype", ["float32", "bfloat16"])
+def test_weights_of_an_autoencoder_are_compared_and_not_its_config_alone(
+    tiny_training, tiny_vae, tmp_path, capsys, refusal, save_dtype
+):
+    out = tmp_path / "out"
+    words = tiny_training(out, f"save_dtype={save_dtype}", "max_steps=1")
+    assert main(["train", *words]) == 0
+    for part in ("encoder", "decoder"):
+        other = exchanged(tiny_vae, tmp_path / part, part)
+        resumed = [*words, "resume=true", f"modality.vae={other}"]
+        assert "was trained with another autoencoder" in refusal("train", *resumed)
+        begun = tiny_training(tmp_path / f"new-{part}", f"modality.vae={other}")
+        train.start(compose_train([*begun, f"init_from={out}"]))
+        # latents mean the same with another decoder
+        assert ("another autoencoder" in capsys.readouterr().err) == (part == "encoder")
+    assert main(["train", *words, "resume=true", "max_steps=2"]) == 0
+
+
+def test_resume_refuses_a_frozen_text_encoder_with_other_weights(
+    tiny_training, encoder_folders, tmp_path, capsys, refusal
+):
+    from transformers import AutoModel
+
+    folder = tmp_path / "encoder"
+    shutil.copytree(encoder_folders["gemma_2b"], folder)
+    frozen = [f"text_encoder.path={folder}", "text_encoder.trainable=false", "max_steps=1"]
+    out = tmp_path / "out"
+    assert main(["train", *tiny_training(out, *frozen)]) == 0
+    model = AutoModel.from_pretrained(folder)
+    with torch.no_grad():
+        model.norm.weight.add_(1)
+    model.save_pretrained(folder, max_shard_size="30KB")
+    words = tiny_training(out, *frozen, "resume=true", "max_steps=2")
+    assert "was trained with text_encoder.sha256=" in refusal("train", *words)
+    begun = tiny_training(tmp_path / "new", *frozen, f"init_from={out}")
+    train.start(compose_train(begun))
+    assert "was trained with text_encoder.sha256=" in capsys.readouterr().err
+
+
+def test_resume_refuses_a_trained_text_encoder_with_another_vocabulary(
+    tiny_training, encoder_folders, tmp_path, refusal, files_below
+):
+    out, other = tmp_path / "out", tmp_path / "other"
+    trained = f"text_encoder.path={encoder_folders['gemma_2b']}"
+    words = tiny_training(out, "text_encoder.trainable=true", "max_steps=1")
+    assert main(["train", *words, trained]) == 0
+    shutil.copytree(encoder_folders["gemma_2b"], other)
+    about = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = about["model"]["vocab"]
+    first, second = list(vocabulary)[-2:]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    (other / "tokenizer.json").write_text(json.dumps(about))
+    more = [*words, "resume=true", "max_steps=2"]
+    assert "another vocabulary" in refusal("train", *more, f"text_encoder.path={other}")
+    assert main(["train", *more, trained]) == 0
+    first, second = (out / f"checkpoints/step-000000{n}/text_encoder" for n in (1, 2))
+    names = ("tokenizer.json", "tokenizer_config.json", "config.json")
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
+
+
+def test_a_run_from_before_pools_grew_is_resumed_with_a_full_pool(tiny_training, tmp_path):
+    config = compose_train(tiny_training(tmp_path / "out", "data.pool_size=8", "data.pool_start=2"))
+    stored = recipe(config, SyntheticPool("image", None, config.data, 0))
+    assert stored["data"]["pool_start"] == 2
+    del stored["data"]["pool_start"]
+    pool = SyntheticPool("image", None, config.data, 0)
+    pool.restore(stored["data"])
+    pool.draw = lambda number: number
+    pool.advance(0)
+    assert list(pool._samples) == list(range(8))
+    assert recipe(config, pool) == stored
+    check_resumed(tmp_path, {"step": 0, **stored}, recipe(config, pool))

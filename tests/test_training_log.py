@@ -15,7 +15,7 @@ def test_log_drops_what_came_after_a_step(tmp_path):
     log = MetricsLog(path, 2)
     log.write({"step": 3, "loss": 0.5})
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
-    with pytest.raises(LuminaError, match="cannot be written"):
+    with pytest.raises(LuminaError, match="cannot be read"):
         MetricsLog(path / "below", 0)
     path.write_text('{"step": 1}\n{"step": 2, "a": {"b": 1}\n')  # cut short by a full disk
     MetricsLog(path, 2)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ class FilesConfig:
     """The folder, or the manifest."""
     pool_size: int
     """Latents in memory."""
+    pool_start: int
+    """Latents before the first step; the pool grows by a quarter of them per step."""
     refresh_per_step: int
     """Latents replaced per step; none where the pool holds all files."""
     min_tokens: int
@@ -54,7 +57,7 @@ class FilesConfig:
     """Share of items left out, for any reason, above which the run ends."""
 
     def __post_init__(self) -> None:
-        check_pool(self.pool_size, self.refresh_per_step)
+        check_pool(self.pool_size, self.pool_start, self.refresh_per_step)
         if not 1 <= self.min_tokens <= self.max_tokens:
             raise LuminaError(
                 f"data.min_tokens={self.min_tokens} and data.max_tokens={self.max_tokens}: "
@@ -115,14 +118,26 @@ class FilePool(LatentPool):
         trained, held = _split(listing.items, num_held, seed)
         num_items = len(trained)
         fits = num_items <= data.pool_size
-        super().__init__(min(num_items, data.pool_size), 0 if fits else data.refresh_per_step)
+        refresh = 0 if fits else data.refresh_per_step
+        super().__init__(min(num_items, data.pool_size), refresh, data.pool_start)
         self._items, self._held, self._skipped = trained, held, listing.skipped
         self._lone_texts = listing.lone_texts
         self._config, self._data, self._modality = config, data, modality
         self._seed = seed
         self._num_tried = self._num_broken = 0
         self._quarantine = Quarantine(Path(config.out) / QUARANTINE)
+        self._num_recorded = 0
         self._order = lru_cache(maxsize=2)(self._epoch)
+
+    def restore(self, stored: Mapping[str, Any]) -> None:
+        """As in LatentPool; what was left out after the checkpoint is found again."""
+        super().restore(stored)
+        self._num_recorded = stored["num_quarantined"]
+
+    @property
+    def lasting_captions(self) -> list[str]:
+        """Those of all items, if the pool comes to hold them all; else none."""
+        return [] if self._refresh else [item.caption for item in self._items]
 
     def advance(self, step: int) -> None:
         """As in LatentPool; the first call also writes down what the listing left out.
@@ -132,7 +147,7 @@ class FilePool(LatentPool):
         """
         is_first = not self._num_tried
         if is_first:
-            self._quarantine.open(is_resumed=self._config.resume)
+            self._quarantine.open(self._num_recorded)
             for name, reason in (self._lone_texts | self._skipped).items():
                 self._quarantine.add(name, reason)
             self._check_share()
@@ -179,8 +194,10 @@ class FilePool(LatentPool):
         """The configuration without its path, and how much there was."""
         settings = {key: value for key, value in asdict(self._data).items() if key != "path"}
         num_quarantined = len(self._quarantine.names)
+        told = [[item.name, item.caption] for item in (*self._items, *self._held)]
         numbers = {"num_items": len(self._items), "num_held": len(self._held)}
-        return settings | numbers | {"num_quarantined": num_quarantined}
+        numbers |= {"listing_sha256": sha256(json.dumps(told).encode()).hexdigest()}
+        return self._known(settings | numbers | {"num_quarantined": num_quarantined})
 
     def _epoch(self, epoch: int) -> list[int]:
         return torch.randperm(len(self._items), generator=seeded(self._seed, epoch)).tolist()
@@ -238,17 +255,21 @@ class Quarantine:
         self.names: set[str] = set()
         self.newest = ("", "")
 
-    def open(self, *, is_resumed: bool) -> None:
+    def open(self, num_kept: int) -> None:
         """Begin anew, or go on after what an earlier part of the run left out.
+
+        Args:
+            num_kept: so many names, the first.
 
         Raises:
             LuminaError: the file of an earlier run cannot be read or replaced.
         """
         kept = {}
-        for line, entry in json_lines(self.path) if is_resumed else []:
+        for line, entry in json_lines(self.path) if num_kept else []:
             name = entry.get("path") if isinstance(entry, dict) else None
             if isinstance(name, str):
                 kept[name] = line
+        kept = dict(list(kept.items())[:num_kept])
         self.names = set(kept)
         if kept:
             with atomic_write(self.path) as file:

@@ -2,7 +2,8 @@
 
 Encoding a sample costs about as much as learning from it, so latents wait in a pool. The pool at a
 step depends on the seed and the step alone: a resumed run fills the same pool again instead of
-storing it.
+storing it. It begins with few samples and grows while training goes on, so that the first step does
+not wait for all of them.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +18,9 @@ from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, features_of
 from lumina_core.sequence import TokenSample
-from lumina_core.terminal import progress
+from lumina_core.terminal import announced
+
+GROWTH = 1 / 4  # of its first samples a pool grows by so many per step, until it is full
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class CaptionedSample:
     caption: str
 
 
-def check_pool(pool_size: int, refresh_per_step: int) -> None:
+def check_pool(pool_size: int, pool_start: int, refresh_per_step: int) -> None:
     """Refuse numbers that no pool has.
 
     Raises:
         LuminaError: an empty pool, or more renewed per step than it holds.
     """
+    if pool_start < 1:
+        raise LuminaError(f"data.pool_start={pool_start}: begin with at least 1 sample")
     if pool_size < 1 or not 0 <= refresh_per_step <= pool_size:
         raise LuminaError(
             f"data.pool_size={pool_size} and data.refresh_per_step={refresh_per_step}: "
@@ -42,13 +47,29 @@ def check_pool(pool_size: int, refresh_per_step: int) -> None:
 
 
 class LatentPool(ABC):
-    """The newest `size` samples of an endless stream; what sample k is, a subclass says."""
+    """A window on an endless stream of samples; what sample k is, a subclass says.
 
-    def __init__(self, size: int, refresh_per_step: int) -> None:
+    At step s it holds the samples from number `s * refresh_per_step` on: min(size, start + s * g)
+    of them, where g is the share GROWTH of `start`.
+    """
+
+    def __init__(self, size: int, refresh_per_step: int, start: int | None = None) -> None:
         self._size = size
+        self._start = size if start is None else min(start, size)
         self._refresh = refresh_per_step
-        self._samples: deque[CaptionedSample | None] = deque(maxlen=size)
+        self._samples: deque[CaptionedSample | None] = deque()
         self._end = 0
+        self._is_old = False
+
+    def restore(self, stored: Mapping[str, Any]) -> None:
+        """Go on as the pool of a checkpoint, before anything is drawn.
+
+        Args:
+            stored: its `summary`; in versions without `pool_start` a pool began with its full size.
+        """
+        self._is_old = "pool_start" not in stored
+        if self._is_old:
+            self._start = self._size
 
     @abstractmethod
     def draw(self, number: int) -> CaptionedSample | None:
@@ -74,18 +95,30 @@ class LatentPool(ABC):
     def summary(self) -> dict[str, Any]:
         """What a checkpoint says about its data: no path, for these belong to one machine."""
 
+    def _known(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """A summary without what the version that began the run did not know."""
+        if self._is_old:
+            summary.pop("pool_start")
+        return summary
+
     @property
     def lasting_captions(self) -> list[str]:
         """Those of the samples at hand, if training meets no others; else none."""
-        return [] if self._refresh else [sample.caption for sample in self._samples if sample]
+        is_lasting = not self._refresh and len(self._samples) == self._size
+        return [sample.caption for sample in self._samples if sample] if is_lasting else []
 
     def advance(self, step: int) -> None:
         """Bring the pool to its state at `step`, drawing what is missing."""
-        end = self._size + step * self._refresh
-        numbers = range(max(self._end, end - self._size), end)
-        is_filling = len(numbers) > self._refresh
-        for number in progress(numbers, "encoding") if is_filling else numbers:
+        growth = max(1, int(GROWTH * self._start))
+        first, size = step * self._refresh, min(self._size, self._start + step * growth)
+        end = first + size
+        numbers = range(max(self._end, first), end)
+        is_filling = len(numbers) > self._refresh + growth
+        note = f"encoding {len(numbers):,} samples before step {step + 1}"
+        for number in announced(numbers, "encoding", note) if is_filling else numbers:
             self._samples.append(self.draw(number))
+        while len(self._samples) > size:
+            self._samples.popleft()
         self._end = end
 
     def batch(

@@ -25,13 +25,15 @@ class SyntheticConfig:
     """`synthetic`."""
     pool_size: int
     """Latents in memory."""
+    pool_start: int
+    """Latents before the first step; the pool grows by a quarter of them per step."""
     refresh_per_step: int
     """Latents replaced per step."""
     max_tokens: int | None
     """Variants of more tokens are left out; None: of any number."""
 
     def __post_init__(self) -> None:
-        check_pool(self.pool_size, self.refresh_per_step)
+        check_pool(self.pool_size, self.pool_start, self.refresh_per_step)
         if self.max_tokens is not None and self.max_tokens < 1:
             raise LuminaError(f"data.max_tokens={self.max_tokens}: use 1 or more")
 
@@ -123,7 +125,7 @@ class SyntheticPool(LatentPool):
     def __init__(
         self, modality_name: str, modality: Modality, config: SyntheticConfig, seed: int
     ) -> None:
-        super().__init__(config.pool_size, config.refresh_per_step)
+        super().__init__(config.pool_size, config.refresh_per_step, config.pool_start)
         self._name = modality_name
         self._modality = modality
         self._config = config
@@ -159,4 +161,4 @@ class SyntheticPool(LatentPool):
 
     def summary(self) -> dict[str, Any]:
         """The configuration."""
-        return asdict(self._config)
+        return self._known(asdict(self._config))
