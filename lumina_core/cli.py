@@ -143,7 +143,7 @@ def _examples(words: list[str]) -> int:
         raise LuminaError(f"examples needs a modality; {host.present()}")
     from lumina_core.examples import example_lines, examples
 
-    found = []
+    found: list[Any] = []
     for name in names or host.installed():
         try:
             found += examples(name)
