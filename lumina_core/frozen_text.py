@@ -26,7 +26,7 @@ from torch import Tensor
 
 from lumina_core.encoder_folder import open_folder, read_weights, width_of
 from lumina_core.errors import LuminaError
-from lumina_core.files import atomic_write, known_sha256
+from lumina_core.files import atomic_write, known_sha256, open_regular
 from lumina_core.hub import FILES, check_whole
 from lumina_core.runtime import release_memory
 from lumina_core.text import Reading, TextEncoder, TextReader
@@ -193,7 +193,7 @@ def check_sha256(encoder: FrozenTextEncoder, expected: str) -> None:
 def read_features(path: Path) -> Tensor | None:
     """Features of one text, or None where there are none, or damaged ones."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_regular(path), safe_open(path, framework="pt") as file:
             features, about = file.get_tensor("features"), file.metadata()
     except (OSError, SafetensorError):
         return None

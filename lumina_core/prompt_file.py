@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lumina_core.command_records import MAX_SAMPLES
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.files import read_regular
+from lumina_core.files import TOO_DEEP, is_deeply_nested, read_regular
 from lumina_core.keys import unknown_key
 from lumina_core.modality_file import build_options
 from lumina_core.records import build
@@ -113,6 +113,8 @@ def _object(text: str) -> dict[str, Any]:
         values = json.loads(text, object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         raise LuminaError(f"no valid JSON: {reason_of(error)}") from error
+    if is_deeply_nested(values):
+        raise LuminaError(f"no valid JSON: {TOO_DEEP}")
     if not isinstance(values, dict) or "prompt" not in values:
         raise LuminaError('an object with a prompt is wanted, such as {"prompt": "a red circle"}')
     return values

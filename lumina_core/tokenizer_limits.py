@@ -116,7 +116,8 @@ def _check_template(step: Any) -> None:
         return
     inner = _listed(step.get("processors"))
     marks = step.get("special_tokens")
-    tokens = [mark.get("ids") for mark in _listed(list(marks.values()))] if _is_map(marks) else []
+    known = list(marks.values()) if isinstance(marks, Mapping) else []
+    tokens = [mark.get("ids") for mark in _listed(known)]
     for pieces in (inner, step.get("single"), *tokens):
         if isinstance(pieces, list) and len(pieces) > MAX_PIECES:
             raise ValueError(f"its template has {len(pieces)} pieces; at most {MAX_PIECES}")
@@ -124,9 +125,5 @@ def _check_template(step: Any) -> None:
         _check_template(child)
 
 
-def _is_map(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
 def _listed(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if _is_map(item)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
