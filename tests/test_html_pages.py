@@ -85,7 +85,9 @@ def test_a_name_that_is_no_utf8_breaks_no_page(tmp_path):
     link = html_pages.link(path, tmp_path / "index.html")
     assert link == "caf%E9.png"
     html_pages.write_page(tmp_path / "a.html", html_pages.paragraph(path.name))
-    assert (tmp_path / "a.html").read_text(encoding="utf-8") == "<p>caf?.png</p>"
+    assert (tmp_path / "a.html").read_text(
+        encoding="utf-8"
+    ) == "<p>caf\N{REPLACEMENT CHARACTER}.png</p>"
 
 
 @pytest.mark.parametrize(("side", "embedded"), [(32, 32), (600, html_pages.MAX_PREVIEW_SIDE)])

@@ -5,10 +5,13 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from new_packages import installed
+from planting import LINE_ENCODE, LINE_WAVE, PARTS, WORLD, edit
 
 from lumina_core import decoder as decoder_module
 from lumina_core import host
 from lumina_core import modality as modality_module
+from lumina_core.cli import main
 from lumina_core.config import compose_options
 from lumina_core.errors import PluginError
 from lumina_core.modality import Given
@@ -155,3 +158,21 @@ def test_the_shipped_plugins_return_what_is_wanted(name, tmp_path):
     modality.decoder.write(media, path, request)
     assert modality.decoder.read_metadata(path) == request
     modality.decoder.preview(modality.decoder.read(path))
+
+
+WRONG_PARTS = {
+    "world.draw": (WORLD, LINE_WAVE, "return wave.tolist()"),
+    "vae.encode": (PARTS, LINE_ENCODE, "return media"),
+    "media_shape": (PARTS, "return (options.samples,)", "return options.samples"),
+}
+
+
+@pytest.mark.parametrize("part", WRONG_PARTS)
+def test_a_command_names_the_plugin_in_one_line(part, tmp_path, monkeypatch, work, capsys):
+    edits = (WRONG_PARTS[part],)
+    words = ["max_steps=1", "num_threads=1", "data.pool_size=2", "data.refresh_per_step=0"]
+    with installed("sprout", "line", tmp_path, monkeypatch, lambda package: edit(package, edits)):
+        assert main(["train", "+modality=sprout", "out=run", *words]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: Modality 'sprout' (lumina-sprout 0.1.0): its {part} returned ")
+    assert err.endswith(" is wanted. Tell its author\n") and err.count("\n") == 1
