@@ -236,6 +236,13 @@ def _check_prompts(overrides: list[str], names: list[str]) -> None:
             "written key=value."
         )
     if len(prompts) > 1:
+        for prompt in prompts:  # one alone may be a prompt like x=3, beside another it is a slip
+            match = _OVERRIDE.match(prompt)
+            if match and len(prompt.split()) == 1:
+                raise LuminaError(
+                    f"unknown key {match['key']!r} in {_shortened(prompt)!r}. A prompt like this "
+                    "stands alone, after --."
+                )
         shown = [repr(_shortened(prompt)) for prompt in prompts[:MAX_SHOWN_PROMPTS]]
         more = [f"{len(prompts) - len(shown)} more"] * (len(prompts) > len(shown))
         *first, last = shown + more

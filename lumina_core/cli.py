@@ -24,6 +24,7 @@ from lumina_core.faults import report
 from lumina_core.keys import CONDITION, CONFIG_NAMES, command_keys, modality_keys, unknown_key
 from lumina_core.python_arguments import texts
 
+HELP = (["-h"], ["--help"], ["help"])
 VAE_KEY = "modality.vae="  # of doctor --contract
 
 
@@ -44,7 +45,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+    if words[:1] in HELP and words[1:2] and words[1] in help.USAGES:
+        words = [words[1], "--help", *words[2:]]
+    if not words or words[:1] in HELP:
         terminal.show(*help.main_help())
         return 0 if words else 2
     command, rest = words[0], words[1:]

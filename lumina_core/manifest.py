@@ -73,7 +73,7 @@ def _read(path: Path) -> tuple[bytes, Any]:
         what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise LuminaError(
             f"no checkpoint in {path.parent}: {MANIFEST} {what} ({error.strerror}); name a folder "
-            "that `train` wrote: checkpoint=FOLDER"
+            "that `train` wrote"
         ) from error
     except ValueError as error:
         raise LuminaError(

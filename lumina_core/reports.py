@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__, host
+from lumina_core.effective import as_text
 from lumina_core.entry_points import MAX_NAME, Plugin, unreadable_packages
 from lumina_core.errors import LuminaError, printable
 from lumina_core.output_paths import OUTPUTS
@@ -140,8 +141,8 @@ def checkpoint_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_lines(values: Mapping[str, Any]) -> Iterator[str]:
-    """`key: value` lines, nested keys dotted."""
-    yield from (f"{key}: {value}" for key, value in flat(values).items())
+    """`key: value` lines, nested keys dotted, values as one writes them on a command line."""
+    yield from (f"{key}: {as_text(value)}" for key, value in flat(values).items())
 
 
 def _version(package: str) -> str:

@@ -81,6 +81,7 @@ def test_the_plus_of_modality_may_be_left_out(toy, commands, word):
         (["a cat", "a dog"], "2 prompts: 'a cat' and 'a dog'"),
         (["a cat", "prompt=a dog"], "2 prompts"),
         (["a cat", "--", "a dog"], "2 prompts"),
+        (["a cat", "resume=true"], "unknown key 'resume' in 'resume=true'"),
         (["a", "red", "ring"], "3 prompts: 'a', 'red' and 'ring'. Put quotes"),
         (list("abcdef"), "6 prompts: 'a', 'b', 'c', 'd' and 2 more"),
         (["sedd=3"], "unknown key 'sedd' in 'sedd=3'. Did you mean 'seed'?"),
@@ -262,7 +263,7 @@ def test_a_broken_plugin_does_not_keep_others_from_reading(write_distribution, t
 
 
 @pytest.mark.parametrize(
-    "request_", ["[]", "5", "{}", "{'modality': 5}", "{'modality': 'toy', 'options': [1]}",
+    "request_", ["{}", "{'modality': 5}", "{'modality': 'toy', 'options': [1]}",
                  "{'modality': 'toy', 'x': " + "[" * 50 + "]" * 50 + "}"],
 )  # fmt: skip
 def test_a_broken_request_is_refused(write_distribution, tmp_path, request_):
@@ -272,6 +273,17 @@ def test_a_broken_request_is_refused(write_distribution, tmp_path, request_):
     path.write_bytes(b"")
     write_distribution("lumina-toy", "toy", toy=READER.format(request=request_))
     with pytest.raises(LuminaError, match=r"a\.png carries a broken request"):
+        read_request(path)
+
+
+@pytest.mark.parametrize("request_", ["[]", "5"])
+def test_a_request_that_is_none_is_the_fault_of_its_plugin(write_distribution, tmp_path, request_):
+    from lumina_core.run import read_request
+
+    path = tmp_path / "a.png"
+    path.write_bytes(b"")
+    write_distribution("lumina-toy", "toy", toy=READER.format(request=request_))
+    with pytest.raises(LuminaError, match=r"a\.png carries no request .*; toy could not look: "):
         read_request(path)
 
 
@@ -296,6 +308,9 @@ def test_help_of_run_lists_keys_units_and_modalities(toy, write_distribution, ca
     assert "modality.height=32" in out
     assert "pixels" in out
     assert "modality toy (lumina-toy 0.1): About lumina-toy" in out
+    for words in (["help", "run"], ["--help", "run"], ["-h", "run"]):
+        assert main(words) == 0
+        assert capsys.readouterr().out == out
     for command in ("infer", "train", "train-vae", "evaluate", "plugins", "doctor", "info"):
         assert main([command, "--help"]) == 0
         assert command in capsys.readouterr().out
