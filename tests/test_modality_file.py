@@ -89,11 +89,18 @@ ACTS = {  # all that `train` and `run` read and a plugin may not decide
     "sampling": (
         *("prompt", "prompt_file", "negative_prompt", "seed", "num_samples", "out", "overwrite"),
         *("checkpoint", "repeat", "json", "text_cache", "download", "device", "dtype"),
-        *("token_budget", "condition"),
+        *("token_budget", "condition", "attention"),
     ),
     "training": (
         *("out", "overwrite", "resume", "init_from", "seed", "download", "device", "dtype"),
-        *("save_dtype", "num_threads", "text_encoder.path", "text_encoder.cache", "data.path"),
+        *(
+            "attention",
+            "save_dtype",
+            "num_threads",
+            "text_encoder.path",
+            "text_encoder.cache",
+            "data.path",
+        ),
     ),
 }
 
