@@ -356,7 +356,7 @@ def _mean_of_each(
 ) -> Float[Tensor, "sample text_dim"]:
     counts = torch.tensor(list(lengths), device=text.device)
     sample_of: Int[Tensor, "text"] = torch.repeat_interleave(counts, output_size=len(text))
-    # in half precision the sum of a long text loses most of its digits
+    # CUDA adds in the dtype of the sum, and in float16 that of a long text overflows
     wide = text.to(torch.promote_types(text.dtype, torch.float32))
     total = wide.new_zeros(len(lengths), text.shape[1]).index_add(0, sample_of, wide)
     return (total / counts[:, None]).to(text.dtype)
