@@ -34,7 +34,7 @@ from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
 from lumina_core.previews import save_preview
 from lumina_core.prompt_notes import text_notes
-from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
+from lumina_core.runtime import arithmetic, release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import (
     Request,
     Sampling,
@@ -210,7 +210,6 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         for field in fields(request.options)
         if not field.metadata.get("architecture")
     }
-    plugin = host.find(model.name)
     return {
         "modality": model.name,
         "prompt": request.prompt,
@@ -221,11 +220,18 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         **{key: value for key, value in asdict(sampling).items() if key in SAMPLING_SETTINGS},
         "dtype": dtype,
         "checkpoint_sha256": model.checkpoint_sha256,
-        "versions": {
-            "lumina-core": __version__,
-            "torch": metadata.version("torch"),
-            plugin.package: plugin.version,
-        },
+        "versions": _versions(model),
+    }
+
+
+def _versions(model: Model) -> dict[str, str]:
+    """What the last bits of a medium depend on beside its request."""
+    plugin = host.find(model.name)
+    return {
+        "lumina-core": __version__,
+        "torch": metadata.version("torch"),
+        plugin.package: plugin.version,
+        "arithmetic": arithmetic(model.device),
     }
 
 
@@ -320,12 +326,26 @@ def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
     if config.repeat is not None:
         if state := state_of(Path(config.repeat)):
             yield f"note: {config.repeat} {state}; its request is whole"
-        made_with = repeated.get("checkpoint_sha256")
-        if made_with != model.checkpoint_sha256:
-            yield (
-                f"note: {config.repeat} was made with another checkpoint "
-                f"({str(made_with)[:12]}); the result will differ. Give checkpoint=FOLDER"
-            )
+        yield from _repeat_notes(config.repeat, repeated, model)
+
+
+def _repeat_notes(path: str, request: Mapping[str, Any], model: Model) -> Iterator[str]:
+    """Why a file that is made again may not be the same."""
+    made_with = request.get("checkpoint_sha256")
+    if made_with != model.checkpoint_sha256:
+        yield (
+            f"note: {path} was made with another checkpoint ({str(made_with)[:12]}); the result "
+            "will differ. Give checkpoint=FOLDER"
+        )
+    stored, here = request.get("versions"), _versions(model)
+    stored = stored if isinstance(stored, dict) else {}
+    changes = [
+        f"{key} {stored[key]}, here it is {value}"
+        for key, value in here.items()
+        if stored.get(key, value) != value  # earlier versions stored no arithmetic
+    ]
+    if changes:
+        yield f"note: {path} was made with {'; '.join(changes)}: the result may differ a little"
 
 
 @contextmanager

@@ -51,6 +51,17 @@ def resolve_dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
+def arithmetic(device: torch.device) -> str:
+    """On what the last bits of a result depend: the GPU, or the instructions and threads of a CPU.
+
+    Products of few rows are summed in another order by another number of threads.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"CPU, {capability}, threads: {torch.get_num_threads()}"
+
+
 def autocast(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
     """Within the block matrices are multiplied in a dtype; weights stay as they are.
 

@@ -121,6 +121,21 @@ def test_repeat_makes_the_same_media(make, work, capsys, tiny_checkpoint):
     )
 
 
+def test_repeat_says_what_may_change_the_last_bits(
+    make, work, capsys, tiny_checkpoint, monkeypatch
+):
+    path = make("a star", "seed=3")["files"][0]["path"]
+    again = ["run", f"repeat={path}", f"checkpoint={tiny_checkpoint}"]
+    capsys.readouterr()
+    assert main(again) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(run, "arithmetic", lambda device: "CPU, DEFAULT, threads: 64")
+    assert main(again) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"note: {path} was made with arithmetic CPU, ")
+    assert line.endswith("here it is CPU, DEFAULT, threads: 64: the result may differ a little")
+
+
 def test_a_file_holds_its_request_without_date_or_path(make, work, tiny_checkpoint):
     path = Path(make("a star")["files"][0]["path"])
     request = run.read_request(path)
@@ -130,7 +145,7 @@ def test_a_file_holds_its_request_without_date_or_path(make, work, tiny_checkpoi
         *("condition", "dtype", "checkpoint_sha256", "versions", "media_sha256"),
     }
     assert request["options"] == {"height": 32, "width": 32}
-    assert request["versions"].keys() == {"lumina-core", "torch", "lumina-image"}
+    assert request["versions"].keys() == {"lumina-core", "torch", "lumina-image", "arithmetic"}
     manifest = (tiny_checkpoint / "lumina.json").read_bytes()
     assert request["checkpoint_sha256"] == hashlib.sha256(manifest).hexdigest()
     assert "/" not in json.dumps(request)
