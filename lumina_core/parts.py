@@ -169,13 +169,23 @@ def _shown(value: Any) -> str:
         return f"an object of type {name}"
 
 
-def _tensor(axes: str, is_wanted: Callable[[Tensor], bool] = torch.is_floating_point) -> _Want:
-    """A tensor with an axis for each word."""
+def _floats(axes: str) -> _Want:
+    """A floating tensor with an axis for each word."""
     num_axes = len(axes.split())
-    kind = {torch.is_floating_point: "floating"}.get(is_wanted, "")
     return _Want(
-        f"a {kind} tensor of {num_axes} axes ({axes})",
-        lambda value: isinstance(value, Tensor) and value.ndim == num_axes and is_wanted(value),
+        f"a floating tensor of {num_axes} axes ({axes})",
+        lambda value: (
+            isinstance(value, Tensor) and value.ndim == num_axes and value.is_floating_point()
+        ),
+    )
+
+
+def _is_picture(value: Any) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.dtype == torch.uint8
+        and value.ndim == 3
+        and len(value) == 3  # colours
     )
 
 
@@ -209,7 +219,7 @@ def _is_object(value: Any) -> bool:
 
 
 _MEDIA = _Want("a tensor", lambda value: isinstance(value, Tensor))
-_LATENT = _tensor("channels frames height width")
+_LATENT = _floats("channels frames height width")
 _TEXT = _Want("a text", lambda value: isinstance(value, str))
 _TEXTS = _Want(
     "a tuple of texts", lambda value: isinstance(value, tuple) and _is_text_sequence(value)
@@ -247,14 +257,14 @@ _METHODS: Mapping[str, Mapping[str, _Want]] = {
         "decode": _optional(_MEDIA),
         "read": _optional(_MEDIA),
         "described": _optional(_OPTIONS),
-        "features": _optional(_tensor("frame feature")),
+        "features": _optional(_floats("frame feature")),
         "condition": _optional(
             _Want("a Given of media and a boolean tensor (frames height width)", _is_given)
         ),
     },
     "tokenizer": {
         "grid": _Want("a Grid", lambda value: isinstance(value, Grid)),
-        "tokenize": _tensor("patch token_dim"),
+        "tokenize": _floats("patch token_dim"),
         "detokenize": _LATENT,
     },
     "vae": {
@@ -263,16 +273,14 @@ _METHODS: Mapping[str, Mapping[str, _Want]] = {
         ),
         "encode": _LATENT,
         "decode": _MEDIA,
-        "pixels": _optional(_tensor("frames channels height width")),
+        "pixels": _optional(_floats("frames channels height width")),
     },
     "decoder": {
         "read": _MEDIA,
         "read_metadata": _Want(
             "a dictionary or None", lambda value: value is None or isinstance(value, dict)
         ),
-        "preview": _tensor(
-            "3 height width", lambda value: value.dtype == torch.uint8 and len(value) == 3
-        )._replace(what="a uint8 tensor of 3 axes (3 height width)"),
+        "preview": _Want("a uint8 tensor of 3 axes (3 height width)", _is_picture),
     },
     "world": {
         "tasks": _Want("a tuple of texts", _is_text_sequence),
