@@ -34,11 +34,11 @@ def write_picture(path, size, number):
 def build(tiny_training, tiny_model, tmp_path):
     """Build the pool of a folder with the settings given, and count what is encoded."""
 
-    def build_(folder, *words, pool_size=100, refresh=0):
+    def build_(folder, *words, pool_size=100, refresh=0, is_resumed=False):
         numbers = [f"data.pool_size={pool_size}", f"data.refresh_per_step={refresh}"]
         more = ["data=folder", f"data.path={folder}", *LIMITS.split(), *numbers, *words]
         config = compose_train(tiny_training(tmp_path / "out", *more))
-        return build_pool(config, tiny_model.modality)
+        return build_pool(replace(config, resume=is_resumed), tiny_model.modality)
 
     return build_
 
@@ -163,7 +163,7 @@ def test_a_resumed_run_goes_on_with_its_quarantine(build, folder, tmp_path):
     build(folder, "data.max_quarantined=0.5").advance(0)
     with (tmp_path / "out" / QUARANTINE).open("ab") as file:
         file.write(b'{bad"}\n{"pa"}\n[1]\n{"path": 5, "a": "b"}\n\xff\xfe"}\n{"path": "cut')
-    pool = build(folder, "data.max_quarantined=0.5", "resume=true")
+    pool = build(folder, "data.max_quarantined=0.5", is_resumed=True)
     pool.restore({"num_quarantined": 1})
     pool.advance(3)
     assert quarantine(tmp_path).keys() == {"03.png"}
@@ -179,7 +179,7 @@ def test_a_new_run_begins_its_quarantine_anew(build, folder, tmp_path):
     path.mkdir()
     with pytest.raises(LuminaError, match="cannot be replaced"):
         build(folder).advance(0)
-    pool = build(folder, "resume=true")
+    pool = build(folder, is_resumed=True)
     pool.restore({"num_quarantined": 1})
     with pytest.raises(LuminaError, match="move it away"):
         pool.advance(0)

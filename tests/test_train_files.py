@@ -202,7 +202,7 @@ def test_a_run_on_files_that_began_with_a_checkpoint_is_resumed(
     last, begin = "checkpoints/step-0000004", f"init_from={tiny_checkpoint}"
     whole, killed = whole_and_killed(last, *words, begin)
     words = tiny_training(killed, *words, "resume=true")
-    assert "leave out init_from" in refusal("train", *words, begin)
+    assert "leave out init_from" in refusal("train", *words, "init_from=demo")
     assert main(["train", *words]) == 0
     assert losses(whole) == losses(killed)
     assert files_below(whole / last) == files_below(killed / last)
