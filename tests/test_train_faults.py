@@ -67,7 +67,7 @@ def test_an_existing_folder_is_kept(tiny_training, tmp_path, files_below, refusa
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text("mine")
     assert "exists already" in refusal("train", *tiny_training(out))
-    assert "no checkpoint to resume from" in refusal("train", *tiny_training(out, "resume=true"))
+    assert "holds no training" in refusal("train", *tiny_training(out, "resume=true"))
     words = tiny_training(out, "max_steps=1", *SHEET, "overwrite=true")
     assert main(["train", *words]) == 0
     before = files_below(out)
