@@ -259,12 +259,12 @@ def evaluate_command(config: "EvaluateConfig") -> int:
         }
         if earlier is not None:
             result["comparison"] = compared(earlier, result)
+        if config.json:  # before it is saved: a full disk does not lose what was measured
+            show_json(result)
+        else:
+            _show_tables(result)
         if config.out is not None:
             _save(model, config, result, verdicts, folder)
-    if config.json:
-        show_json(result)
-    else:
-        _show_tables(result)
     return 0
 
 

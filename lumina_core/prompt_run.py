@@ -20,7 +20,7 @@ from lumina_core.decoder import check_format
 from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.output_paths import check_preview, preview_path, prompts_folder
-from lumina_core.previews import save_preview
+from lumina_core.previews import new_preview, save_with_preview
 from lumina_core.prompt_file import PromptLine, at_line, read_prompts
 from lumina_core.prompt_notes import file_notes
 from lumina_core.run import (
@@ -87,8 +87,7 @@ def run_prompts(config: "RunConfig") -> int:
             if not config.overwrite and job.path.exists() and not _difference(job, model):
                 terminal.tell(f"note: {job.path} was made by another run meanwhile")
                 continue
-            item.save(job.path, overwrite=config.overwrite)
-            preview = save_preview(job.path, item.media, decoder, overwrite=config.overwrite)
+            preview = save_with_preview(item, job.path, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)
             record = file_record(job.path, item.request, item.media_sha256, preview)
             records[job.path] = record | {"skipped": False}
@@ -149,7 +148,8 @@ def _complete_previews(jobs: Sequence[Job], model: Model) -> None:
     for job in jobs:
         preview = preview_path(job.path, decoder)
         if preview is not None and not preview.exists():
-            save_preview(job.path, decoder.read(job.path), decoder, overwrite=False)
+            with new_preview(job.path, decoder.read(job.path), decoder, overwrite=False):
+                pass  # the file is there
 
 
 def _difference(job: Job, model: Model) -> str | None:

@@ -32,7 +32,7 @@ from lumina_core.file_request import read_request
 from lumina_core.files import new_output, sha256_of
 from lumina_core.keys import SAMPLING_SETTINGS
 from lumina_core.output_paths import check_target, out_path, sheet_path, targets
-from lumina_core.previews import save_preview
+from lumina_core.previews import save_with_preview
 from lumina_core.prompt_notes import text_notes
 from lumina_core.runtime import arithmetic, release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import (
@@ -235,7 +235,7 @@ def _versions(model: Model) -> dict[str, str]:
     }
 
 
-def _write_numbered(item: Generated, folder: Path) -> Path:
+def _save_numbered(item: Generated, folder: Path) -> tuple[Path, Path | None]:
     """Write under the next free default name; two runs at once never share one."""
     modality, seed = item.request["modality"], item.request["seed"]
     pattern = re.compile(rf"{re.escape(modality)}-(\d+)-.*")
@@ -244,7 +244,7 @@ def _write_numbered(item: Generated, folder: Path) -> Path:
     for number in itertools.count(max(taken, default=0) + 1):
         path = folder / f"{modality}-{number:04d}-s{seed}{item.decoder.suffixes[0]}"
         try:
-            return item.save(path)
+            return path, save_with_preview(item, path, overwrite=False)
         except LuminaError:
             if not path.exists():  # else another run was faster
                 raise
@@ -273,23 +273,23 @@ def run_command(config: "RunConfig") -> int:
     with step_bar(config.num_samples) as on_step, when_interrupted(left):
         for path, item in zip(paths, generate_each(config, on_step), strict=True):
             if path is None:
-                path = _write_numbered(item, folder)
+                path, preview = _save_numbered(item, folder)
             else:
-                item.save(path, overwrite=config.overwrite)
+                preview = save_with_preview(item, path, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
             if len(previews) < NUM_PREVIEWS:
                 previews.append(decoder.preview(item.media))
-            preview = save_preview(path, item.media, decoder, overwrite=config.overwrite)
             files.append(file_record(path, item.request, item.media_sha256, preview))
             if not config.json:
                 terminal.show(str(path))
-    if len(files) > 1:
-        sheet = _save_sheet([Path(file["path"]) for file in files], previews, config)
-        terminal.tell(f"contact sheet: {sheet}")
     if config.json:
         seconds = round(time.perf_counter() - started, 3)
         result = {"files": files, "network_evaluations": evaluations, "seconds": seconds}
         terminal.show_json(result)
+    if len(files) > 1:  # the last thing: what is told above is there, whatever becomes of it
+        made = [Path(file["path"]) for file in files]
+        sheet = _save_sheet(made, previews, config, is_named=paths[0] is not None)
+        terminal.tell(f"contact sheet: {sheet}")
     return 0
 
 
@@ -364,11 +364,31 @@ def step_bar(num_batches: int) -> Iterator[Callable[[int, int], None] | None]:
         yield on_step
 
 
-def _save_sheet(paths: list[Path], previews: list[Tensor], config: "RunConfig") -> Path:
-    """A contact sheet of the first samples, beside them."""
+def _save_sheet(
+    paths: list[Path], previews: list[Tensor], config: "RunConfig", *, is_named: bool
+) -> Path:
+    """A contact sheet of the first samples, beside them.
+
+    Args:
+        paths: of all samples.
+        previews: of the first ones.
+        config: the request.
+        is_named: whether the user named the files, so that the same command finds them again.
+
+    Raises:
+        LuminaError: it cannot be written; says that the samples are there.
+    """
     from lumina_core.contact_sheet import save_contact_sheet
 
     sheet = sheet_path(paths[0])
     labels = [f"seed {config.seed + number}" for number in range(len(previews))]
-    save_contact_sheet(sheet, previews, labels)
+    try:
+        save_contact_sheet(sheet, previews, labels)
+    except LuminaError as error:
+        raise LuminaError(
+            f"{error}; the {len(paths)} files of this run are whole and stay, their contact sheet "
+            "is missing; make room and give the same command"
+            + " with overwrite=true" * is_named
+            + f", or look at them with: gallery {sheet.parent}"
+        ) from error
     return sheet

@@ -74,7 +74,7 @@ def test_a_killed_run_leaves_no_half_a_preview(decoder, ask, work, monkeypatch):
 
     monkeypatch.setattr(decoder, "preview", interrupt)
     assert main(ask("x", "out=a.png")) == 130
-    assert names(work) == ["a.png"]
+    assert names(work) == []
 
 
 def test_a_preview_that_cannot_be_written_is_one_line(decoder, ask, work, monkeypatch, capfd):
@@ -89,7 +89,9 @@ def test_a_preview_that_cannot_be_written_is_one_line(decoder, ask, work, monkey
     assert main(ask("a star", "out=a.png")) == 2
     line = "error: a.png-preview.png cannot be written: No space left on device\n"
     assert capfd.readouterr().err == line
-    assert names(work) == ["a.png"]
+    assert names(work) == []
+    monkeypatch.setattr(files, "publish", publish)
+    assert main(ask("a star", "out=a.png")) == 0
 
 
 def test_save_writes_the_file_alone(decoder, ask, work):
