@@ -1,6 +1,7 @@
 """Folders of data as others leave them, with the decoder of each modality."""
 
 import shutil
+from dataclasses import fields
 
 import pytest
 import torch
@@ -50,7 +51,9 @@ def strange(request, tmp_path):
 
 
 def listed(folder, decoder):
-    return list_data(FilesConfig("folder", str(folder), 4, 0, 1, 64, 4.0, 0.1), decoder)
+    given = {"name": "folder", "path": str(folder), "max_aspect": 4.0, "max_quarantined": 0.1}
+    numbers = {field.name: 1 for field in fields(FilesConfig) if field.name not in given}
+    return list_data(FilesConfig(**given, **numbers), decoder)
 
 
 def test_texts_tell_of_files_of_any_name(strange):
