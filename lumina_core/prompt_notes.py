@@ -35,8 +35,8 @@ def text_notes(model: "Model", prompt: str, negative_prompt: str, place: str = "
         cut = model.text_encoder.num_cut_tokens(text)
         if cut:
             yield (
-                f"note: {place}the {name} is {cut} tokens longer than the checkpoint's "
-                f"{model.text_encoder.max_tokens}; its end is ignored"
+                f"note: {place}the {name} is {cut} token{'s' * (cut > 1)} longer than the "
+                f"checkpoint's {model.text_encoder.max_tokens}; its end is ignored"
             )
 
 
