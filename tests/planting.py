@@ -99,7 +99,7 @@ WRITE_CHECK = "if path.suffix.lower() not in self.suffixes:"
 LINE_REQUEST = "lines = [COMMENT + comment_with(metadata), "
 GRID_REQUEST = "texts.add_itxt(KEY, comment_with(metadata))"
 LINE_FOUND = 'return metadata_in(file.readline().removeprefix(COMMENT).rstrip("\\n"), path)'
-GRID_PIXELS = 'pixels = torch.from_numpy(np.array(image.convert("RGB")))'
+GRID_PIXELS = "pixels = as_rgb(image)"
 LINE_PICTURE = "return picture.to(torch.uint8)"
 GRID_PICTURE = 'return rearrange(media, "f c h w -> c h (f w)").contiguous()'
 MODALITY = '"""The sprout modality: its options and its parts."""'

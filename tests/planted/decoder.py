@@ -48,12 +48,12 @@ DECODER = (
     grid(
         "files_hold_the_media",
         "blue, green, red",
-        (PARTS, GRID_PIXELS, GRID_PIXELS.replace('"RGB"))', '"RGB"))[..., ::-1].copy()')),
+        (PARTS, GRID_PIXELS, GRID_PIXELS + ".flip(0)"),
     ),
     grid(
         "files_hold_the_media",
         "columns of all frames are mixed",
-        (PARTS, '"h (f w) c -> f c h w"', '"h (w f) c -> f c h w"'),
+        (PARTS, '"c h (f w) -> f c h w"', '"c h (w f) -> f c h w"'),
     ),
     grid(
         "files_hold_the_media",

@@ -110,14 +110,14 @@ MISHAPS = (
         "errors of the library are let through",
         (
             PARTS,
-            'with reading(path, "a PNG"), Image.open(path, formats=("PNG",)) as image:\n'
-            "            if",
+            'with reading(path, "a PNG"), _opened(path) as image:\n            if',
             'with Image.open(path, formats=("PNG",)) as image:\n            if',
         ),
     ),
     grid(
         "broken_files_are_refused",
         "what is cut off is black",
+        (PARTS, "    check_png(path)  # Pillow does not compare the checksums of pixels\n", ""),
         behind(PARTS, "from PIL import Image", ", ImageFile"),
         ahead(
             PARTS,

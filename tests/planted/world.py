@@ -341,6 +341,6 @@ WORLD_RULES = (
     grid(
         "oracle_judges_files",
         "files are negatives",
-        (PARTS, GRID_PIXELS, GRID_PIXELS.replace("torch.from_numpy(", "255 - torch.from_numpy(")),
+        (PARTS, GRID_PIXELS, GRID_PIXELS.replace("as_rgb(", "255 - as_rgb(")),
     ),
 )
