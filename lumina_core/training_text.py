@@ -143,8 +143,9 @@ def _from_checkpoint(
         _refuse_others(folder, config.text_encoder, asdict(frozen.reading))
         return frozen
     encoder = load_text_encoder(folder / TEXT_ENCODER, config.text_encoder.reading)
-    shape = {key: getattr(encoder.model.config, name, None) for key, name in SHAPE.items()}
-    _refuse_others(folder, config.text_encoder, shape)
+    if config.text_encoder.path is None:  # else its shape is that of the folder
+        shape = {key: getattr(encoder.model.config, name, None) for key, name in SHAPE.items()}
+        _refuse_others(folder, config.text_encoder, shape)
     return encoder.to(device)
 
 
