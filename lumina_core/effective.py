@@ -70,8 +70,8 @@ def effective_keys(command: str, words: list[str], name: str, yaml: Path) -> lis
                 found[key] = Effective(found[key].key._replace(default=text), origin)
     for group, choice in group_defaults(command).items():  # the name of a choice is the choice
         named = found.get(f"{group}.name", found[group])
-        key = found[group].key._replace(default=named.key.default or choice)
-        found[group] = Effective(key, named.origin)
+        chosen = found[group].key._replace(default=named.key.default or choice)
+        found[group] = Effective(chosen, named.origin)
     return list(found.values())
 
 
