@@ -7,14 +7,13 @@ nothing ever reads it, and the next process that writes there deletes it.
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EBADF, EINVAL, ENOTSUP
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
-
-from safetensors import SafetensorError  # its way to say that the disk is full
 
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.locks import is_at, try_lock
@@ -39,12 +38,20 @@ def unfinished(path: Path, make: Callable[[Path], object]) -> Iterator[Path]:
             make(temporary)
             descriptor = _locked(temporary)
         yield temporary
-    except (OSError, SafetensorError) as error:
-        raise unwritable(path, error) from error
+    except Exception as error:
+        if isinstance(error, OSError) or _is_of_safetensors(error):
+            raise unwritable(path, error) from error
+        raise
     finally:
         discard(temporary)
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _is_of_safetensors(error: Exception) -> bool:
+    """Whether it is what safetensors raises where the disk is full; to list keys imports it not."""
+    library = sys.modules.get("safetensors")
+    return library is not None and isinstance(error, library.SafetensorError)
 
 
 def _locked(temporary: Path) -> int | None:
