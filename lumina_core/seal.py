@@ -69,7 +69,7 @@ def request_of(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
     request = {key: value for key, value in found.items() if key != SEAL}
     if SEAL not in found and not any(_is_seal(value) for value in found.values()):
         return request
-    seal = found.get(SEAL)
+    seal: Any = found.get(SEAL)
     if not _is_seal(seal) or seal[REQUEST] != _request_sha256(request):
         raise LuminaError(f"{path} carries a damaged request; make the file again from its prompt")
     return request
