@@ -37,20 +37,20 @@ def refused(monkeypatch):
     return line
 
 
-@pytest.mark.parametrize("value", TEXTS, ids=repr)
+@pytest.mark.parametrize("value", TEXTS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("name", ["prompt", "negative_prompt", "modality"])
 def test_what_is_no_text_is_refused(refused, name, value):
     assert refused(**{"prompt": "a star", name: value}).startswith(f"{name} is ")
 
 
-@pytest.mark.parametrize("value", NUMBERS, ids=repr)
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("name", ["seed", "num_samples"])
 def test_what_is_no_whole_number_is_refused(refused, name, value):
     said = refused("a star", **{name: value})
     assert said.startswith(f"{name} is ") and said.endswith("give a whole number")
 
 
-@pytest.mark.parametrize("value", SETTINGS, ids=repr)
+@pytest.mark.parametrize("value", SETTINGS, ids=lambda value: type(value).__name__)
 def test_settings_that_no_command_takes_are_refused(refused, value):
     assert "settings" in refused("a star", settings=value)
 

@@ -197,7 +197,11 @@ TOO_LARGE = [
 ]
 
 
-@pytest.mark.parametrize(("make", "changes"), TOO_LARGE, ids=str)
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    TOO_LARGE,
+    ids=lambda value: getattr(value, "__name__", None) or next(iter(value)),
+)
 def test_a_vocoder_larger_than_its_weights_is_not_built(tmp_path, make, changes):
     make(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
