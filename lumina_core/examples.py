@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lumina_core import host
 from lumina_core.config import compose_options
 from lumina_core.errors import LuminaError
+from lumina_core.parts import make_modality
 from lumina_core.runtime import seeded
 
 NUM_CAPTIONS = 3  # of each task of a split
@@ -31,7 +31,7 @@ def examples(name: str) -> Iterator[Example]:
     """
     options = compose_options(name)
     folder = NO_FOLDER if hasattr(options, "vae") else None
-    modality = host.modality_class(name)(options, folder)
+    modality = make_modality(name, options, folder)
     if modality.world is None:
         raise LuminaError(f"{name} has no synthetic world to draw captions from; name another one")
     world = modality.world

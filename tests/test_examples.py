@@ -14,6 +14,16 @@ class Toy:
         self.options, self.world = options, None
 """
 
+WRONG_WORLD = """
+class World:
+    splits = ("trained",)
+    def tasks(self, split):
+        return "task"
+class Toy:
+    def __init__(self, options, folder):
+        self.options, self.world = options, World()
+"""
+
 
 @pytest.mark.parametrize("name", host.SHIPPED)
 def test_examples_are_captions_of_every_task_of_every_split(name):
@@ -67,6 +77,13 @@ def test_a_modality_without_examples_hides_no_other(write_distribution, capsys):
     assert captured.out == ""
     assert captured.err.startswith("note: ")
     assert "toy has no synthetic world" in captured.err
+
+
+def test_a_world_that_returns_something_else_is_named(write_distribution, capsys):
+    write_distribution("lumina-toy", "toy", toy=WRONG_WORLD)
+    assert main(["examples", "toy"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "its world.tasks returned 'task' of type str" in line
 
 
 def test_examples_without_a_modality_says_how_to_install_one(write_distribution, refusal):
