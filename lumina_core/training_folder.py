@@ -12,7 +12,7 @@ from lumina_core.data.files import QUARANTINE
 from lumina_core.errors import LuminaError
 from lumina_core.locks import sole_process
 from lumina_core.training_settings import SETTINGS, resume_command
-from lumina_core.unfinished import refuse_link, remove_unfinished
+from lumina_core.unfinished import DELETABLE, refuse_link, remove_unfinished
 
 if TYPE_CHECKING:
     from lumina_core.command_records import TrainConfig
@@ -43,7 +43,8 @@ def used_alone(out: Path) -> Iterator[None]:
 def check_out(out: Path, config: "TrainConfig") -> None:
     """Refuse a folder that holds something, before anything is computed.
 
-    What a refused or a killed run may leave is no use: empty folders, its list of broken files.
+    What a refused or a killed run may leave is no use: empty folders, its list of broken files,
+    a file that it was writing.
 
     Raises:
         LuminaError: `out` holds files and is neither resumed nor overwritten, or is to be
@@ -54,11 +55,16 @@ def check_out(out: Path, config: "TrainConfig") -> None:
         _refuse_links(out)
     if config.resume or config.overwrite:
         return
-    if any(path.name not in (QUARANTINE, LOCK) and not path.is_dir() for path in out.rglob("*")):
+    if any(_is_of_use(path) for path in out.rglob("*")):
         raise LuminaError(
             f"out={out} exists already; go on with it: {resume_command(out)} - or replace it with "
             "overwrite=true, or choose another folder"
         )
+
+
+def _is_of_use(path: Path) -> bool:
+    is_left_over = path.name in (QUARANTINE, LOCK) or DELETABLE.fullmatch(path.name)
+    return not (is_left_over or path.is_dir())
 
 
 def _refuse_own_inputs(out: Path, config: "TrainConfig") -> None:

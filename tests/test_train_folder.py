@@ -11,8 +11,10 @@ import sys
 import pytest
 import torch
 
-from lumina_core import locks
+from lumina_core import LuminaError, locks
 from lumina_core.cli import main
+from lumina_core.config import compose_train
+from lumina_core.training_folder import check_out
 
 TIMINGS = ("seconds", "tokens_per_second")
 BUDGET = {"image": 300, "audio": 300, "multiview": 1500, "video": 1500}
@@ -119,6 +121,18 @@ def test_a_folder_has_one_run_at_a_time_and_a_killed_one_keeps_nobody_out(
             pass
         assert not lock.exists()
     assert main(["train", *tiny_training(out, "max_steps=1")]) == 0
+
+
+def test_what_a_run_was_writing_when_it_was_killed_is_no_training(tiny_training, tmp_path):
+    words = tiny_training(tmp_path / "out", "max_steps=1")
+    config = compose_train(words)
+    for folder in (tmp_path / "out", tmp_path / "out" / "checkpoints"):
+        folder.mkdir()
+        (folder / ".lumina-0123456789abcdef").write_text('{"half": ')
+    check_out(tmp_path / "out", config)
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(LuminaError, match="exists already"):
+        check_out(tmp_path / "out", config)
 
 
 def test_a_lock_leaves_no_folder_that_it_made_and_keeps_what_came_into_one(tmp_path):
