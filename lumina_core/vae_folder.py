@@ -18,6 +18,7 @@ from lumina_core import host
 from lumina_core.autoencoder import FramewiseAutoencoder, read_config
 from lumina_core.checkpoint_folder import DEMO, checkpoint_folder
 from lumina_core.errors import LuminaError, nearest, reason_of
+from lumina_core.files import open_regular
 from lumina_core.hub import check_whole, local_folder
 from lumina_core.yaml_values import read_yaml
 
@@ -106,6 +107,8 @@ def has_same_weights(stored: Path, own: Path, *, skip: tuple[str, ...] = ()) -> 
 def _weights(folder: Path, files: ExitStack, skip: tuple[str, ...]) -> dict[str, Any]:
     """The file of each weight."""
     paths = [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
+    for path in paths:
+        files.enter_context(open_regular(path))  # else a pipe would be waited for
     opened = [files.enter_context(safe_open(path, framework="pt")) for path in paths]
     names = [(key, file) for file in opened for key in file.keys()]  # noqa: SIM118, no mapping
     return {key: file for key, file in names if not key.startswith(skip)}

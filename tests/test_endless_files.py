@@ -10,6 +10,7 @@ from lumina_core import LuminaError, host
 from lumina_core.file_request import decoders, request_inside
 from lumina_core.frozen_text import read_features
 from lumina_core.prompt_file import read_prompts
+from lumina_core.vae_folder import has_same_weights
 
 MODALITIES = ("audio", "image", "multiview", "video")
 MAX_SECONDS = 300  # before the alarm; reading what never ends takes for ever
@@ -50,6 +51,12 @@ def test_no_medium_is_read_from_what_never_ends(endless, tmp_path, modality):
             assert "\n" not in str(raised.value)
         with pytest.raises(LuminaError, match="is no file"):
             request_inside(path, found)
+
+
+def test_no_autoencoders_are_compared_by_what_never_ends(endless, tmp_path):
+    endless(tmp_path / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(LuminaError, match="cannot be compared"):
+        has_same_weights(tmp_path, tmp_path)
 
 
 def test_no_views_are_read_from_what_never_ends(endless, tmp_path):
