@@ -156,7 +156,17 @@ def recommended_sampling(name: str, recommended: Mapping[str, Any]) -> dict[str,
     file = read_modality_file(name)
     core = compose_core(CONFIG_NAMES["run"])
     values = _overlay(core, file.advice["sampling"], f"{file.path}, sampling")
-    return _overlay(values, recommended, "the recommendation of the checkpoint")
+    return _recommended(values, recommended, "the recommendation of the checkpoint")
+
+
+def _recommended(
+    values: dict[str, Any], recommended: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """Values with what a checkpoint recommends for sampling, and nothing else."""
+    for key in recommended:
+        if key not in SAMPLING_SETTINGS:
+            raise unknown_key(key, list(SAMPLING_SETTINGS), f" in {source}")
+    return _overlay(values, recommended, source)
 
 
 def recommended_training(name: str) -> dict[str, Any]:
@@ -185,11 +195,7 @@ def _with_checkpoint(
     if name not in manifest["modalities"]:
         known = ", ".join(manifest["modalities"])
         raise LuminaError(f"the checkpoint {folder} was trained on {known}, not on {name}.")
-    source = f"{folder}/{MANIFEST}, sampling"
-    for key in manifest["sampling"]:
-        if key not in SAMPLING_SETTINGS:
-            raise unknown_key(key, list(SAMPLING_SETTINGS), f" in {source}")
-    values = _overlay(values, manifest["sampling"], source)
+    values = _recommended(values, manifest["sampling"], f"{folder}/{MANIFEST}, sampling")
     return values | {"checkpoint": str(folder)}, options | fixed_options(name, manifest)
 
 

@@ -401,10 +401,10 @@ def _train_alone(config: "TrainConfig") -> int:
         )
     notes = list(word_notes(config, run.model.text_encoder, run.pool))  # while it has its weights
     held = prepare(config, run)
+    sampling = compose_sampling(config.modality, run.sampling)  # a checkpoint of others may lie
     terminal.tell(*notes)
     clear(out, config)
     write_settings(config)
-    sampling = compose_sampling(config.modality, run.sampling)
     folder = train(config, run, sampling, held)
     made = {"checkpoint": str(folder), "step": run.step, "num_skipped": run.num_skipped}
     terminal.show_json(made, indent=None)

@@ -1,5 +1,6 @@
 """A run that begins with the weights of a checkpoint."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -121,3 +122,22 @@ def test_what_a_checkpoint_recommends_is_kept_where_it_is_true(
         config = compose_train([*words, "overwrite=true", *more])
         assert train.start(config).sampling == ({} if more in dropped else advice)
         assert ("this run drops it" in capsys.readouterr().err) == (more in dropped)
+
+
+def test_a_recommendation_that_acts_for_the_user_is_refused_before_a_run_is_replaced(
+    tiny_training, tiny_checkpoint, tmp_path, capsys, files_below
+):
+    first, out = tmp_path / "first", tmp_path / "out"
+    assert main(["train", *tiny_training(out, "max_steps=1")]) == 0
+    before = files_below(out)
+    for advice, said in (
+        ({"out": "mine.png"}, "unknown key 'out' in the recommendation of the checkpoint"),
+        ({"solver": {"num_steps": "many"}}, "solver.num_steps"),
+    ):
+        shutil.rmtree(first, ignore_errors=True)
+        checkpoints.export(tiny_checkpoint, first, torch.float32, advice)
+        words = tiny_training(out, "max_steps=1", f"init_from={first}", "overwrite=true")
+        capsys.readouterr()
+        assert main(["train", *words]) == 2
+        assert said in capsys.readouterr().err.splitlines()[-1]
+    assert files_below(out) == before
