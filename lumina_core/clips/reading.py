@@ -25,6 +25,7 @@ from torch import Tensor
 from lumina_core.clips.orientation import orientation_of, oriented
 from lumina_core.clips.writing import EXIF_MARK, KEY, MILLISECONDS
 from lumina_core.files import open_regular
+from lumina_core.frames import MAX_LEVEL
 from lumina_core.media_files import COMMENT_MARK
 from lumina_core.pictures import as_rgb, readable
 from lumina_core.png_checksums import check_png
@@ -48,7 +49,6 @@ SHORT_DURATION, SHORT_KINDS = 0.01, ("GIF", "PNG")
 """Seconds that count as none, as in browsers; but a WebP of ours may hold 240 frames a second."""
 
 MAX_MISSING = 0.1  # of the duration that a file names, beyond one frame: else it is cut off
-MAX_LEVEL = 255
 SIGNATURE_BYTES = 16
 FRAME_NAME = re.compile(r"(\d+)\.png")
 
