@@ -428,6 +428,21 @@ def test_linked_folders_are_followed_but_none_twice(tmp_path):
     assert listing.skipped.keys() == {"linked/deep/c.png", "nowhere.png"}
 
 
+def test_a_link_to_a_folder_that_holds_the_data_is_named_and_not_followed(tmp_path):
+    folder = tmp_path / "home/set"
+    for name in ("home/set/a.png", "home/letter.png", "home/other/b.png"):
+        write(tmp_path / name)
+        write((tmp_path / name).with_suffix(".txt"), "a caption")
+    (folder / "up").symlink_to("..")
+    (folder / "root").symlink_to("/")
+    (tmp_path / "by-a-link").symlink_to(folder)
+    reason = "the folder cannot be read: it is a link to a folder that holds this one"
+    for place in (folder, tmp_path / "by-a-link"):
+        listing = list_folder(place, (".png",))
+        assert captions(listing) == {"a.png": "a caption"}
+        assert listing.skipped == {"up": reason, "root": reason}
+
+
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     write(tmp_path / "a.png")
     write(tmp_path / "a.txt", "an a")

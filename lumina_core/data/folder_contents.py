@@ -1,12 +1,14 @@
 """What lies in a folder of data: media, texts, metadata. Nothing is opened but folders.
 
 Linked folders are walked, too, after all others; none is walked twice, so that links may lead in a
-circle. Hidden files and folders do not count.
+circle; one that holds the folder of data itself is not, for nobody means all that lies there.
+Hidden files and folders do not count.
 """
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from errno import ELOOP
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -83,16 +85,19 @@ def _entries(
     folder: Path, kinds: Kinds, found: Contents
 ) -> Iterator[tuple[PurePath, os.DirEntry[str]]]:
     """Each file, and each folder that is a medium, with the place where it lies."""
+    above = {_identity(os.stat(outer)) for outer in folder.resolve().parents}
     walked: set[tuple[int, int]] = set()
     waiting = [PurePath()]
     linked: list[PurePath] = []
     while waiting or linked:
         place = waiting.pop() if waiting else linked.pop(0)
         try:
-            status = os.stat(folder / place)
-            if (status.st_dev, status.st_ino) in walked:
+            identity = _identity(os.stat(folder / place))
+            if identity in walked:
                 continue
-            walked.add((status.st_dev, status.st_ino))
+            walked.add(identity)
+            if identity in above:
+                raise OSError(ELOOP, "it is a link to a folder that holds this one")
             entries = sorted(os.scandir(folder / place), key=lambda entry: entry.name)
         except OSError as error:
             found.skipped[place.as_posix()] = f"the folder cannot be read: {error.strerror}"
@@ -110,6 +115,10 @@ def _entries(
                 yield place, entry
             else:
                 (linked if entry.is_symlink() else waiting).append(place / entry.name)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
