@@ -134,11 +134,12 @@ def _missing(jobs: Sequence[Job], model: Model, *, overwrite: bool) -> list[Job]
             others.append(f"{job.path} {difference}")
             is_there = False
         if not is_there:
-            check_preview(job.path, model.modality.decoder, overwrite=overwrite)
             missing.append(job)
     if others and not overwrite:
         more = f" (and {len(others) - 1} others like it)" * (len(others) > 1)
         raise LuminaError(f"{others[0]}{more}; use overwrite=true or another out")
+    for job in missing:
+        check_preview(job.path, model.modality.decoder, overwrite=overwrite)
     return missing
 
 

@@ -117,6 +117,16 @@ def test_a_prompt_file_gets_previews_and_completes_them(decoder, make, clean_ref
     assert {path.name: path.read_bytes() for path in Path("made").iterdir()} == whole
 
 
+def test_a_file_that_is_refused_is_named_and_not_its_preview(
+    decoder, make, clean_refusal, ask, work
+):
+    Path("p.txt").write_text("a star\na ring\n")
+    words = ("prompt_file=p.txt", "out=made")
+    assert len(make(*words)["files"]) == 2
+    error = clean_refusal(*ask(*words, "guidance.scale=3"))
+    assert "made/0001-s0.png was made with another guidance (and 1 others like it)" in error
+
+
 def test_a_gallery_shows_the_preview_below_the_medium(decoder, make, work, capsys):
     make("a star", "out=made/a b.webp")
     make("a star", "out=made/c.webp")
