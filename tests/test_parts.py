@@ -109,6 +109,14 @@ def test_a_name_that_is_not_there_is_told_unless_it_may_be_left_out(make, kind, 
         getattr(part, name)
 
 
+def test_what_a_line_of_the_plugin_raises_is_no_missing_name(make, monkeypatch):
+    part = make("vae")
+    broken = property(lambda self: self.network)
+    monkeypatch.setattr(type(part.part), "folder", broken, raising=False)
+    with pytest.raises(AttributeError, match="no attribute 'network'"):
+        _ = part.folder
+
+
 def test_what_the_contract_does_not_name_is_handed_on(make):
     part = make("vae", extra=5, to=lambda device: "self")
     assert (part.extra, part.to("cpu")) == (5, "self")
