@@ -65,7 +65,7 @@ def text_encoder_of(
         if isinstance(encoder, TextEncoder):
             new = add_words(encoder, pool.vocabulary_captions(seeded(config.seed)), config.seed)
             if new:
-                tell(f"note: {shown_words(new)} are new to the text encoder")
+                tell(f"note: new to the text encoder, which learns them: {shown_words(new)}")
         return encoder
     captions = pool.vocabulary_captions(seeded(config.seed))
     with tempfile.TemporaryDirectory() as folder:

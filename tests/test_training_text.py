@@ -94,9 +94,10 @@ def test_words_that_a_checkpoint_never_saw_are_named(
     words = tiny_training(tmp_path / "out", *more)
     assert main(["train", *words, f"init_from={tiny_checkpoint}"]) == 0
     shown = ", ".join(f"'{word}'" for word in sorted(f"zebra{n}" for n in range(12))[:8])
-    assert capsys.readouterr().err.startswith(f"note: {shown} and 4 more are new to the text enc")
+    told = f"note: new to the text encoder, which learns them: {shown} and 4 more\n"
+    assert capsys.readouterr().err.startswith(told)
     assert main(["train", *words, "overwrite=true"]) == 0  # a new encoder knows every word
-    assert "are new to" not in capsys.readouterr().err
+    assert "new to" not in capsys.readouterr().err
 
 
 def test_new_words_get_embeddings_of_their_own_and_old_ones_keep_theirs(tiny_checkpoint, tmp_path):
