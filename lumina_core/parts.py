@@ -224,6 +224,10 @@ _TEXT = _Want("a text", lambda value: isinstance(value, str))
 _TEXTS = _Want(
     "a tuple of texts", lambda value: isinstance(value, tuple) and _is_text_sequence(value)
 )
+_SOME_TEXTS = _Want(
+    "a tuple of one text or more",
+    lambda value: isinstance(value, tuple) and len(value) > 0 and _is_text_sequence(value),
+)
 _OPTIONS = _Want("an object of the modality's options", None)
 _COUNT = _Want("a positive integer", lambda value: type(value) is int and value > 0)
 
@@ -241,12 +245,12 @@ _VALUES: Mapping[str, Mapping[str, _Want]] = {
     "tokenizer": {"token_dim": _COUNT},
     "vae": {"folder": _Want("a Path or None", lambda v: v is None or isinstance(v, Path))},
     "decoder": {
-        "suffixes": _TEXTS,
+        "suffixes": _SOME_TEXTS,
         "read_suffixes": _optional(_TEXTS),
         "folder_suffixes": _optional(_TEXTS),
         "folder_files": _optional(_TEXTS),
     },
-    "world": {"version": _TEXT, "splits": _TEXTS},
+    "world": {"version": _TEXT, "splits": _SOME_TEXTS},
 }
 _METHODS: Mapping[str, Mapping[str, _Want]] = {
     "modality": {
@@ -283,7 +287,9 @@ _METHODS: Mapping[str, Mapping[str, _Want]] = {
         "preview": _Want("a uint8 tensor of 3 axes (3 height width)", _is_picture),
     },
     "world": {
-        "tasks": _Want("a tuple of texts", _is_text_sequence),
+        "tasks": _Want(
+            "a tuple of one text or more", lambda value: _is_text_sequence(value) and len(value) > 0
+        ),
         "caption": _TEXT,
         "task_of": _TEXT,
         "variants": _Want(

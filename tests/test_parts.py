@@ -98,6 +98,15 @@ def test_a_wrong_value_names_plugin_method_value_and_what_is_wanted(make, kind, 
     assert "\n" not in said and len(said) < 250
 
 
+@pytest.mark.parametrize("name", ["splits", "tasks"])
+def test_a_world_without_splits_or_tasks_is_named(make, name):
+    is_method = name in _METHODS["world"]
+    part = make("world", **{name: (lambda split: ()) if is_method else ()})
+    with pytest.raises(PluginError, match=rf"its world\.{name} .*a tuple of one text or more"):
+        found = getattr(part, name)
+        found("trained") if is_method else found
+
+
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_a_name_that_is_not_there_is_told_unless_it_may_be_left_out(make, kind, name):
     want = {**_METHODS[kind], **_VALUES.get(kind, {})}[name]
