@@ -243,10 +243,10 @@ def _contents(path: Path) -> tuple[dict[str, Any], str | None]:
         folder = checkpoint_folder(path)
         if (folder / MANIFEST).exists() or not _is_media_folder(path):
             return reports.checkpoint_summary(read_manifest(folder)), None
-    from lumina_core.run import read_request
+    from lumina_core.file_request import read_request
     from lumina_core.seal import state_of
 
-    return dict(read_request(path)), state_of(path)
+    return read_request(path), state_of(path)
 
 
 def _is_media_folder(path: Path) -> bool:

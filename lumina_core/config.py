@@ -24,6 +24,7 @@ from lumina_core.command_records import (
     TrainVAEConfig,
 )
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.file_request import read_request
 from lumina_core.help import modality_yaml
 from lumina_core.keys import CHECKPOINT_KEYS, RAW_KEYS
 from lumina_core.layers import (
@@ -257,9 +258,7 @@ def _repeated_request(words: Overrides) -> dict[str, Any]:
     path = words.values.get("repeat")
     if path is None:
         return {}
-    from lumina_core.run import read_request  # run.py imports this module
-
-    return dict(read_request(Path(path)))
+    return read_request(Path(path))
 
 
 @contextmanager

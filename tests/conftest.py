@@ -96,9 +96,9 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         module = ModuleType(f"lumina_core.{name}")
         setattr(module, f"{name}_command", record)
         monkeypatch.setitem(sys.modules, f"lumina_core.{name}", module)
-    sys.modules["lumina_core.run"].read_request = lambda path: {
-        "modality": "toy", "prompt": "a dög", "seed": 5, "solver": {"num_steps": 3}
-    }  # fmt: skip
+    request = {"modality": "toy", "prompt": "a dög", "seed": 5, "solver": {"num_steps": 3}}
+    for module in ("file_request", "config"):
+        monkeypatch.setattr(f"lumina_core.{module}.read_request", lambda path: request)
     return configs
 
 
