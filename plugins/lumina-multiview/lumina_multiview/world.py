@@ -20,8 +20,7 @@ SCALES = (0.9, 1.05)
 _SIZES = ((32, 32), (40, 40), (48, 48), (32, 48), (48, 32), (32, 40), (40, 32))
 _VIEWS = (4, 5, 6, 8)
 _ELEVATIONS = (10.0, 20.0, 30.0)
-_NUM_LISTS = 64  # of scattered azimuths in training
-_LIST_SEED = 6  # of those; evaluation draws from others
+_LIST_SEED = 6  # of scattered azimuths in training; evaluation draws from others
 
 
 @runtime_checkable
