@@ -88,8 +88,8 @@ def check_undamaged(path: Path) -> None:
 def damaged(path: Path) -> LuminaError:
     """The refusal of a file whose state is DAMAGED."""
     return LuminaError(
-        f"{path} {DAMAGED}; make it again with repeat={path}, or save it without its comment if "
-        "the change is yours"
+        f"{path} {DAMAGED}; make it again with repeat={path}, which works where info shows its "
+        "request, or save it without its comment if the change is yours"
     )
 
 
