@@ -195,9 +195,13 @@ class FilePool(LatentPool):
         settings = {key: value for key, value in asdict(self._data).items() if key != "path"}
         num_quarantined = len(self._quarantine.names)
         told = [[item.name, item.caption] for item in (*self._items, *self._held)]
-        numbers = {"num_items": len(self._items), "num_held": len(self._held)}
-        numbers |= {"listing_sha256": sha256(json.dumps(told).encode()).hexdigest()}
-        return self._known(settings | numbers | {"num_quarantined": num_quarantined})
+        listed = {
+            "num_items": len(self._items),
+            "num_held": len(self._held),
+            "listing_sha256": sha256(json.dumps(told).encode()).hexdigest(),
+            "num_quarantined": num_quarantined,
+        }
+        return self._known(settings | listed)
 
     def _epoch(self, epoch: int) -> list[int]:
         return torch.randperm(len(self._items), generator=seeded(self._seed, epoch)).tolist()

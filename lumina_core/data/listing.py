@@ -81,10 +81,10 @@ def list_folder(
     skipped = found.skipped | told.skipped | beside.skipped | lone.skipped
     if not items and not skipped:
         folders = f" and no folder with {' or '.join(folder_files)}" if folder_files else ""
-        texts = "".join(f" ({text}: {why})" for text, why in [*lone.lone_texts.items()][:1])
+        first = "".join(f" ({text}: {why})" for text, why in [*lone.lone_texts.items()][:1])
         raise LuminaError(
             f"data.path={folder} holds no file that ends in {' or '.join(suffixes)}{folders}"
-            f"{texts}; name the folder that holds them"
+            f"{first}; name the folder that holds them"
         )
     return Listing(items, _without_pictures_beside(found.media, skipped), lone.lone_texts)
 
