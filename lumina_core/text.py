@@ -208,10 +208,19 @@ class TextEncoder(nn.Module, TextReader):
 
         Returns:
             The features of the valid tokens, and how many each text has.
+
+        Raises:
+            LuminaError: the tokenizer names a token that the model does not have.
         """
         rows = [torch.tensor(self.token_ids(text)) for text in texts]
         lengths = tuple(len(row) for row in rows)
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # what pads is masked: any token
+        largest, size = int(ids.max()), len(self.model.get_input_embeddings().weight)
+        if largest >= size:  # a GPU would stop for good
+            raise LuminaError(
+                f"the tokenizer of the text encoder names token {largest}, and its weights have "
+                f"{size}; take both from one place"
+            )
         valid = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
         ids, valid = ids.to(self.model.device), valid.to(self.model.device)
         is_last = self.reading.hidden_state == -1

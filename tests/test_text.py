@@ -212,6 +212,18 @@ def test_a_broken_folder_is_one_line(tiny, tmp_path, name):
     assert str(tmp_path) in str(raised.value)
 
 
+def test_a_token_that_the_model_does_not_have_is_refused(tiny, tmp_path):
+    tiny.save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    about = json.loads(path.read_text())
+    about["model"]["vocab"]["circle"] = 10**6
+    path.write_text(json.dumps(about))
+    encoder = load_text_encoder(tmp_path, READING)
+    assert len(encoder.encode(["a red square"])[0])
+    with pytest.raises(LuminaError, match=r"names token 1000000, and its weights have \d+; take"):
+        encoder.encode(["a red circle"])
+
+
 def test_missing_weights_are_refused(tiny, tmp_path):
     from safetensors.torch import load_file, save_file
 
