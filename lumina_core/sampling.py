@@ -20,7 +20,7 @@ from lumina_core.coarse import coarser_options, enlarged_tokens
 from lumina_core.command_records import Sampling
 from lumina_core.conditioning import GivenTokens
 from lumina_core.decoder import Media
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, printable
 from lumina_core.flow.guidance import GuidanceConfig, guided, is_guided_at
 from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import integrate
@@ -29,9 +29,11 @@ from lumina_core.keys import ADAPTIVE
 from lumina_core.modality import DecodingModality, Modality, features_of
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid, TokenBatch, TokenSample, pack, unpack
+from lumina_core.terminal import about
 from lumina_core.tokenizer import channel_mask
 
 NUM_TEXTS_AHEAD = 512  # encoded at once; the features of the longest take a megabyte each
+MAX_SHOWN = 60  # characters of a prompt in a note about its sample
 
 
 @dataclass(frozen=True)
@@ -146,10 +148,11 @@ def sample_batch(
     """
     with torch.no_grad():
         latents, evaluations = sample_latents(model, requests, sampling, on_step=on_step)
-        return [
-            Sampled(decoded(model.modality, latent, request.options), evaluations)
-            for latent, request in zip(latents, requests, strict=True)
-        ]
+        media = []
+        for latent, request in zip(latents, requests, strict=True):
+            with about(f"{printable(request.prompt, MAX_SHOWN)!r}, seed {request.seed}"):
+                media.append(decoded(model.modality, latent, request.options))
+        return [Sampled(item, evaluations) for item in media]
 
 
 @torch.no_grad()  # not inference_mode: it remembers layouts, which training could not use then

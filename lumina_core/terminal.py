@@ -11,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from lumina_core.errors import harmless, harmless_lines
@@ -22,6 +23,7 @@ Item = TypeVar("Item")
 
 MANY = 32  # items; for fewer nobody waits long
 FILE_WIDTH = 120  # characters of a table that goes to a file or a pipe
+_ABOUT: ContextVar[str | None] = ContextVar("about", default=None)  # the sample being made
 
 
 def show(*lines: str) -> None:
@@ -113,6 +115,20 @@ def announced(items: Sequence[Item], text: str, note: str) -> Iterator[Item]:
 
 
 @contextmanager
+def about(what: str) -> Iterator[None]:
+    """Within the block each warning that a part of a plugin logs is a note about one sample.
+
+    Args:
+        what: tells the sample from others, for people.
+    """
+    token = _ABOUT.set(what)
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
+
+
+@contextmanager
 def libraries_harmless() -> Iterator[None]:
     """Within the block what libraries say by warnings and by logging is made harmless, too."""
     format_, factory = warnings.formatwarning, logging.getLogRecordFactory()
@@ -130,8 +146,13 @@ def libraries_harmless() -> Iterator[None]:
 
 
 class _HarmlessRecord(logging.LogRecord):
+    def __init__(self, *words: Any, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self.about = _ABOUT.get() if self.levelno == logging.WARNING else None
+
     def getMessage(self) -> str:  # noqa: N802 - the name is that of the standard library
-        return harmless_lines(super().getMessage())
+        told = super().getMessage()
+        return harmless_lines(told if self.about is None else f"note: {self.about}: {told}")
 
 
 def _write(stream: TextIO | None, text: str) -> None:

@@ -173,3 +173,14 @@ def test_a_bar_on_a_terminal_takes_no_result():
     assert done.returncode == 0
     assert done.stdout == b"result 0\nresult 1\nresult 2\n"
     assert "note: a\N{REPLACEMENT CHARACTER}[2Jb" in shown
+
+
+def test_a_warning_while_a_sample_is_made_names_the_sample(caplog):
+    with terminal.libraries_harmless():
+        with terminal.about("'a loud tone', seed 7"):
+            logging.getLogger("some_plugin").warning("it is made %d times softer", 2)
+        logging.getLogger("some_plugin").warning("another")
+    assert caplog.messages == [
+        "note: 'a loud tone', seed 7: it is made 2 times softer",
+        "another",
+    ]
