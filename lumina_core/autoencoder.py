@@ -23,7 +23,7 @@ from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import read_json
 from lumina_core.runtime import quiet
 from lumina_core.tiled_decoding import decode_in_tiles, has_tiles
-from lumina_core.weight_files import built_within
+from lumina_core.weight_files import built_within, weights_in
 
 MAX_WHOLE_PIXELS = 1024 * 1024  # of a frame that is decoded at once: 3 GB with the widths of SDXL
 MAX_SHOWN = 60  # characters of a value in a message
@@ -242,7 +242,7 @@ def read_autoencoder(folder: Path, kind: str = FramewiseAutoencoder.kind) -> Any
     from diffusers.utils import logging
 
     try:
-        with quiet(logging), built_within(folder.glob("*.safetensors")):
+        with quiet(logging), built_within(weights_in(folder, "diffusion_pytorch_model")):
             model, report = getattr(autoencoders, kind).from_pretrained(
                 folder,
                 torch_dtype=torch.float32,

@@ -13,7 +13,7 @@ from lumina_core.files import open_regular, read_json
 from lumina_core.hub import FILES
 from lumina_core.runtime import DTYPES, quiet
 from lumina_core.tokenizer_limits import check_tokenizer, growth_of
-from lumina_core.weight_files import Stored, built_within, check_counts, stored_in
+from lumina_core.weight_files import Stored, built_within, check_counts, stored_in, weights_in
 
 if TYPE_CHECKING:
     from lumina_core.text import Reading
@@ -89,7 +89,7 @@ def read_weights(folder: Path, config: Any, reading: "Reading") -> Any:
     reader = AutoModelForTextEncoding if has_encoder else AutoModel
     words = {"use_safetensors": True, "dtype": DTYPES[reading.dtype], "output_loading_info": True}
     try:
-        with quiet(logging), built_within(folder.glob("*.safetensors")):
+        with quiet(logging), built_within(weights_in(folder, "model")):
             model, report = reader.from_pretrained(folder, **SAFELY, **words)
     except Exception as error:
         raise _unreadable(folder, error) from error

@@ -6,6 +6,7 @@ numbers of axes are checked, which costs microseconds; what values mean is the c
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,6 +73,9 @@ class _Checked:
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.part, name, value)
+
+    def __copy__(self) -> "_Checked":
+        return type(self)(copy(self.part), self.title, self.options_class)
 
     def __delattr__(self, name: str) -> None:
         delattr(self.part, name)

@@ -133,8 +133,11 @@ def _local(modality: str, name: str, *, download: bool) -> Path:
 
 def _checked(folder: Path, modality: str, vae: str) -> Path:
     """The folder itself, or the autoencoder in that of a pipeline, a checkpoint or a training."""
-    parts = (SUBFOLDER, f"{SUBFOLDER}/{modality}")
-    for candidate in (folder, *(checkpoint_folder(folder) / part for part in parts)):
+    checkpoint = checkpoint_folder(folder)
+    found = [checkpoint / part for part in (SUBFOLDER, f"{SUBFOLDER}/{modality}")]
+    if checkpoint == folder:  # the config.json of a training holds its settings
+        found.insert(0, folder)
+    for candidate in found:
         if (candidate / "config.json").is_file():
             return candidate
     raise LuminaError(

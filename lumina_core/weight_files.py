@@ -60,6 +60,14 @@ def stored_in(paths: Iterable[Path]) -> Stored:
     return Stored(num_bytes, num_tensors, frozenset(sizes))
 
 
+def weights_in(folder: Path, name: str) -> list[Path]:
+    """The files that diffusers and transformers read in a folder: the weights, whole or in parts.
+
+    Variants beside them, such as `.fp16`, are not read.
+    """
+    return [*folder.glob(f"{name}.safetensors"), *folder.glob(f"{name}-*-of-*.safetensors")]
+
+
 @contextmanager
 def built_within(paths: Iterable[Path]) -> Iterator[None]:
     """Refuse a model that is built inside and larger than the files of its weights.

@@ -18,7 +18,7 @@ from lumina_core.files import publish, sha256_of
 @pytest.fixture
 def decoder(ask, monkeypatch):
     """The class of a decoder that writes x.parts as a folder with a picture and a text."""
-    found = type(run.load_model(compose_run(ask("prompt=x")[1:])).modality.decoder)
+    found = type(run.load_model(compose_run(ask("prompt=x")[1:])).modality.decoder.part)
     write, read, read_metadata = found.write, found.read, found.read_metadata
 
     def write_folder(self, media, path, metadata):

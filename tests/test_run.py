@@ -261,7 +261,7 @@ def test_cancelling_writes_nothing(ask, work, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    decoder = type(run.load_model(config).modality.decoder)
+    decoder = type(run.load_model(config).modality.decoder.part)
     for owner, name in ((run, "sample_batch"), (files, "publish"), (decoder, "write")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, interrupt)
@@ -337,7 +337,7 @@ def test_an_existing_file_is_replaced_only_when_told(make, clean_refusal, ask, w
         (["x", "solver.num_steps=-1"], "solver.num_steps is -1"),
         (["x", "solver.num_stepz=3"], "Did you mean 'solver.num_steps'?"),
         (["x", "modality.height=tall"], "modality.height must be a whole number"),
-        (["x", "y"], "two prompts"),
+        (["x", "y"], "2 prompts"),
         ([""], "the prompt is empty"),
         ([], "no prompt"),
         (["x", "num_samples=0"], "num_samples is 0"),

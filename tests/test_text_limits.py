@@ -68,6 +68,7 @@ def test_a_long_prompt_in_a_repeated_file_names_the_file(make, work, refusal):
     image = Image.open(made)
     (key,) = image.text
     request = json.loads(image.text[key]) | {"prompt": LONG}
+    del request["seal"]  # as of an earlier version, which nobody can call damaged
     info = PngImagePlugin.PngInfo()
     info.add_itxt(key, json.dumps(request))
     image.save("b.png", pnginfo=info)

@@ -139,7 +139,7 @@ PACKAGE = (
     line(
         "only_public_names_are_imported",
         "a private name",
-        behind(PARTS, IMPORTS, "from lumina_core.files import _temporary\n"),
+        behind(PARTS, IMPORTS, "from lumina_core.files import _make_readable\n"),
     ),
     line(
         "only_public_names_are_imported",

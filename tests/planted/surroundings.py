@@ -47,7 +47,7 @@ SURROUNDINGS = (
     grid(
         "imports_change_no_settings",
         "a seed of NumPy",
-        ahead(PARTS, "MEAN, STD = ", "np.random.seed(0)\n"),
+        ahead(PARTS, "MEAN, STD = ", '__import__("numpy").random.seed(0)\n'),
     ),
     grid(
         "imports_change_no_settings",
@@ -77,7 +77,7 @@ SURROUNDINGS = (
     grid(
         "imports_change_no_settings",
         "faults of NumPy are raised",
-        ahead(PARTS, "MEAN, STD = ", 'np.seterr(all="raise")\n'),
+        ahead(PARTS, "MEAN, STD = ", '__import__("numpy").seterr(all="raise")\n'),
     ),
     line(
         "imports_change_no_settings",

@@ -310,7 +310,7 @@ def test_wrong_requests_are_one_line(words, message, refusal, tmp_path):
     write(tmp_path / "whole.webp", clip(5))
     write(tmp_path / "two.webp", clip(2))
     (tmp_path / "text.mp4").write_text("no film")
-    assert message in refusal("a red circle", *words)
+    assert message in refusal("a red circle moving to the right", *words)
 
 
 def test_given_frames_that_end_within_a_token_are_refused(vae, tmp_path):
