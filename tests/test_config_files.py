@@ -1,8 +1,6 @@
 """Files that the words of a command name: checkpoints, requests to repeat, folders of the user."""
 
 import json
-import sys
-from types import ModuleType
 
 import pytest
 
@@ -154,9 +152,8 @@ def test_a_wrong_value_of_a_repeated_file_names_it(
     write_conditioned, monkeypatch, request_part, fault
 ):
     write_conditioned()
-    module = ModuleType("lumina_core.run")
-    module.read_request = lambda path: {"modality": "toy", "prompt": "a dog"} | request_part
-    monkeypatch.setitem(sys.modules, "lumina_core.run", module)
+    request = {"modality": "toy", "prompt": "a dog"} | request_part
+    monkeypatch.setattr("lumina_core.config.read_request", lambda path: request)
     with pytest.raises(LuminaError) as raised:
         compose_run(["repeat=a.png"])
     assert fault in str(raised.value)
@@ -165,13 +162,11 @@ def test_a_wrong_value_of_a_repeated_file_names_it(
 
 def test_a_repeated_file_sets_nothing_that_acts_for_the_user(toy, monkeypatch):
     request = {"modality": "toy", "prompt": "a dog"}
-    module = ModuleType("lumina_core.run")
-    monkeypatch.setitem(sys.modules, "lumina_core.run", module)
-    module.read_request = lambda path: request
+    monkeypatch.setattr("lumina_core.config.read_request", lambda path: request)
     plain = compose_run(["repeat=a.png"])
     legal = {"prompt", "negative_prompt", "seed", "dtype", "condition"}  # how the sample was made
     acts = {key: ACTS[key] for key in ACTS.keys() - legal}
-    module.read_request = lambda path: acts | request
+    monkeypatch.setattr("lumina_core.config.read_request", lambda path: acts | request)
     assert compose_run(["repeat=a.png"]) == plain
 
 
@@ -203,17 +198,12 @@ def test_a_sealed_manifest_of_wrong_types_is_refused(toy, tmp_path, entry, fault
 
 
 def test_repeat_takes_the_request_and_lets_the_command_line_win(toy, monkeypatch):
-    import sys
-    from types import ModuleType
-
     request = {
         "modality": "toy", "prompt": "a dog", "negative_prompt": "fog", "seed": 7,
         "options": {"height": 48}, "solver": {"name": "heun", "num_steps": 4},
         "guidance": {"scale": 9}, "checkpoint_sha256": "00",
     }  # fmt: skip
-    module = ModuleType("lumina_core.run")
-    module.read_request = lambda path: request
-    monkeypatch.setitem(sys.modules, "lumina_core.run", module)
+    monkeypatch.setattr("lumina_core.config.read_request", lambda path: request)
     config = compose_run(["repeat=a, file.png", "guidance.scale=5"])
     assert (config.prompt, config.negative_prompt, config.seed) == ("a dog", "fog", 7)
     assert (config.solver.name, config.solver.num_steps, config.options.height) == ("heun", 4, 48)
