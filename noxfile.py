@@ -165,7 +165,7 @@ def demo(session: nox.Session) -> None:
     more = ("max_steps=6200", "seed=4", "position_jitter=0.3", *slower)
     lumina("train", "third", f"modality.vae={out}/vae-3", second, *more)
     advice = {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0}
-    _export(session, f"{out}/third", out, advice)  # docs/resolution.md has the figures
+    _export(session, f"{out}/third", out, advice)  # docs/use/resolution.md has the figures
 
 
 @nox.session

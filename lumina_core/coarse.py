@@ -2,7 +2,7 @@
 
 A sample longer than those of training is first made with fewer tokens. Its medium, enlarged and
 partly noised, is where the large sample starts, so that layout and shapes come from sizes that the
-network knows and only the fine parts from those it does not (docs/resolution.md).
+network knows and only the fine parts from those it does not (docs/use/resolution.md).
 """
 
 from dataclasses import dataclass

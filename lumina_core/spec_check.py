@@ -1,7 +1,7 @@
 """What the value of a plugin's hook, and the dataclasses that it names, must be. Imports nothing.
 
-The rules are those of `lumina_core.modality.ModalitySpec`; docs/plugin_api.md has the policy of
-its version.
+The rules are those of `lumina_core.modality.ModalitySpec`; docs/authors/plugin_api.md has the
+policy of its version.
 """
 
 import dataclasses

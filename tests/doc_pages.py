@@ -159,8 +159,8 @@ def shortened(words: list[str]) -> list[str]:
 
 def generated_pages() -> dict[Path, str]:
     """Every page that is generated, or has parts that are, as it should be."""
-    pages = {DOCS / "contract.md": contract_page()}
-    for path in (DOCS / "cli.md", DOCS / "architecture.md"):
+    pages = {DOCS / "authors" / "contract.md": contract_page()}
+    for path in (DOCS / "use" / "cli.md", DOCS / "inside" / "architecture.md"):
         pages[path] = _GENERATED.sub(
             lambda match: f"{match['name']} -->\n\n{_part(match['name'])}\n", path.read_text()
         )

@@ -1,8 +1,8 @@
 """Faults that an author could make, each planted in a template by a few replacements of text.
 
-Each is written from the sentence of a rule in docs/contract.md and names the check of that rule. It
-may break other rules, too. Texts that are replaced occur exactly once in their file, so that a
-change of a template that leaves a fault without its place is noticed.
+Each is written from the sentence of a rule in docs/authors/contract.md and names the check of that
+rule. It may break other rules, too. Texts that are replaced occur exactly once in their file, so
+that a change of a template that leaves a fault without its place is noticed.
 """
 
 from dataclasses import dataclass

@@ -49,7 +49,7 @@ def test_every_rule_is_a_sentence_with_a_name_of_its_own():
 
 
 def test_the_page_lists_every_rule():
-    assert (ROOT / "docs" / "contract.md").read_text() == contract_page()
+    assert (ROOT / "docs" / "authors" / "contract.md").read_text() == contract_page()
 
 
 def test_a_check_without_a_rule_is_refused():

@@ -17,7 +17,7 @@ from lumina_core.keys import CONFIG_NAMES, conf_root, read_keys
 from lumina_core.testing.package import PUBLIC_MODULES
 
 PAGES = sorted(
-    path for path in [ROOT / "README.md", *DOCS.glob("*.md")] if "```" in path.read_text()
+    path for path in [ROOT / "README.md", *DOCS.rglob("*.md")] if "```" in path.read_text()
 )
 MAX_AUTHORED = 250  # lines of code in the page about a modality from nothing
 NO_CODE = (
@@ -69,7 +69,7 @@ def test_commands_are_shortened_as_documented():
 
 
 def test_a_modality_from_nothing_is_short():
-    files = {block.file: block for block in blocks_of(page("authoring.md")) if block.file}
+    files = {block.file: block for block in blocks_of(page("authors/authoring.md")) if block.file}
     assert len(files) == 6
     assert sum(map(num_code_lines, files.values())) <= MAX_AUTHORED
 
@@ -95,7 +95,7 @@ def num_code_lines(block):
 
 
 def test_hooks_page_names_the_whole_contract():
-    text = page("hooks.md")
+    text = page("authors/hooks.md")
     hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "lumina_spec")]
     assert hooks == ["lumina_modality"]
     names = hooks + [field.name for field in dataclasses.fields(modality.ModalitySpec)]
@@ -107,7 +107,7 @@ def test_hooks_page_names_the_whole_contract():
 
 
 def test_cli_page_names_every_command_and_key():
-    text = page("cli.md")
+    text = page("use/cli.md")
     assert not [command for command in USAGES if not re.search(rf"[`>]{command}[` ]", text)]
     for name in set(CONFIG_NAMES.values()):
         keys = {key.name.partition(".")[0] for key in read_keys(conf_root() / f"{name}.yaml")}
@@ -115,13 +115,13 @@ def test_cli_page_names_every_command_and_key():
 
 
 def test_cli_page_has_an_example_of_every_command():
-    lines = [line for block in blocks_of(page("cli.md")) for line in block.body.splitlines()]
+    lines = [line for block in blocks_of(page("use/cli.md")) for line in block.body.splitlines()]
     shown = {re.sub("^(python -m lumina_core|lumina) ", "", line).split()[0] for line in lines}
     assert set(USAGES) <= shown
 
 
 def test_python_page_names_everything_public():
-    text = page("python_api.md")
+    text = page("use/python_api.md")
     assert not [name for name in lumina_core.__all__ if f"`{name}`" not in text]
     assert not [name for name in PUBLIC_MODULES if f"`{name}`" not in text]
 
@@ -134,6 +134,12 @@ def test_architecture_page_has_every_module_once():
 
 
 def test_links_of_pages_lead_somewhere():
-    for path in [ROOT / "README.md", *DOCS.glob("*.md")]:
+    for path in [ROOT / "README.md", *DOCS.rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_every_page_stands_in_the_menu():
+    menu = ROOT.joinpath("mkdocs.yml").read_text()
+    pages = [str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")]
+    assert not [page for page in pages if not re.search(rf"[ ]{re.escape(page)}$", menu, re.M)]

@@ -1,4 +1,4 @@
-"""The policy of docs/plugin_api.md: versions that load, and deprecations that are one line."""
+"""The policy of docs/authors/plugin_api.md: versions that load, deprecations as one line."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from lumina_core.cli import main
 from lumina_core.modality import PLUGIN_API
 from toy_plugin import PLUGIN
 
-DOCS = Path(__file__).parent.parent / "docs" / "plugin_api.md"
+DOCS = Path(__file__).parent.parent / "docs" / "authors" / "plugin_api.md"
 OTHER_HOOK = """
 @hookimpl
 def lumina_other(old, new):

@@ -2,7 +2,7 @@
 
 The block as released with Lumina-T2X (Alpha-VLLM/Lumina-T2X, lumina_t2i): RMSNorm, adaLN,
 LayerNorm over the full width of q and k, RoPE, gated cross-attention to text that shares the
-rotated q, SwiGLU and grouped key heads. Axis names are those of docs/axes.md.
+rotated q, SwiGLU and grouped key heads. Axis names are those of docs/inside/axes.md.
 
 Departures: sequences are packed, so there is no padding token; [nextframe] joins [nextline]; each
 modality has its own input and output projection; modulation belongs to a segment, not to a sample;

@@ -1,7 +1,8 @@
 """For authors of plugins: one list of rules that every modality keeps, each with its check.
 
 Two ways lead through the same list: `class TestContract(ModalityContract): modality = "NAME"` in a
-test file, and `python -m lumina_core doctor NAME --contract`. docs/contract.md lists the rules.
+test file, and `python -m lumina_core doctor NAME --contract`. docs/authors/contract.md lists the
+rules.
 """
 
 from importlib import import_module

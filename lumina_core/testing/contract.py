@@ -226,7 +226,8 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise LuminaError(
-                f"there is no check {name!r}; docs/contract.md lists them.{nearest(name, known)}"
+                f"there is no check {name!r}; docs/authors/contract.md lists them."
+                f"{nearest(name, known)}"
             )
 
 

@@ -56,7 +56,7 @@ def total_of(results: Sequence[Result]) -> str:
 
 
 def contract_page() -> str:
-    """docs/contract.md: every rule, by the part of a plugin that it is about."""
+    """docs/authors/contract.md: every rule, by the part of a plugin that it is about."""
     lines = ["# The contract of a modality", "", *_INTRODUCTION]
     part = ""
     for number, check in enumerate(all_checks(), start=1):

@@ -2,7 +2,7 @@
 
 An object is a uint8 tensor (view, 3, height, width), its views the frames of one sequence. The
 network knows each view's camera by features of its frame; no axis of positions counts views, so
-that any number of them in any order has a meaning (docs/decisions.md).
+that any number of them in any order has a meaning (docs/inside/decisions.md).
 """
 
 from dataclasses import replace

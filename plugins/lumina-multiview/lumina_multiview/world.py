@@ -79,7 +79,7 @@ _VARIANTS = {
     "unseen_azimuths": _scattered(_SIZES, (4, 6, 8), 40, _LIST_SEED + 1),
 }
 """Half of training has uneven azimuths: with even ones alone a network counts views instead of
-looking at their cameras (docs/log.md)."""
+looking at their cameras (docs/inside/log.md)."""
 
 
 class MultiviewWorld:
