@@ -10,9 +10,11 @@ How a block is run follows from its first word and line:
 """
 
 import ast
+import io
 import re
 import shlex
 import sys
+import tokenize
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +54,10 @@ AREAS = {
     "errors",
 }
 """Every module of the core, by what a reader looks for; * are all of a folder."""
+_NO_CODE = (
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
+    *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
+)
 _FENCE = re.compile(r"^```(?P<word>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# file: (?P<path>\S+)\n")
 _SPAN = re.compile(r"`([^`|]*)[|]([^`|]*)`")
@@ -72,6 +78,23 @@ class Block(NamedTuple):
         """Where the block is written."""
         match = _FILE.match(self.body)
         return match["path"] if match else None
+
+
+def num_code_lines(text: str) -> int:
+    """Lines of Python that hold code: no comment, no docstring, nothing blank."""
+    told = {
+        line
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, node.end_lineno + 1)
+    }
+    held = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type not in _NO_CODE
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return len(held - told)
 
 
 def blocks_of(text: str) -> list[Block]:
