@@ -9,6 +9,8 @@ MAX_YAML_BYTES.
 import io
 import threading
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,15 @@ _LOCK = threading.Lock()  # Hydra keeps its state in process-wide singletons
 
 
 def compose_core(config_name: str) -> dict[str, Any]:
-    """The values of a YAML file in conf/, with the default choice of each of its groups."""
+    """The values of a YAML file in conf/, with the default choice of each of its groups.
+
+    They are composed once in a process; what is returned is the caller's own.
+    """
+    return deepcopy(_composed(config_name))
+
+
+@cache
+def _composed(config_name: str) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, yaml_values
 from lumina_core.config import compose_evaluate, compose_run, compose_train, compose_train_vae
 from lumina_core.keys import conf_root, group_choices, group_defaults
 
@@ -219,7 +219,15 @@ def test_train_vae_composes_and_checks(toy):
             compose_train_vae(["+modality=toy", override])
 
 
+def test_what_is_composed_belongs_to_the_caller():
+    first = yaml_values.compose_core("train")
+    first["optimizer"]["name"] = first["max_steps"] = "changed"
+    again = yaml_values.compose_core("train")
+    assert "changed" not in (again["max_steps"], again["optimizer"]["name"])
+
+
 def test_four_threads_compose_at_once(toy):
+    yaml_values._composed.cache_clear()
     found, faults = [], []
 
     def work(seed):
@@ -241,6 +249,7 @@ def test_four_threads_compose_at_once(toy):
 def test_composing_leaves_an_outer_hydra_program_alone(toy):
     from hydra import compose, initialize_config_dir
 
+    yaml_values._composed.cache_clear()
     with initialize_config_dir(str(conf_root()), version_base="1.3"):
         compose_run(RUN)
         assert compose("train").max_steps > 0
