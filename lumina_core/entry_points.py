@@ -90,7 +90,10 @@ def _entry_points_on(path: tuple[str, ...]) -> list[metadata.EntryPoint]:
     return [point for points in found.values() for point in points]
 
 
-forget_entry_points = _entry_points_on.cache_clear
+def forget_entry_points() -> None:
+    """Read what is installed anew when it is next asked for."""
+    _entry_points_on.cache_clear()
+    _in_metadata.cache_clear()
 
 
 def unreadable_packages() -> list[str]:
@@ -126,9 +129,17 @@ def _normalized(name: str) -> str:
 
 def describe(point: metadata.EntryPoint) -> Plugin:
     """What the metadata says of an entry point, the switches of the environment regarded."""
+    return _with_switches(*_in_metadata(point, point.dist))
+
+
+@cache
+def _in_metadata(
+    point: metadata.EntryPoint, distribution: metadata.Distribution | None
+) -> tuple[Plugin, str | None]:
+    """A plugin and what is wrong with its metadata; equal points may be of two distributions."""
     package, version, summary, error = "unknown package", "?", "", None
     try:
-        about: Any = point.dist.metadata if point.dist else {}
+        about: Any = distribution.metadata if distribution else {}
         package, version = about.get("Name") or package, about.get("Version") or version
         summary = about.get("Summary") or ""
     except Exception as fault:  # whatever a parser says of a file that anybody wrote
@@ -144,7 +155,7 @@ def describe(point: metadata.EntryPoint) -> Plugin:
         error=None,
         value=printable(point.value, MAX_SUMMARY),
     )
-    return _with_switches(plugin, error or _form_fault(plugin))
+    return plugin, error or _form_fault(plugin)
 
 
 def _form_fault(plugin: Plugin) -> str | None:

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+from importlib import metadata
 
 import pytest
 
@@ -260,3 +261,22 @@ def test_plugins_are_found_by_a_real_process(write_distribution):
     assert "loaded" in rows["toy"]
     assert "broken" in rows["bad"]
     assert "sys.exit(3)" in rows["bad"]
+
+
+def test_metadata_is_read_once_until_it_is_forgotten(monkeypatch):
+    read, reads = metadata.PathDistribution.read_text, []
+
+    def read_text(self, name):
+        reads.append(name)
+        return read(self, name)
+
+    monkeypatch.setattr(metadata.PathDistribution, "read_text", read_text)
+    for _ in range(2):
+        host.forget()
+        host.discover()
+        known = len(reads)
+        assert "METADATA" in reads
+        host.options_class("image")
+        host.discover()
+        assert len(reads) == known
+        reads.clear()
