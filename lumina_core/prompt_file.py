@@ -63,8 +63,11 @@ def read_prompts(path: Path, config: "RunConfig") -> list[PromptLine]:
         if not text.strip() or (text.startswith("#") and not is_json):
             continue
         with at_line(path, number):
-            values = _object(text) if is_json else {"prompt": text}
-            found.append(PromptLine(number, _with_values(config, values)))
+            if is_json:
+                asked = _with_values(config, _object(text))
+            else:
+                asked = replace(config, prompt_file=None, prompt=text)
+            found.append(PromptLine(number, asked))
         if len(found) * config.num_samples > MAX_SAMPLES:
             raise LuminaError(
                 f"prompt_file={path} with num_samples={config.num_samples} asks for more than "
@@ -140,5 +143,7 @@ def _with_values(config: "RunConfig", values: dict[str, Any]) -> "RunConfig":
             raise unknown_key(key, names)
     own = {key: value for key, value in values.items() if key not in texts}
     text = build(_Text, {key: values.get(key, getattr(config, key)) for key in texts})
-    changed = build_options(config.modality, asdict(config.options) | own, "")
-    return replace(config, prompt_file=None, options=changed, **asdict(text))
+    if own:
+        changed = build_options(config.modality, asdict(config.options) | own, "")
+        config = replace(config, options=changed)
+    return replace(config, prompt_file=None, **asdict(text))
