@@ -14,7 +14,9 @@ _HOME = {
     "Grid": "sequence",
     "LuminaError": "errors",
     "ModalitySpec": "modality",
+    "Options": "records",
     "PatchTokenizer": "tokenizer",
+    "Settings": "records",
     "SizeLimits": "modality",
     "atomic_folder": "files",
     "atomic_write": "files",
@@ -31,6 +33,7 @@ _HOME = {
     "read_json": "files",
     "reason_of": "errors",
     "resized": "fitting",
+    "setting": "records",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -1,4 +1,8 @@
-"""Builds a typed record (a frozen dataclass) from plain values, naming what does not fit.
+"""Typed records (frozen dataclasses) of settings: each field says all about its key, once.
+
+`setting` declares a field with its default, meaning, unit and bounds; `Settings` checks the bounds
+wherever a record is made; `build` makes one from plain values and names what does not fit. Help,
+schema, completion and pages are views of the same fields.
 
 OmegaConf's structured configs do nearly this, but make frozen records read-only, turn tuples into
 lists, and speak of their own types in messages that a user has to read.
@@ -8,15 +12,177 @@ import dataclasses
 import sys
 import types
 from collections.abc import Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from math import isfinite
+from typing import Any, ClassVar, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from lumina_core.errors import MAX_REASON, LuminaError, printable, reason_of
+from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable, reason_of
 from lumina_core.keys import unknown_key
 
 T = TypeVar("T")
 
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _LIST = "a list [a,b]"
+_SETTING, _BLOCK = "setting", "block"  # in the metadata of a field
+
+
+class Setting(NamedTuple):
+    """What a field says about its key beside type and default; see `setting`."""
+
+    meaning: str = ""
+    unit: str | None = None
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+    idle: Mapping[str, tuple[Any, ...]] = {}
+    fixed: bool = False
+    file: bool = False
+    raw: bool = False
+
+
+class Block(NamedTuple):
+    """What a field says about a record within a record; see `block`."""
+
+    record: type
+    choice: str | None = None
+    others: Mapping[str, type] = {}
+
+
+def setting(
+    default: Any,
+    meaning: str = "",
+    *,
+    unit: str | None = None,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] = (),
+    idle: Mapping[str, tuple[Any, ...]] | None = None,
+    fixed: bool = False,
+    file: bool = False,
+    raw: bool = False,
+) -> Any:
+    """A field of a record of settings. It is all that is said about a key, and said nowhere else.
+
+    Args:
+        default: the value where nobody sets one.
+        meaning: one line for help, without the unit.
+        unit: in which a number counts, such as `pixels`; None for texts.
+        at_least: bound of the number, or of each in a list; null is within all bounds.
+        above: likewise, the bound itself left out.
+        at_most: likewise.
+        below: likewise.
+        choices: the texts that are allowed.
+        idle: a key beside this one, and its values that switch this one off: who sets both is told.
+        fixed: part of the architecture. It is set in training, and a checkpoint fixes it.
+        file: names a file or folder: taken letter by letter, ~ is the home folder.
+        raw: a text that is taken letter by letter, so that it needs no quotes.
+    """
+    about = Setting(
+        meaning, unit, at_least, above, at_most, below, choices, idle or {}, fixed, file, raw
+    )
+    return dataclasses.field(default=default, metadata={_SETTING: about})
+
+
+def block(record: type, choice: str | None = None, **others: type) -> Any:
+    """A field that is a record itself, whose keys have the name of the field and a dot before them.
+
+    Args:
+        record: its type.
+        choice: the name of its defaults among those that can be chosen in its place.
+        others: choices with another record.
+    """
+    return dataclasses.field(
+        default_factory=record, metadata={_BLOCK: Block(record, choice, others)}
+    )
+
+
+def setting_of(field: "dataclasses.Field[Any]") -> Setting:
+    """What a field says about its key; nothing, if it is declared without `setting`."""
+    return field.metadata.get(_SETTING) or Setting()
+
+
+def block_of(field: "dataclasses.Field[Any]") -> Block | None:
+    """What a field says about the record that it is; None for a plain value."""
+    return field.metadata.get(_BLOCK)
+
+
+def fixed_names(record: Any) -> tuple[str, ...]:
+    """The fields of a record, or of a type of one, that a checkpoint fixes."""
+    return tuple(field.name for field in dataclasses.fields(record) if setting_of(field).fixed)
+
+
+class Settings:
+    """Base of a frozen dataclass of settings, which refuses what is out of bounds.
+
+    `class Place(Settings, block="modality.place")` names what stands before its keys in messages.
+    `__post_init__` of a subclass is for what concerns two fields; it calls that of `super()` first.
+    """
+
+    _prefix: ClassVar[str] = ""
+
+    def __init_subclass__(cls, block: str | None = None) -> None:
+        if block is not None:
+            cls._prefix = f"{block}."
+
+    def __post_init__(self) -> None:
+        """Check the bounds of each field.
+
+        Raises:
+            LuminaError: a value is out of bounds, or none of the choices.
+        """
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, about = getattr(self, field.name), setting_of(field)
+            key = self._prefix + field.name
+            if about.choices and value not in about.choices:
+                raise LuminaError(
+                    f"{key} is {value!r}; choose one of {', '.join(about.choices)}."
+                    + nearest(str(value), about.choices)
+                )
+            values = value if isinstance(value, tuple) else (value,)
+            if not all(_is_within(each, about) for each in values if type(each) in (int, float)):
+                shown = list(value) if isinstance(value, tuple) else value
+                raise LuminaError(f"{key} is {shown}; set {_allowed(field, value)}.")
+
+
+class Options(Settings, block="modality"):
+    """Base of the options of a modality."""
+
+
+def _is_within(value: float, about: Setting) -> bool:
+    return (
+        isfinite(value)
+        and (about.at_least is None or value >= about.at_least)
+        and (about.above is None or value > about.above)
+        and (about.at_most is None or value <= about.at_most)
+        and (about.below is None or value < about.below)
+    )
+
+
+def _allowed(field: "dataclasses.Field[Any]", value: Any) -> str:
+    """What a field takes, in words: `a whole number from 1 to 9, or null`."""
+    about = setting_of(field)
+    is_range = about.at_least is not None and about.at_most is not None
+    kind = "" if is_range else "finite "  # an infinite number is in no range
+    noun = f"{kind}number" if "float" in str(field.type) else "whole number"
+    words = f"{noun}s" if isinstance(value, tuple) else f"a {noun}"
+    if is_range:
+        words += f" from {_short(about.at_least)} to {_short(about.at_most)}"
+    else:
+        bounds = (
+            ("of at least", about.at_least),
+            ("above", about.above),
+            ("at most", about.at_most),
+            ("below", about.below),
+        )
+        words += " and".join(f" {side} {_short(x)}" for side, x in bounds if x is not None)
+    return words + ", or null" * ("None" in str(field.type))
+
+
+def _short(bound: float | None) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 def build(
