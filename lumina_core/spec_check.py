@@ -72,10 +72,11 @@ def _check_api(api: Any, package: str) -> None:
     if not is_pair:
         raise LuminaError(f"ModalitySpec.api is {_shown(api)}, not two integers like {PLUGIN_API}")
     if api[0] != PLUGIN_API[0] or api[1] > PLUGIN_API[1]:
-        older = "lumina-core" if api > PLUGIN_API else package
+        change = f"{package}, or change what docs/plugin_api.md lists for {PLUGIN_API[0]}.0"
         raise IncompatibleError(
             f"it was written for plugin API {api[0]}.{api[1]}, this lumina-core has "
-            f"{PLUGIN_API[0]}.{PLUGIN_API[1]}. Upgrade {older}"
+            f"{PLUGIN_API[0]}.{PLUGIN_API[1]}. Upgrade "
+            f"{'lumina-core' if api > PLUGIN_API else change}"
         )
 
 
