@@ -6,6 +6,8 @@ from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
 
+import forking
+
 from lumina_core import host
 from lumina_core.entry_points import GROUP
 from lumina_core.new_modality import new_modality
@@ -53,7 +55,7 @@ def _about(folder: Path) -> ConfigParser:
 
 
 @contextmanager
-def installed(name: str, shape: str, folder: Path, monkeypatch, change=None):
+def installed(name: str, shape: str, folder: Path, monkeypatch, change=None, start=forking.start):
     """A package fresh from its template, changed before it is installed, as an installed modality.
 
     Args:
@@ -62,6 +64,7 @@ def installed(name: str, shape: str, folder: Path, monkeypatch, change=None):
         folder: empty; source and site go there.
         monkeypatch: takes back what is changed in this process.
         change: called with the package's folder.
+        start: how the process begins that tells what a first use does; as `first_use.start`.
     """
     package = new_modality(name, folder / "source", shape)
     if change is not None:
@@ -70,6 +73,7 @@ def installed(name: str, shape: str, folder: Path, monkeypatch, change=None):
     install(package, site)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site), prepend=":")
+    monkeypatch.setattr("lumina_core.testing.first_use.start", start)
     host.forget()
     try:
         yield package

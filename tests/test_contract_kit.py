@@ -14,7 +14,7 @@ from planting import LINE_DECODE, PARTS, TASK_OF, edit
 
 from lumina_core.cli import main
 from lumina_core.errors import LuminaError
-from lumina_core.testing import ModalityContract, all_checks, run_contract
+from lumina_core.testing import ModalityContract, all_checks, first_use, run_contract
 from lumina_core.testing.contract import MODULES, Check, Result, rule, run_check
 from lumina_core.testing.memory import peak_bytes
 from lumina_core.testing.report import contract_page, lines_of
@@ -266,7 +266,7 @@ def test_parts_that_cannot_be_used_break_their_rules(statement, said, tmp_path, 
         text = world.read_text().replace(TASK_OF, f"        {statement}\n{TASK_OF}")
         world.write_text(text)
 
-    with installed("sprout", "line", tmp_path, monkeypatch, broken):
+    with installed("sprout", "line", tmp_path, monkeypatch, broken, first_use.start):
         (result,) = run_contract("sprout", ["parts_change_no_settings"])
     assert result.status == "broken"
     assert re.match(said, result.message), result.message
@@ -346,3 +346,17 @@ def test_media_of_few_levels_may_be_equal_for_two_seeds(tmp_path, monkeypatch):
 def test_the_contract_is_asked_for_by_names(words):
     with pytest.raises(LuminaError, match="; give "):
         list(run_contract(**{"modality": "image"} | words))
+
+
+def test_a_fork_tells_what_a_new_process_tells(tmp_path, monkeypatch):
+    printing = (PARTS, "STD = 0.5", 'print("sprout", file=__import__("sys").stderr)\nSTD = 0.5')
+    seeding = (PARTS, LINE_DECODE, f"torch.manual_seed(0)\n        {LINE_DECODE}")
+    told, real = [], first_use.start
+    with installed("sprout", "line", tmp_path, monkeypatch, lambda p: edit(p, (printing, seeding))):
+        for start in (first_use.start, real):
+            monkeypatch.setattr(first_use, "start", start)
+            findings = tmp_path / str(len(told))
+            findings.mkdir()
+            told.append(first_use.observe("sprout", findings, None))
+    assert told[0] == told[1]
+    assert (told[0].printed, told[0].using.random_numbers) == ("sprout", ["torch"])

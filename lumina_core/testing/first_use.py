@@ -82,9 +82,7 @@ def observe(name: str, folder: Path, vae: Path | None) -> FirstUse:
     Raises:
         BrokenRuleError: the process ended without telling.
     """
-    words = [name, str(folder), *([] if vae is None else [str(vae)])]
-    command = [sys.executable, "-m", __name__, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = start([name, str(folder), *([] if vae is None else [str(vae)])])
     answer = folder / "findings.json"
     if not answer.is_file():
         last = done.stderr.split()[-40:]
@@ -95,6 +93,12 @@ def observe(name: str, folder: Path, vae: Path | None) -> FirstUse:
     importing, using = (Findings(**each) for each in json.loads(answer.read_text()))
     printed = [text.split(_BETWEEN)[1] for text in (done.stdout, done.stderr)]
     return FirstUse("".join(printed).strip(), importing, using)
+
+
+def start(words: list[str]) -> "subprocess.CompletedProcess[str]":
+    """A new process that calls `main` with these words, at its end."""
+    command = [sys.executable, "-m", __name__, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def use(subject: Subject) -> None:
