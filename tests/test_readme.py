@@ -1,4 +1,4 @@
-"""The examples of README that start from a file: each runs as it stands, and shows what it says."""
+"""README is short and shows pictures; examples that start from a file show what they say."""
 
 import re
 import shlex
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from doc_pages import ROOT
+from doc_pages import DOCS, ROOT
 
 from lumina_core import host
 from lumina_core.cli import main
@@ -17,10 +17,13 @@ from lumina_core.vae_folder import find_vae
 
 PROGRAM = re.compile(r"(?:python -m lumina_core|lumina) (?=run |infer )")
 GIVEN = re.compile(r"(?:condition\.\w+|repeat|prompt_file)=(?P<path>[^\s\[]*[a-z]{3}[^\s\[]*)")
-USED = ROOT.joinpath("README.md").read_text().partition("## Use it")[2].partition("## Train")[0]
+README = ROOT.joinpath("README.md").read_text()
+USED = DOCS.joinpath("use", "making.md").read_text()
 COMMANDS = [
     line.partition("  #")[0].strip() for line in re.findall("^    .*", USED, flags=re.MULTILINE)
 ]
+MAX_LINES = 150  # of README
+MAX_PICTURES = 300 << 10  # bytes of the pictures of README and the pages for users
 EXAMPLES = [line for line in COMMANDS if " condition." in line]
 
 
@@ -39,6 +42,17 @@ def way_to(line):
     return [*dict.fromkeys(way), line]
 
 
+def test_readme_is_short():
+    assert len(README.splitlines()) <= MAX_LINES
+
+
+def test_readme_shows_a_picture_of_each_modality():
+    shown = re.findall(r"!\[[^]]+\]\((docs/pictures/[^)]+)\)", README)
+    assert len(shown) >= len(host.SHIPPED)
+    assert all(ROOT.joinpath(path).is_file() for path in shown)
+    assert sum(path.stat().st_size for path in DOCS.glob("pictures/*")) <= MAX_PICTURES
+
+
 @pytest.mark.parametrize("line", [line for line in COMMANDS if GIVEN.search(line)])
 def test_what_an_example_starts_from_is_made_by_an_example_before(line):
     before = COMMANDS[: COMMANDS.index(line)]
@@ -54,7 +68,7 @@ def test_there_are_examples_of_every_kind():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder in which examples run, and what those that have run have printed."""
-    return tmp_path_factory.mktemp("readme"), {}
+    return tmp_path_factory.mktemp("making"), {}
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

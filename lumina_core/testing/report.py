@@ -68,9 +68,9 @@ def contract_page() -> str:
 
 
 _INTRODUCTION = (
-    "Every modality keeps these rules, the four of this project without an exception. Two ways",
-    "lead through the same list: `python -m lumina_core doctor NAME --contract` (`--json` for",
-    "machines), and a test file of the plugin:",
+    "Every modality keeps these rules; the four of this project keep all of them. The command",
+    "`python -m lumina_core doctor NAME --contract` (`--json` for machines) checks them, and so",
+    "does a test file of the plugin:",
     "",
     "```python",
     "from lumina_core.testing import ModalityContract",
@@ -80,14 +80,12 @@ _INTRODUCTION = (
     '    modality = "image"',
     "```",
     "",
-    "A rule that says nothing of a plugin, such as one about weights where there are none, is",
-    "skipped. A modality that needs weights and ships no demo is given some:",
-    "`modality.vae=FOLDER`, or `vae = Path(...)` in the class. Where a plugin cannot keep a rule",
-    'yet, `expected_failures = {"check": "why"}` in the class says so; once it keeps it, that line',
-    "fails.",
+    "A rule that does not apply to a plugin is skipped, such as one about weights where there are",
+    "none. If a modality needs weights and ships no demo, give it some: `modality.vae=FOLDER`, or",
+    "`vae = Path(...)` in the class. If a plugin cannot keep a rule yet, say so in the class:",
+    '`expected_failures = {"check": "why"}`. Once the plugin keeps the rule, that line fails.',
     "",
-    "This page is made from the checks:",
-    "`python -m nox -s docs -- write`.",
+    "`python -m nox -s docs -- write` makes this page from the checks.",
 )
 _TITLES = {
     "package": "The package",
