@@ -1,6 +1,7 @@
 """How the project is tested, checked and built. `nox -R` reuses the environments."""
 
 import json
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,17 +28,61 @@ run, out, advice = sys.argv[1:]
 export(max(Path(run).glob("checkpoints/step-*")), Path(out), torch.bfloat16, json.loads(advice))
 """  # bfloat16 weights without the training state
 
-nox.options.sessions = ["tests", "lint", "types", "pages", "wheel"]
+nox.options.sessions = [
+    *("tests", "faults", "demos", "worlds", "docs"),
+    *("lint", "types", "pages", "wheel"),
+]
+EVERYTHING = ["-e", ".[test]", *(word for plugin in PLUGINS for word in ("-e", plugin))]
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests with shape checking on."""
-    plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
-    session.install("-e", ".[test]", *plugins, env=CONSTRAINED)
-    # of two processes each computes with one thread; a file's fixtures are made once
+    """Run the tests with shape checking on, but for what the sessions below run."""
+    session.install(*EVERYTHING, env=CONSTRAINED)
+    _test(session, "python", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def faults(session: nox.Session) -> None:
+    """Plant every fault that the contract must find; `tests` plants the first of each rule."""
+    _test(session, _tested(session), "-m", "faults", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def demos(session: nox.Session) -> None:
+    """Judge what the demos make, and decode a picture of 2048 pixels."""
+    _test(session, _tested(session), "-m", "demos", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def worlds(session: nox.Session) -> None:
+    """Judge many drawings of every world by its oracle."""
+    _test(session, _tested(session), "-m", "worlds", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def docs(session: nox.Session) -> None:
+    """Run the pages whose code takes long; `-- write` makes the generated parts of pages anew."""
+    python = _tested(session)
+    if session.posargs == ["write"]:
+        session.run(python, "tests/doc_pages.py", "write")
+    else:
+        _test(session, python, "-m", "docs", *session.posargs)
+
+
+def _test(session: nox.Session, python: str, *words: str) -> None:
+    # of two processes each computes with one thread
     spread = ("-n", "2", "--dist", "loadfile")
-    session.run("python", "-m", "pytest", *spread, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run(python, "-m", "pytest", *spread, *words, env={"OMP_NUM_THREADS": "1"})
+
+
+def _tested(session: nox.Session) -> str:
+    """The Python of the environment of `tests`, which is made if it is not there."""
+    python = session.cache_dir.parent / "tests" / "bin" / "python"
+    if not python.exists():
+        session.run(sys.executable, "-m", "venv", str(python.parent.parent))
+        session.run(str(python), "-m", "pip", "install", *EVERYTHING, env=CONSTRAINED)
+    return str(python)
 
 
 @nox.session
@@ -48,23 +93,12 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
     """Check types."""
-    session.install("mypy", "-e", ".[autoencoder]", env=CONSTRAINED)
-    session.run("mypy", "lumina_core")
-
-
-@nox.session
-def docs(session: nox.Session) -> None:
-    """Run every block of code of the documentation; `-- write` makes its generated parts anew."""
-    plugins = [word for plugin in PLUGINS for word in ("-e", plugin)]
-    session.install("-e", ".[test]", *plugins, env=CONSTRAINED)
-    if session.posargs == ["write"]:
-        session.run("python", "tests/doc_pages.py", "write")
-    else:
-        session.run("python", "-m", "pytest", "tests/test_docs.py", *session.posargs)
-        session.notify("pages", posargs=())
+    python = _tested(session)
+    session.run(python, "-m", "pip", "install", "mypy", env=CONSTRAINED)
+    session.run(python, "-m", "mypy", "lumina_core")
 
 
 @nox.session

@@ -20,6 +20,9 @@ def sprout(request, tmp_path, monkeypatch):
         yield "sprout", PROMPTS[request.param]
 
 
+@pytest.mark.parametrize(
+    "sprout", ["line", pytest.param("grid", marks=pytest.mark.faults)], indirect=True
+)
 def test_a_new_package_keeps_the_whole_contract(sprout):
     results = list(run_contract(sprout[0]))
     assert len(results) == len(all_checks())

@@ -113,6 +113,7 @@ print(json.dumps({"shape": list(picture.shape), "is_finite": is_finite, "peak": 
 """
 
 
+@pytest.mark.demos
 def test_2048_pixels_through_the_shape_of_sdxl_stay_within_2_gb(tmp_path):
     model = build(
         channels=(16, 32, 64, 64), norm_num_groups=16, scaling_factor=0.13025

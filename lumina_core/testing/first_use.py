@@ -82,7 +82,8 @@ def observe(name: str, folder: Path, vae: Path | None) -> FirstUse:
     Raises:
         BrokenRuleError: the process ended without telling.
     """
-    done = start([name, str(folder), *([] if vae is None else [str(vae)])])
+    words = [name, str(folder), *([] if vae is None else [str(vae)])]
+    done = start([sys.executable, "-m", __name__, *words])
     answer = folder / "findings.json"
     if not answer.is_file():
         last = done.stderr.split()[-40:]
@@ -95,9 +96,8 @@ def observe(name: str, folder: Path, vae: Path | None) -> FirstUse:
     return FirstUse("".join(printed).strip(), importing, using)
 
 
-def start(words: list[str]) -> "subprocess.CompletedProcess[str]":
-    """A new process that calls `main` with these words, at its end."""
-    command = [sys.executable, "-m", __name__, *words]
+def start(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    """A process of this command, at its end."""
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

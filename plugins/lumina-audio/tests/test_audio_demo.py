@@ -20,6 +20,7 @@ PROMPTS = (
     "two short high beeps, then a falling sweep",
 )
 MIN_RIGHT = 5  # of six: what a sample becomes depends a little on the machine
+pytestmark = pytest.mark.demos
 
 
 @pytest.fixture(autouse=True)

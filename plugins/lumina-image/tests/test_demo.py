@@ -12,6 +12,7 @@ NUM_TRAINING, NUM_TEST = 3000, 500  # captions of the probe
 MIN_ACCURACY = 0.98  # chance is 1 in 8
 MAX_WITHOUT_ORDER = 0.6  # two colours are named: without order, which is whose is a guess
 RIDGE = 1e-3  # of the features' mean square: as if each carried 3 % of noise
+pytestmark = pytest.mark.demos
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ PROMPTS = (
     "an l-shape with a white left half and a blue right half",
 )
 MIN_RIGHT = 5  # of six: what a sample becomes depends a little on the machine
+pytestmark = pytest.mark.demos
 WORLD = MultiviewWorld()
 
 

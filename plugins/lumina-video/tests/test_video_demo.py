@@ -20,6 +20,7 @@ PROMPTS = (
     "a purple square shrinking on a black background",
 )
 MIN_RIGHT = 5  # of six: what a sample becomes depends a little on the machine
+pytestmark = pytest.mark.demos
 
 
 @pytest.fixture(autouse=True)

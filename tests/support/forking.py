@@ -14,9 +14,8 @@ from pathlib import Path
 
 SERVER = """
 import importlib, json, os, sys, traceback
-from lumina_core.testing import first_use
 
-def use(ask):
+def use(module, ask):
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(ask[name], os.O_WRONLY | os.O_CREAT), number)
@@ -27,7 +26,7 @@ def use(ask):
     importlib.invalidate_caches()
     code = 1
     try:
-        first_use.main(*ask["words"])
+        module.main(*ask["words"])
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -37,9 +36,11 @@ def use(ask):
         os._exit(code)
 
 for line in sys.stdin:
+    ask = json.loads(line)
+    module = importlib.import_module(ask["module"])
     child = os.fork()
     if child == 0:
-        use(json.loads(line))
+        use(module, ask)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
@@ -52,12 +53,14 @@ def _server() -> subprocess.Popen[str]:
     return server
 
 
-def start(words: list[str]) -> subprocess.CompletedProcess[str]:
+def start(command: list[str]) -> subprocess.CompletedProcess[str]:
     """What `first_use.start` gives, by a fork."""
+    _, _, module, *words = command
     server = _server()
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        asked = {"words": words, "folder": os.getcwd(), "out": str(out), "err": str(err)}
-        print(json.dumps(asked | {"environment": dict(os.environ)}), file=server.stdin, flush=True)
+        asked = {"module": module, "words": words, "out": str(out), "err": str(err)}
+        here = {"folder": os.getcwd(), "environment": dict(os.environ)}
+        print(json.dumps(asked | here), file=server.stdin, flush=True)
         code = int(server.stdout.readline())
-        return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
+        return subprocess.CompletedProcess(command, code, out.read_text(), err.read_text())
