@@ -1,12 +1,11 @@
-"""The straight path between noise and data: the point, its velocity, and what follows from them.
+"""The straight path between noise and data: the point, its velocity, and the shift of times.
 
 Everything acts on the flat float32 state of a packed batch (samples laid end to end) and holds at
 each element by itself, so `t` is one number, a tensor of one element, or one time per element
 (`time_of_sample.repeat_interleave(element_counts)`). Time t = 0 is noise, t = 1 is data.
 
 Departure from the released transport package: its GVP and VP paths are left out; its default, and
-the path of the released text-to-image models, is this one. Nothing here checks for a singular
-time: dividing by zero gives inf or nan, and the docstrings say where.
+the path of the released text-to-image models, is this one.
 
 Source of the path: Lipman et al. 2023, Flow Matching for Generative Modeling, arXiv:2210.02747,
 section 4.1 with sigma_min = 0.
@@ -48,98 +47,6 @@ def velocity(
         x_1: data.
     """
     return x_1 - x_0
-
-
-def data_from_velocity(
-    x_t: Float[Tensor, "element"], v: Float[Tensor, "element"], t: ElementTime
-) -> Float[Tensor, "element"]:
-    """Give the data that a straight path through x_t with velocity v ends in.
-
-    x_1 = x_t + (1 - t) v, singular nowhere.
-
-    Args:
-        x_t: state at time t.
-        v: velocity there.
-        t: time in [0, 1].
-    """
-    return x_t + (1 - t) * v
-
-
-def noise_from_velocity(
-    x_t: Float[Tensor, "element"], v: Float[Tensor, "element"], t: ElementTime
-) -> Float[Tensor, "element"]:
-    """Give the noise that a straight path through x_t with velocity v started from.
-
-    x_0 = x_t - t v, singular nowhere.
-
-    Args:
-        x_t: state at time t.
-        v: velocity there.
-        t: time in [0, 1].
-    """
-    return x_t - t * v
-
-
-def velocity_from_data(
-    x_t: Float[Tensor, "element"], x_1: Float[Tensor, "element"], t: ElementTime
-) -> Float[Tensor, "element"]:
-    """Give the velocity that leads from x_t straight to the data x_1.
-
-    v = (x_1 - x_t) / (1 - t), singular at t = 1.
-
-    Args:
-        x_t: state at time t.
-        x_1: data, usually a prediction of it.
-        t: time in [0, 1).
-    """
-    return (x_1 - x_t) / (1 - t)
-
-
-def velocity_from_noise(
-    x_t: Float[Tensor, "element"], x_0: Float[Tensor, "element"], t: ElementTime
-) -> Float[Tensor, "element"]:
-    """Give the velocity that led from the noise x_0 straight to x_t.
-
-    v = (x_t - x_0) / t, singular at t = 0.
-
-    Args:
-        x_t: state at time t.
-        x_0: noise, usually a prediction of it.
-        t: time in (0, 1].
-    """
-    return (x_t - x_0) / t
-
-
-def score_from_velocity(
-    x_t: Float[Tensor, "element"], v: Float[Tensor, "element"], t: ElementTime
-) -> Float[Tensor, "element"]:
-    """Give the score, the gradient of log p_t at x_t, that belongs to a velocity.
-
-    score = -x_0 / (1 - t) = (t v - x_t) / (1 - t), singular at t = 1, where p_t is the data.
-
-    Args:
-        x_t: state at time t.
-        v: velocity there.
-        t: time in [0, 1).
-
-    Source: Lumina-T2X, transport/path.py, get_score_from_velocity, for alpha = t, sigma = 1 - t.
-    """
-    return (t * v - x_t) / (1 - t)
-
-
-def velocity_from_score(
-    x_t: Float[Tensor, "element"], score: Float[Tensor, "element"], t: ElementTime
-) -> Float[Tensor, "element"]:
-    """Give the velocity that belongs to a score: the inverse of `score_from_velocity`.
-
-    v = (x_t + (1 - t) score) / t, singular at t = 0, where the score is -x_0 and says nothing of v.
-
-    Args:
-        x_t: state at time t.
-        score: gradient of log p_t at x_t.
-        t: time in (0, 1].
-    """
-    return (x_t + (1 - t) * score) / t
 
 
 def shift_time(t: Time, shift: float) -> Time:
