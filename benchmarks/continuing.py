@@ -34,6 +34,7 @@ from lumina_core.shapes.words import COLOURS
 from lumina_video import grammar
 from lumina_video.options import VideoCondition
 from lumina_video.video_files import VideoDecoder
+from lumina_video.world import VideoWorld
 
 KINDS = ("named", "unnamed", "one_frame")
 GIVEN = 1 / 3  # of the frames
@@ -45,7 +46,7 @@ def draw_scene(kind: str, generator: torch.Generator) -> tuple[grammar.Scene, gr
     tasks = {"named": ("motion",), "unnamed": ("passing",), "one_frame": ("motion", "passing")}
     task = tasks[kind][int(torch.randint(len(tasks[kind]), (), generator=generator))]
     while True:
-        scene = grammar.sample_scene(generator, "trained", task)
+        scene = VideoWorld().sample_scene(generator, "trained", task)
         first = scene.things[0]
         if first.motions and first.motions != ("still",):
             break

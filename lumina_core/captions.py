@@ -10,6 +10,9 @@ from lumina_core.errors import LuminaError
 Option = TypeVar("Option")
 
 
+NUMBERS = ("one", "two", "three", "four")
+
+
 def pick(options: Sequence[Option], generator: torch.Generator | None) -> Option:
     """One of the options, each as likely as the others; without a generator the first."""
     if generator is None:
@@ -48,6 +51,11 @@ def with_article(words: str) -> str:
 def one_of(words: Iterable[str], name: str | None = None) -> str:
     """A regular expression that takes any of the words, as a group of that name or of none."""
     return f"({f'?P<{name}>' if name else '?:'}{'|'.join(words)})"
+
+
+def by_wording(wordings: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """The names of several wordings each, by their wordings."""
+    return {words: name for name, several in wordings.items() for words in several}
 
 
 def plain_words(caption: str) -> str:

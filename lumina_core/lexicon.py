@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import combinations, groupby, pairwise
 
+from lumina_core.captions import NUMBERS
+
 MAX_LENGTH = 500  # characters of a text that are looked at
 MIN_SPELT = 4  # characters of a word that may be misspelt
 MIN_ALIKE = 0.81  # of a misspelt word to the one that is meant, as difflib measures it
@@ -23,6 +25,27 @@ side by side as in the text (which colour is whose), and by two in the order of 
 
 Meaning = tuple[str, str]
 """A kind, as "colour", and a value, as "red"."""
+
+
+def meant_by(
+    kind: str, values: Iterable[str] = (), others: Mapping[str, str] | None = None
+) -> dict[str, Meaning]:
+    """Words and what they mean.
+
+    Args:
+        kind: of all these meanings.
+        values: words that mean themselves.
+        others: further words, and the value that each means.
+    """
+    values_by_words = {value: value for value in values} | dict(others or {})
+    return {words: (kind, value) for words, value in values_by_words.items()}
+
+
+_NUMBERS_TOO = {"1": "one", "2": "two", "3": "three", "4": "four", "pair": "two"} | {
+    words: "four" for words in ("five", "six", "seven", "eight", "nine", "ten", "many", "several")
+}
+NUMBER_MEANINGS = meant_by("number", NUMBERS, _NUMBERS_TOO)
+"""From one to four, which is also what more than four mean."""
 
 
 def spoken(text: str) -> str:

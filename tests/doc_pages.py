@@ -41,8 +41,8 @@ AREAS = {
     "modality_file recipe",
     "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch "
     "spec_check parts testing/*",
-    "plugins": "tokenizer autoencoder frames fitting captions lexicon media_files file_names "
-    "pictures png_checksums clips/* shapes/*",
+    "plugins": "tokenizer autoencoder frames fitting captions caption_worlds lexicon media_files "
+    "file_names pictures png_checksums clips/* shapes/*",
     "network": "sequence backbone/* flow/*",
     "text": "text encoder_folder tokenizer_limits tiny_text frozen_text training_text",
     "training": "train loss optimizer muon validation data/* init_from resume training_folder "

@@ -26,6 +26,7 @@ HEAVY = (
 MAX_IMPORT_SECONDS = 0.5  # of CPU time, beyond lumina_core and pluggy
 PUBLIC_MODULES = (
     "lumina_core.autoencoder",
+    "lumina_core.caption_worlds",
     "lumina_core.captions",
     "lumina_core.clips",
     "lumina_core.file_names",

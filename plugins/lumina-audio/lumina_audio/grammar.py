@@ -2,6 +2,7 @@
 
 The only file that the renderer and the oracle share. Each wording parses back to exactly the scene
 it was made from.
+`lumina_core.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -11,7 +12,16 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import chance, join, one_of, pick, plain_words, with_article
+from lumina_core.captions import (
+    NUMBERS,
+    by_wording,
+    chance,
+    join,
+    one_of,
+    pick,
+    plain_words,
+    with_article,
+)
 
 PITCHES = ("low", "middle", "high")
 DIRECTIONS = {
@@ -22,7 +32,6 @@ REPEATED = {"beep": ("beep", "beeps"), "noise": ("noise burst", "noise bursts")}
 """Kinds that may come several times: one, and many."""
 KINDS = (*REPEATED, "tone", "chord", "sweep")
 PITCHED = ("beep", "tone", "chord")
-NUMBERS = ("one", "two", "three", "four")
 LENGTHS = ("short", "long")
 LEVELS = ("soft", "loud")
 TREMOLOS = ("slow", "fast")
@@ -84,11 +93,7 @@ def max_long(num_events: int) -> int:
 
 
 def parse(caption: str) -> Scene:
-    """Read a caption, whatever its case, spaces, commas and final full stop.
-
-    Raises:
-        LuminaError: the caption is no caption of this world.
-    """
+    """As in `Grammar`."""
     match = _CAPTION.fullmatch(plain_words(caption))
     events = () if match is None else _events_of(match)
     if not events or None in events:
@@ -152,10 +157,7 @@ def _task_of(events: tuple[Event, ...]) -> str:
 
 
 def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
-    """Word a scene, in lower case and without commas or a final full stop.
-
-    Without a generator it takes the first of each choice of words.
-    """
+    """As in `Grammar`."""
     words = [_worded(event, generator) for event in scene.events]
     return pick(_OPENINGS, generator) + pick(_THEN, generator).join(words)
 
@@ -171,31 +173,13 @@ def _worded(event: Event, generator: torch.Generator | None) -> str:
     return f"{words} with {event.tremolo} tremolo" if event.tremolo else words
 
 
-def sample_scene(generator: torch.Generator, split: str, task: str) -> Scene:
-    """Draw a scene of a task: only held-out combinations, or only trained ones.
-
-    Args:
-        generator: where the randomness comes from.
-        split: "held_out" draws scenes with a held-out combination, every other name scenes without.
-        task: one of TASKS; of HELD_OUT_TASKS in the held-out split.
-
-    Raises:
-        LuminaError: the task is unknown, or cannot name a held-out combination.
-    """
-    allowed = HELD_OUT_TASKS if split == "held_out" else TASKS
-    if task not in allowed:
-        raise LuminaError(
-            f"The task {task!r} has no captions in the split {split!r}; "
-            f"choose one of {', '.join(allowed)}."
-        )
-    while True:  # between one scene in ten and one in two is held out
-        scene = Scene(task, _sample_events(generator, task))
-        if is_held_out(scene) == (split == "held_out"):
-            return scene
+def sample_any(generator: torch.Generator, task: str) -> Scene:
+    """As in `Grammar`."""
+    return Scene(task, _sample_events(generator, task))
 
 
 def is_held_out(scene: Scene) -> bool:
-    """Whether the scene names a combination that stands in no training caption."""
+    """As in `Grammar`."""
     if tuple(event.kind for event in scene.events) in HELD_OUT_ORDERS:
         return True
     return any(
@@ -265,11 +249,8 @@ def _repeated(
     return Event(kind, pitch, count=count, length=length)
 
 
-_KIND_OF = {word: kind for kind, words in REPEATED.items() for word in words} | {
-    "tone": "tone",
-    "chord": "chord",
-}
-_DIRECTION_OF = {words: name for name, wordings in DIRECTIONS.items() for words in wordings}
+_KIND_OF = by_wording(REPEATED) | {"tone": "tone", "chord": "chord"}
+_DIRECTION_OF = by_wording(DIRECTIONS)
 _PLURALS = tuple(many for _, many in REPEATED.values())
 
 

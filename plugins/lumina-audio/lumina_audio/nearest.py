@@ -1,4 +1,4 @@
-"""Whether a text is a caption of the audio world, and which caption is nearest to it."""
+"""What texts of people may mean in the audio world."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -7,19 +7,15 @@ from lumina_audio.grammar import (
     KINDS,
     LENGTHS,
     LEVELS,
-    NUMBERS,
     PITCHED,
     PITCHES,
     REPEATED,
     TREMOLOS,
     Event,
     Scene,
-    caption_of,
-    is_drawn,
-    parse,
 )
-from lumina_core import LuminaError
-from lumina_core.lexicon import Lexicon, Meaning, spoken, values_of
+from lumina_core.captions import NUMBERS, by_wording
+from lumina_core.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
 
 RISING, FALLING = "rising", "falling"
 MAX_EVENTS = 2  # that are looked at; no caption names more
@@ -35,49 +31,26 @@ _NOUNS = {
     RISING: ("rising sweep", "sweep upwards", "sweep", "rising tone", "sweep up", "rising sweeps"),
     FALLING: ("falling sweep", "sweep downwards", "falling tone", "sweep down", "falling sweeps"),
 }
-_NUMBERS_TOO = {"1": "one", "2": "two", "3": "three", "4": "four", "pair": "two"} | {
-    words: "four" for words in ("five", "six", "seven", "eight", "nine", "ten", "many", "several")
-}
 _PITCHES_TOO = {"deep": "low", "bass": "low", "medium": "middle", "shrill": "high"}
-_LEXICON = Lexicon(
-    {words: ("noun", noun) for noun, wordings in _NOUNS.items() for words in wordings}
-    | {words: ("number", words) for words in NUMBERS}
-    | {words: ("number", number) for words, number in _NUMBERS_TOO.items()}
-    | {words: ("pitch", words) for words in PITCHES}
-    | {words: ("pitch", pitch) for words, pitch in _PITCHES_TOO.items()}
-    | {words: ("length", words) for words in LENGTHS}
-    | {"brief": ("length", "short")}
-    | {words: ("level", words) for words in LEVELS}
-    | {"quiet": ("level", "soft"), "faint": ("level", "soft")}
-    | {f"{words} tremolo": ("tremolo", words) for words in TREMOLOS}
-    | {"tremolo": ("tremolo", "slow"), "vibrato": ("tremolo", "slow")}
-    | {"then": ("order", "then"), "followed by": ("order", "then"), "before": ("order", "then")}
+LEXICON = Lexicon(
+    meant_by("noun", (), by_wording(_NOUNS))
+    | NUMBER_MEANINGS
+    | meant_by("pitch", PITCHES, _PITCHES_TOO)
+    | meant_by("length", LENGTHS, {"brief": "short"})
+    | meant_by("level", LEVELS, {"quiet": "soft", "faint": "soft"})
+    | meant_by("tremolo", (), {f"{words} tremolo": words for words in TREMOLOS})
+    | meant_by("tremolo", (), {"tremolo": "slow", "vibrato": "slow"})
+    | dict.fromkeys(("then", "followed by", "before"), ("order", "then"))
 )
 
 
-def nearest(text: str) -> str | None:
-    """The caption that says most of what a text says; None where the text is a caption itself."""
-    if _is_caption(spoken(text)):
-        return None
-    meant = _LEXICON.understood(text)
-    captions = (caption_of(Scene("", events), None) for events in _events(meant))
-    return next(filter(_is_caption, _LEXICON.ranked(meant, captions)))
-
-
-def _is_caption(words: str) -> bool:
-    try:
-        return is_drawn(parse(words))
-    except LuminaError:
-        return False
-
-
-def _events(meanings: Sequence[Meaning]) -> Iterator[tuple[Event, ...]]:
+def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """What may be meant; not all of it is a caption."""
     told = [list(_of_one(part)) for part in _parts(meanings)]
     for events in told:
-        yield from ((event,) for event in events)
+        yield from (Scene("", (event,)) for event in events)
     if len(told) == MAX_EVENTS:
-        yield from product(*told)
+        yield from (Scene("", events) for events in product(*told))
 
 
 def _parts(meanings: Sequence[Meaning]) -> list[list[Meaning]]:

@@ -16,7 +16,8 @@ from torch import Tensor
 from lumina_audio import grammar, nearest, oracle
 from lumina_audio.grammar import Event
 from lumina_core import LuminaError
-from lumina_core.captions import check_split, pick, pick_weighted
+from lumina_core.caption_worlds import CaptionWorld
+from lumina_core.captions import pick
 
 TASK_WEIGHTS = {
     "pitch": 0.06,
@@ -60,10 +61,13 @@ SOFT, USUAL, LOUD = (0.021, 0.025), (0.09, 0.11), (0.34, 0.38)  # root mean squa
 LEVELS: dict[str | None, Interval] = {"soft": SOFT, None: USUAL, "loud": LOUD}
 
 _TRAINED_SECONDS = (1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
-_VARIANTS = {
+_SECONDS = {
     "trained": _TRAINED_SECONDS,
     "held_out": _TRAINED_SECONDS,
     "unseen_lengths": (5.0, 6.5, 8.0),
+}
+_VARIANTS = {
+    split: tuple({"seconds": seconds} for seconds in lengths) for split, lengths in _SECONDS.items()
 }
 
 Samples = Float[Tensor, "sample"]
@@ -82,48 +86,15 @@ class Canvas(Protocol):
 
 
 @dataclass(frozen=True)
-class AudioWorld:
+class AudioWorld(CaptionWorld):
     """Captions, the sounds they describe, and the verdict on what claims to be one."""
 
     sample_rate: int
     """Hz, of what is judged."""
 
-    version = "1"
-    splits = tuple(_VARIANTS)
-
-    def tasks(self, split: str) -> tuple[str, ...]:
-        """The tasks of a split."""
-        check_split("audio", split, self.splits)
-        return grammar.HELD_OUT_TASKS if split == "held_out" else grammar.TASKS
-
-    def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
-        """Draw a caption.
-
-        Args:
-            split: one of `splits`; only "held_out" names combinations that training never has.
-            generator: where the randomness comes from.
-            task: one of `tasks(split)`; None draws it by TASK_WEIGHTS.
-
-        Raises:
-            LuminaError: the split or the task is unknown.
-        """
-        tasks = self.tasks(split)
-        if task is None:
-            task = pick_weighted({name: TASK_WEIGHTS[name] for name in tasks}, generator)
-        return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
-
-    def task_of(self, caption: str) -> str:
-        """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
-        return grammar.parse(caption).task
-
-    def nearest(self, text: str) -> str | None:
-        """The caption that says most of what a text says; None where the text is a caption."""
-        return nearest.nearest(text)
-
-    def variants(self, split: str) -> tuple[dict[str, float], ...]:
-        """The durations of a split's sounds. Raises LuminaError for an unknown split."""
-        check_split("audio", split, self.splits)
-        return tuple({"seconds": seconds} for seconds in _VARIANTS[split])
+    name, version = "audio", "1"
+    grammar, words = grammar, nearest
+    split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
     def draw(
         self, caption: str, options: Canvas, generator: torch.Generator
@@ -153,13 +124,7 @@ class AudioWorld:
     def judge(
         self, media: Int16[Tensor, "sample"], caption: str, options: object
     ) -> dict[str, bool]:
-        """For each attribute that the caption asks for, whether the sound shows it.
-
-        Args:
-            media: the sound, at the rate of this world.
-            caption: of this world.
-            options: unused; a sound says all itself.
-        """
+        """The verdict of the oracle on a sound at the rate of this world."""
         return oracle.judge(media, self.sample_rate, grammar.parse(caption))
 
 

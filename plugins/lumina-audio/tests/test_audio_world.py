@@ -35,7 +35,7 @@ def is_right(sound, caption):
 def test_every_caption_parses_to_its_scene(split, task):
     generator = torch.Generator().manual_seed(0)
     for _ in range(60):
-        scene = grammar.sample_scene(generator, split, task)
+        scene = WORLD.sample_scene(generator, split, task)
         caption = grammar.caption_of(scene, generator)
         assert grammar.parse(caption) == scene
         assert grammar.parse(f"  {caption.upper()}. ") == scene
@@ -109,7 +109,7 @@ def test_the_oracle_refuses_a_sound_of_another_caption(task):
     generator = torch.Generator().manual_seed(2)
     count = 0
     while count < 40:
-        scene, other = (grammar.sample_scene(generator, "trained", task) for _ in range(2))
+        scene, other = (WORLD.sample_scene(generator, "trained", task) for _ in range(2))
         if not contradicts(other, scene):
             continue
         caption = grammar.caption_of(other, generator)

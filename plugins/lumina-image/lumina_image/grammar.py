@@ -3,6 +3,7 @@
 The only file that the renderer and the oracle share, beside the words of the shapes. The tasks are
 GenEval's (one object, two objects, counting, colours, position, colour attribution); the wordings
 are our own, and each parses back to exactly the scene it was made from.
+`lumina_core.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -11,11 +12,27 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import chance, join, one_of, pick, pick_two, with_article
-from lumina_core.shapes.words import BACKGROUNDS, COLOURS, HELD_OUT_PAIRS, SHAPES
+from lumina_core.captions import (
+    NUMBERS,
+    by_wording,
+    chance,
+    join,
+    one_of,
+    pick,
+    pick_two,
+    with_article,
+)
+from lumina_core.shapes.words import (
+    COLOURS,
+    HELD_OUT_PAIRS,
+    ON_BACKGROUND,
+    PLURALS,
+    SHAPES,
+    any_background,
+    on_background,
+)
 
 SIZES = ("small", "large")
-NUMBERS = ("one", "two", "three", "four")
 RELATIONS = {
     "left": ("to the left of", "left of", "on the left of"),
     "right": ("to the right of", "right of", "on the right of"),
@@ -40,12 +57,11 @@ HELD_OUT_TASKS = ("counting", "colours", "position", "colour_attribution")
 
 # Shares of the captions that say it; the rest leaves it to the renderer. Colours are named often,
 # because a word that stands in half of the captions was learned several times more slowly.
-COLOUR_NAMED, SIZE_NAMED, BACKGROUND_NAMED = 0.8, 0.4, 0.25
+COLOUR_NAMED, SIZE_NAMED = 0.8, 0.4
 
 _OPENINGS = ("", "a picture of ", "an image of ", "there is ")
 _PLURAL_OPENINGS = ("", "a picture of ", "an image of ", "there are ")
 _CONJUNCTIONS = ("and", "together with")
-_SETTINGS = ("on", "against")  # ... "a navy background"
 _MIRRORED = {"right": "left", "below": "above"}
 
 
@@ -73,11 +89,7 @@ class Scene:
 
 
 def parse(caption: str) -> Scene:
-    """Read a caption, whatever its case, spaces and final full stop.
-
-    Raises:
-        LuminaError: the caption is no caption of this world.
-    """
+    """As in `Grammar`."""
     words = " ".join(caption.lower().split()).removesuffix(".").rstrip()
     match = _CAPTION.fullmatch(words)
     if match is None or not _agrees_in_number(match):
@@ -106,14 +118,11 @@ def parse(caption: str) -> Scene:
 
 
 def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
-    """Word a scene, in lower case and without a final full stop.
-
-    Without a generator it takes the first of each choice of words.
-    """
+    """As in `Grammar`."""
     openings = _OPENINGS
     if scene.task == "counting":
         (thing,) = scene.things
-        noun = thing.shape if scene.count == 1 else _PLURAL[thing.shape]
+        noun = thing.shape if scene.count == 1 else PLURALS[thing.shape]
         words = join(NUMBERS[scene.count - 1], thing.colour, noun)
         openings = _OPENINGS if scene.count == 1 else _PLURAL_OPENINGS
     elif len(scene.things) == 1:
@@ -123,37 +132,11 @@ def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
         first, second = scene.things
         words = join(_named(first), pick(links, generator), _named(second))
     words = pick(openings, generator) + words
-    if scene.background:
-        words = join(words, pick(_SETTINGS, generator), "a", scene.background, "background")
-    return words
-
-
-def sample_scene(generator: torch.Generator, split: str, task: str) -> Scene:
-    """Draw a scene of a task: only held-out combinations, or only trained ones.
-
-    Args:
-        generator: where the randomness comes from.
-        split: "held_out" draws scenes with a held-out combination, every other name scenes without.
-        task: one of TASKS; of HELD_OUT_TASKS in the held-out split.
-
-    Raises:
-        LuminaError: the task is unknown, or cannot name a held-out combination.
-    """
-    is_wanted_held_out = split == "held_out"
-    allowed = HELD_OUT_TASKS if is_wanted_held_out else TASKS
-    if task not in allowed:
-        raise LuminaError(
-            f"The task {task!r} has no captions in the split {split!r}; "
-            f"choose one of {', '.join(allowed)}."
-        )
-    while True:  # between one scene in ten and nine in ten are of the wanted kind
-        scene = _sample_any(generator, task)
-        if is_held_out(scene) == is_wanted_held_out:
-            return scene
+    return on_background(words, scene.background, generator)
 
 
 def is_held_out(scene: Scene) -> bool:
-    """Whether the scene names a combination that stands in no training caption."""
+    """As in `Grammar`."""
     if any((thing.colour, thing.shape) in HELD_OUT_PAIRS for thing in scene.things):
         return True
     return scene.relation is not None and triple_of(scene) in HELD_OUT_TRIPLES
@@ -181,8 +164,9 @@ def triple_of(scene: Scene) -> tuple[str, str, str]:
     return first, scene.relation, second
 
 
-def _sample_any(generator: torch.Generator, task: str) -> Scene:
-    background = pick(BACKGROUNDS, generator) if chance(BACKGROUND_NAMED, generator) else None
+def sample_any(generator: torch.Generator, task: str) -> Scene:
+    """As in `Grammar`."""
+    background = any_background(generator)
     if task in ("one_object", "colours"):
         size = pick(SIZES, generator) if chance(SIZE_NAMED, generator) else None
         colour = pick(COLOURS, generator) if task == "colours" else None
@@ -216,11 +200,10 @@ def _agrees_in_number(match: re.Match[str]) -> bool:
     return counted not in SHAPES and match["opening"] != "there is "
 
 
-_PLURAL = {shape: shape + "s" for shape in SHAPES} | {"cross": "crosses", "snowman": "snowmen"}
-_SINGULAR = {plural: shape for shape, plural in _PLURAL.items()} | {
+_SINGULAR = {plural: shape for shape, plural in PLURALS.items()} | {
     shape: shape for shape in SHAPES
 }
-_RELATION_OF = {words: name for name, wordings in RELATIONS.items() for words in wordings}
+_RELATION_OF = by_wording(RELATIONS)
 
 
 _CAPTION = re.compile(
@@ -233,5 +216,5 @@ _CAPTION = re.compile(
     + f"|an? (?:{one_of(COLOURS, 'colour_1')} )?{one_of(SHAPES, 'shape_1')} "
     + one_of((*_CONJUNCTIONS, *_RELATION_OF), "link")
     + f" an? (?:{one_of(COLOURS, 'colour_2')} )?{one_of(SHAPES, 'shape_2')}"
-    + f")(?: {one_of(_SETTINGS)} a {one_of(BACKGROUNDS, 'background')} background)?"
+    + f"){ON_BACKGROUND}"
 )

@@ -1,69 +1,43 @@
-"""Whether a text is a caption of the image world, and which caption is nearest to it."""
+"""What texts of people may mean in the image world."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from lumina_core import LuminaError
-from lumina_core.lexicon import Lexicon, Meaning, spoken, values_of
-from lumina_core.shapes.words import BACKGROUNDS, COLOURS, MEANINGS, SHAPES
+from lumina_core.captions import NUMBERS, by_wording
+from lumina_core.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
+from lumina_core.shapes.words import COLOURS, MEANINGS, SHAPES, background_meant
 from lumina_image.grammar import (
-    NUMBERS,
     RELATIONS,
     SIZES,
     Scene,
     Thing,
-    caption_of,
-    is_drawn,
-    parse,
 )
 
 MAX_NAMED = 2  # shapes that are looked at; a picture shows no more kinds
 MAX_COLOURS = 3  # of these
 
-_NUMBERS_TOO = {"1": "one", "2": "two", "3": "three", "4": "four", "both": "two", "pair": "two"} | {
-    words: "four" for words in ("five", "six", "seven", "eight", "nine", "ten", "many", "several")
-}
 _SIZES_TOO = {"little": "small", "tiny": "small", "big": "large", "huge": "large", "giant": "large"}
 _RELATIONS_TOO = {
     **{"left": "left", "right": "right", "on top of": "above", "beneath": "below"},
     **{"underneath": "below"},
 }
-_LEXICON = Lexicon(
+LEXICON = Lexicon(
     MEANINGS
-    | {words: ("number", words) for words in NUMBERS}
-    | {words: ("number", number) for words, number in _NUMBERS_TOO.items()}
-    | {words: ("size", words) for words in SIZES}
-    | {words: ("size", size) for words, size in _SIZES_TOO.items()}
-    | {words: ("relation", name) for name, wordings in RELATIONS.items() for words in wordings}
-    | {words: ("relation", name) for words, name in _RELATIONS_TOO.items()}
+    | NUMBER_MEANINGS
+    | {"both": ("number", "two")}
+    | meant_by("size", SIZES, _SIZES_TOO)
+    | meant_by("relation", (), by_wording(RELATIONS) | _RELATIONS_TOO)
 )
 
 
-def nearest(text: str) -> str | None:
-    """The caption that says most of what a text says; None where the text is a caption itself."""
-    if _is_caption(spoken(text)):
-        return None
-    meant = _LEXICON.understood(text)
-    captions = (caption_of(scene, None) for scene in _scenes(meant))
-    return next(filter(_is_caption, _LEXICON.ranked(meant, captions)))
-
-
-def _is_caption(words: str) -> bool:
-    try:
-        return is_drawn(parse(words))
-    except LuminaError:
-        return False
-
-
-def _scenes(meanings: tuple[Meaning, ...]) -> Iterator[Scene]:
+def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """What may be meant; not all of it is a caption."""
     shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
     colours = values_of(meanings, "colour", MAX_COLOURS, COLOURS)
     relations = (*values_of(meanings, "relation", 1), None)
     numbers = values_of(meanings, "number", MAX_NAMED)
     sizes = (*values_of(meanings, "size", 1), None)
-    named = [each for each in values_of(meanings, "background", 1) if each in BACKGROUNDS]
-    background = named[0] if named else None
+    background = background_meant(meanings)
     for shape in shapes:
         for colour in (None, *colours):
             task = "colours" if colour else "one_object"

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.captions import check_split, pick, pick_weighted
+from lumina_core.caption_worlds import CaptionWorld
+from lumina_core.captions import pick
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.shapes.words import BACKGROUNDS, free_colours
 
@@ -54,6 +55,10 @@ _SIZES = {
     "unseen_sizes": ((96, 96), (128, 128)),
     "unseen_aspects": ((32, 128), (128, 32)),
 }
+_VARIANTS = {
+    split: tuple({"height": height, "width": width} for height, width in sizes)
+    for split, sizes in _SIZES.items()
+}
 
 
 @runtime_checkable
@@ -64,54 +69,17 @@ class Canvas(Protocol):
     width: int
 
 
-class ImageWorld:
+class ImageWorld(CaptionWorld):
     """Captions, the pictures they describe, and the verdict on what claims to be one."""
 
-    version = "3"
-    splits = tuple(_SIZES)
-
-    def tasks(self, split: str) -> tuple[str, ...]:
-        """The tasks of a split; where no colour is named, none can be held out."""
-        check_split("image", split, self.splits)
-        return grammar.HELD_OUT_TASKS if split == "held_out" else grammar.TASKS
-
-    def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
-        """Draw a caption.
-
-        Args:
-            split: one of `splits`; only "held_out" names combinations that training never shows.
-            generator: where the randomness comes from.
-            task: one of `tasks(split)`; None draws it by TASK_WEIGHTS.
-
-        Raises:
-            LuminaError: the split is unknown, or the task has no captions in it.
-        """
-        check_split("image", split, self.splits)
-        if task is None:
-            weights = {name: TASK_WEIGHTS[name] for name in self.tasks(split)}
-            task = pick_weighted(weights, generator)
-        return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
-
-    def task_of(self, caption: str) -> str:
-        """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
-        return grammar.parse(caption).task
-
-    def nearest(self, text: str) -> str | None:
-        """The caption that says most of what a text says; None where the text is a caption."""
-        return nearest.nearest(text)
-
-    def variants(self, split: str) -> tuple[dict[str, int], ...]:
-        """The sizes of a split's pictures, as options. Raises LuminaError for an unknown split."""
-        check_split("image", split, self.splits)
-        return tuple({"height": height, "width": width} for height, width in _SIZES[split])
+    name, version = "image", "3"
+    grammar, words = grammar, nearest
+    split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
     def draw(
         self, caption: str, options: Canvas, generator: torch.Generator
     ) -> UInt8[Tensor, "3 height width"]:
-        """Draw what the caption says, and choose at random what it leaves open.
-
-        A free colour never makes a held-out pair: only a caption that names one shows it.
-        """
+        """A picture that shows the caption, and chance colours where it names none."""
         scene = grammar.parse(caption)
         height, width = options.height, options.width
         background = scene.background or pick(BACKGROUNDS, generator)
@@ -128,13 +96,7 @@ class ImageWorld:
     def judge(
         self, media: UInt8[Tensor, "3 height width"], caption: str, options: object
     ) -> dict[str, bool]:
-        """Say for each thing that the caption says whether the picture shows it.
-
-        Args:
-            media: the picture, RGB.
-            caption: of this world.
-            options: unused; a picture says all itself.
-        """
+        """The verdict of the oracle; a picture says all itself."""
         return oracle.judge(media, caption)
 
 

@@ -9,8 +9,9 @@ from scipy import ndimage
 
 from lumina_core import LuminaError
 from lumina_core.shapes.finding import find_objects
+from lumina_core.shapes.words import BACKGROUNDS
 from lumina_image import grammar
-from lumina_image.grammar import Scene, Thing, caption_of, parse, sample_scene
+from lumina_image.grammar import Scene, Thing, caption_of, parse
 from lumina_image.world import ImageWorld
 
 WORLD = ImageWorld()
@@ -69,7 +70,7 @@ def changed(scene: Scene) -> dict[str, list[Scene]]:
     if scene.task == "counting":
         changes["count"] = [replace(scene, count=n) for n in (1, 2, 3, 4) if n != scene.count]
     if scene.background:
-        others = set(grammar.BACKGROUNDS) - {scene.background}
+        others = set(BACKGROUNDS) - {scene.background}
         changes["background"] = [replace(scene, background=name) for name in sorted(others)]
     if scene.task == "colour_attribution":
         first, second = (thing.colour for thing in scene.things)
@@ -86,7 +87,7 @@ def test_parse_inverts_caption_of(split):
         task = (
             grammar.HELD_OUT_TASKS[index % 4] if split == "held_out" else grammar.TASKS[index % 6]
         )
-        scene = sample_scene(generator, split, task)
+        scene = WORLD.sample_scene(generator, split, task)
         caption = caption_of(scene, generator)
         assert parse(caption) == scene, caption
         assert parse(f"  {caption.upper().replace(' ', '  ')}. ") == scene
@@ -113,7 +114,7 @@ def test_parse_refuses_what_is_no_caption_and_names_it(caption):
 
 def test_sample_scene_refuses_a_held_out_task_without_colours():
     with pytest.raises(LuminaError, match="two_objects"):
-        sample_scene(seeded(0), "held_out", "two_objects")
+        WORLD.sample_scene(seeded(0), "held_out", "two_objects")
 
 
 def test_held_out_combinations_cover_every_shape_once():
@@ -168,7 +169,7 @@ def _num_accepted(kind: str, num_pictures: int) -> int:
     generator, num_drawn, num_accepted = seeded(5), 0, 0
     while num_drawn < num_pictures:
         task = grammar.pick(grammar.TASKS, generator)
-        scene = sample_scene(generator, "trained", task)
+        scene = WORLD.sample_scene(generator, "trained", task)
         others = changed(scene).get(kind)
         if others:
             split = ("trained", "unseen_sizes", "unseen_aspects")[num_drawn % 3]

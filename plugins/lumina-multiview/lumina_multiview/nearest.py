@@ -1,11 +1,11 @@
-"""Whether a text is a caption of the multi-view world, and which caption is nearest to it."""
+"""What texts of people may mean in the multi-view world."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from lumina_core import LuminaError
-from lumina_core.lexicon import Lexicon, Meaning, spoken, values_of
-from lumina_multiview.grammar import COLOURS, SHAPES, TASKS, Scene, caption_of, parse
+from lumina_core.captions import by_wording
+from lumina_core.lexicon import Lexicon, Meaning, meant_by, values_of
+from lumina_multiview.grammar import COLOURS, SHAPES, TASKS, Scene
 
 MAX_SHAPES, MAX_COLOURS = 2, 3  # that are looked at
 
@@ -25,33 +25,14 @@ _SIDES = {
     "left": ("on the left", "left"),
     "right": ("on the right", "right"),
 }
-_LEXICON = Lexicon(
-    {shape: ("shape", shape) for shape in SHAPES}
-    | {words: ("shape", shape) for words, shape in _SHAPES_TOO.items()}
-    | {colour: ("colour", colour) for colour in COLOURS}
-    | {words: ("colour", colour) for words, colour in _COLOURS_TOO.items()}
-    | {words: ("side", side) for side, wordings in _SIDES.items() for words in wordings}
+LEXICON = Lexicon(
+    meant_by("shape", SHAPES, _SHAPES_TOO)
+    | meant_by("colour", COLOURS, _COLOURS_TOO)
+    | meant_by("side", (), by_wording(_SIDES))
 )
 
 
-def nearest(text: str) -> str | None:
-    """The caption that says most of what a text says; None where the text is a caption itself."""
-    if _is_caption(spoken(text)):
-        return None
-    meant = _LEXICON.understood(text)
-    captions = (caption_of(scene, None) for scene in _scenes(meant))
-    return _LEXICON.ranked(meant, captions)[0]
-
-
-def _is_caption(words: str) -> bool:
-    try:
-        parse(words.replace("l shape", "l-shape"))  # the encoder reads both as two words
-    except LuminaError:
-        return False
-    return True
-
-
-def _scenes(meanings: tuple[Meaning, ...]) -> Iterator[Scene]:
+def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """What may be meant: every solid of two colours is a caption's."""
     colours = values_of(meanings, "colour", MAX_COLOURS, COLOURS)
     if len(colours) == 1:

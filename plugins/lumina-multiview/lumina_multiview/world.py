@@ -11,7 +11,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.captions import check_split, pick
+from lumina_core.caption_worlds import CaptionWorld
+from lumina_core.captions import pick
 from lumina_multiview import grammar, nearest, oracle
 from lumina_multiview.renderer import draw_view
 
@@ -82,44 +83,16 @@ _VARIANTS = {
 looking at their cameras (docs/inside/log.md)."""
 
 
-class MultiviewWorld:
+class MultiviewWorld(CaptionWorld):
     """Captions, the views they describe, and the verdict on what claims to be some."""
 
-    version = "1"
-    splits = tuple(_VARIANTS)
+    name, version = "multi-view", "1"
+    grammar, words = grammar, nearest
+    split_variants = _VARIANTS
 
-    def tasks(self, split: str) -> tuple[str, ...]:
-        """The tasks of a split."""
-        check_split("multi-view", split, self.splits)
-        return grammar.TASKS
-
-    def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
-        """Draw a caption.
-
-        Args:
-            split: one of `splits`; only "held_out" names combinations that training never shows.
-            generator: where the randomness comes from.
-            task: one of `tasks(split)`; None draws one.
-
-        Raises:
-            LuminaError: the split or the task is unknown.
-        """
-        check_split("multi-view", split, self.splits)
-        task = task or pick(grammar.TASKS, generator)
-        return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
-
-    def task_of(self, caption: str) -> str:
-        """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
-        return grammar.parse(caption).task
-
-    def nearest(self, text: str) -> str | None:
-        """The caption that says most of what a text says; None where the text is a caption."""
-        return nearest.nearest(text)
-
-    def variants(self, split: str) -> tuple[dict[str, Any], ...]:
-        """Sizes and cameras of a split's objects. Raises LuminaError for an unknown split."""
-        check_split("multi-view", split, self.splits)
-        return _VARIANTS[split]
+    def is_caption(self, words: str) -> bool:
+        """As in CaptionWorld; spoken words have no hyphen, and "l-shape" is one."""
+        return super().is_caption(words.replace("l shape", "l-shape"))
 
     def draw(
         self, caption: str, options: Cameras, generator: torch.Generator
@@ -138,5 +111,5 @@ class MultiviewWorld:
     def judge(
         self, media: UInt8[Tensor, "view 3 height width"], caption: str, options: Cameras
     ) -> dict[str, bool]:
-        """Say for each thing that the caption says whether the views show it."""
+        """The verdict of the oracle on views from these cameras."""
         return oracle.judge(media, caption, options.angles, options.elevations)

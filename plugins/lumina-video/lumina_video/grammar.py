@@ -2,6 +2,7 @@
 
 The only file that the renderer and the oracle share, beside the words of the shapes. Each wording
 parses back to exactly the scene it was made from.
+`lumina_core.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -10,8 +11,24 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import chance, join, one_of, pick, pick_two, plain_words, with_article
-from lumina_core.shapes.words import BACKGROUNDS, COLOURS, HELD_OUT_PAIRS, SHAPES
+from lumina_core.captions import (
+    by_wording,
+    chance,
+    join,
+    one_of,
+    pick,
+    pick_two,
+    plain_words,
+    with_article,
+)
+from lumina_core.shapes.words import (
+    COLOURS,
+    HELD_OUT_PAIRS,
+    ON_BACKGROUND,
+    SHAPES,
+    any_background,
+    on_background,
+)
 
 DIRECTIONS = {
     "left": ("to the left", "left"),
@@ -27,6 +44,7 @@ MOTIONS = (*EVENTS, "still")
 AXES = (("left", "right", "still"), ("up", "down", "still"))
 """Two objects move along one axis, each in a lane of its own."""
 TASKS = ("motion", "growth", "colour_change", "two_motions", "passing", "order")
+HELD_OUT_TASKS = TASKS
 
 # Combinations that stand in no training caption, beside HELD_OUT_PAIRS.
 HELD_OUT_MOTIONS = frozenset(
@@ -44,10 +62,9 @@ HELD_OUT_ORDERS = frozenset(
 )
 
 # Shares of the captions that say it; the rest leaves it to the renderer.
-COLOUR_NAMED, BACKGROUND_NAMED, DIRECTION_NAMED = 0.8, 0.25, 0.5
+COLOUR_NAMED, DIRECTION_NAMED = 0.8, 0.5
 
 _OPENINGS = ("", "a video of ", "a clip of ", "there is ")
-_SETTINGS = ("on", "against")  # ... "a navy background"
 _THEN = ("and then", "then")
 
 
@@ -75,11 +92,7 @@ class Scene:
 
 
 def parse(caption: str) -> Scene:
-    """Read a caption, whatever its case, spaces, commas and final full stop.
-
-    Raises:
-        LuminaError: the caption is no caption of this world.
-    """
+    """As in `Grammar`."""
     match = _CAPTION.fullmatch(plain_words(caption))
     scene = None if match is None else _scene_of(match.groupdict())
     if scene is None:
@@ -125,10 +138,7 @@ def _scene_of(found: dict[str, str | None]) -> Scene | None:
 
 
 def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
-    """Word a scene, in lower case and without commas or a final full stop.
-
-    Without a generator it takes the first of each choice of words.
-    """
+    """As in `Grammar`."""
     first = scene.things[0]
     if scene.task == "colour_change":
         verb = pick(("turning", "changing"), generator)
@@ -148,32 +158,11 @@ def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
             second = scene.things[1]
             words = join(words, "and", _named(second), _worded(second.motions[0], generator))
     words = pick(_OPENINGS, generator) + words
-    if scene.background:
-        words = join(words, pick(_SETTINGS, generator), "a", scene.background, "background")
-    return words
-
-
-def sample_scene(generator: torch.Generator, split: str, task: str) -> Scene:
-    """Draw a scene of a task: only held-out combinations, or only trained ones.
-
-    Args:
-        generator: where the randomness comes from.
-        split: "held_out" draws scenes with a held-out combination, every other name scenes without.
-        task: one of TASKS.
-
-    Raises:
-        LuminaError: the task is unknown.
-    """
-    if task not in TASKS:
-        raise LuminaError(f"The task {task!r} is unknown; choose one of {', '.join(TASKS)}.")
-    while True:  # about one scene in four is held out
-        scene = _sample_any(generator, task)
-        if is_held_out(scene) == (split == "held_out"):
-            return scene
+    return on_background(words, scene.background, generator)
 
 
 def is_held_out(scene: Scene) -> bool:
-    """Whether the scene names a combination that stands in no training caption."""
+    """As in `Grammar`."""
     colours = [(thing.colour, thing.shape) for thing in scene.things]
     colours.append((scene.new_colour, scene.things[0].shape))
     motions = [(thing.shape, motion) for thing in scene.things for motion in thing.motions]
@@ -197,8 +186,9 @@ def is_drawn(scene: Scene) -> bool:
     return first.shape != second.shape and is_told
 
 
-def _sample_any(generator: torch.Generator, task: str) -> Scene:
-    background = pick(BACKGROUNDS, generator) if chance(BACKGROUND_NAMED, generator) else None
+def sample_any(generator: torch.Generator, task: str) -> Scene:
+    """As in `Grammar`."""
+    background = any_background(generator)
     if task == "colour_change":
         before, after = pick_two(COLOURS, generator)
         return Scene(task, (Thing(before, pick(SHAPES, generator), ()),), after, background)
@@ -234,10 +224,10 @@ def _worded(motion: str, generator: torch.Generator | None) -> str:
     return pick(GROWTHS.get(motion, STILL), generator)
 
 
-_DIRECTION_OF = {words: name for name, wordings in DIRECTIONS.items() for words in wordings}
+_DIRECTION_OF = by_wording(DIRECTIONS)
 _MOTION_OF = (
     {f"moving {words}": name for words, name in _DIRECTION_OF.items()}
-    | {words: name for name, wordings in GROWTHS.items() for words in wordings}
+    | by_wording(GROWTHS)
     | dict.fromkeys(STILL, "still")
 )
 
@@ -260,5 +250,5 @@ _CAPTION = re.compile(
     + f"|{_thing('colour_1', 'shape_1')} {one_of(_MOTION_OF, 'motion_1')}"
     + f"(?: {one_of(_THEN)} {one_of(_MOTION_OF, 'motion_then')})?"
     + f"(?: and {_thing('colour_2', 'shape_2')} {one_of(_MOTION_OF, 'motion_2')})?"
-    + f")(?: {one_of(_SETTINGS)} a {one_of(BACKGROUNDS, 'background')} background)?"
+    + f"){ON_BACKGROUND}"
 )

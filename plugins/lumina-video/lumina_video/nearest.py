@@ -1,11 +1,11 @@
-"""Whether a text is a caption of the video world, and which caption is nearest to it."""
+"""What texts of people may mean in the video world."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations, product
 
-from lumina_core import LuminaError
-from lumina_core.lexicon import Lexicon, Meaning, spoken, values_of
-from lumina_core.shapes.words import BACKGROUNDS, COLOURS, MEANINGS, SHAPES
+from lumina_core.captions import by_wording
+from lumina_core.lexicon import Lexicon, Meaning, meant_by, values_of
+from lumina_core.shapes.words import COLOURS, MEANINGS, SHAPES, background_meant
 from lumina_video.grammar import (
     DIRECTIONS,
     EVENTS,
@@ -13,9 +13,6 @@ from lumina_video.grammar import (
     STILL,
     Scene,
     Thing,
-    caption_of,
-    is_drawn,
-    parse,
 )
 
 MAX_NAMED = 2  # shapes, colours and motions that are looked at; a clip shows no more
@@ -31,42 +28,33 @@ _MOTIONS_TOO = {
 CHANGE = ("event", "change")
 _CHANGES = ("turning", "changing", "becoming", "turns", "changes", "becomes", "fading")
 _PASSES = ("passing", "past", "passes", "overtaking", "overtakes")
-_WORDINGS = DIRECTIONS | GROWTHS | {"still": STILL}
-_LEXICON = Lexicon(
+
+
+class _Lexicon(Lexicon):
+    """One says "a blue ring turning yellow", captions say "from blue to yellow"."""
+
+    def understood(self, text: str) -> tuple[Meaning, ...]:
+        meant = super().understood(text)
+        if CHANGE in meant:
+            meant = tuple(sorted(meant, key=lambda meaning: meaning[0] == "colour"))
+        return meant
+
+
+LEXICON = _Lexicon(
     MEANINGS
-    | {words: ("motion", name) for name, wordings in _WORDINGS.items() for words in wordings}
-    | {words: ("motion", name) for words, name in _MOTIONS_TOO.items()}
+    | meant_by("motion", (), by_wording(DIRECTIONS | GROWTHS | {"still": STILL}) | _MOTIONS_TOO)
     | dict.fromkeys(_CHANGES, CHANGE)
     | dict.fromkeys(_PASSES, ("event", "passing"))
     | dict.fromkeys(("then", "afterwards"), ("event", "then"))
 )
 
 
-def nearest(text: str) -> str | None:
-    """The caption that says most of what a text says; None where the text is a caption itself."""
-    if _is_caption(spoken(text)):
-        return None
-    meant = _LEXICON.understood(text)
-    if CHANGE in meant:  # one says "a blue ring turning yellow", captions "from blue to yellow"
-        meant = tuple(sorted(meant, key=lambda meaning: meaning[0] == "colour"))
-    captions = (caption_of(scene, None) for scene in _scenes(meant))
-    return next(filter(_is_caption, _LEXICON.ranked(meant, captions)))
-
-
-def _is_caption(words: str) -> bool:
-    try:
-        return is_drawn(parse(words))
-    except LuminaError:
-        return False
-
-
-def _scenes(meanings: tuple[Meaning, ...]) -> Iterator[Scene]:
+def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """What may be meant; not all of it is a caption."""
     shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
     colours = values_of(meanings, "colour", MAX_NAMED, COLOURS)
     motions = values_of(meanings, "motion", MAX_NAMED, EVENTS)
-    named = [each for each in values_of(meanings, "background", 1) if each in BACKGROUNDS]
-    background = named[0] if named else None
+    background = background_meant(meanings)
     for shape in shapes:
         for before, after in permutations(colours, 2):
             yield Scene("colour_change", (Thing(before, shape, ()),), after, background)

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.captions import check_split, pick, pick_weighted
+from lumina_core.caption_worlds import CaptionWorld
+from lumina_core.captions import pick
 from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.shapes.words import BACKGROUNDS, free_colours
 from lumina_video import grammar, nearest, oracle
@@ -96,54 +97,17 @@ class Pose:
     radius: float
 
 
-class VideoWorld:
+class VideoWorld(CaptionWorld):
     """Captions, the clips they describe, and the verdict on what claims to be one."""
 
-    version = "1"
-    splits = tuple(_VARIANTS)
-
-    def tasks(self, split: str) -> tuple[str, ...]:
-        """The tasks of a split."""
-        check_split("video", split, self.splits)
-        return grammar.TASKS
-
-    def caption(self, split: str, generator: torch.Generator, task: str | None = None) -> str:
-        """Draw a caption.
-
-        Args:
-            split: one of `splits`; only "held_out" names combinations that training never shows.
-            generator: where the randomness comes from.
-            task: one of `tasks(split)`; None draws it by TASK_WEIGHTS.
-
-        Raises:
-            LuminaError: the split or the task is unknown.
-        """
-        check_split("video", split, self.splits)
-        if task is None:
-            task = pick_weighted(TASK_WEIGHTS, generator)
-        return grammar.caption_of(grammar.sample_scene(generator, split, task), generator)
-
-    def task_of(self, caption: str) -> str:
-        """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
-        return grammar.parse(caption).task
-
-    def nearest(self, text: str) -> str | None:
-        """The caption that says most of what a text says; None where the text is a caption."""
-        return nearest.nearest(text)
-
-    def variants(self, split: str) -> tuple[dict[str, int | float], ...]:
-        """Sizes, lengths and rates of a split's clips. Raises LuminaError for an unknown split."""
-        check_split("video", split, self.splits)
-        return _VARIANTS[split]
+    name, version = "video", "1"
+    grammar, words = grammar, nearest
+    split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
     def draw(
         self, caption: str, options: Canvas, generator: torch.Generator
     ) -> UInt8[Tensor, "frame 3 height width"]:
-        """Draw what the caption says, and choose at random what it leaves open.
-
-        A free colour or direction never makes a held-out combination: only a caption that names one
-        shows it.
-        """
+        """A clip that shows the caption, with chance colours and ways where it names none."""
         scene = grammar.parse(caption)
         height, width, count = options.height, options.width, options.num_frames
         background = rgb(BACKGROUND_PALETTE[scene.background or pick(BACKGROUNDS, generator)])
@@ -162,13 +126,7 @@ class VideoWorld:
     def judge(
         self, media: UInt8[Tensor, "frame 3 height width"], caption: str, options: object
     ) -> dict[str, bool]:
-        """Say for each thing that the caption says whether the clip shows it.
-
-        Args:
-            media: the clip, RGB.
-            caption: of this world.
-            options: unused; a clip says all itself.
-        """
+        """The verdict of the oracle; a clip says all itself."""
         return oracle.judge(media, caption)
 
 

@@ -11,7 +11,7 @@ from lumina_core.captions import pick
 from lumina_core.shapes.finding import find_objects
 from lumina_core.shapes.words import BACKGROUNDS, COLOURS, HELD_OUT_PAIRS, SHAPES
 from lumina_video import grammar
-from lumina_video.grammar import Scene, Thing, caption_of, parse, sample_scene
+from lumina_video.grammar import Scene, Thing, caption_of, parse
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import VideoWorld
 
@@ -51,7 +51,7 @@ def clip_of(caption, seed=0, frames=8, side=48):
 @pytest.mark.parametrize("task", grammar.TASKS)
 def test_every_caption_parses_back_to_its_scene(split, task):
     for seed in range(60):
-        scene = sample_scene(seeded(seed), split, task)
+        scene = WORLD.sample_scene(seeded(seed), split, task)
         caption = caption_of(scene, seeded(seed))
         assert parse(caption) == scene, caption
         assert parse(f" {caption.upper()}. ") == scene
@@ -83,7 +83,7 @@ def test_unknown_splits_and_tasks_are_refused():
     for call in (WORLD.tasks, WORLD.variants):
         with pytest.raises(LuminaError, match="no split 'other'; choose one of trained"):
             call("other")
-    with pytest.raises(LuminaError, match="'other' is unknown"):
+    with pytest.raises(LuminaError, match="'other' has no captions in the split 'trained'"):
         WORLD.caption("trained", seeded(0), "other")
 
 
@@ -198,7 +198,7 @@ def is_caption(scene):
 def test_judge_refuses_one_changed_attribute(kind):
     generator, num_drawn, num_accepted = seeded(6), 0, 0
     while num_drawn < 60:
-        scene = sample_scene(generator, "trained", pick(grammar.TASKS, generator))
+        scene = WORLD.sample_scene(generator, "trained", pick(grammar.TASKS, generator))
         others = changed(scene)[kind]
         if others:
             wrong = caption_of(pick(others, generator), generator)
