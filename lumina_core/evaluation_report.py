@@ -7,16 +7,7 @@ from typing import Any
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.html_pages import (
-    data_uri,
-    figure,
-    grid,
-    heading,
-    page,
-    paragraph,
-    settings_table,
-    table,
-)
+from lumina_core.html_pages import Figure, data_uri, render
 from lumina_core.records import flat
 
 
@@ -40,18 +31,22 @@ def report_page(result: Mapping[str, Any], failures: Mapping[str, Sequence[Failu
         failures: those to be shown of each split.
     """
     protocol = {key: value for key, value in result["protocol"].items() if key != "splits"}
-    body = [
-        paragraph("A sample is right when every attribute of its prompt is there."),
-        table("Right samples", SHARE_COLUMNS, share_rows(result["splits"])),
-    ]
-    if "comparison" in result:
-        body += _comparison(result["comparison"])
     settings = {key: value for key, value in flat(protocol).items() if value != {}}
-    settings = {"checkpoint": result["checkpoint"], **settings}
-    body.append(settings_table("How it was measured", settings))
-    for split, shown in failures.items():
-        body += _failures(split, shown, _num_wrong(result["splits"][split]))
-    return page(f"Evaluation of {result['modality']}", body)
+    comparison = result.get("comparison")
+    return render(
+        "evaluation.html",
+        title=f"Evaluation of {result['modality']}",
+        share_columns=SHARE_COLUMNS,
+        shares=share_rows(result["splits"]),
+        change_columns=CHANGE_COLUMNS,
+        changes=comparison and change_rows(comparison["splits"]),
+        notes=comparison and change_notes(comparison),
+        settings={"checkpoint": result["checkpoint"], **settings},
+        failures=[
+            (split, _num_wrong(result["splits"][split]), [_figure(failure) for failure in shown])
+            for split, shown in failures.items()
+        ],
+    )
 
 
 SHARE_COLUMNS = ("split", "task", "right", "95 % interval", "prompts")
@@ -84,26 +79,10 @@ def change_notes(comparison: Mapping[str, Any]) -> Iterator[str]:
         yield f"{key} was {then}, is now {now}"
 
 
-def _comparison(comparison: Mapping[str, Any]) -> list[str]:
-    changes = table("What changed", CHANGE_COLUMNS, change_rows(comparison["splits"]))
-    return [changes, *(paragraph(note) for note in change_notes(comparison))]
-
-
 def _num_wrong(share: Mapping[str, Any]) -> int:
     return int(share["num_prompts"] - round(share["accuracy"] * share["num_prompts"]))
 
 
-def _failures(split: str, shown: Sequence[Failure], num_wrong: int) -> list[str]:
-    if not num_wrong:
-        return [heading(f"{split}: nothing is wrong")]
-    part = f", {len(shown)} of them shown" * (len(shown) < num_wrong)
-    figures = [
-        figure(
-            data_uri(failure.preview),
-            ".png",
-            text=failure.prompt,
-            details=[f"wrong: {', '.join(failure.wrong)}", f"{failure.task}, seed {failure.seed}"],
-        )
-        for failure in shown
-    ]
-    return [heading(f"{split}: {num_wrong} wrong{part}"), grid(figures)]
+def _figure(failure: Failure) -> Figure:
+    details = [f"wrong: {', '.join(failure.wrong)}", f"{failure.task}, seed {failure.seed}"]
+    return Figure(data_uri(failure.preview), ".png", failure.prompt, details)

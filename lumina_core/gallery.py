@@ -21,14 +21,10 @@ from lumina_core.file_request import (
 )
 from lumina_core.html_pages import (
     PAGE_SUFFIXES,
-    figure,
-    grid,
-    heading,
+    Figure,
     is_own_page,
     link,
-    page,
-    paragraph,
-    settings_table,
+    render,
     write_page,
 )
 from lumina_core.output_paths import check_new_file, preview_path
@@ -97,15 +93,18 @@ def write_gallery(folder: Path, out: Path | None) -> Path:
 def gallery_page(folder: Path, entries: Sequence[Entry], out: Path) -> str:
     """The page of some files, by folder and name."""
     common = _common([entry.settings for entry in entries])
-    body = [paragraph(f"Files: {len(entries)}"), settings_table("Settings of all files", common)]
-    for parent, members in groupby(entries, key=lambda entry: entry.path.parent):
-        if parent != folder:
-            body.append(heading(str(parent.relative_to(folder))))
-        body.append(grid(_figure(entry, common, out) for entry in members))
-    return page(folder.absolute().name or "Gallery", body)
+    groups = [
+        (
+            "" if parent == folder else str(parent.relative_to(folder)),
+            [_figure(entry, common, out) for entry in members],
+        )
+        for parent, members in groupby(entries, key=lambda entry: entry.path.parent)
+    ]
+    title = folder.absolute().name or "Gallery"
+    return render("gallery.html", title=title, num_files=len(entries), common=common, groups=groups)
 
 
-def _figure(entry: Entry, common: Mapping[str, Any], out: Path) -> str:
+def _figure(entry: Entry, common: Mapping[str, Any], out: Path) -> Figure:
     own = [
         f"{key}: {value}"
         for key, value in entry.settings.items()
@@ -116,7 +115,7 @@ def _figure(entry: Entry, common: Mapping[str, Any], out: Path) -> str:
     details = [name, *own] if entry.state is None else [f"{name} {entry.state}", *own]
     source = link(entry.path, out)
     preview = None if entry.preview is None else link(entry.preview, out)
-    return figure(source, entry.path.suffix, text=prompt, details=details, preview=preview)
+    return Figure(source, entry.path.suffix, prompt, details, preview)
 
 
 def _entries(

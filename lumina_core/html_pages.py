@@ -1,14 +1,14 @@
 """Static HTML pages in one file: no script, no network, every text escaped.
 
-Knows markup and nothing else; gallery.py and evaluation_report.py say what stands on a page.
+The folder pages/ holds their markup; gallery.py and evaluation_report.py say what stands on them.
 """
 
 import os
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from einops import rearrange
@@ -18,114 +18,58 @@ from torch import Tensor
 from lumina_core.errors import harmless_lines
 from lumina_core.files import atomic_write, open_regular
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 MAX_PREVIEW_SIDE = 256  # pixels of an embedded picture, so that a page with hundreds stays small
 PAGE_SUFFIXES = (".html", ".htm")
 MARK = '<meta name="generator" content="lumina-core">'
 """By which a page of ours is known, and may be replaced."""
 
 _MARK_WITHIN = 400  # bytes from the beginning of a page
-_MEDIA = {
-    **dict.fromkeys(
-        (".png", ".jpg", ".jpeg", ".webp", ".gif"), '<img src="{src}" alt="{alt}" loading="lazy">'
-    ),
-    **dict.fromkeys(
-        (".mp4", ".webm"),
-        '<video src="{src}" aria-label="{alt}" controls loop preload="metadata"></video>',
-    ),
-    **dict.fromkeys(
-        (".wav", ".flac", ".ogg"),
-        '<audio src="{src}" aria-label="{alt}" controls preload="none"></audio>',
-    ),
-}
-"""What browsers show by themselves; any other file becomes a link."""
-_STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 }
-caption { text-align: left; font-weight: bold }
-th, td { padding: .2rem 1rem .2rem 0; text-align: left; border-bottom: 1px solid #8886 }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1rem }
-figure { margin: 0 }
-img, video, audio { width: 100% }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; white-space: pre-wrap }
-small { display: block; opacity: .75 }
-"""
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A whole page.
+class Figure(NamedTuple):
+    """One medium with its text below it."""
+
+    source: str
+    """A relative address as `link` makes it, or a data URI."""
+    suffix: str
+    """Of the file, with its dot; says how browsers show it."""
+    text: str
+    """What it is to show; also its description for those who do not see it."""
+    details: list[str]
+    """Further short lines."""
+    preview: str | None = None
+    """Address of a picture that shows the medium at a glance, below it."""
+
+
+def render(template: str, **values: Any) -> str:
+    """A page.
 
     Args:
-        title: plain text, also the heading.
-        body: pieces of HTML.
+        template: a file of the folder pages/.
+        values: what stands on it.
     """
-    text = "\n".join(body)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARK}\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{_escaped(title)}</h1>\n{text}\n</body>\n</html>\n"
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    def harmless(value: Any) -> Any:  # text of others, which may hold marks of direction
+        return value if hasattr(value, "__html__") else harmless_lines(str(value))
+
+    return Environment(
+        loader=PackageLoader("lumina_core", "pages"),
+        autoescape=True,
+        finalize=harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
     )
-
-
-def heading(text: str) -> str:
-    """The heading of a part of the page."""
-    return f"<h2>{_escaped(text)}</h2>"
-
-
-def paragraph(text: str) -> str:
-    """A paragraph of plain text."""
-    return f"<p>{_escaped(text)}</p>"
-
-
-def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of plain texts; the first column names the rows."""
-    head = "".join(f'<th scope="col">{_escaped(name)}</th>' for name in columns)
-    lines = [
-        f'<tr><th scope="row">{_escaped(row[0])}</th>'
-        + "".join(f"<td>{_escaped(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    ]
-    return "\n".join(
-        [f"<table><caption>{_escaped(caption)}</caption>", f"<tr>{head}</tr>", *lines, "</table>"]
-    )
-
-
-def settings_table(caption: str, values: Mapping[str, object]) -> str:
-    """Names and values."""
-    return table(caption, ("setting", "value"), [(key, str(v)) for key, v in values.items()])
-
-
-def grid(figures: Iterable[str]) -> str:
-    """Figures side by side."""
-    return "\n".join(['<div class="grid">', *figures, "</div>"])
-
-
-def figure(
-    source: str, suffix: str, *, text: str, details: Sequence[str], preview: str | None = None
-) -> str:
-    """One medium with its text below it.
-
-    Args:
-        source: a relative address as `link` makes it, or a data URI.
-        suffix: of the file, with its dot; says how browsers show it.
-        text: what it is to show; also its description for those who do not see it.
-        details: further short lines.
-        preview: address of a picture that shows the medium at a glance, below it.
-    """
-    link = f'<a href="{{src}}">{_escaped(source.rpartition("/")[2])}</a>'
-    medium = _MEDIA.get(suffix.lower(), link)
-    lines = "".join(f"<small>{_escaped(detail)}</small>" for detail in details)
-    shown = medium.format(src=_escaped(source), alt=_escaped(text))
-    if preview is not None:
-        shown += _MEDIA[".png"].format(src=_escaped(preview), alt=_escaped(text))
-    return f"<figure>{shown}<figcaption>{_escaped(text)}{lines}</figcaption></figure>"
-
-
-def _escaped(text: str) -> str:
-    """Text of others, which neither markup nor marks of direction leave their place with."""
-    return escape(harmless_lines(text))
 
 
 def link(path: Path, page_path: Path) -> str:

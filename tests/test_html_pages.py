@@ -40,14 +40,14 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
+def gallery(**values):
+    empty = {"title": "", "num_files": 1, "common": {}, "groups": []}
+    return html_pages.render("gallery.html", **(empty | values))
+
+
 def test_a_page_is_whole_accessible_and_without_network():
-    body = [
-        html_pages.heading("part"),
-        html_pages.paragraph(NASTY),
-        html_pages.table(NASTY, ("a", "b"), [("x", NASTY)]),
-        html_pages.grid([html_pages.figure("x.png", ".png", text=NASTY, details=[NASTY])]),
-    ]
-    text = html_pages.page(NASTY, body)
+    figure = html_pages.Figure("x.png", ".png", NASTY, [NASTY])
+    text = gallery(title=NASTY, common={"x": NASTY}, groups=[(NASTY, [figure])])
     page = Page(text)
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("title")) == len(page.all("h1")) == len(page.all("caption")) == 1
@@ -55,7 +55,7 @@ def test_a_page_is_whole_accessible_and_without_network():
     assert "http" not in text
     assert {attrs["scope"] for attrs in page.all("th")} == {"col", "row"}
     assert page.all("img") == [{"src": "x.png", "alt": NASTY, "loading": "lazy"}]
-    assert page.texts.count(NASTY) == 7  # title, h1, p, caption, cell, figcaption, small
+    assert page.texts.count(NASTY) == 6  # title, h1, h2, cell, figcaption, small
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,12 @@ def test_a_page_is_whole_accessible_and_without_network():
     [(".png", "img"), (".JPG", "img"), (".mp4", "video"), (".wav", "audio"), (".obj", "a")],
 )
 def test_each_kind_of_file_is_shown_as_browsers_can(suffix, tag):
-    page = Page(html_pages.figure(f"a/b{suffix}", suffix, text="a bell", details=[]))
+    figure = html_pages.Figure(f"a/b{suffix}", suffix, "a bell", [])
+    page = Page(gallery(groups=[("", [figure])]))
     (attrs,) = page.all(tag)
     assert f"a/b{suffix}" in (attrs.get("src"), attrs.get("href"))
-    assert len(page.tags) == 3  # figure, medium, figcaption
+    begin = page.tags.index(("figure", {}))
+    assert [name for name, _ in page.tags[begin:]] == ["figure", tag, "figcaption"]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +86,9 @@ def test_a_name_that_is_no_utf8_breaks_no_page(tmp_path):
     path = Path(str(tmp_path), "caf\udce9.png")
     link = html_pages.link(path, tmp_path / "index.html")
     assert link == "caf%E9.png"
-    html_pages.write_page(tmp_path / "a.html", html_pages.paragraph(path.name))
-    assert (tmp_path / "a.html").read_text(
-        encoding="utf-8"
-    ) == "<p>caf\N{REPLACEMENT CHARACTER}.png</p>"
+    html_pages.write_page(tmp_path / "a.html", gallery(title=path.name))
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "<h1>caf\N{REPLACEMENT CHARACTER}.png</h1>" in text
 
 
 @pytest.mark.parametrize(("side", "embedded"), [(32, 32), (600, html_pages.MAX_PREVIEW_SIDE)])
@@ -102,7 +103,7 @@ def test_an_embedded_picture_is_a_png_of_bounded_size(side, embedded):
 
 def test_a_page_of_ours_is_known(tmp_path):
     own, other = tmp_path / "own.html", tmp_path / "other.html"
-    html_pages.write_page(own, html_pages.page("x" * 1000, []))
+    html_pages.write_page(own, gallery(title="x" * 1000))
     other.write_text("<html>mine</html>")
     assert html_pages.is_own_page(own)
     assert not html_pages.is_own_page(other)
