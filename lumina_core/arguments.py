@@ -35,9 +35,13 @@ CHECKPOINT_COMMANDS = ("run", "infer", "evaluate")
 CONDITIONED_COMMANDS = ("run", "infer")
 """Commands that take what may be given beside a prompt."""
 
+MULTIRUN = ("-m", "--multirun")
+"""Make one job of each combination of values."""
+
 MAX_SHOWN_PROMPTS = 4  # in a message; a sentence without quotes is one for each word
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[\w./@]+)=")
 _ITEM = re.compile(r"[+~]{0,2}(?P<key>[\w.]+)\[\d*\]=\S*")
+_OF_HYDRA = re.compile(r"[+~]{0,2}hydra[./][\w./@]+=")
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*(=\S*)?")
 _HELP = ("-h", "--help")
 
@@ -85,6 +89,20 @@ def parse(words: list[str], names: list[str]) -> Arguments:
     overrides += [f"prompt={word}" for word in after]
     _check_prompts(overrides, names)
     return Arguments(overrides, wants_help=False)
+
+
+def without_multirun(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """The words after a command without -m and the settings of Hydra that go with it.
+
+    Returns:
+        The others, and the settings of Hydra; None where there is no -m.
+    """
+    before, _ = _split_at_dashes(words)
+    if not set(MULTIRUN) & set(before):
+        return words, None
+    of_hydra = [word for word in before if _OF_HYDRA.match(word)]
+    others = [word for word in before if word not in (*MULTIRUN, *of_hydra)]
+    return others + words[len(before) :], of_hydra
 
 
 def is_override(word: str, names: list[str]) -> bool:

@@ -18,6 +18,7 @@ from lumina_core.arguments import (
     is_override,
     modalities_in_use,
     parse,
+    without_multirun,
 )
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.faults import report
@@ -71,12 +72,26 @@ def _unknown_command(words: list[str]) -> str:
 
 
 def _configured(command: str, words: list[str]) -> int:
-    """A command whose configuration is composed: `NAME_command(compose_NAME(overrides))`."""
+    words, of_hydra = without_multirun(words)
     overrides = _overrides(command, words)
     if overrides is None:
         return 0
+    if of_hydra is None:
+        return _execute(command, overrides)
+    from lumina_core.sweep import sweep
+
+    return sweep(command, overrides, of_hydra, _compose, _execute)
+
+
+def _compose(command: str, overrides: list[str]) -> Any:
+    """The record of a command whose configuration is composed."""
     compose = f"compose_{command.replace('-', '_')}"
-    config = getattr(import_module("lumina_core.config"), compose)(overrides)
+    return getattr(import_module("lumina_core.config"), compose)(overrides)
+
+
+def _execute(command: str, overrides: list[str]) -> int:
+    """Do such a command: `NAME_command(compose_NAME(overrides))`."""
+    config = _compose(command, overrides)
     terminal.tell(*host.find(config.modality).deprecations)
     # the command's module brings torch: only once the request is right
     name = CONFIG_NAMES[command]

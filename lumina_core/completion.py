@@ -10,7 +10,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from lumina_core import help, host
-from lumina_core.arguments import CHECKPOINT_COMMANDS, CONDITIONED_COMMANDS, modalities_in_use
+from lumina_core.arguments import (
+    CHECKPOINT_COMMANDS,
+    CONDITIONED_COMMANDS,
+    MULTIRUN,
+    modalities_in_use,
+)
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.keys import (
     CONDITION,
@@ -62,7 +67,9 @@ def complete(words: list[str]) -> list[str]:
     if command not in help.USAGES or "--" in given:
         return []
     if begun.startswith("-"):
-        return _begin_with(begun, [*re.findall(r"--[\w-]+", help.USAGES[command]), "--help"])
+        options = MULTIRUN if command in CONFIG_NAMES else ()
+        options += tuple(re.findall(r"--[\w-]+", help.USAGES[command]))
+        return _begin_with(begun, [*options, "--help"])
     if command in CONFIG_NAMES:
         return _settings(command, given, begun)
     return _arguments(command, given, begun)

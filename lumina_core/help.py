@@ -84,6 +84,7 @@ def command_help(command: str, words: Sequence[str] = ()) -> list[str]:
         for plugin in host.discover():
             lines += ["", *_modality_lines(plugin, command)]
         lines += ["", f"{program()} {command} --help +modality=NAME shows the values in use."]
+    lines += ["-m makes one job of each combination of values, written KEY=A,B or KEY=range(0,3)."]
     if any(key.name == "prompt" for key in command_keys(command)):
         lines += ["An argument that is no KEY=VALUE is the prompt; -- ends the settings."]
     return lines

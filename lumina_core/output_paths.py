@@ -40,7 +40,7 @@ def _is_media_folder(path: Path, decoder: Decoder) -> bool:
 def _check_media_folder(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
     """Refuse to replace a folder unless it is a medium of ours: another may hold anything."""
     if not _exists(path):
-        _check_folder(path.parent, path)
+        check_folder(path.parent, path)
         return
     if not path.is_dir():
         raise LuminaError(f"out={path} is a file; use another name")
@@ -68,7 +68,7 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
         raise LuminaError(f"out={path} is a folder; use another name")
     if _exists(path) and not overwrite:
         raise LuminaError(f"out={path} exists already; use overwrite=true or another name")
-    _check_folder(path.parent, path)
+    check_folder(path.parent, path)
 
 
 def check_new_folder(path: Path) -> None:
@@ -79,7 +79,7 @@ def check_new_folder(path: Path) -> None:
             replaced: the folder one is in, a link, the root of a file system.
     """
     if not _exists(path):
-        _check_folder(path, path)
+        check_folder(path, path)
         return
     if not path.is_dir() or any(path.iterdir()):
         raise LuminaError(f"out={path} exists already; choose an empty or new folder")
@@ -90,7 +90,7 @@ def _check_replaceable(folder: Path) -> None:
     """Refuse a folder whose place no other could take."""
     if folder.is_symlink() or os.path.ismount(folder) or folder.resolve() == Path.cwd():
         raise LuminaError(f"out={folder} would have to be replaced; name a new folder, maybe in it")
-    _check_folder(folder.absolute().parent, folder)
+    check_folder(folder.absolute().parent, folder)
 
 
 def prompts_folder(config: "RunConfig", decoder: Decoder) -> Path:
@@ -106,7 +106,7 @@ def prompts_folder(config: "RunConfig", decoder: Decoder) -> Path:
     if folder.suffix.lower() in decoder.suffixes and not is_folder:
         raise LuminaError(f"out={folder} is one file, prompt_file makes several; name a folder")
     _check_outside_media(folder, decoder)
-    _check_folder(folder, folder)
+    check_folder(folder, folder)
     return folder
 
 
@@ -118,7 +118,16 @@ def _exists(path: Path) -> bool:
         raise LuminaError(f"out={path} is no usable path: {reason}") from error
 
 
-def _check_folder(folder: Path, path: Path) -> None:
+def check_folder(folder: Path, path: Path) -> None:
+    """Refuse a folder that is none, or could not be written.
+
+    Args:
+        folder: there or still to be made.
+        path: in it, that the user named.
+
+    Raises:
+        LuminaError: it is or lies below a file, is no usable path, or is not writable.
+    """
     existing = next(part for part in (folder, *folder.absolute().parents) if _exists(part))
     if not existing.is_dir():
         raise LuminaError(f"out={path} lies below {existing}, which is a file; choose a folder")
@@ -137,7 +146,7 @@ def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
     is_folder = config.out is None or config.out.endswith("/") or not out.suffix
     _check_outside_media(out, decoder)
     if not _is_media_folder(out, decoder) and (is_folder or (_exists(out) and out.is_dir())):
-        _check_folder(out, out)
+        check_folder(out, out)
         return [None] * config.num_samples
     names = [out]
     if config.num_samples > 1:

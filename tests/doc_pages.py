@@ -35,8 +35,8 @@ SHORT_STEPS = 3  # of a training
 SHORT_POOL = 32  # samples that a training draws before its first step
 SHORT_PROMPTS = 2  # of an evaluation, for each split
 AREAS = {
-    "commands": "__main__ cli program faults help arguments python_arguments completion reports "
-    "schema examples new_modality gallery",
+    "commands": "__main__ cli sweep program faults help arguments python_arguments completion "
+    "reports schema examples new_modality gallery",
     "configuration": "config layers effective keys command_records records yaml_values "
     "modality_file recipe",
     "modalities": "hookspecs modality decoder host entry_points plugin_import import_watch "

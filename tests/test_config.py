@@ -65,7 +65,7 @@ def test_a_chosen_group_beats_recommendations_and_keeps_what_it_does_not_decide(
         ("solver.num_steps={}", "solver.num_steps must be a whole number, got {}"),
         ("json=maybe", "json must be true or false, got 'maybe'"),
         ("guidance.channels=x", "guidance.channels must be a whole number or null, got 'x'"),
-        ("seed=1,2", "sweeps are not supported"),
+        ("seed=1,2", "-m makes one job of each value"),
         ("seed=(", "cannot be read"),
         ("seed=-1", "seed is -1"),
         ("seed=9223372036854775808", "seed is"),
