@@ -8,7 +8,7 @@ from lumina_core import host
 from lumina_core.decoder import Decoder, folder_files, folder_suffixes
 from lumina_core.errors import LuminaError
 from lumina_core.program import command_line
-from lumina_core.seal import request_of
+from lumina_core.seal import DAMAGED, damaged, request_of, state_of
 
 
 class NoRequestError(LuminaError):
@@ -68,6 +68,8 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
             return request_of(path, check_request(path, request))
     if refusals:
         raise refusals[0]
+    if path.is_dir() and state_of(path) == DAMAGED:  # the request lies in another file than it did
+        raise damaged(path)
     faults = f"; {', '.join(broken)} could not look: {command_line('doctor')}" if broken else ""
     raise NoRequestError(
         f"{path} carries no request of an installed modality ({', '.join(found)}){faults}"

@@ -101,6 +101,15 @@ def test_a_folder_of_which_a_file_is_missing_or_exchanged_is_not_whole(tmp_path,
     assert state_of(path) == CHANGED
 
 
+def test_a_folder_whose_frames_changed_places_is_damaged(tmp_path, refusal):
+    path = write("video", tmp_path / "a.frames")
+    first, second, *_ = sorted(path.glob("*.png"))
+    first.rename(path / "kept")
+    second.rename(first)
+    (path / "kept").rename(second)
+    assert f"{path} {DAMAGED}" in refusal("info", str(path))
+
+
 def test_what_was_written_without_a_seal_is_read_as_before(tmp_path, capsys):
     for name, suffix in KINDS:
         media, request = made(name)
