@@ -28,7 +28,7 @@ from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import ADAPTIVE
 from lumina_core.modality import DecodingModality, Modality, features_of
 from lumina_core.runtime import seeded
-from lumina_core.sequence import Grid, TokenBatch, TokenSample, pack, unpack
+from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
 from lumina_core.terminal import about
 from lumina_core.tokenizer import channel_mask
 
@@ -146,49 +146,40 @@ def sample_batch(
     Raises:
         LuminaError: the numbers ran over, as they can in half precision.
     """
-    with torch.no_grad():
-        latents, evaluations = sample_latents(model, requests, sampling, on_step=on_step)
-        media = []
-        for latent, request in zip(latents, requests, strict=True):
-            with about(f"{printable(request.prompt, MAX_SHOWN)!r}, seed {request.seed}"):
-                media.append(decoded(model.modality, latent, request.options))
-        return [Sampled(item, evaluations) for item in media]
+    velocity, state, evaluations = _followed(model, requests, sampling, on_step)
+    return [Sampled(item, evaluations) for item in velocity.media(state)]
+
+
+def sample_latents(
+    model: Model, requests: Sequence[Request], sampling: Sampling
+) -> list[Float[Tensor, "channels frames height width"]]:
+    """The latents of a batch, as `sample_batch` decodes them."""
+    velocity, state, _ = _followed(model, requests, sampling)
+    return velocity.latents(state)
 
 
 @torch.no_grad()  # not inference_mode: it remembers layouts, which training could not use then
-def sample_latents(
+def _followed(
     model: Model,
     requests: Sequence[Request],
     sampling: Sampling,
-    *,
     on_step: Callable[[int, int], None] | None = None,
-) -> tuple[list[Tensor], int]:
-    """The latents of a batch, as `sample_batch` decodes them, and the evaluations of each."""
+) -> "tuple[GuidedVelocity, Tensor, int]":
+    """The velocity of a batch, the state that it leads to, and the evaluations of each sample."""
     evaluations = 0
     if _begins_small(model, requests[0], sampling):
         requests, evaluations = _begun_small(model, requests, sampling, _of_both(on_step, 0))
         on_step = _of_both(on_step, 1)
-    noise = [first_tokens(model, request) for request in requests]
-    grids = [_limited(item.grid, sampling) for item in noise]
-    noise = [replace(item, grid=grid) for item, grid in zip(noise, grids, strict=True)]
-    velocity = GuidedVelocity(model, requests, noise, sampling)
-    starts = {request.given.start if request.given else 0.0 for request in requests}
-    if len(starts) > 1:
-        raise ValueError(f"one batch has one start, got {sorted(starts)}")
+    velocity = GuidedVelocity(model, requests, sampling)
     state = integrate(
-        velocity, velocity.batch.state, sampling.solver, on_step=on_step, start=starts.pop()
+        velocity, velocity.x_0, sampling.solver, on_step=on_step, start=velocity.start
     )
     if not state.isfinite().all():
         raise LuminaError(
             "the sample is not finite: its numbers ran over; use dtype=float32, and rope_scaling "
             "and guidance nearer to their defaults"
         )
-    tokens = unpack(velocity.batch.with_state(state))
-    latents = [
-        model.modality.tokenizer.detokenize(item, one.grid)
-        for item, one in zip(tokens, noise, strict=True)
-    ]
-    return latents, evaluations + velocity.num_evaluations
+    return velocity, state, evaluations + velocity.num_evaluations
 
 
 def decoded(modality: Modality, latent: Tensor, options: Any) -> Media:
@@ -198,11 +189,12 @@ def decoded(modality: Modality, latent: Tensor, options: Any) -> Media:
     return modality.vae.decode(latent)
 
 
-def _limited(grid: Grid, sampling: Sampling) -> Grid:
-    """The grid with positions that reach no farther than those of training."""
+def _limited(sample: TokenSample, sampling: Sampling) -> TokenSample:
+    """The sample with positions that reach no farther than those of training."""
+    grid = sample.grid
     if sampling.longest_side is not None:
         grid = grid.shrunk(sampling.longest_side)
-    return replace(grid, position_limit=sampling.position_limit)
+    return replace(sample, grid=replace(grid, position_limit=sampling.position_limit))
 
 
 def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:
@@ -280,18 +272,22 @@ def num_positions(model: Model, options: Any) -> int:
 
 
 class GuidedVelocity:
-    """v(t, x) of one batch; holds what is computed once, and counts evaluations."""
+    """v(t, x) of one batch, t from 0 (noise) to 1 (data); x is the tokens of its samples, end to
+    end. Holds what is computed once, and counts evaluations.
+    """
 
-    def __init__(
-        self,
-        model: Model,
-        requests: Sequence[Request],
-        samples: Sequence[TokenSample],
-        sampling: Sampling,
-    ) -> None:
+    def __init__(self, model: Model, requests: Sequence[Request], sampling: Sampling) -> None:
+        self._model = model
+        self._requests = requests
         self._backbone = model.backbone
         self._guidance = sampling.guidance
+        samples = [_limited(first_tokens(model, request), sampling) for request in requests]
         self._is_led = any(item.known is not None for item in samples)
+        starts = {request.given.start if request.given else 0.0 for request in requests}
+        if len(starts) > 1:
+            raise ValueError(f"one batch has one start, got {sorted(starts)}")
+        self.start = starts.pop()
+        """Time at which the flow starts; above 0 it starts from something that is given."""
         self.num_evaluations = 0
 
         def prepared(items: list[TokenSample], texts: list[str]) -> tuple[TokenBatch, Context]:
@@ -308,13 +304,33 @@ class GuidedVelocity:
             return batch, context
 
         prompts = [request.prompt for request in requests]
-        self.batch, self._context = prepared(list(samples), prompts)
+        self.batch, self._context = prepared(samples, prompts)
         if sampling.guidance.scale != 1:
             pairs = [text for r in requests for text in (r.prompt, r.negative_prompt)]
             twice = [item for item in samples for _ in range(2)]
             self._double, self._double_context = prepared(twice, pairs)
             self._first, self._second, self._both = _pair_indices(self.batch)
             self._mask = _guided_elements(model, samples, requests, sampling.guidance)
+
+    @property
+    def x_0(self) -> Float[Tensor, "element"]:
+        """Where the flow starts: noise, which follows from the seeds, and what is given."""
+        return self.batch.state
+
+    def latents(self, x: Float[Tensor, "element"]) -> list[Tensor]:
+        """The latent of each sample at a state of the flow."""
+        tokens = unpack(self.batch.with_state(x))
+        tokenizer = self._model.modality.tokenizer
+        return [tokenizer.detokenize(*pair) for pair in zip(tokens, self.batch.grids, strict=True)]
+
+    @torch.no_grad()
+    def media(self, x: Float[Tensor, "element"]) -> list[Media]:
+        """The medium of each sample at a state of the flow."""
+        media = []
+        for latent, request in zip(self.latents(x), self._requests, strict=True):
+            with about(f"{printable(request.prompt, MAX_SHOWN)!r}, seed {request.seed}"):
+                media.append(decoded(self._model.modality, latent, request.options))
+        return media
 
     def __call__(self, t: float, x: Float[Tensor, "element"]) -> Float[Tensor, "element"]:
         """The guided velocity where guidance acts, the conditional one elsewhere."""

@@ -44,10 +44,9 @@ def flow(model, settings, request_):
 
     def state(request=request_, **guidance):
         changed = replace(settings, guidance=replace(settings.guidance, **guidance))
-        noise = [first_tokens(model, request)]
         with torch.no_grad():
-            velocity = sampling.GuidedVelocity(model, [request], noise, changed)
-            found = velocity(0.3, velocity.batch.state)
+            velocity = sampling.GuidedVelocity(model, [request], changed)
+            found = velocity(0.3, velocity.x_0)
         return found, velocity.num_evaluations
 
     return state
