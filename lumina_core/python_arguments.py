@@ -1,20 +1,24 @@
-"""What a Python program gives to the functions for users, checked: a wrong type is a `LuminaError`.
+"""What a Python program gives to the functions for users, checked, and as words of a command.
 
-A command line has only texts; Python has lists, tensors and None, whose texts nobody means.
+A command line has only texts; Python has lists, tensors and None, whose texts nobody means: a wrong
+type is a `LuminaError`, and so is a keyword that is no key.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from lumina_core import host
 from lumina_core.errors import LuminaError
+from lumina_core.keys import CONDITION, PROMPT_KEYS, command_keys, unknown_key
 from lumina_core.records import shown
 
-_KEY = re.compile(r"\w+(\.\w+)*")
+_WHOLE_KEY = re.compile(r"\w+(\.\w+)+")
 
 
 def text(name: str, value: Any) -> str:
@@ -39,17 +43,6 @@ def texts(name: str, value: Any) -> list[str]:
     return list(value)
 
 
-def whole_number(name: str, value: Any) -> int:
-    """A whole number, also one of NumPy.
-
-    Raises:
-        LuminaError: as `text`.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise _wrong(name, value, "a whole number")
-    return int(value)
-
-
 def true_or_false(name: str, value: Any) -> bool:
     """True or False.
 
@@ -72,28 +65,75 @@ def path(name: str, value: Any) -> Path:
     return Path(value).expanduser()
 
 
-def overrides(settings: Any) -> list[str]:
-    """Settings as words of a command line.
-
-    Args:
-        settings: keys of `run` and their values, or None.
+def prompts(value: Any) -> list[str]:
+    """One text or several, as a list.
 
     Raises:
-        LuminaError: they are no mapping, or a key or a value is of another type than a command
-            takes.
+        LuminaError: it is neither, or the list is empty.
     """
-    if settings is None:
-        return []
-    if not isinstance(settings, Mapping):
-        raise _wrong("settings", settings, "a dictionary of keys and values, or None")
-    for key in settings:
-        if not isinstance(key, str) or not _KEY.fullmatch(key):
-            raise _wrong("a key of settings", key, "a key of `run` such as 'solver.num_steps'")
-    return [f"{key}={_as_text(key, value)}" for key, value in settings.items()]
+    found = [value] if isinstance(value, str) else value
+    is_list = isinstance(found, list | tuple) and all(isinstance(item, str) for item in found)
+    if not is_list or not found:
+        raise _wrong("prompt", value, "a text or a list of texts")
+    return list(found)
+
+
+def words_of(command: str, modality: str, keywords: Mapping[str, Any]) -> dict[str, str]:
+    """Keywords as whole keys and the values of a command line.
+
+    A keyword is a public key of the command, or its last part: `height` is `modality.height`. What
+    has this name alone, or in what is made or given, comes before the settings of the core, and of
+    these the blocks first that are chosen in the same call (`data="folder", path=...`).
+
+    Args:
+        command: `run`, `train` or `evaluate`.
+        modality: whose options and conditions are meant.
+        keywords: names and values.
+
+    Raises:
+        LuminaError: an unknown name, one that several keys end in, or a value of another type than
+            a command takes.
+    """
+    names = [key.name for key in command_keys(command)]
+    names += _names_below("modality", host.options_class(modality))
+    if command == "run" and (condition := host.condition_class(modality)):
+        names += _names_below(CONDITION, condition)
+    words: dict[str, str] = {}
+    given: dict[str, str] = {}
+    for name, value in keywords.items():
+        key = _whole_key(name, names, keywords)
+        if key == "guidance" and isinstance(value, Real):
+            key = "guidance.scale"
+        if key in given:
+            raise LuminaError(f"{given[key]} and {name} are the same key, {key}; give it once")
+        given[key] = name
+        words[key] = text(name, value) if key in PROMPT_KEYS else _as_text(name, value)
+    return words
+
+
+def _names_below(block: str, record: type) -> list[str]:
+    return [f"{block}.{field.name}" for field in fields(record)]
+
+
+def _whole_key(name: str, names: list[str], keywords: Iterable[str]) -> str:
+    """The one public key that a keyword means."""
+    if name in names or _WHOLE_KEY.fullmatch(name):  # composing says what is wrong with it
+        return name
+    found = [key for key in names if key.rpartition(".")[2] == name]
+    own = [key for key in found if key.partition(".")[0] in ("modality", CONDITION)]
+    chosen = [key for key in found if key.partition(".")[0] in keywords]
+    found = chosen or own or found
+    if not found:
+        raise unknown_key(name, sorted({key.rpartition(".")[2] for key in names}))
+    if len(found) > 1:
+        raise LuminaError(
+            f"{name} may be {' or '.join(found)}; write the whole key: **{{{found[0]!r}: ...}}"
+        )
+    return found[0]
 
 
 def _as_text(key: str, value: Any) -> str:
-    """A value in the grammar of overrides; JSON is what both have in common."""
+    """A value in the grammar of a command line; JSON is what both have in common."""
     plain = _plain(key, value)
     return plain if isinstance(plain, str) else json.dumps(plain)
 
@@ -112,7 +152,7 @@ def _plain(key: str, value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
         return {name: _plain(key, item) for name, item in value.items()}
     wanted = "None, a bool, a number, a text, a Path, or a list or dictionary of these"
-    raise _wrong(f"settings[{key!r}]", value, wanted)
+    raise _wrong(key, value, wanted)
 
 
 def _wrong(name: str, value: Any, wanted: str) -> LuminaError:

@@ -14,26 +14,29 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from lumina_core import __version__, checkpoint, host, python_arguments, terminal
 from lumina_core.backbone.attention import resolve_backend
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, change_notes, given_tokens
-from lumina_core.decoder import Decoder, check_format
+from lumina_core.decoder import Decoder, Media, check_format
 from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.file_request import read_request
 from lumina_core.files import new_output, sha256_of
-from lumina_core.keys import SAMPLING_SETTINGS
-from lumina_core.output_paths import check_target, out_path, sheet_path, targets
+from lumina_core.keys import IDLE_KEYS, SAMPLING_SETTINGS
+from lumina_core.output_paths import OUTPUTS, check_target, out_path, sheet_path, targets
 from lumina_core.previews import save_with_preview
 from lumina_core.prompt_notes import text_notes
+from lumina_core.records import flat
 from lumina_core.runtime import arithmetic, release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import (
     Request,
@@ -47,11 +50,13 @@ from lumina_core.sampling import (
 from lumina_core.seal import state_of, write_sealed
 
 if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
     from lumina_core.command_records import EvaluateConfig, RunConfig
 
-FILE_KEYS = ("out", "overwrite", "json", "repeat")  # `generate` leaves files alone
-ARGUMENTS = ("prompt", "modality", "seed", "num_samples", "negative_prompt")  # of `generate`
 NUM_PREVIEWS = 100  # on a contact sheet; so many pictures wait for it in memory
+Saved = TypeVar("Saved")
 _LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
 _KEPT: dict[tuple[Any, ...], Model] = {}  # the model that was read last, by what it was read from
 
@@ -60,83 +65,130 @@ _KEPT: dict[tuple[Any, ...], Model] = {}  # the model that was read last, by wha
 class Generated:
     """One medium and everything that is needed to make it again."""
 
-    media: Tensor
+    media: Media
     request: dict[str, Any]
     media_sha256: str
     network_evaluations: int
     decoder: Decoder
+    notes: tuple[str, ...] = ()
+    """What one should know about the request, such as words that the checkpoint never saw."""
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    @property
+    def prompt(self) -> str:
+        """What it shows."""
+        return self.request["prompt"]
+
+    @property
+    def seed(self) -> int:
+        """What it follows from, beside the prompt and the settings."""
+        return self.request["seed"]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How it was made, as whole keys and values that `generate` takes."""
+        keys = ("negative_prompt", "dtype", *SAMPLING_SETTINGS)
+        made = {key: self.request[key] for key in keys}
+        values = flat({"modality": self.request["options"], **made})
+        idle = [
+            key
+            for key, (switch, off) in IDLE_KEYS.items()
+            if key in values and values[switch] in off
+        ]
+        return {key: value for key, value in values.items() if key not in idle}
+
+    @property
+    def array(self) -> "np.ndarray":
+        """The medium as an array of NumPy."""
+        return self.media.cpu().numpy()
+
+    @property
+    def image(self) -> "Image":
+        """A picture of it, of Pillow."""
+        from PIL import Image
+
+        preview = self.decoder.preview(self.media).cpu()
+        return Image.fromarray(rearrange(preview, "rgb h w -> h w rgb").contiguous().numpy())
+
+    def _repr_png_(self) -> bytes:
+        """How a notebook shows it."""
+        file = BytesIO()
+        self.image.save(file, "png")
+        return file.getvalue()
+
+    def __repr__(self) -> str:
+        return f"<{self.request['modality']} of {self.prompt!r}, seed {self.seed}>"
+
+    def save(self, path: str | Path | None = None, *, overwrite: bool = False) -> Path:
         """Write a file or folder with the request inside, whole or not at all.
+
+        Args:
+            path: of the file; None: the next free name in outputs/, as `run` names it.
+            overwrite: replace one that exists.
+
+        Returns:
+            The path of the file.
 
         Raises:
             LuminaError: it exists already, its suffix is not one of the modality's, or it cannot be
                 written; or an argument is of another type.
         """
-        path = python_arguments.path("path", path)
         overwrite = python_arguments.true_or_false("overwrite", overwrite)
+        if path is None:
+            return save_numbered(self, OUTPUTS, self.save)[0]
+        path = python_arguments.path("path", path)
         check_target(path, self.decoder, overwrite=overwrite)
         with new_output(path, overwrite=overwrite) as temporary:
             write_sealed(self.decoder, self.media, temporary, self.request, self.media_sha256)
         return path
 
 
-def generate(
-    prompt: str,
-    *,
-    modality: str,
-    seed: int = 0,
-    num_samples: int = 1,
-    negative_prompt: str = "",
-    settings: Mapping[str, Any] | None = None,
-) -> list[Generated]:
-    """Generate media in memory.
-
-    Args:
-        prompt: what to show.
-        modality: name of an installed modality.
-        seed: of the first sample; sample i has seed + i.
-        num_samples: how many.
-        negative_prompt: what guidance moves away from.
-        settings: public keys of `run` and their values, such as {"modality.height": 96,
-            "solver.num_steps": 20, "checkpoint": "folder"}.
-
-    Returns:
-        One item per sample; `.media` is a tensor, `.save(path)` writes a file.
-
-    Raises:
-        LuminaError: whatever `run` would refuse, and arguments of another type.
-    """
-    from lumina_core.config import compose_run
-
-    words = python_arguments.overrides(settings)
-    for key in settings or {}:
-        if key in FILE_KEYS:
-            raise LuminaError(
-                f"{key} has no effect on media in memory; use .save(path, overwrite=)"
-            )
-        if key in ARGUMENTS:
-            raise LuminaError(f"{key} is an argument of generate; take it out of settings")
-    texts = {"modality": modality, "prompt": prompt, "negative_prompt": negative_prompt}
-    numbers = {"seed": seed, "num_samples": num_samples}
-    words += [f"{key}={python_arguments.text(key, value)}" for key, value in texts.items()]
-    words += [f"{key}={python_arguments.whole_number(key, each)}" for key, each in numbers.items()]
-    return list(generate_each(compose_run(words)))
-
-
 def generate_each(
-    config: "RunConfig", on_step: Callable[[int, int], None] | None = None
+    model: Model,
+    configs: "Sequence[RunConfig]",
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Iterator[Generated]:
-    """The samples of a request, each as soon as it is ready.
+    """The samples of requests, each as soon as it is ready; what is wrong is refused at once.
 
     Args:
-        config: the request.
+        model: the checkpoint.
+        configs: at least one; they differ in their texts and seeds alone.
         on_step: called as on_step(step, total) after each step; may raise to cancel.
     """
-    model = load_model(config)
-    given = given_tokens(model, config.condition, config.options)
-    found = batches(model, requests_of(config, given), sampling_of(config))
-    yield from generate_batches(model, found, config, on_step)
+    groups = batches(model, all_requests(model, configs), sampling_of(configs[0]))
+    return generate_batches(model, groups, configs[0], on_step)
+
+
+def all_requests(model: Model, configs: "Sequence[RunConfig]") -> list[Request]:
+    """The samples that configurations ask for which give the same beside their texts."""
+    given = given_tokens(model, configs[0].condition, configs[0].options)
+    return [request for config in configs for request in requests_of(config, given)]
+
+
+def save_numbered(
+    item: Generated, folder: Path, save: Callable[[Path], Saved]
+) -> tuple[Path, Saved]:
+    """Save under the next free default name, which two runs at once never share.
+
+    Args:
+        item: gives the name its modality and seed.
+        folder: where the file goes.
+        save: writes it, if nothing is there.
+
+    Returns:
+        The path, and what `save` returned.
+    """
+    modality, seed = item.request["modality"], item.seed
+    pattern = re.compile(rf"{re.escape(modality)}-(\d+)-.*")
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
+    for number in itertools.count(max(taken, default=0) + 1):
+        path = folder / f"{modality}-{number:04d}-s{seed}{item.decoder.suffixes[0]}"
+        try:
+            return path, save(path)
+        except LuminaError:
+            if not path.exists():  # else another run was faster
+                raise
+    raise AssertionError("the numbers never end")
 
 
 def requests_of(config: "RunConfig", given: GivenTokens | None) -> list[Request]:
@@ -167,8 +219,12 @@ def generate_batches(
             )
 
 
-def load_model(config: "RunConfig | EvaluateConfig") -> Model:
+def load_model(config: "RunConfig | EvaluateConfig", held: Model | None = None) -> Model:
     """The checkpoint of a request; the one that was read last is kept, and threads may share it.
+
+    Args:
+        config: what is asked for.
+        held: the checkpoint, where it is in memory already.
 
     Raises:
         LuminaError: there is none, it is damaged, or cannot be computed as asked.
@@ -179,7 +235,15 @@ def load_model(config: "RunConfig | EvaluateConfig") -> Model:
         )
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     resolve_backend(config.attention, device.type, dtype)  # or refuses it
-    folder = Path(config.checkpoint).absolute()  # parts are read later, maybe from another folder
+    model = _kept(config, device, dtype) if held is None else held
+    text_cache = None if config.text_cache is None else Path(config.text_cache)
+    return replace(model, attention=config.attention, text_cache=text_cache)
+
+
+def _kept(config: "RunConfig | EvaluateConfig", device: torch.device, dtype: torch.dtype) -> Model:
+    folder = Path(
+        str(config.checkpoint)
+    ).absolute()  # parts are read later, maybe from another folder
     manifest = checkpoint.read_manifest(folder)
     checkpoint.verify(folder, manifest)
     key = (folder, checkpoint.manifest_sha256(folder), config.modality, device, dtype)
@@ -188,9 +252,7 @@ def load_model(config: "RunConfig | EvaluateConfig") -> Model:
             _KEPT.clear()
             release_memory(device)  # the model before leaves it before the next one comes
             _KEPT[key] = _load(folder, config.modality, device, dtype, config.download)
-        model = _KEPT[key]
-    text_cache = None if config.text_cache is None else Path(config.text_cache)
-    return replace(model, attention=config.attention, text_cache=text_cache)
+        return _KEPT[key]
 
 
 def _load(
@@ -235,22 +297,6 @@ def _versions(model: Model) -> dict[str, str]:
     }
 
 
-def _save_numbered(item: Generated, folder: Path) -> tuple[Path, Path | None]:
-    """Write under the next free default name; two runs at once never share one."""
-    modality, seed = item.request["modality"], item.request["seed"]
-    pattern = re.compile(rf"{re.escape(modality)}-(\d+)-.*")
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
-    for number in itertools.count(max(taken, default=0) + 1):
-        path = folder / f"{modality}-{number:04d}-s{seed}{item.decoder.suffixes[0]}"
-        try:
-            return path, save_with_preview(item, path, overwrite=False)
-        except LuminaError:
-            if not path.exists():  # else another run was faster
-                raise
-    raise AssertionError("the numbers never end")
-
-
 def run_command(config: "RunConfig") -> int:
     """Run `run`: generate, write, and print the paths or JSON."""
     if config.prompt_file is not None:
@@ -264,16 +310,17 @@ def run_command(config: "RunConfig") -> int:
     paths = targets(config, decoder)
     suffix = decoder.suffixes[0] if paths[0] is None else paths[0].suffix.lower()
     check_format(decoder, suffix, shape, config.options)
-    terminal.tell(*_notes(config, model))
+    terminal.tell(*request_notes(config, model))
     folder = out_path(config)
     files: list[dict[str, Any]] = []
     evaluations = 0
     previews: list[Tensor] = []
     left = partial(_left_over, config, files)
     with step_bar(config.num_samples) as on_step, when_interrupted(left):
-        for path, item in zip(paths, generate_each(config, on_step), strict=True):
+        for path, item in zip(paths, generate_each(model, [config], on_step), strict=True):
             if path is None:
-                path, preview = _save_numbered(item, folder)
+                save = partial(save_with_preview, item, overwrite=False)
+                path, preview = save_numbered(item, folder, save)
             else:
                 preview = save_with_preview(item, path, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
@@ -317,7 +364,7 @@ def file_record(
     return record if preview is None else record | {"preview": str(preview)}
 
 
-def _notes(config: "RunConfig", model: Model) -> Iterator[str]:
+def request_notes(config: "RunConfig", model: Model) -> Iterator[str]:
     """What the user should know about the request, one line each."""
     repeated = {} if config.repeat is None else read_request(Path(config.repeat))
     place = f"{config.repeat}: " * (repeated.get("prompt") == config.prompt)

@@ -47,8 +47,8 @@ AREAS = {
     "text": "text encoder_folder tokenizer_limits tiny_text frozen_text training_text",
     "training": "train loss optimizer muon validation data/* init_from resume training_folder "
     "training_settings training_log train_vae vae_folder",
-    "making": "run sampling conditioning coarse tiled_decoding prompt_run prompt_file prompt_notes "
-    "evaluate comparison evaluation_report",
+    "making": "python_api run sampling conditioning coarse tiled_decoding prompt_run prompt_file "
+    "prompt_notes evaluate comparison evaluation_report",
     "storage": "checkpoint checkpoint_folder manifest weight_files released hub files unfinished "
     "locks seal file_request output_paths previews contact_sheet html_pages runtime terminal "
     "errors",

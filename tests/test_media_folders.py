@@ -117,7 +117,8 @@ def test_an_interrupt_leaves_no_folder(decoder, make, ask, work, monkeypatch):
 
 
 def test_save_writes_a_folder_or_says_its_name(decoder, ask, work, monkeypatch):
-    (item,) = run.generate_each(compose_run(ask("prompt=x")[1:]))
+    config = compose_run(ask("prompt=x")[1:])
+    (item,) = run.generate_each(run.load_model(config), [config])
     assert item.save("x.parts").is_dir()
     with pytest.raises(LuminaError, match=r"out=x.parts exists already"):
         item.save("x.parts")

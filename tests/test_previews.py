@@ -95,7 +95,8 @@ def test_a_preview_that_cannot_be_written_is_one_line(decoder, ask, work, monkey
 
 
 def test_save_writes_the_file_alone(decoder, ask, work):
-    (item,) = run.generate_each(compose_run(ask("prompt=x")[1:]))
+    config = compose_run(ask("prompt=x")[1:])
+    (item,) = run.generate_each(run.load_model(config), [config])
     item.save("a.png")
     assert names(work) == ["a.png"]
 

@@ -244,14 +244,6 @@ def test_notes_name_what_is_strange_and_long_lines_once(ask, work, capfd):
     assert fourth.startswith("note: a.txt: 1 texts (the first in line 3) are longer than")
 
 
-def test_generate_takes_no_prompt_file(tiny_checkpoint):
-    import lumina_core
-
-    settings = {"checkpoint": tiny_checkpoint, "prompt_file": "a.txt"}
-    with pytest.raises(LuminaError, match="prompt and prompt_file"):
-        lumina_core.generate("x", modality="image", settings=settings)
-
-
 def test_batches_are_filled_up_to_the_budget(tiny_model, config, tmp_path):
     from dataclasses import replace
 

@@ -32,7 +32,7 @@ def generate(ask, tiny_checkpoint):
     settings = dict(word.split("=") for word in ask()[2:]) | {"checkpoint": tiny_checkpoint}
 
     def media(prompt="a star", **more):
-        return lumina_core.generate(prompt, modality="image", settings=settings, **more)
+        return lumina_core.generate(prompt, modality="image", **settings, **more)
 
     return media
 
@@ -195,11 +195,11 @@ def test_threads_that_share_a_model_keep_texts_in_their_own_folders(ask, tmp_pat
     assert len({id(model.backbone) for model in models}) == 1
     assert [len(list(folder.rglob("*.safetensors"))) for folder in folders] == [1, 1, 1]
     plain = compose_run(ask("prompt=0 stars", once)[1:])
-    list(run.generate_each(plain))
+    list(run.generate_each(run.load_model(plain), [plain]))
     assert len(list(tmp_path.rglob("*.safetensors"))) == 3  # none is kept unasked
     # what is in memory already is kept, too, where a call asks for it
     late = compose_run(ask("prompt=0 stars", f"text_cache={tmp_path / 'late'}", once)[1:])
-    list(run.generate_each(late))
+    list(run.generate_each(run.load_model(late), [late]))
     assert len(list((tmp_path / "late").rglob("*.safetensors"))) == 1
 
 
@@ -232,18 +232,12 @@ def test_a_relative_checkpoint_outlives_its_working_folder(
     monkeypatch.chdir(tiny_checkpoint.parent)
     run._KEPT.clear()
     config = compose_run(ask("prompt=x", f"checkpoint={tiny_checkpoint.name}")[1:])
-    samples = run.generate_each(config)
+    samples = run.generate_each(run.load_model(config), [config])
     monkeypatch.setattr(
         run, "sample_batch", lambda *a, **k: (os.chdir(tmp_path), original(*a, **k))[1]
     )
     original = lumina_core.sampling.sample_batch
     assert next(samples).media.shape == (3, 32, 32)
-
-
-def test_generate_refuses_what_concerns_files(generate, tiny_checkpoint):
-    for key in ("out", "json", "overwrite", "repeat"):
-        with pytest.raises(LuminaError, match=f"{key} has no effect"):
-            lumina_core.generate("x", modality="image", settings={key: "x"})
 
 
 def test_cancelling_writes_nothing(ask, work, monkeypatch, capsys):
@@ -255,7 +249,7 @@ def test_cancelling_writes_nothing(ask, work, monkeypatch, capsys):
 
     config = compose_run(ask("prompt=x")[1:])
     with pytest.raises(CancelledError):
-        list(run.generate_each(config, cancel))
+        list(run.generate_each(run.load_model(config), [config], cancel))
     assert os.listdir(work) == []
 
     def interrupt(*_, **__):
