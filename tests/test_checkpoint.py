@@ -9,34 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from checkpoint_edits import edit_manifest, read, refusal
 from lumina_core import LuminaError, checkpoint, files
 from lumina_core.cli import main
 from lumina_core.config import compose_options, compose_sampling
 from lumina_core.files import sha256_of
-from lumina_core.manifest import sealed
 from lumina_core.sampling import Request, sample
 
 CPU = torch.device("cpu")
-
-
-def read(folder):
-    options = compose_options("image", {"patch_size": 2})
-    return checkpoint.load(folder, "image", options, device=CPU, dtype=torch.float32)
-
-
-def refusal(folder):
-    with pytest.raises(LuminaError) as raised:
-        read(folder)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
-
-
-def edit_manifest(folder, **changed):
-    """Change the manifest and seal it again, as somebody who means it would."""
-    manifest = checkpoint.read_manifest(folder)
-    files = {**manifest["files"], **changed.pop("files", {})}
-    del manifest["sha256"]
-    (folder / "lumina.json").write_text(sealed({**manifest, **changed, "files": files}))
 
 
 def replace_backbone(folder, weights):

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import pytest
 import torch
 from PIL import Image
-from test_terminal import is_harmless
 
+from harmless import is_harmless
 from lumina_core import host
 from lumina_core.cli import main
 from lumina_core.config import compose_options

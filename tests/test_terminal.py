@@ -8,7 +8,6 @@ import os
 import pty
 import subprocess
 import sys
-import unicodedata
 import warnings
 from pathlib import Path
 
@@ -25,13 +24,6 @@ EXEMPT = {
     "lumina_core/terminal.py": "the one place that prints",
     "lumina_core/testing/first_use.py": "marks its output for the process that reads it",
 }
-
-
-def is_harmless(text):
-    return all(
-        char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        for char in text
-    )
 
 
 def printing(tree):

@@ -236,8 +236,7 @@ def test_the_steps_of_known_tokenizers_are_taken():
 
 
 def test_a_checkpoint_with_such_a_tokenizer_is_one_line(with_steps, checkpoint_copy, refusal, work):
-    from test_checkpoint import edit_manifest
-
+    from checkpoint_edits import edit_manifest
     from lumina_core.files import sha256_of
 
     path = with_steps(**EXPLOSIONS["replacements"]) / "tokenizer.json"

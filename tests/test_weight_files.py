@@ -9,9 +9,9 @@ import threading
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_checkpoint import edit_manifest, read, refusal
 from torch import nn
 
+from checkpoint_edits import edit_manifest, read, refusal
 from lumina_core import LuminaError, built_within, checkpoint
 from lumina_core.autoencoder import read_autoencoder
 from lumina_core.config import compose_run
