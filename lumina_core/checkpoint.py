@@ -40,7 +40,7 @@ from lumina_core.manifest import (
 from lumina_core.modality import Modality
 from lumina_core.optimizer import Optimizers
 from lumina_core.parts import make_modality
-from lumina_core.records import flat
+from lumina_core.records import fixed_names, flat
 from lumina_core.text import Reading, TextEncoder
 from lumina_core.vae_folder import copy_vae, has_same_weights
 from lumina_core.weight_files import built_within
@@ -198,9 +198,9 @@ def describe(model: Model) -> dict[str, Any]:
     token_dims, feature_dims = config.pop("token_dims"), config.pop("feature_dims")
     options = model.modality.options
     architecture = {
-        field.name: getattr(options, field.name)
-        for field in fields(options)
-        if field.metadata.get("architecture") and field.name != VAE  # the checkpoint holds it
+        name: getattr(options, name)
+        for name in fixed_names(options)
+        if name != VAE  # the checkpoint holds it
     }
     entry = {"options": architecture, "token_dim": token_dims[model.name]}
     if model.name in feature_dims:
@@ -330,6 +330,8 @@ def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> FlagDiT:
         name: entry["feature_dim"] for name, entry in modalities if "feature_dim" in entry
     }
     try:
+        if missing := [f.name for f in fields(FlagDiTConfig) if f.name not in values]:
+            raise LuminaError(f"backbone.{missing[0]} is missing")
         shape = FlagDiTConfig(**values)
         with torch.device("meta"), built_within([folder / BACKBONE]):
             backbone = FlagDiT(shape)

@@ -12,32 +12,39 @@ from typing import Any, cast
 import torch
 
 from lumina_core.checkpoint import Model
-from lumina_core.conditioning import GivenTokens
+from lumina_core.conditioning import MIN_STRENGTH, GivenTokens
 from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
 from lumina_core.modality import ResizableModality
+from lumina_core.records import Settings, setting
 
 
 @dataclass(frozen=True)
-class CoarseConfig:
-    """Which samples begin small, and how small."""
+class CoarseConfig(Settings, block="coarse"):
+    """Which samples begin small, and how small; lengths count separators, too."""
 
-    above: int | None
-    """Positions of a sample, separators included; None: none begins small."""
-    tokens: int
-    """Positions of the small one, about."""
-    strength: float
-    """Share of the way that starts from noise once it is enlarged."""
+    above: int | None = setting(
+        None,
+        "tokens above which a sample is begun small, then enlarged and finished; null: off",
+        at_least=1,
+    )
+    tokens: int = setting(
+        80, "about how many the small one has", at_least=1, idle={"above": (None,)}
+    )
+    strength: float = setting(
+        0.7,
+        "share of the way that starts from noise after enlarging",
+        at_least=MIN_STRENGTH,
+        below=1,
+        idle={"above": (None,)},
+    )
 
     def __post_init__(self) -> None:
-        if self.above is not None and not 1 <= self.tokens <= self.above:
+        super().__post_init__()
+        if self.above is not None and self.tokens > self.above:
             raise LuminaError(
-                f"coarse.tokens={self.tokens} and coarse.above={self.above}: use at least 1, and "
-                "no more tokens than above"
-            )
-        if not 0 < 1 - self.strength < 1:
-            raise LuminaError(
-                f"coarse.strength is {self.strength}; set a share above 0 and below 1."
+                f"coarse.tokens={self.tokens} and coarse.above={self.above}: use no more tokens "
+                "than above"
             )
 
 

@@ -6,7 +6,6 @@ package metadata and the options of the one chosen modality: nothing heavy is im
 """
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 from lumina_core import help, host
@@ -26,6 +25,7 @@ from lumina_core.keys import (
     group_defaults,
     modality_keys,
 )
+from lumina_core.records import file_names, fixed_names
 
 SHELLS = ("bash", "zsh")
 FILES = "@files"
@@ -159,11 +159,9 @@ def _values(command: str, key: str, modality: str | None) -> list[str]:
 
 
 def _fixed_options(modality: str) -> list[str]:
-    options = fields(host.options_class(modality))
-    return [f"modality.{field.name}" for field in options if field.metadata.get("architecture")]
+    return [f"modality.{name}" for name in fixed_names(host.options_class(modality))]
 
 
 def _file_conditions(modality: str | None) -> list[str]:
     record = host.condition_class(modality) if modality else None
-    given = fields(record) if record else ()
-    return [f"{CONDITION}.{field.name}" for field in given if field.metadata.get("file")]
+    return [f"{CONDITION}.{name}" for name in file_names(record)] if record else []

@@ -18,6 +18,7 @@ from torch import Tensor
 from lumina_core.errors import LuminaError
 from lumina_core.files import sha256_of
 from lumina_core.modality import ConditionedModality
+from lumina_core.records import Settings, file_names, setting
 from lumina_core.seal import CHANGED, check_undamaged, state_of
 from lumina_core.sequence import Grid
 
@@ -32,19 +33,20 @@ ONE_FRAME_SHARE = 0.4  # how often that is the first alone
 
 
 @dataclass(frozen=True)
-class Condition:
+class Condition(Settings, block="condition"):
     """What a request gives beside its prompt."""
 
-    strength: float
-    """Share of the way that starts from noise; 1: what is not known starts from noise alone."""
-    wanted: Any
+    strength: float = setting(
+        1.0,
+        "share of the way that starts from noise; below 1 keeps what is given partly",
+        at_least=MIN_STRENGTH,
+        at_most=1,
+    )
+    wanted: Any = None
     """The plugin's own dataclass; None: nothing is given."""
 
     def __post_init__(self) -> None:
-        if not MIN_STRENGTH <= self.strength <= 1:
-            raise LuminaError(
-                f"condition.strength is {self.strength}; set a share from {MIN_STRENGTH} to 1."
-            )
+        super().__post_init__()
         if self.strength < 1 and self.wanted is None:
             raise LuminaError(
                 f"condition.strength={self.strength} changes something that is given, and nothing "
@@ -111,7 +113,7 @@ def given_tokens(model: "Model", condition: Condition, options: Any) -> GivenTok
 def _described(condition: Condition) -> dict[str, Any]:
     """The condition as files carry it: numbers, and the hashes of the files it read."""
     names = {f.name: getattr(condition.wanted, f.name) for f in fields(condition.wanted)}
-    files = [f.name for f in fields(condition.wanted) if f.metadata.get("file")]
+    files = file_names(condition.wanted)
     hashes = {name: sha256_of(path) for name, path in given_files(condition).items()}
     numbers = {name: value for name, value in names.items() if name not in files}
     return {"strength": condition.strength, **numbers, "files": hashes}
@@ -128,7 +130,7 @@ def given_files(condition: Condition) -> dict[str, Path]:
     """The files that a request gives, by their fields."""
     if condition.wanted is None:
         return {}
-    names = [f.name for f in fields(condition.wanted) if f.metadata.get("file")]
+    names = file_names(condition.wanted)
     found = {name: getattr(condition.wanted, name) for name in names}
     return {name: Path(path) for name, path in found.items() if path is not None}
 

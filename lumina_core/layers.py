@@ -12,7 +12,7 @@ Prompts and paths never meet Hydra's grammar nor OmegaConf: they are taken lette
 
 import os.path
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -37,7 +37,7 @@ from lumina_core.keys import (
 from lumina_core.manifest import MANIFEST, read_manifest
 from lumina_core.modality_file import read_modality_file
 from lumina_core.program import command_line
-from lumina_core.records import shown
+from lumina_core.records import file_names, fixed_names, shown
 from lumina_core.training_settings import SETTINGS, default_out
 from lumina_core.yaml_values import compose_core, parse_value, read_yaml
 
@@ -308,12 +308,11 @@ def _refuse_unknown_option(key: str, hints: Mapping[str, Any]) -> None:
 def _file_fields(name: str) -> list[str]:
     """The conditions that name a file; taken letter by letter, like every path."""
     record = host.condition_class(name)
-    return [f.name for f in fields(record) if f.metadata.get("file")] if record else []
+    return file_names(record) if record else []
 
 
 def _architecture(name: str) -> set[str]:
-    options = fields(host.options_class(name))
-    return {field.name for field in options if field.metadata.get("architecture")}
+    return set(fixed_names(host.options_class(name)))
 
 
 def _overlay(

@@ -48,7 +48,7 @@ class ModalitySpec:
     options: str
     """Where the frozen dataclass of the options is, `module:attribute`; importable without torch.
 
-    A field with `metadata={"architecture": True}` is fixed by a checkpoint.
+    Each field is a `setting`; one that is `fixed` is fixed by a checkpoint.
     """
 
     modality: str
@@ -63,8 +63,8 @@ class ModalitySpec:
     condition: str | None = None
     """Where the frozen dataclass of what may be given beside the prompt is; None: nothing may.
 
-    Its fields are the keys `condition.KEY`, all null in the YAML block `condition`; one that names
-    a file has `metadata={"file": True}`. The modality class then has a method `condition`.
+    Its fields are the keys `condition.KEY`, each a `setting` of null; one that names a file has
+    `file=True`. The modality class then has a method `condition`.
     """
 
 

@@ -11,54 +11,39 @@ import torch
 from torch import nn
 
 from lumina_core.backbone.flag_dit import block_matrices
-from lumina_core.errors import LuminaError, nearest
 from lumina_core.muon import Muon
+from lumina_core.records import Settings, setting
 
 OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
+class OptimizerConfig(Settings, block="optimizer"):
     """How weights are updated."""
 
-    name: str
-    """`adamw`, or `muon` for the matrices of attention and feed-forward layers."""
-    learning_rate: float
-    """Peak of AdamW."""
-    muon_learning_rate: float
-    """Peak of Muon; not used by adamw."""
-    betas: tuple[float, float]
-    """Of AdamW."""
-    weight_decay: float
-    """On matrices."""
-    warmup_steps: int
-    """Steps of linear rise to the peak."""
-    decay_share: float
-    """Last share of the steps over which the rate falls linearly to zero."""
-    clip_norm: float
-    """Gradients are scaled down to this norm."""
-    ema_decay: float
-    """Of the moving average that is saved and sampled; early on it is (1 + step) / (10 + step)."""
-
-    def __post_init__(self) -> None:
-        if self.name not in OPTIMIZERS:
-            raise LuminaError(
-                f"optimizer.name={self.name!r} is unknown; use {' or '.join(OPTIMIZERS)}."
-                + nearest(self.name, OPTIMIZERS)
-            )
-        for key in ("learning_rate", "muon_learning_rate", "clip_norm"):
-            if not 0 < getattr(self, key) < float("inf"):
-                raise LuminaError(f"optimizer.{key}={getattr(self, key)} must be above 0")
-        for key, low, high in (("ema_decay", 0, 1), ("decay_share", 0, 1)):
-            if not low <= getattr(self, key) <= high:
-                raise LuminaError(
-                    f"optimizer.{key}={getattr(self, key)} must be from {low} to {high}"
-                )
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise LuminaError(f"optimizer.betas={list(self.betas)} must be from 0 to below 1")
-        for key in ("warmup_steps", "weight_decay"):
-            if not 0 <= getattr(self, key) < float("inf"):
-                raise LuminaError(f"optimizer.{key}={getattr(self, key)} must be at least 0")
+    name: str = setting(
+        "adamw",
+        "AdamW for every weight, or Muon for the matrices of attention and feed-forward layers",
+        choices=OPTIMIZERS,
+    )
+    learning_rate: float = setting(0.001, "peak of AdamW", above=0)
+    muon_learning_rate: float = setting(0.02, "peak of Muon", above=0, idle={"name": ("adamw",)})
+    betas: tuple[float, float] = setting(
+        (0.9, 0.98), "of AdamW: decay of the first and the second moment", at_least=0, below=1
+    )
+    weight_decay: float = setting(0.0, "on matrices", at_least=0)
+    warmup_steps: int = setting(100, "steps of linear rise to the peak", at_least=0)
+    decay_share: float = setting(
+        0.3,
+        "last share of the steps, in which the rate falls linearly to zero",
+        at_least=0,
+        at_most=1,
+    )
+    clip_norm: float = setting(1.0, "largest norm of the gradient", above=0)
+    ema_decay: float = setting(
+        0.998, "of the averaged weights that are saved", at_least=0, at_most=1
+    )
+    """Early on it is (1 + step) / (10 + step)."""
 
     def rate_at(self, step: int, max_steps: int) -> float:
         """Share of the peak rate at a step, counted from 0."""

@@ -17,7 +17,7 @@ from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files import TOO_DEEP, is_deeply_nested, read_regular
 from lumina_core.keys import unknown_key
 from lumina_core.modality_file import build_options
-from lumina_core.records import build
+from lumina_core.records import build, fixed_names
 
 if TYPE_CHECKING:
     from lumina_core.command_records import RunConfig
@@ -134,7 +134,7 @@ def _with_values(config: "RunConfig", values: dict[str, Any]) -> "RunConfig":
     """The configuration of the command with what one line says."""
     texts = [field.name for field in fields(_Text)]
     options = fields(config.options)
-    fixed = [field.name for field in options if field.metadata.get("architecture")]
+    fixed = fixed_names(config.options)
     names = [*texts, *(field.name for field in options if field.name not in fixed)]
     for key in values:
         if key in fixed:

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _LIST = "a list [a,b]"
+DTYPE_NAMES = ("float32", "bfloat16", "float16")  # what they are in torch, runtime.py says
 _SETTING, _BLOCK = "setting", "block"  # in the metadata of a field
 
 
@@ -106,12 +107,19 @@ def setting_of(field: "dataclasses.Field[Any]") -> Setting:
 
 def block_of(field: "dataclasses.Field[Any]") -> Block | None:
     """What a field says about the record that it is; None for a plain value."""
+    if dataclasses.is_dataclass(field.default) and not isinstance(field.default, type):
+        return Block(type(field.default))
     return field.metadata.get(_BLOCK)
 
 
-def fixed_names(record: Any) -> tuple[str, ...]:
+def fixed_names(record: Any) -> list[str]:
     """The fields of a record, or of a type of one, that a checkpoint fixes."""
-    return tuple(field.name for field in dataclasses.fields(record) if setting_of(field).fixed)
+    return [field.name for field in dataclasses.fields(record) if setting_of(field).fixed]
+
+
+def file_names(record: Any) -> list[str]:
+    """The fields of a record, or of a type of one, that name a file."""
+    return [field.name for field in dataclasses.fields(record) if setting_of(field).file]
 
 
 class Settings:
@@ -143,8 +151,8 @@ class Settings:
                 )
             values = value if isinstance(value, tuple) else (value,)
             if not all(_is_within(each, about) for each in values if type(each) in (int, float)):
-                shown = list(value) if isinstance(value, tuple) else value
-                raise LuminaError(f"{key} is {shown}; set {_allowed(field, value)}.")
+                text = printable(str(list(values) if values is value else value), MAX_REASON)
+                raise LuminaError(f"{key} is {text}; set {_allowed(field, value)}.")
 
 
 class Options(Settings, block="modality"):
@@ -233,7 +241,9 @@ def check_types(record: type) -> None:
             a dataclass of such fields.
         Exception: an annotation cannot be read.
     """
-    for name, hint in get_type_hints(record).items():
+    hints = get_type_hints(record)
+    for name in (field.name for field in dataclasses.fields(record)):
+        hint = hints[name]
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             check_types(hint)
         elif not _is_plain(hint):

@@ -36,7 +36,7 @@ from lumina_core.keys import IDLE_KEYS, SAMPLING_SETTINGS
 from lumina_core.output_paths import OUTPUTS, check_target, out_path, sheet_path, targets
 from lumina_core.previews import save_with_preview
 from lumina_core.prompt_notes import text_notes
-from lumina_core.records import flat
+from lumina_core.records import fixed_names, flat
 from lumina_core.runtime import arithmetic, release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import (
     Request,
@@ -267,10 +267,11 @@ def _load(
 
 def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> dict[str, Any]:
     """The request of one sample as it stands inside its file: no date, no path."""
+    fixed = fixed_names(request.options)
     options = {
         field.name: getattr(request.options, field.name)
         for field in fields(request.options)
-        if not field.metadata.get("architecture")
+        if field.name not in fixed
     }
     return {
         "modality": model.name,

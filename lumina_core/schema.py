@@ -16,6 +16,7 @@ from lumina_core.config import compose_options
 from lumina_core.errors import LuminaError, printable
 from lumina_core.help import MAX_TEXT, modality_yaml
 from lumina_core.keys import CONDITION, Key, modality_keys, unit_and_meaning
+from lumina_core.records import setting_of
 
 _FIXED = "(fixed by a checkpoint)"
 _HEADINGS = ("key", "type", "unit", "default", "meaning")
@@ -111,13 +112,13 @@ def _options(
     for field in dataclasses.fields(record):
         key, hint = prefix + field.name, hints[field.name]
         default = None if defaults is None else getattr(defaults, field.name)
-        fixed = is_fixed or bool(field.metadata.get("architecture"))
+        fixed = is_fixed or setting_of(field).fixed
         if dataclasses.is_dataclass(hint):
             yield from _options(f"{key}.", cast(type, hint), default, notes, fixed)
             continue
         comment = printable(notes[key].meaning, MAX_TEXT) if key in notes else ""
         unit, meaning = unit_and_meaning(comment)
-        type_ = type_name(hint, bool(field.metadata.get("file")))
+        type_ = type_name(hint, setting_of(field).file)
         yield Option(key, type_, unit, _plain(default), meaning, fixed)
 
 

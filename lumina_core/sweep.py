@@ -7,7 +7,6 @@ and paths among them, reach each job letter by letter. Each job writes into a fo
 import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout, suppress
-from dataclasses import fields
 from functools import partial
 from io import StringIO
 from itertools import count
@@ -20,6 +19,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.faults import report, when_interrupted
 from lumina_core.keys import CONDITION, RAW_KEYS, group_defaults
 from lumina_core.output_paths import OUTPUTS, check_folder
+from lumina_core.records import file_names
 from lumina_core.yaml_values import Job, has_several, multirun
 
 ONE_FILE = ("run", "infer", "evaluate")  # commands whose `out` may name a file
@@ -115,8 +115,7 @@ def _literal_keys(names: list[str]) -> set[str]:
         texts = {key for key, hint in hints.items() if str in (hint, *get_args(hint))}
         found |= {f"modality.{prefix}{key}" for key in texts for prefix in ("", f"{name}.")}
         record = host.condition_class(name)
-        given = fields(record) if record else ()
-        found |= {f"{CONDITION}.{each.name}" for each in given if each.metadata.get("file")}
+        found |= {f"{CONDITION}.{key}" for key in (file_names(record) if record else ())}
     return found
 
 

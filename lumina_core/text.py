@@ -19,8 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumina_core.encoder_folder import open_folder, read_weights, width_of
-from lumina_core.errors import LuminaError, nearest, reason_of
-from lumina_core.runtime import DTYPES, quiet
+from lumina_core.errors import LuminaError, reason_of
+from lumina_core.records import DTYPE_NAMES, Settings, setting
+from lumina_core.runtime import quiet
 from lumina_core.tokenizer_limits import MAX_MADE, growth_of
 
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
@@ -30,66 +31,39 @@ _TOKENIZER_LOCK = Lock()  # each call writes its settings into the Rust tokenize
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Settings, block="text_encoder"):
     """How a text becomes features. The defaults are what a manifest without an entry means."""
 
-    max_tokens: int
-    """Longer texts are cut."""
-    hidden_state: int = -1
-    """Whose output the features are: -1 the last layer's after the final norm, -2 the layer's
-    before it without the norm, and so on."""
-    add_eos: bool = False
-    """Put the end mark after a text where the tokenizer does not."""
-    padded: bool = False
-    """Fill texts with pad tokens to `max_tokens`; these then count as tokens of the text."""
-    dtype: str = "float32"
-    """Of the weights."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.max_tokens <= MAX_TOKENS:
-            raise LuminaError(
-                f"text_encoder.max_tokens={self.max_tokens} must be from 1 to {MAX_TOKENS}"
-            )
-        if self.hidden_state > -1:
-            raise LuminaError(
-                f"text_encoder.hidden_state={self.hidden_state} must be negative: -1 is the last "
-                "layer, -2 the one before"
-            )
-        if self.dtype not in DTYPES:
-            raise LuminaError(
-                f"text_encoder.dtype={self.dtype!r} is unknown; use one of {', '.join(DTYPES)}."
-                + nearest(self.dtype, tuple(DTYPES))
-            )
+    max_tokens: int = setting(32, "longer texts are cut", at_least=1, at_most=MAX_TOKENS)
+    hidden_state: int = setting(
+        -1,
+        "whose output is used: -1 the last layer and its norm, -2 the layer before",
+        at_most=-1,
+    )
+    add_eos: bool = setting(False, "put the end mark after a text where the tokenizer does not")
+    padded: bool = setting(False, "fill texts with pad tokens to max_tokens; these count as text")
+    dtype: str = setting("float32", "of the weights of a frozen encoder", choices=DTYPE_NAMES)
 
 
 @dataclass(frozen=True)
-class TextEncoderConfig:
+class TextEncoderConfig(Reading):
     """Which text encoder, and how it is used."""
 
-    path: str | None
-    """Folder of a transformers encoder, or its id on the hub; None: a new tiny one, made for the
-    captions of the data."""
-    max_tokens: int
-    """This and the next four: see `Reading`."""
-    hidden_state: int
-    add_eos: bool
-    padded: bool
-    dtype: str
-    cache: str | None
-    """Folder for the features of a frozen encoder; None: they are kept in memory alone."""
-    trainable: bool
-    """Train it jointly with the backbone."""
-    hidden_size: int
-    """Width of a new tiny encoder."""
-    depth: int
-    """Layers of a new tiny encoder."""
-    num_heads: int
-    """Heads of a new tiny encoder."""
+    path: str | None = setting(
+        None,
+        "folder of a transformers encoder, or its hub id; null: a new one is trained",
+        file=True,
+    )
+    cache: str | None = setting(
+        None, "folder for features of a frozen encoder; null: in memory alone", file=True
+    )
+    trainable: bool = setting(True, "learns together with the backbone")
+    hidden_size: int = setting(128, "width of a new encoder; the backbone's text_dim", at_least=1)
+    depth: int = setting(2, "layers of a new encoder", at_least=1)
+    num_heads: int = setting(4, "heads of a new encoder", at_least=1)
 
     def __post_init__(self) -> None:
-        for key in ("hidden_size", "depth", "num_heads"):
-            if getattr(self, key) < 1:
-                raise LuminaError(f"text_encoder.{key}={getattr(self, key)} must be at least 1")
+        super().__post_init__()
         if self.hidden_size % (2 * self.num_heads):
             raise LuminaError(
                 f"text_encoder.hidden_size={self.hidden_size} over text_encoder.num_heads="
@@ -99,8 +73,7 @@ class TextEncoderConfig:
             raise LuminaError(
                 "text_encoder.trainable=false needs text_encoder.path: a new encoder knows nothing"
             )
-        reading = self.reading  # refuses what it cannot be
-        if self.trainable and reading.dtype != "float32":
+        if self.trainable and self.dtype != "float32":
             raise LuminaError(
                 f"text_encoder.dtype={self.dtype} is for frozen encoders; set "
                 "text_encoder.trainable=false or text_encoder.dtype=float32"

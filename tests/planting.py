@@ -170,12 +170,40 @@ DARK = (
 )
 """A grid of few grey levels."""
 
-MARKS = (
-    behind(
+LINE_CHECK = (
+    (OPTIONS, "import Options, setting", "import LuminaError, setting"),
+    (OPTIONS, "(Options):", ":"),
+    (
         OPTIONS,
-        "fixed by a checkpoint.",
-        '"""\n    marks: tuple[int, ...]\n    """Numbers of any size.',
+        None,
+        """
+    def __post_init__(self) -> None:
+        for key in ("samples", "patch"):
+            value = getattr(self, key)
+            if not 1 <= value <= MAX_SAMPLES:
+                raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {MAX_SAMPLES}")
+""",
     ),
+)
+GRID_CHECK = (
+    *LINE_CHECK[:2],
+    (
+        OPTIONS,
+        None,
+        """
+    def __post_init__(self) -> None:
+        limits = {"frames": MAX_FRAMES, "height": MAX_SIDE, "width": MAX_SIDE, "patch": MAX_SIDE}
+        for key, limit in limits.items():
+            value = getattr(self, key)
+            if not 1 <= value <= limit:
+                raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {limit}")
+""",
+    ),
+)
+"""Options that check themselves, without the base class."""
+
+MARKS = (
+    (OPTIONS, None, '    marks: tuple[int, ...] = setting((), "numbers of any size")\n'),
     ahead(YAML, "sampling:\n", "marks: []  # numbers of any size\n"),
 )
 """An option whose numbers mean anything."""
@@ -198,8 +226,7 @@ CONDITION = (
 class SproutCondition:
     """What may be given beside the prompt."""
 
-    beginning: str | None = field(metadata={"file": True})
-    """Signal whose first half is kept."""
+    beginning: str | None = setting(None, "signal whose first half is kept", file=True)
 ''',
     ),
     ahead(
@@ -250,11 +277,7 @@ GRID_FEATURES = (
 """Frames carry numbers beside their tokens."""
 
 WEIGHTS = (
-    behind(
-        OPTIONS,
-        '"""Samples of a token; fixed by a checkpoint."""',
-        '\n    vae: str = field(metadata={"architecture": True})\n    """Where the scale is."""',
-    ),
+    (OPTIONS, None, '    vae: str = setting("demo", "where the scale is", fixed=True)\n'),
     ahead(YAML, "sampling:\n", "vae: demo  # where the scale is\n"),
     (SETUP, "conf/modality/*.yaml", "conf/modality/*.yaml, demo/vae/sprout/*"),
     ("lumina_sprout/demo/vae/sprout/scale.pt", None, "0.5\n"),

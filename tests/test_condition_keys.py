@@ -67,7 +67,7 @@ def test_the_strength_says_how_much_of_a_picture_stays(made, read, work, tiny_mo
     [
         (["condition.image=a.png"], "nothing is left to generate"),
         (["condition.strength=0.5"], "changes something that is given"),
-        (["condition.image=a.png", "condition.strength=0"], "set a share from 1e-06 to 1"),
+        (["condition.image=a.png", "condition.strength=0"], "set a number from 1e-06 to 1"),
         (["condition.image=missing.png"], "missing.png"),
         (["condition.mask=a.png"], "condition.image=FILE"),
         (["condition.image="], "condition.image is empty. Give a path"),
@@ -75,7 +75,7 @@ def test_the_strength_says_how_much_of_a_picture_stays(made, read, work, tiny_mo
         (["condition=1"], "condition.strength, condition.image, condition.mask, condition.offset"),
         (["condition.imagee=a.png"], "Did you mean 'condition.image'"),
         (["condition.image=a.png", "condition.offset=[1]"], "condition.offset"),
-        (["condition.image=a.png", "condition.strength=1e-17"], "set a share from"),
+        (["condition.image=a.png", "condition.strength=1e-17"], "set a number from"),
         (["condition.image=small.png"], "only if all of it is given"),
         (["condition.image=a.png", "condition.mask=grid.png"], "only if all of it is given"),
     ],

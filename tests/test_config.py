@@ -171,8 +171,8 @@ def test_one_modality_is_chosen(toy, write_distribution):
 
 
 def test_mistakes_of_a_plugin_name_its_file(write_distribution):
-    write_distribution("lumina-toy", "toy", yaml="height: 1\nsampling: {solver: {steps: 3}}\n")
-    with pytest.raises(LuminaError, match=r"conf/modality/toy\.yaml: ratio, .* has no value"):
+    write_distribution("lumina-toy", "toy", yaml="height: x\nsampling: {solver: {steps: 3}}\n")
+    with pytest.raises(LuminaError, match=r"conf/modality/toy\.yaml: height must be"):
         compose_run(RUN)
     write_distribution("lumina-two", "two", yaml=OPTIONS + "sampling: {solver: {steps: 3}}\n")
     with pytest.raises(LuminaError, match=r"'solver\.steps' in .*/modality/two\.yaml, sampling"):

@@ -219,11 +219,11 @@ def test_variants_and_captions_are_those_of_training(tiny_model):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (("synthetic", 0, 1, 0, None), "data.pool_size=0"),
+        (("synthetic", 0, 1, 0, None), "data.pool_size is 0"),
         (("synthetic", 4, 1, 5, None), "data.refresh_per_step=5"),
-        (("synthetic", 4, 1, -1, None), "data.refresh_per_step=-1"),
-        (("synthetic", 4, 0, 1, None), "data.pool_start=0: begin with at least 1"),
-        (("synthetic", 4, 1, 1, 0), "data.max_tokens=0"),
+        (("synthetic", 4, 1, -1, None), "data.refresh_per_step is -1"),
+        (("synthetic", 4, 0, 1, None), "data.pool_start is 0; set a whole number of at least 1"),
+        (("synthetic", 4, 1, 1, 0), "data.max_tokens is 0"),
     ],
 )
 def test_impossible_pools_are_refused(values, message):

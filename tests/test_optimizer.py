@@ -186,5 +186,5 @@ def test_average_of_equal_weights_stays_equal():
     ],
 )
 def test_impossible_values_are_refused_by_name(key, value):
-    with pytest.raises(LuminaError, match=f"optimizer.{key}="):
+    with pytest.raises(LuminaError, match=f"optimizer.{key} is "):
         config(**{key: value})

@@ -12,8 +12,11 @@ from toy_plugin import OPTIONS, YAML
 CHECK = "    def __post_init__(self):\n"
 NESTED = (
     OPTIONS.partition("@dataclass")[0]
-    + "@dataclass(frozen=True)\nclass Place:\n    x: int\n    y: float\n\n\n@dataclass"
-    + OPTIONS.partition("@dataclass")[2].replace("sizes: tuple[int, ...] | None", "place: Place")
+    + "@dataclass(frozen=True)\nclass Place:\n    x: int = setting(1, 'across', unit='cells')\n"
+    + "    y: float = setting(0.5, 'down', unit='cells')\n\n\n@dataclass"
+    + OPTIONS.partition("@dataclass")[2].replace(
+        "sizes: tuple[int, ...] | None =", "place: Place = Place() #"
+    )
 )
 PLACE = "place:\n  x: 1  # [cells] across\n  y: 0.5  # [cells] down\n#"
 NESTED_YAML = YAML.replace("sizes: null", PLACE)

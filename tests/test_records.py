@@ -63,7 +63,7 @@ def test_a_field_says_all_about_its_key():
     assert (height.default, about.meaning, about.unit) == (32, "of the toy", "pixels")
     assert block_of(place).record is Place
     assert block_of(patch) is None
-    assert fixed_names(ToyOptions) == fixed_names(ToyOptions()) == ("patch",)
+    assert fixed_names(ToyOptions) == fixed_names(ToyOptions()) == ["patch"]
 
 
 def test_a_check_of_two_fields_stands_behind_that_of_each():

@@ -155,5 +155,7 @@ def test_table_of_a_packed_sample_is_its_own():
 @pytest.mark.parametrize("key", ["linear", "ntk"])
 def test_scaling_refuses_a_factor_that_is_not_positive(key):
     values = {"linear": 1.0, "ntk": 1.0, "watershed": None, key: 0.0}
-    with pytest.raises(LuminaError, match=f"rope_scaling.{key}=0.0 must be above 0"):
+    with pytest.raises(
+        LuminaError, match=f"rope_scaling.{key} is 0.0; set a finite number above 0"
+    ):
         RopeScaling(**values)

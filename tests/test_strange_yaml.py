@@ -40,7 +40,6 @@ def test_a_conf_folder_cannot_change_the_core(write_distribution, capsys):
 
 YAMLS = {
     "list": ("- a\n- b\n", "holds a list"),
-    "empty": ("", "height, ratio, patch_size, vae, sizes of Options has no value here"),
     "bomb": (BOMB, "has an alias"),
     "large": (YAML + f"x: '{'a' * 10**8}'\n", "it has more than 65536 bytes"),
     "latin": (YAML.encode() + b"x: \xe9\n", "cannot be read"),

@@ -10,15 +10,17 @@ def lumina_modality():
     )
 """
 OPTIONS = """
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from lumina_core import setting
 
 @dataclass(frozen=True)
 class Options:
-    height: int
-    ratio: float
-    patch_size: int = field(metadata={"architecture": True})
-    vae: str
-    sizes: tuple[int, ...] | None
+    height: int = setting(32, "of the toy", unit="pixels")
+    ratio: float = setting(1.0, "height over width")
+    patch_size: int = setting(2, "of a token", unit="cells", fixed=True)
+    vae: str = setting("demo", "which autoencoder")
+    sizes: tuple[int, ...] | None = setting(None, "a list of sizes")
 
     def __post_init__(self):
         if self.height < 1:
@@ -42,8 +44,8 @@ training:
 GIVEN = """
 @dataclass(frozen=True)
 class Given:
-    image: str | None = field(metadata={"file": True})
-    frames: int | None
+    image: str | None = setting(None, "picture to begin with", file=True)
+    frames: int | None = setting(None, "how many of it", unit="frames")
 """
 GIVEN_YAML = """
 condition:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lumina_core.errors import LuminaError, nearest
+from lumina_core.errors import LuminaError
+from lumina_core.records import Settings, setting
 
 MAX_CONDITIONING_SIZE = 1024  # the released width of time and adaLN: min(hidden_size, 1024)
 ROPE_KINDS = ("sequence", "axial")
@@ -11,42 +12,49 @@ NUM_AXES = (3, 5)  # frame, row, column; and row and column in one common unit
 
 
 @dataclass(frozen=True)
-class FlagDiTConfig:
+class FlagDiTConfig(Settings, block="backbone"):
     """Architecture of a backbone."""
 
-    token_dims: Mapping[str, int]
+    token_dims: Mapping[str, int] = field(default_factory=dict)
     """Elements of a token per modality; each gets its own input and output projection."""
-    hidden_size: int
-    depth: int
-    num_heads: int
-    num_kv_heads: int | None
-    """Heads of k and v; None: as many as num_heads."""
-    text_dim: int
-    """Width of the text features."""
-    conditioning_size: int | None
-    """Width of the time embedding and the adaLN input; None: min(hidden_size, 1024)."""
-    multiple_of: int
-    """The width of the feed-forward layer is rounded up to a multiple of this."""
-    ffn_dim_multiplier: float | None
-    norm_eps: float
-    qk_norm: bool
-    learn_sigma: bool
-    """The head has a second half that is ignored, as in the released models."""
-    separators: bool
-    """[nextline] and [nextframe] stand in the sequence."""
-    rope: str
-    """`sequence` (the released 1-D form) or `axial` (frame, row, column from the grid)."""
-    rope_theta: float
-    rope_dims: tuple[int, ...] | None
-    """Channels of a head for frame, row and column, and maybe for row and column in one common
-    unit (`Layout.coordinates`); only for axial."""
-    initial_gate: float
-    """Where the cross-attention gates start, before tanh. 0 is the released value."""
+    hidden_size: int = setting(128, "width of the network", at_least=1)
+    depth: int = setting(6, "number of blocks", at_least=1)
+    num_heads: int = setting(4, "attention heads", at_least=1)
+    num_kv_heads: int | None = setting(
+        None, "heads of k and v; null: as many as num_heads", at_least=1
+    )
+    text_dim: int = setting(128, "width of the text features", at_least=1)
+    conditioning_size: int | None = setting(
+        96,
+        f"width of the time embedding; null: hidden_size, at most {MAX_CONDITIONING_SIZE}",
+        at_least=1,
+    )
+    multiple_of: int = setting(
+        32, "the feed-forward width is rounded up to a multiple of this", at_least=1
+    )
+    ffn_dim_multiplier: float | None = setting(
+        None, "factor on the feed-forward width; null: 1", above=0
+    )
+    norm_eps: float = setting(1e-5, "epsilon of the norms", above=0)
+    qk_norm: bool = setting(True, "LayerNorm on q and k")
+    learn_sigma: bool = setting(
+        False, "an unused second half of the output, as in the released models"
+    )
+    separators: bool = setting(True, "[nextline] and [nextframe] stand in the sequence")
+    rope: str = setting("axial", "positions: 1-D, or frame, row and column", choices=ROPE_KINDS)
+    rope_theta: float = setting(100.0, "base of the frequencies", above=0)
+    rope_dims: tuple[int, ...] | None = setting(
+        (0, 8, 8, 8, 8),
+        "channels of a head for frame, row, column, and row and column in one unit; axial only",
+        at_least=0,
+    )
+    initial_gate: float = setting(0.5, "where the gates of the text start, before tanh")
+    """0 is the released value."""
     feature_dims: Mapping[str, int] = field(default_factory=dict)
     """Features that condition each frame, per modality that has any."""
 
     def __post_init__(self) -> None:
-        self._check_positive()
+        super().__post_init__()
         if self.hidden_size % self.num_heads or self.head_dim % 2:
             raise LuminaError(
                 f"backbone.hidden_size={self.hidden_size} over backbone.num_heads={self.num_heads} "
@@ -57,30 +65,15 @@ class FlagDiTConfig:
                 f"backbone.num_heads={self.num_heads} is no multiple of "
                 f"backbone.num_kv_heads={self.kv_heads}"
             )
-        if self.rope not in ROPE_KINDS:
-            raise LuminaError(
-                f"backbone.rope={self.rope!r} is unknown; use one of {', '.join(ROPE_KINDS)}."
-                + nearest(self.rope, ROPE_KINDS)
-            )
         if self.rope == "axial" and not self._is_axial_split():
             raise LuminaError(
                 f"backbone.rope_dims={self.rope_dims} must be three or five even numbers that "
                 f"sum to the head's {self.head_dim} channels"
             )
 
-    def _check_positive(self) -> None:
-        counts = ("hidden_size", "depth", "num_heads", "text_dim", "multiple_of")
-        optional = ("num_kv_heads", "conditioning_size", "ffn_dim_multiplier")
-        for key in (*counts, *optional, "norm_eps", "rope_theta"):
-            value = getattr(self, key)
-            if value is None and key in optional:
-                continue
-            if not 0 < value < float("inf"):
-                raise LuminaError(f"backbone.{key}={value} must be above 0")
-
     def _is_axial_split(self) -> bool:
         dims = self.rope_dims or ()
-        is_even = all(dim % 2 == 0 and dim >= 0 for dim in dims)
+        is_even = all(dim % 2 == 0 for dim in dims)
         return len(dims) in NUM_AXES and is_even and sum(dims) == self.head_dim
 
     @property

@@ -15,34 +15,22 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from lumina_core.errors import LuminaError
+from lumina_core.records import Settings, setting
 from lumina_core.sequence import TokenBatch
 
 
 @dataclass(frozen=True)
-class RopeScaling:
+class RopeScaling(Settings, block="rope_scaling"):
     """How positions are scaled for one call; (1, 1, None) leaves them as trained."""
 
-    linear: float
-    """Positions are divided by this factor."""
-    ntk: float
-    """theta is multiplied by this factor."""
-    watershed: float | None
-    """Time-aware: only `linear` acts while t < watershed, only `ntk` after; None: both, always."""
-
-    def __post_init__(self) -> None:
-        for key in ("linear", "ntk"):
-            if not 0 < getattr(self, key) < float("inf"):
-                raise LuminaError(
-                    f"rope_scaling.{key}={getattr(self, key)} must be above 0; 1 means no scaling"
-                )
-        if self.watershed is not None and not 0 <= self.watershed <= 1:
-            raise LuminaError(
-                f"rope_scaling.watershed={self.watershed} must be a time from 0 to 1, or null"
-            )
+    linear: float = setting(1.0, "divides positions, for sizes never trained on", above=0)
+    ntk: float = setting(1.0, "multiplies rope_theta, for sizes never trained on", above=0)
+    watershed: float | None = setting(
+        None, "time from linear to ntk; null: both act always", at_least=0, at_most=1
+    )
 
 
-NO_SCALING = RopeScaling(linear=1.0, ntk=1.0, watershed=None)
+NO_SCALING = RopeScaling()
 
 Table = Complex[Tensor, "position 1 pair"]
 """cos + i sin per position and pair of channels; one table serves all heads."""

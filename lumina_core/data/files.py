@@ -21,6 +21,7 @@ from lumina_core.decoder import Decoder, folder_files, folder_suffixes, read_suf
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
 from lumina_core.modality import Modality, SizeLimits, options_of, read_media
+from lumina_core.records import Settings, setting
 from lumina_core.runtime import seeded
 from lumina_core.seal import check_undamaged
 from lumina_core.terminal import tell
@@ -34,39 +35,49 @@ NUM_JUDGED = 100  # items, or all if there are fewer, that a share of broken one
 
 
 @dataclass(frozen=True)
-class FilesConfig:
+class FilesConfig(Settings, block="data"):
     """A folder or a manifest, and which of its files are used."""
 
-    name: str
-    """`folder` or `manifest`."""
-    path: str | None
-    """The folder, or the manifest."""
-    pool_size: int
-    """Latents in memory."""
-    pool_start: int
-    """Latents before the first step; the pool grows by a quarter of them per step."""
-    refresh_per_step: int
-    """Latents replaced per step; none where the pool holds all files."""
-    min_tokens: int
-    """Smaller files are left out; at their own size, before a long side is scaled down."""
-    max_tokens: int
-    """Larger files are scaled down."""
-    max_aspect: float
-    """Longer over shorter side; longer files are left out."""
-    max_quarantined: float
-    """Share of items left out, for any reason, above which the run ends."""
+    name: str = setting(
+        "folder",
+        "a folder with captions in .txt beside its files, or in metadata.jsonl or .csv; or the "
+        "files and captions that a .jsonl or .json file names",
+        choices=("folder", "manifest"),
+    )
+    path: str | None = setting(
+        None, "the folder, or the manifest: a .jsonl or .json file", file=True
+    )
+    pool_size: int = setting(2048, "samples kept encoded", at_least=1)
+    pool_start: int = setting(
+        64,
+        "samples encoded before the first step; the pool grows by a quarter of them per step",
+        at_least=1,
+    )
+    refresh_per_step: int = setting(
+        4, "samples encoded anew at each step; none where the pool holds all files", at_least=0
+    )
+    min_tokens: int = setting(
+        16, "smaller files are left out, judged before long ones are scaled down", at_least=1
+    )
+    max_tokens: int = setting(256, "larger files are scaled down to this many tokens", at_least=1)
+    max_aspect: float = setting(
+        4.0, "files longer than this in relation to their width are left out", at_least=1
+    )
+    max_quarantined: float = setting(
+        0.1,
+        "share of files left out, for any reason, above which the run ends",
+        at_least=0,
+        at_most=1,
+    )
 
     def __post_init__(self) -> None:
-        check_pool(self.pool_size, self.pool_start, self.refresh_per_step)
-        if not 1 <= self.min_tokens <= self.max_tokens:
+        super().__post_init__()
+        check_pool(self.pool_size, self.refresh_per_step)
+        if self.min_tokens > self.max_tokens:
             raise LuminaError(
-                f"data.min_tokens={self.min_tokens} and data.max_tokens={self.max_tokens}: "
-                "use at least 1, and a maximum that is no smaller"
+                f"data.min_tokens={self.min_tokens} and data.max_tokens={self.max_tokens}: use a "
+                "maximum that is no smaller"
             )
-        if not self.max_aspect >= 1:
-            raise LuminaError(f"data.max_aspect={self.max_aspect}; use a number of at least 1")
-        if not 0 <= self.max_quarantined <= 1:
-            raise LuminaError(f"data.max_quarantined={self.max_quarantined}; use a share in [0, 1]")
 
     @property
     def limits(self) -> SizeLimits:

@@ -31,18 +31,16 @@ class CaptionedSample:
     caption: str
 
 
-def check_pool(pool_size: int, pool_start: int, refresh_per_step: int) -> None:
-    """Refuse numbers that no pool has.
+def check_pool(pool_size: int, refresh_per_step: int) -> None:
+    """Refuse more samples renewed per step than a pool holds.
 
     Raises:
-        LuminaError: an empty pool, or more renewed per step than it holds.
+        LuminaError: they are more.
     """
-    if pool_start < 1:
-        raise LuminaError(f"data.pool_start={pool_start}: begin with at least 1 sample")
-    if pool_size < 1 or not 0 <= refresh_per_step <= pool_size:
+    if refresh_per_step > pool_size:
         raise LuminaError(
-            f"data.pool_size={pool_size} and data.refresh_per_step={refresh_per_step}: "
-            "use a pool of at least 1 and refresh 0 to its size"
+            f"data.pool_size={pool_size} and data.refresh_per_step={refresh_per_step}: refresh at "
+            "most the whole pool"
         )
 
 

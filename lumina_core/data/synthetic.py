@@ -10,6 +10,7 @@ import torch
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, World
+from lumina_core.records import Settings, setting
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid
 
@@ -18,24 +19,26 @@ NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stan
 
 
 @dataclass(frozen=True)
-class SyntheticConfig:
+class SyntheticConfig(Settings, block="data"):
     """The pool of latents."""
 
-    name: str
-    """`synthetic`."""
-    pool_size: int
-    """Latents in memory."""
-    pool_start: int
-    """Latents before the first step; the pool grows by a quarter of them per step."""
-    refresh_per_step: int
-    """Latents replaced per step."""
-    max_tokens: int | None
-    """Variants of more tokens are left out; None: of any number."""
+    name: str = setting(
+        "synthetic", "samples drawn by the world of the modality", choices=("synthetic",)
+    )
+    pool_size: int = setting(2048, "samples kept encoded", at_least=1)
+    pool_start: int = setting(
+        64,
+        "samples encoded before the first step; the pool grows by a quarter of them per step",
+        at_least=1,
+    )
+    refresh_per_step: int = setting(4, "samples drawn anew at each step", at_least=0)
+    max_tokens: int | None = setting(
+        None, "leave out sizes and lengths of more tokens than this; null: none", at_least=1
+    )
 
     def __post_init__(self) -> None:
-        check_pool(self.pool_size, self.pool_start, self.refresh_per_step)
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise LuminaError(f"data.max_tokens={self.max_tokens}: use 1 or more")
+        super().__post_init__()
+        check_pool(self.pool_size, self.refresh_per_step)
 
 
 def world_of(modality: Any) -> World:

@@ -7,7 +7,6 @@ Departure from the released models: they guide the first 3 latent channels and l
 conditional. Here all channels are guided unless a mask says otherwise (`guidance.channels`).
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -15,32 +14,28 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lumina_core.errors import LuminaError
+from lumina_core.records import Settings, setting
 
 
 @dataclass(frozen=True)
-class GuidanceConfig:
-    """How strongly, when and on which channels guidance acts; `guidance` in the YAML."""
+class GuidanceConfig(Settings, block="guidance"):
+    """How strongly, when and on which channels guidance acts."""
 
-    scale: float
-    """Factor on (conditional - unconditional), at least 0; 1 is no guidance."""
-    interval: tuple[float, float]
-    """First and last time of guidance, both included, 0 <= first <= last <= 1."""
-    channels: int | None
-    """Guide only this many first latent channels; None is all. Released image models: 3."""
+    scale: float = setting(4.0, "1 is no guidance, 0 ignores the prompt", at_least=0)
+    interval: tuple[float, float] = setting(
+        (0.0, 1.0), "times between which guidance acts, 0 is noise", at_least=0, at_most=1
+    )
+    channels: int | None = setting(
+        None, "guide only the first latent channels; null: all", at_least=1
+    )
+    """The released image models guide 3."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.scale < math.inf:
+        super().__post_init__()
+        if self.interval[0] > self.interval[1]:
             raise LuminaError(
-                f"guidance.scale is {self.scale}; set a finite number of at least 0 (1: none)."
-            )
-        if len(self.interval) != 2 or not 0 <= self.interval[0] <= self.interval[1] <= 1:
-            raise LuminaError(
-                f"guidance.interval is {list(self.interval)}; set two times in order within "
-                "[0, 1] (0 is noise), such as [0.0, 1.0]."
-            )
-        if self.channels is not None and self.channels < 1:
-            raise LuminaError(
-                f"guidance.channels is {self.channels}; set 1 or more, or null for all channels."
+                f"guidance.interval is {list(self.interval)}; set two times in order, such as "
+                "[0.0, 1.0]."
             )
 
 

@@ -8,44 +8,31 @@ Departure from the released trainer: its `shift_f` moves training times towards 
 of its sampling shift. Here both are the same map; that trainer's f is shift = 1 / f.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lumina_core.errors import LuminaError, nearest
 from lumina_core.flow.path import shift_time
+from lumina_core.records import Settings, setting
 
 DISTRIBUTIONS = ("uniform", "logit_normal")
 
 
 @dataclass(frozen=True)
-class TimeConfig:
-    """How the times of training samples are drawn; `time` in the YAML."""
+class TimeConfig(Settings, block="time"):
+    """How the times of training samples are drawn.
 
-    distribution: str
-    """uniform: t ~ U(0, 1); logit_normal: t = sigmoid(n), n ~ N(mean, std^2)."""
-    mean: float
-    """Mean of the logit; above 0 is nearer to data. Read by logit_normal only."""
-    std: float
-    """Standard deviation of the logit, above 0. Read by logit_normal only."""
-    shift: float
-    """Sampling shift applied to the drawn times; 1 is none, above 1 is more noise."""
+    uniform: t ~ U(0, 1); logit_normal: t = sigmoid(n), n ~ N(mean, std^2).
+    """
 
-    def __post_init__(self) -> None:
-        if self.distribution not in DISTRIBUTIONS:
-            raise LuminaError(
-                f"time.distribution is {self.distribution!r}; choose one of "
-                f"{', '.join(DISTRIBUTIONS)}.{nearest(self.distribution, DISTRIBUTIONS)}"
-            )
-        if not math.isfinite(self.mean):
-            raise LuminaError(f"time.mean is {self.mean}; set a finite number, usually 0.")
-        if not 0 < self.std < math.inf:
-            raise LuminaError(f"time.std is {self.std}; set a finite number above 0, usually 1.")
-        if not 0 < self.shift < math.inf:
-            raise LuminaError(f"time.shift is {self.shift}; set a finite number above 0 (1: none).")
+    distribution: str = setting("logit_normal", "of the times in (0, 1)", choices=DISTRIBUTIONS)
+    mean: float = setting(
+        0.0, "of the logit; above 0: nearer to data", idle={"distribution": ("uniform",)}
+    )
+    std: float = setting(1.0, "of the logit", above=0, idle={"distribution": ("uniform",)})
+    shift: float = setting(1.0, "above 1: more noise", above=0)
 
 
 def sample_time(

@@ -9,7 +9,6 @@ no trajectory is kept. `rk4` is the 3/8 rule, which torchdiffeq, and so the rele
 rk4. The fixed-step solvers are our own: torchdiffeq gives no word between steps.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,44 +17,39 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumina_core.errors import LuminaError, nearest
 from lumina_core.flow.path import shift_time
+from lumina_core.keys import ADAPTIVE, FIXED_STEP
+from lumina_core.records import Settings, setting
 
+SOLVERS = FIXED_STEP + ADAPTIVE
 MAX_STEPS = 10_000  # a hundred times what any sample has needed
 Velocity = Callable[[float, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class SolverConfig:
-    """Which solver, and how finely it steps; `solver` in the YAML."""
+class SolverConfig(Settings, block="solver"):
+    """Which solver, and how finely it steps."""
 
-    name: str
-    """euler, midpoint, heun, rk4 (fixed steps) or dopri5 (chooses its own)."""
-    num_steps: int
-    """Intervals between t = 0 and t = 1, at least 1. Not used by dopri5."""
-    shift: float
-    """Above 1 spends more steps near noise, 1 spaces them evenly. Not used by dopri5."""
-    atol: float
-    """Absolute error per step, in units of the latent, above 0. Used by dopri5 only."""
-    rtol: float
-    """Error per step relative to the state, above 0. Used by dopri5 only."""
-
-    def __post_init__(self) -> None:
-        if self.name not in SOLVERS:
-            raise LuminaError(
-                f"solver.name is {self.name!r}; "
-                f"choose one of {', '.join(SOLVERS)}.{nearest(self.name, SOLVERS)}"
-            )
-        if not 1 <= self.num_steps <= MAX_STEPS:
-            raise LuminaError(
-                f"solver.num_steps is {self.num_steps}; set the number of intervals, 1 to "
-                f"{MAX_STEPS}."
-            )
-        for key in ("shift", "atol", "rtol"):
-            if not 0 < getattr(self, key) < math.inf:
-                raise LuminaError(
-                    f"solver.{key} is {getattr(self, key)}; set a finite number above 0."
-                )
+    name: str = setting("euler", "which solver", choices=SOLVERS)
+    num_steps: int = setting(
+        30,
+        "intervals between noise and data",
+        at_least=1,
+        at_most=MAX_STEPS,
+        idle={"name": ADAPTIVE},
+    )
+    shift: float = setting(
+        1.0, "above 1 spends more steps near noise", above=0, idle={"name": ADAPTIVE}
+    )
+    atol: float = setting(
+        1e-5, "absolute error per step; dopri5 only", above=0, idle={"name": FIXED_STEP}
+    )
+    rtol: float = setting(
+        1e-5,
+        "error per step relative to the state; dopri5 only",
+        above=0,
+        idle={"name": FIXED_STEP},
+    )
 
 
 def time_grid(num_steps: int, shift: float, start: float = 0.0) -> list[float]:
@@ -155,7 +149,6 @@ _FIXED: dict[str, Callable[[Velocity, Tensor, float, float], Tensor]] = {
     "heun": _heun_step,
     "rk4": _rk4_step,
 }
-SOLVERS = (*_FIXED, "dopri5")
 
 
 def _integrate_dopri5(

@@ -23,6 +23,7 @@ from lumina_core import cli, host, run, train
 from lumina_core.data.pool import encode_sample
 from lumina_core.errors import LuminaError, PluginError, reason_of
 from lumina_core.modality import SizeLimits, options_of, read_media
+from lumina_core.records import file_names
 from lumina_core.runtime import seeded
 from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, reason_and_place
 from lumina_core.testing.process_state import RANDOM_NUMBERS, SETTINGS, changed_since, state_of
@@ -133,10 +134,9 @@ def _use_files(subject: Subject, modality: Any) -> None:
     for suffix, one in subject.kinds():
         path = subject.written(suffix, one)
         options_of(modality, path, read_media(modality, path, one.options), one.options)
-        for field in fields:
-            if field.metadata.get("file"):
-                with suppress(LuminaError):
-                    modality.condition(record(**empty | {field.name: str(path)}), one.options)
+        for name in file_names(record) if record else ():
+            with suppress(LuminaError):
+                modality.condition(record(**empty | {name: str(path)}), one.options)
 
 
 def _findings(subject: Subject, call: Callable[[], object], asked: list[str]) -> Findings:

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
+from lumina_core.records import setting_of
 from lumina_core.sampling import decoded
 from lumina_core.sequence import Grid
 
@@ -103,7 +104,7 @@ def growing_keys(modality: Modality, options: Any) -> list[str]:
     found = []
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        is_number = type(value) in (int, float) and not field.metadata.get("architecture")
+        is_number = type(value) in (int, float) and not setting_of(field).fixed
         if not is_number or value <= 0:
             continue
         try:

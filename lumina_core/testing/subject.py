@@ -25,6 +25,7 @@ from lumina_core.decoder import check_format, read_suffixes
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
 from lumina_core.parts import make_modality
+from lumina_core.records import fixed_names
 from lumina_core.runtime import seeded
 from lumina_core.sampling import decoded
 from lumina_core.sequence import Grid
@@ -204,9 +205,7 @@ class Subject:
 
     def request(self, sample: Sample, **more: Any) -> dict[str, Any]:
         """What `run` writes into the file of a sample."""
-        fixed = {
-            f.name for f in dataclasses.fields(sample.options) if f.metadata.get("architecture")
-        }
+        fixed = fixed_names(sample.options)
         options = {
             key: value
             for key, value in dataclasses.asdict(sample.options).items()

@@ -16,6 +16,7 @@ from lumina_core.config import compose_sampling
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.flow.solver import SolverConfig
 from lumina_core.modality import Given
+from lumina_core.records import file_names
 from lumina_core.sampling import Request, sample, sample_latents
 from lumina_core.testing.contract import (
     BrokenRuleError,
@@ -106,8 +107,8 @@ def condition_takes_a_file(subject: Subject) -> None:
     record: Any = host.condition_class(subject.name)
     if record is None:
         raise NotApplicableError("nothing may be given beside its prompt")
-    names = [f.name for f in dataclasses.fields(record) if f.metadata.get("file")]
-    demand(names, "no field of the condition names a file", 'mark it metadata={"file": True}')
+    names = file_names(record)
+    demand(names, "no field of the condition names a file", "declare it as setting(..., file=True)")
     one, given = _given(subject, record, names[0])
     wanted = tuple(subject.modality.media_shape(one.options))
     demand(

@@ -1,7 +1,9 @@
 """Faults against the rules of the contract about: options."""
 
 from planting import (
+    GRID_CHECK,
     GRID_FEATURES,
+    LINE_CHECK,
     LINE_FEATURES,
     MARKS,
     OPTIONS,
@@ -38,7 +40,7 @@ OPTION_RULES = (
     line(
         "yaml_and_options_agree",
         "a default in the class instead of the YAML",
-        behind(OPTIONS, "fixed by a checkpoint.", '"""\n    gain: float = 1.0\n    """Loudness.'),
+        (OPTIONS, None, '    gain: float = setting(1.0, "loudness")\n'),
     ),
     line("recommendations_compose", "a misspelt key", (YAML, "num_steps: 16", "num_step: 16")),
     grid("recommendations_compose", "an optimizer that there is not", (YAML, "muon", "sgd")),
@@ -47,35 +49,40 @@ OPTION_RULES = (
     line(
         "absurd_options_are_refused",
         "one option is not checked",
-        (OPTIONS, 'in ("samples", "patch")', 'in ("samples",)'),
+        (OPTIONS, "at_least=1, at_most=MAX_SAMPLES, fixed", "fixed"),
     ),
     line(
         "absurd_options_are_refused",
         "no upper bound",
-        (OPTIONS, "not 1 <= value <= MAX_SAMPLES", "value < 1"),
+        (OPTIONS, "        at_most=MAX_SAMPLES,\n", ""),
     ),
     grid(
-        "absurd_options_are_refused", "no check of frames", (OPTIONS, '"frames": MAX_FRAMES, ', "")
+        "absurd_options_are_refused",
+        "no check of frames",
+        (OPTIONS, ", at_least=1, at_most=MAX_FRAMES", ""),
     ),
     grid(
         "absurd_options_are_refused",
         "a message without the key",
         (OPTIONS, "modality.{key}={value} is", "{value} is"),
+        sound=GRID_CHECK,
     ),
     line(
         "absurd_options_are_refused",
         "a message of two lines",
         (OPTIONS, "is out of range; use", "is out of range\\nuse"),
+        sound=LINE_CHECK,
     ),
     line(
         "absurd_options_are_refused",
         "an error that is not the user's",
         (OPTIONS, "raise LuminaError(", "raise ValueError("),
+        sound=LINE_CHECK,
     ),
     line(
         "absurd_options_are_refused",
         "nan is not below zero",
-        behind(OPTIONS, "fixed by a checkpoint.", '"""\n    gain: float\n    """Loudness.'),
+        (OPTIONS, None, '    gain: float = setting(1.0, "loudness", unit="times")\n'),
         behind(
             OPTIONS,
             "def __post_init__(self) -> None:\n",
@@ -83,25 +90,30 @@ OPTION_RULES = (
             '            raise LuminaError(f"modality.gain={self.gain} is out of range")\n',
         ),
         ahead(YAML, "sampling:", "gain: 1.0  # [times] loudness\n"),
+        sound=LINE_CHECK,
     ),
     line(
         "absurd_options_are_refused",
         "no samples at all",
         (OPTIONS, "not 1 <= value", "not 0 <= value"),
-        sound=MARKS,
+        sound=MARKS + LINE_CHECK,
     ),
     grid(
         "absurd_options_are_refused",
         "a length below zero is the usual one",
         (OPTIONS, "not 1 <= value", "value != -1 and not 1 <= value"),
+        sound=GRID_CHECK,
     ),
     line(
         "absurd_options_are_refused",
         "one of several numbers is not looked at",
-        behind(
-            OPTIONS, "fixed by a checkpoint.", '"""\n    gains: tuple[float, ...]\n    """Loudness.'
+        (
+            OPTIONS,
+            None,
+            '    gains: tuple[float, ...] = setting((1.0,), "loudness of each channel")\n',
         ),
         ahead(YAML, "sampling:", "gains: [1.0]  # [times] loudness of each channel\n"),
+        sound=LINE_CHECK,
     ),
     grid(
         "illegal_sizes_name_legal_ones",

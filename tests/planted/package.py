@@ -41,7 +41,7 @@ PACKAGE = (
         "a constant is taken from a module that imports torch",
         behind(
             OPTIONS,
-            "from lumina_core import LuminaError\n",
+            "from lumina_core import Options, setting\n",
             "from lumina_core.frames import NUM_COLOURS\n",
         ),
     ),

@@ -1,9 +1,8 @@
 """What a user may choose about sounds. Light: imports no torch."""
 
-from dataclasses import dataclass, field
-from math import inf
+from dataclasses import dataclass
 
-from lumina_core import LuminaError, nearest
+from lumina_core import LuminaError, Options, Settings, setting
 
 MAX_SECONDS = 3600.0  # keeps a slip of the finger from filling the memory
 SAMPLE_RATES = (1000, 192_000)
@@ -33,69 +32,80 @@ class FrontEnd:
 
 
 @dataclass(frozen=True)
-class AudioOptions:
+class AudioOptions(Options):
     """Options of the audio modality."""
 
-    seconds: float
-    """Duration."""
-    sample_rate: int = field(metadata={"architecture": True})
-    """Hz."""
-    n_fft: int = field(metadata={"architecture": True})
-    """Samples of a window."""
-    hop_length: int = field(metadata={"architecture": True})
-    """Samples from one row of the spectrogram to the next."""
-    num_mels: int = field(metadata={"architecture": True})
-    """Mel bands, the columns of the spectrogram."""
-    fmin: float = field(metadata={"architecture": True})
-    """Hz, lower edge of the lowest band."""
-    fmax: float = field(metadata={"architecture": True})
-    """Hz, upper edge of the highest band."""
-    mel_scale: str = field(metadata={"architecture": True})
-    """`slaney` or `htk`."""
-    mel_range: tuple[float, float] = field(metadata={"architecture": True})
-    """Natural logarithms of a mel amplitude that the autoencoder sees as -1 and 1."""
-    patch: tuple[int, int] = field(metadata={"architecture": True})
-    """Latent cells of a token along time and frequency."""
-    vae: str = field(metadata={"architecture": True})
-    """`demo`, or the folder or hub id of an autoencoder of spectrograms."""
-    vocoder: str
-    """`griffin_lim`, or the folder or hub id of a vocoder."""
+    seconds: float = setting(
+        2.5, "duration of the sound", unit="seconds", above=0, at_most=MAX_SECONDS
+    )
+    sample_rate: int = setting(
+        16_000,
+        "samples per second",
+        unit="Hz",
+        at_least=SAMPLE_RATES[0],
+        at_most=SAMPLE_RATES[1],
+        fixed=True,
+    )
+    n_fft: int = setting(
+        1024, "length of a window", unit="samples", at_least=2, at_most=MAX_FFT, fixed=True
+    )
+    hop_length: int = setting(
+        256,
+        "distance between two rows of the spectrogram, at most a window",
+        unit="samples",
+        at_least=1,
+        fixed=True,
+    )
+    num_mels: int = setting(
+        80,
+        "columns of the spectrogram",
+        unit="mel bands",
+        at_least=1,
+        at_most=MAX_MELS,
+        fixed=True,
+    )
+    fmin: float = setting(0.0, "lower edge of the lowest band", unit="Hz", at_least=0, fixed=True)
+    fmax: float = setting(8000.0, "upper edge of the highest band", unit="Hz", above=0, fixed=True)
+    mel_scale: str = setting("slaney", "how Hz become mel", choices=MEL_SCALES, fixed=True)
+    mel_range: tuple[float, float] = setting(
+        (-11.52, 2.5),
+        "mel amplitudes that the autoencoder sees as -1 and 1",
+        unit="logarithm",
+        fixed=True,
+    )
+    patch: tuple[int, int] = setting(
+        (2, 5),
+        "size of a token along time and frequency",
+        unit="latent cells",
+        at_least=1,
+        at_most=MAX_MELS,
+        fixed=True,
+    )
+    vae: str = setting(
+        "demo",
+        "the autoencoder: demo, or the folder or hub id of one of spectrograms",
+        fixed=True,
+    )
+    vocoder: str = setting(
+        "griffin_lim",
+        "spectrogram to sound: griffin_lim, or the folder or hub id of a vocoder",
+    )
 
     def __post_init__(self) -> None:
-        if not 0 < self.seconds <= MAX_SECONDS:
+        super().__post_init__()
+        if self.hop_length > self.n_fft:
             raise LuminaError(
-                f"modality.seconds={self.seconds} is out of range; use more than 0 and at most "
-                f"{MAX_SECONDS:g}"
+                f"modality.hop_length={self.hop_length} is more than "
+                f"modality.n_fft={self.n_fft}; use a step of at most a window"
             )
-        ranges = {
-            "sample_rate": SAMPLE_RATES,
-            "n_fft": (2, MAX_FFT),
-            "hop_length": (1, self.n_fft),
-            "num_mels": (1, MAX_MELS),
-        }
-        for key, (low, high) in ranges.items():
-            if not low <= getattr(self, key) <= high:
-                raise LuminaError(
-                    f"modality.{key}={getattr(self, key)} is out of range; use {low} to {high}"
-                )
         if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
             raise LuminaError(
                 f"modality.fmin={self.fmin} and modality.fmax={self.fmax}: use 0 <= fmin < fmax <= "
                 f"{self.sample_rate / 2:g}, half the sample rate"
             )
-        if self.mel_scale not in MEL_SCALES:
+        if self.mel_range[0] >= self.mel_range[1]:
             raise LuminaError(
-                f"modality.mel_scale={self.mel_scale} is unknown; use {' or '.join(MEL_SCALES)}."
-                f"{nearest(self.mel_scale, list(MEL_SCALES))}"
-            )
-        if not -inf < self.mel_range[0] < self.mel_range[1] < inf:
-            raise LuminaError(
-                f"modality.mel_range={list(self.mel_range)}: the first must be below the second, "
-                "and both finite"
-            )
-        if not all(1 <= size <= MAX_MELS for size in self.patch):
-            raise LuminaError(
-                f"modality.patch={list(self.patch)}: use two whole numbers of 1 to {MAX_MELS}"
+                f"modality.mel_range={list(self.mel_range)}: the first must be below the second"
             )
 
     @property
@@ -118,28 +128,37 @@ class AudioOptions:
 
 
 @dataclass(frozen=True)
-class AudioCondition:
+class AudioCondition(Settings, block="condition"):
     """What may be given beside a prompt."""
 
-    sound: str | None = field(metadata={"file": True})
-    """A sound with which the one to make begins, or in which a gap is to be filled."""
-    seconds: float | None
-    """How much of its beginning is given; None: all of it."""
-    gap: tuple[float, float] | None
-    """Beginning and end, in seconds, of what is not given; None: what follows the given part."""
+    sound: str | None = setting(
+        None,
+        "sound with which the one to make begins, or in which a gap is to be filled",
+        file=True,
+    )
+    seconds: float | None = setting(
+        None,
+        "how much of its beginning is given; null: all of it",
+        unit="seconds",
+        above=0,
+        at_most=MAX_SECONDS,
+    )
+    gap: tuple[float, float] | None = setting(
+        None,
+        "beginning and end of what is not given; null: what follows the given part",
+        unit="seconds",
+        at_least=0,
+        at_most=MAX_SECONDS,
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.sound is None:
             raise LuminaError(
                 "condition.seconds and condition.gap say which part of a sound is given; give it: "
                 "condition.sound=FILE"
             )
-        if self.seconds is not None and not 0 < self.seconds <= MAX_SECONDS:
-            raise LuminaError(
-                f"condition.seconds={self.seconds} is out of range; use more than 0 and at most "
-                f"{MAX_SECONDS:g}"
-            )
-        if self.gap is not None and not 0 <= self.gap[0] < self.gap[1] <= MAX_SECONDS:
+        if self.gap is not None and self.gap[0] >= self.gap[1]:
             raise LuminaError(
                 f"condition.gap={list(self.gap)}: use two times in seconds, the beginning before "
                 "the end"

@@ -1,10 +1,9 @@
 """What a user may choose about views of an object. Light: imports no torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from math import isfinite
+from dataclasses import dataclass
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, Options, Settings, setting
 
 MAX_SIDE = 16_384  # keeps a slip of the finger from filling the memory
 MAX_VIEWS = 1000
@@ -16,35 +15,50 @@ MAX_ELEVATION = 89.0  # degrees; straight from above or below, no side of a pict
 
 
 @dataclass(frozen=True)
-class MultiviewOptions:
+class MultiviewOptions(Options):
     """Options of the multi-view modality."""
 
-    height: int
-    """Pixels."""
-    width: int
-    """Pixels."""
-    views: int | None
-    """Views, evenly around the object; null: as many as `azimuths`, or DEFAULT_VIEWS."""
-    azimuths: tuple[float, ...] | None
-    """Degrees around the object of each view, to its right from the front; null: even, from 0."""
-    elevation: float | tuple[float, ...]
-    """Degrees above the horizon: of all views, or of each."""
-    patch: tuple[int, int] = field(metadata={"architecture": True})
-    """Latent cells of a token along height and width."""
-    vae: str = field(metadata={"architecture": True})
-    """`demo`, or the folder or hub id of a diffusers AutoencoderKL."""
+    height: int = setting(48, "height of a view", unit="pixels", at_least=1, at_most=MAX_SIDE)
+    width: int = setting(48, "width of a view", unit="pixels", at_least=1, at_most=MAX_SIDE)
+    views: int | None = setting(
+        None,
+        "how many, evenly around the object; null: as many as azimuths; 8 where both are null",
+        unit="views",
+        at_least=1,
+        at_most=MAX_VIEWS,
+    )
+    azimuths: tuple[float, ...] | None = setting(
+        None,
+        "where each view is taken around the object, [0,90,180]; 0: its front, 90: its right "
+        "side; null: even",
+        unit="degrees",
+        at_least=-TURN,
+        at_most=TURN,
+    )
+    elevation: float | tuple[float, ...] = setting(
+        20.0,
+        "angle above the horizon, of all views or a list with one for each",
+        unit="degrees",
+        at_least=-MAX_ELEVATION,
+        at_most=MAX_ELEVATION,
+    )
+    patch: tuple[int, int] = setting(
+        (2, 2),
+        "size of a token along height and width",
+        unit="latent cells",
+        at_least=1,
+        at_most=MAX_SIDE,
+        fixed=True,
+    )
+    vae: str = setting(
+        "demo",
+        "the autoencoder: demo, or the folder or hub id of a diffusers AutoencoderKL",
+        fixed=True,
+    )
 
     def __post_init__(self) -> None:
-        for key in ("height", "width"):
-            value = getattr(self, key)
-            if not 1 <= value <= MAX_SIDE:
-                raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {MAX_SIDE}")
+        super().__post_init__()
         self._check_number()
-        self._check_angles()
-        if not all(1 <= size <= MAX_SIDE for size in self.patch):
-            raise LuminaError(
-                f"modality.patch={list(self.patch)}: use two whole numbers of 1 or more"
-            )
         if self.num_views * self.height * self.width > MAX_PIXELS:
             raise LuminaError(
                 f"{self.num_views} views of {self.width} x {self.height} are more than "
@@ -61,27 +75,11 @@ class MultiviewOptions:
             raise LuminaError(
                 f"modality.azimuths lists {len(self.azimuths)} views; list 1 to {MAX_VIEWS}"
             )
-        if not 1 <= self.num_views <= MAX_VIEWS:
-            raise LuminaError(f"modality.views={self.views} is out of range; use 1 to {MAX_VIEWS}")
-
-    def _check_angles(self) -> None:
-        for azimuth in self.azimuths or ():
-            if not (isfinite(azimuth) and -TURN <= azimuth <= TURN):
-                raise LuminaError(
-                    f"modality.azimuths: {azimuth} is out of range; use degrees from {-TURN:g} to "
-                    f"{TURN:g}"
-                )
         if isinstance(self.elevation, tuple) and len(self.elevation) != self.num_views:
             raise LuminaError(
                 f"modality.elevation lists {len(self.elevation)} angles for {self.num_views} "
                 "views; give one for each, or one number for all"
             )
-        for elevation in self.elevations:
-            if not -MAX_ELEVATION <= elevation <= MAX_ELEVATION:
-                raise LuminaError(
-                    f"modality.elevation={elevation} is out of range; use {-MAX_ELEVATION:g} to "
-                    f"{MAX_ELEVATION:g} degrees"
-                )
 
     @property
     def num_views(self) -> int:
@@ -118,21 +116,25 @@ def wrapped(azimuth: float) -> float:
 
 
 @dataclass(frozen=True)
-class MultiviewCondition:
+class MultiviewCondition(Settings, block="condition"):
     """What may be given beside a prompt."""
 
-    view: str | None = field(metadata={"file": True})
-    """A picture of the object, or a folder of its views."""
-    azimuth: float | None
-    """Degrees at which it was taken; None: the first view, or as the folder says."""
+    view: str | None = setting(
+        None,
+        "picture of the object, or folder of its views; the others are generated",
+        file=True,
+    )
+    azimuth: float | None = setting(
+        None,
+        "where it was taken; null: as the first view, or as the folder says",
+        unit="degrees",
+        at_least=-TURN,
+        at_most=TURN,
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.view is None:
             raise LuminaError(
                 "condition.azimuth says where a given view was taken; give it: condition.view=FILE"
-            )
-        if self.azimuth is not None and not -TURN <= self.azimuth <= TURN:
-            raise LuminaError(
-                f"condition.azimuth={self.azimuth} is out of range; use degrees from {-TURN:g} to "
-                f"{TURN:g}"
             )

@@ -140,19 +140,22 @@ def test_elevation_is_one_for_all_or_one_for_each():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"views": 0}, f"modality.views=0 is out of range; use 1 to {MAX_VIEWS}"),
+        ({"views": 0}, f"modality.views is 0; set a whole number from 1 to {MAX_VIEWS}"),
         ({"views": 2, "azimuths": [0, 90]}, "both say how many views there are; leave one out"),
         ({"azimuths": []}, f"modality.azimuths lists 0 views; list 1 to {MAX_VIEWS}"),
-        ({"azimuths": [0, 400]}, "modality.azimuths: 400.0 is out of range; use degrees from -360"),
-        ({"azimuths": [float("nan")]}, "modality.azimuths: nan is out of range"),
+        (
+            {"azimuths": [0, 400]},
+            r"azimuths is \[0.0, 400.0\]; set numbers from -360 to 360, or null",
+        ),
+        ({"azimuths": [float("nan")]}, r"modality.azimuths is \[nan\]"),
         ({"azimuths": 5}, r"modality.azimuths must be a list \[a,b\] or null, got 5"),
-        ({"elevation": 90}, "modality.elevation=90.0 is out of range; use -89 to 89 degrees"),
+        ({"elevation": 90}, "modality.elevation is 90.0; set a number from -89 to 89"),
         ({"elevation": "high"}, r"must be a number or a list \[a,b\], got 'high'"),
         ({"views": 2, "elevation": [1, "x"]}, r"modality.elevation\[1\] must be a number, got 'x'"),
         ({"views": 3, "elevation": [1, 2]}, "modality.elevation lists 2 angles for 3 views"),
-        ({"patch": [0, 2]}, "use two whole numbers of 1 or more"),
+        ({"patch": [0, 2]}, "set whole numbers from 1 to"),
         ({"height": 8192, "width": 8192, "views": 5}, "ask for fewer or smaller ones"),
-        ({"width": 17_000}, "modality.width=17000 is out of range"),
+        ({"width": 17_000}, "modality.width is 17000"),
     ],
 )
 def test_options_that_describe_no_views_are_refused(values, message):
@@ -280,7 +283,10 @@ def test_a_given_folder_stands_where_its_cameras_say(run, vae):
     [
         (["condition.view=no.png"], "no.png is no file"),
         (["condition.azimuth=90"], "condition.azimuth says where a given view was taken"),
-        (["condition.view=g.views/0001.png", "condition.azimuth=400"], "is out of range"),
+        (
+            ["condition.view=g.views/0001.png", "condition.azimuth=400"],
+            "condition.azimuth is 400.0",
+        ),
         (
             ["condition.view=g.views/0001.png", "condition.azimuth=45"],
             "condition.azimuth=45.0 is none of the views to make (0, 90, 180, 270)",

@@ -1,8 +1,8 @@
 """What a user may choose about clips. Light: imports no torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, Options, Settings, setting
 
 MAX_SIDE = 16_384  # keeps a slip of the finger from filling the memory
 MAX_FRAMES = 100_000
@@ -12,49 +12,53 @@ FPS_LIMITS = (0.1, 240)
 
 
 @dataclass(frozen=True)
-class VideoOptions:
+class VideoOptions(Options):
     """Options of the video modality."""
 
-    height: int
-    """Pixels."""
-    width: int
-    """Pixels."""
-    frames: int | None
-    """Frames; null: as many as `seconds` says."""
-    seconds: float | None
-    """Duration; null: as long as `frames` says, or DEFAULT_FRAMES where both are null."""
-    fps: float
-    """Frames per second."""
-    patch: tuple[int, int, int] = field(metadata={"architecture": True})
-    """Latent cells of a token along frames, height and width."""
-    vae: str = field(metadata={"architecture": True})
-    """`demo`, `wan`, `ltx`, `cogvideox`, or the folder or hub id of a diffusers autoencoder."""
+    height: int = setting(48, "height of the clip", unit="pixels", at_least=1, at_most=MAX_SIDE)
+    width: int = setting(48, "width of the clip", unit="pixels", at_least=1, at_most=MAX_SIDE)
+    frames: int | None = setting(
+        None,
+        "length of the clip; null: as `seconds` says; 12 where both are null",
+        unit="frames",
+        at_least=1,
+        at_most=MAX_FRAMES,
+    )
+    seconds: float | None = setting(
+        None, "length of the clip; null: as `frames` says", unit="seconds", above=0
+    )
+    fps: float = setting(
+        8.0,
+        "speed of the clip",
+        unit="frames per second",
+        at_least=FPS_LIMITS[0],
+        at_most=FPS_LIMITS[1],
+    )
+    patch: tuple[int, int, int] = setting(
+        (1, 2, 2),
+        "size of a token along frames, height and width",
+        unit="latent cells",
+        at_least=1,
+        at_most=MAX_SIDE,
+        fixed=True,
+    )
+    vae: str = setting(
+        "demo",
+        "the autoencoder: demo, wan, ltx, cogvideox, or the folder or hub id of a diffusers one",
+        fixed=True,
+    )
 
     def __post_init__(self) -> None:
-        for key in ("height", "width"):
-            value = getattr(self, key)
-            if not 1 <= value <= MAX_SIDE:
-                raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {MAX_SIDE}")
-        low, high = FPS_LIMITS
-        if not low <= self.fps <= high:
-            raise LuminaError(f"modality.fps={self.fps} is out of range; use {low} to {high}")
-        if self.seconds is not None and not 0 < self.seconds * self.fps <= MAX_FRAMES:
+        super().__post_init__()
+        if self.seconds is not None and self.seconds * self.fps > MAX_FRAMES:
             raise LuminaError(
                 f"modality.seconds={self.seconds} is out of range at {self.fps} frames per second; "
-                f"use more than 0 and at most {MAX_FRAMES} frames"
-            )
-        if self.frames is not None and not 1 <= self.frames <= MAX_FRAMES:
-            raise LuminaError(
-                f"modality.frames={self.frames} is out of range; use 1 to {MAX_FRAMES}"
+                f"use at most {MAX_FRAMES} frames"
             )
         if self.frames is not None and self.seconds is not None:
             raise LuminaError(
                 f"modality.frames={self.frames} and modality.seconds={self.seconds} both say how "
                 "long the clip is; leave one out or set it to null"
-            )
-        if not all(1 <= size <= MAX_SIDE for size in self.patch):
-            raise LuminaError(
-                f"modality.patch={list(self.patch)}: use three whole numbers of 1 or more"
             )
         if self.num_frames * self.height * self.width > MAX_PIXELS:
             raise LuminaError(
@@ -76,19 +80,20 @@ def num_frames(frames: int | None, seconds: float | None, fps: float) -> int:
 
 
 @dataclass(frozen=True)
-class VideoCondition:
+class VideoCondition(Settings, block="condition"):
     """What may be given beside a prompt."""
 
-    frames: str | None = field(metadata={"file": True})
-    """A clip, or a picture, with which the clip to make begins."""
-    num_frames: int | None
-    """How many of its first frames are given; None: all."""
+    frames: str | None = setting(
+        None, "clip or picture with which the clip to make begins", file=True
+    )
+    num_frames: int | None = setting(
+        None, "how many are given, from the first; null: all", unit="frames", at_least=1
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.frames is None:
             raise LuminaError(
                 "condition.num_frames says how much of a clip is given; give it: "
                 "condition.frames=FILE"
             )
-        if self.num_frames is not None and self.num_frames < 1:
-            raise LuminaError(f"condition.num_frames={self.num_frames}: use 1 or more")

@@ -120,13 +120,13 @@ def test_a_length_is_frames_or_seconds_at_a_rate(modality, values, wanted):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"frames": 0}, f"modality.frames=0 is out of range; use 1 to {MAX_FRAMES}"),
-        ({"seconds": -1.0}, "modality.seconds=-1.0 is out of range at 8.0 frames per second"),
+        ({"frames": 0}, f"modality.frames is 0; set a whole number from 1 to {MAX_FRAMES}"),
+        ({"seconds": -1.0}, "modality.seconds is -1.0"),
         ({"frames": 8, "seconds": 1.0}, "both say how long the clip is; leave one out"),
-        ({"fps": 0.0}, "modality.fps=0.0 is out of range; use 0.1 to 240"),
-        ({"patch": [0, 2, 2]}, "use three whole numbers of 1 or more"),
+        ({"fps": 0.0}, "modality.fps is 0.0; set a number from 0.1 to 240"),
+        ({"patch": [0, 2, 2]}, "set whole numbers from 1 to"),
         ({"height": 8192, "width": 8192, "frames": 5}, "make the clip smaller or shorter"),
-        ({"width": 17_000}, "modality.width=17000 is out of range"),
+        ({"width": 17_000}, "modality.width is 17000"),
     ],
 )
 def test_options_that_describe_no_clip_are_refused(values, message):
@@ -295,7 +295,7 @@ def test_a_clip_is_given_at_the_rate_of_the_clip_to_make(run, vae):
         (["condition.frames=whole.webp"], "everything is given"),
         (["condition.frames=two.webp", "condition.num_frames=3"], "two.webp has 2 frames at 8.0"),
         (["condition.frames=long.webp", "condition.num_frames=6"], "num_frames=6 is more than the"),
-        (["condition.frames=two.webp", "condition.num_frames=0"], "condition.num_frames=0: use 1"),
+        (["condition.frames=two.webp", "condition.num_frames=0"], "condition.num_frames is 0; set"),
         (["condition.num_frames=1"], "give it: condition.frames=FILE"),
         (["out=a.avi"], "a.avi"),
         (["out=a.gif", "modality.fps=60"], "60"),

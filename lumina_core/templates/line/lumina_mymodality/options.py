@@ -1,23 +1,23 @@
 """What a user may choose about signals. Light: imports no torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from lumina_core import LuminaError
+from lumina_core import Options, setting
 
 MAX_SAMPLES = 1 << 20  # keeps a slip of the finger from filling the memory
 
 
 @dataclass(frozen=True)
-class MymodalityOptions:
+class MymodalityOptions(Options):
     """Options of the mymodality modality."""
 
-    samples: int
-    """Length of a signal."""
-    patch: int = field(metadata={"architecture": True})
-    """Samples of a token; fixed by a checkpoint."""
-
-    def __post_init__(self) -> None:
-        for key in ("samples", "patch"):
-            value = getattr(self, key)
-            if not 1 <= value <= MAX_SAMPLES:
-                raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {MAX_SAMPLES}")
+    samples: int = setting(
+        128,
+        "length of a signal, a multiple of the patch",
+        unit="samples",
+        at_least=1,
+        at_most=MAX_SAMPLES,
+    )
+    patch: int = setting(
+        8, "length of a token", unit="samples", at_least=1, at_most=MAX_SAMPLES, fixed=True
+    )
