@@ -8,16 +8,21 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "Decoder": "decoder",
     "FramewiseAutoencoder": "autoencoder",
     "FramewiseVAE": "frames",
     "Given": "modality",
     "Grid": "sequence",
     "LuminaError": "errors",
+    "Modality": "modality",
     "ModalitySpec": "modality",
     "Options": "records",
     "PatchTokenizer": "tokenizer",
     "Settings": "records",
     "SizeLimits": "modality",
+    "Tokenizer": "modality",
+    "VAE": "modality",
+    "World": "modality",
     "atomic_folder": "files",
     "atomic_write": "files",
     "built_within": "weight_files",

@@ -3,16 +3,15 @@
 A plugin's own world says how its media are drawn and judged, and in which sizes they come.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from torch import Generator
 
 from lumina_core.captions import check_split, pick, pick_weighted
-from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
 from lumina_core.lexicon import Lexicon, Meaning, spoken
+from lumina_core.modality import World
 
 HELD_OUT = "held_out"
 """The split whose captions name combinations that stand in no caption of another split."""
@@ -55,12 +54,15 @@ class Words(Protocol):
         """What may be meant; not all of it is a caption."""
 
 
-class CaptionWorld(ABC):
-    """Captions of a grammar; a subclass draws the media that they describe, and judges others."""
+class CaptionWorld(World):
+    """Captions of a grammar; a subclass draws the media that they describe, and judges others.
+
+    What a caption leaves free never makes a held-out combination: only a caption that names one
+    shows it.
+    """
 
     name: ClassVar[str]
     """As in "the image world"."""
-    version: str
     grammar: ClassVar[Grammar]
     words: ClassVar[Words]
     split_variants: ClassVar[Mapping[str, Sequence[Mapping[str, Any]]]]
@@ -69,7 +71,7 @@ class CaptionWorld(ABC):
     """How often training draws each task; None: all alike."""
 
     @property
-    def splits(self) -> tuple[str, ...]:
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the sets of captions."""
         return tuple(self.split_variants)
 
@@ -132,14 +134,3 @@ class CaptionWorld(ABC):
         """The options that a split changes. Raises LuminaError for an unknown split."""
         check_split(self.name, split, self.splits)
         return self.split_variants[split]
-
-    @abstractmethod
-    def draw(self, caption: str, options: Any, generator: Generator) -> Media:
-        """Draw what a caption says, and choose at random what it leaves open.
-
-        What is free never makes a held-out combination: only a caption that names one shows it.
-        """
-
-    @abstractmethod
-    def judge(self, media: Media, caption: str, options: Any) -> dict[str, bool]:
-        """For each thing that the caption says, whether the media show it; as World.judge."""

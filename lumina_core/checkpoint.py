@@ -37,7 +37,7 @@ from lumina_core.manifest import (
     read_manifest,
     sealed,
 )
-from lumina_core.modality import Modality
+from lumina_core.modality import Modality, has_weights
 from lumina_core.optimizer import Optimizers
 from lumina_core.parts import make_modality
 from lumina_core.records import fixed_names, flat
@@ -283,7 +283,7 @@ def load(
     verify(folder, manifest)
     backbone = _load_backbone(folder, manifest).to(device, dtype)
     encoder = load_frozen_encoder(folder, manifest["text_encoder"], device, download=download)
-    vae_folder = folder / VAE / name if hasattr(options, VAE) else None
+    vae_folder = folder / VAE / name if has_weights(options) else None
     modality = make_modality(name, options, vae_folder)
     modality.vae.to(device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(manifest))

@@ -7,7 +7,7 @@ network knows and only the fine parts from those it does not (docs/use/resolutio
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -15,7 +15,6 @@ from lumina_core.checkpoint import Model
 from lumina_core.conditioning import MIN_STRENGTH, GivenTokens
 from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
-from lumina_core.modality import ResizableModality
 from lumina_core.records import Settings, setting
 
 
@@ -60,17 +59,17 @@ def coarser_options(model: Model, options: Any, length: int, config: CoarseConfi
     Raises:
         LuminaError: the modality has no smaller media.
     """
-    coarser = getattr(model.modality, "coarser", None)
-    if coarser is None:
+    small = model.modality.coarser(options, sqrt(config.tokens / length))
+    if small is None:
         raise LuminaError(
             f"coarse.above={config.above}: modality {model.name!r} cannot begin small; leave it out"
         )
-    return coarser(options, sqrt(config.tokens / length))
+    return small
 
 
 def enlarged_tokens(model: Model, media: Media, options: Any, config: CoarseConfig) -> GivenTokens:
     """The small medium as what the large sample starts from; none of it stays as it is."""
-    large = cast(ResizableModality, model.modality).enlarged(media, options)
+    large = model.modality.enlarged(media, options)
     tokens = model.modality.tokenizer.tokenize(model.modality.vae.encode(large)).cpu()
     known = torch.zeros(len(tokens), dtype=torch.bool)
     return GivenTokens(tokens, known, 1 - config.strength, {})

@@ -8,7 +8,7 @@ segments). Nothing here knows what a patch shows.
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import repeat
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from lumina_core.errors import LuminaError
 from lumina_core.files import sha256_of
-from lumina_core.modality import ConditionedModality
 from lumina_core.records import Settings, file_names, setting
 from lumina_core.seal import CHANGED, check_undamaged, state_of
 from lumina_core.sequence import Grid
@@ -83,7 +82,7 @@ def given_tokens(model: "Model", condition: Condition, options: Any) -> GivenTok
     """
     if condition.wanted is None:
         return None
-    modality = cast(ConditionedModality, model.modality)
+    modality = model.modality
     for path in given_files(condition).values():
         check_undamaged(path)
     given = modality.condition(condition.wanted, options)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from lumina_core.config import compose_options
 from lumina_core.errors import LuminaError
+from lumina_core.modality import has_weights
 from lumina_core.parts import make_modality
 from lumina_core.runtime import seeded
 
@@ -30,7 +31,7 @@ def examples(name: str) -> Iterator[Example]:
         LuminaError: the modality cannot be used, or has no world.
     """
     options = compose_options(name)
-    folder = NO_FOLDER if hasattr(options, "vae") else None
+    folder = NO_FOLDER if has_weights(options) else None
     modality = make_modality(name, options, folder)
     if modality.world is None:
         raise LuminaError(f"{name} has no synthetic world to draw captions from; name another one")

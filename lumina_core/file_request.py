@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import host
-from lumina_core.decoder import Decoder, folder_files, folder_suffixes
+from lumina_core.decoder import Decoder
 from lumina_core.errors import LuminaError
 from lumina_core.program import command_line
 from lumina_core.seal import DAMAGED, damaged, request_of, state_of
@@ -81,10 +81,10 @@ def is_media_folder(path: Path, found: Mapping[str, Decoder | None]) -> bool:
     if not path.is_dir():
         return False
     there = [decoder for decoder in found.values() if decoder]
-    suffixes = {suffix for each in there for suffix in folder_suffixes(each)}
+    suffixes = {suffix for each in there for suffix in each.folder_suffixes}
     return path.suffix.lower() in suffixes or any(_is_open_folder(path, each) for each in there)
 
 
 def _is_open_folder(path: Path, decoder: Decoder) -> bool:
     """Whether a path is a folder of any name that holds a file which makes it a medium."""
-    return any((path / name).is_file() for name in folder_files(decoder))
+    return any((path / name).is_file() for name in decoder.folder_files)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lumina_core.autoencoder import FramewiseAutoencoder
 from lumina_core.errors import LuminaError
+from lumina_core.modality import VAE
 
 NUM_COLOURS = 3
 MAX_LEVEL = 255
@@ -20,23 +21,19 @@ Pixels = Float[Tensor, "frame 3 height width"]
 Latent = Float[Tensor, "channel frame row column"]
 
 
-class FramewiseVAE:
+class FramewiseVAE(VAE):
     """Frames <-> latent (channels, frames, height / stride, width / stride), each by itself."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.autoencoder = FramewiseAutoencoder(folder)
-
-    @property
-    def folder(self) -> Path:
-        """Where the weights are; a checkpoint takes a copy."""
-        return self.autoencoder.folder
 
     def to(self, device: torch.device) -> "FramewiseVAE":
         """Use this device from now on."""
         self.autoencoder.to(device)
         return self
 
-    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Shape of the latent of some frames.
 
         Raises:

@@ -1,17 +1,20 @@
 """The contract between the core and a modality plugin: what a plugin states and what it must offer.
 
 The core knows tokens, time and velocity; a plugin knows media and latents. This module holds only
-the agreement. It imports nothing heavy, because a plugin's entry module imports it when plugins
-are listed; tensor annotations are therefore strings.
+the agreement: base classes, whose members a plugin overrides or leaves as they are. It imports
+nothing heavy, because a plugin's entry module imports it when plugins are listed; tensor
+annotations are therefore strings.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from lumina_core.decoder import Decoder, Media
+from lumina_core.errors import LuminaError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from lumina_core.sequence import Grid
 
-PLUGIN_API = (2, 2)
+PLUGIN_API = (3, 0)
 """Version of this contract: a plugin needs the same major and at most this minor number."""
 
 
@@ -64,17 +67,17 @@ class ModalitySpec:
     """Where the frozen dataclass of what may be given beside the prompt is; None: nothing may.
 
     Its fields are the keys `condition.KEY`, each a `setting` of null; one that names a file has
-    `file=True`. The modality class then has a method `condition`.
+    `file=True`. The modality class then overrides `condition`.
     """
 
 
-@runtime_checkable
-class Tokenizer(Protocol):
+class Tokenizer(ABC):
     """Latent to 1-D token sequence and back, exactly, at every legal size."""
 
     token_dim: int
     """Number of values in one token."""
 
+    @abstractmethod
     def grid(self, latent_shape: tuple[int, int, int, int]) -> Grid:
         """The arrangement of the tokens, known before anything is allocated.
 
@@ -84,62 +87,56 @@ class Tokenizer(Protocol):
         Raises:
             LuminaError: for an illegal size, naming the nearest legal one.
         """
-        ...
 
+    @abstractmethod
     def tokenize(
         self, latent: Float[Tensor, "channels frames height width"]
     ) -> Float[Tensor, "patch token_dim"]:
         """The tokens of one latent: frame by frame, row by row."""
-        ...
 
+    @abstractmethod
     def detokenize(
         self, tokens: Float[Tensor, "patch token_dim"], grid: Grid
     ) -> Float[Tensor, "channels frames height width"]:
         """The inverse of `tokenize`."""
-        ...
 
 
-@runtime_checkable
-class VAE(Protocol):
+class VAE(ABC):
     """Media to latent and back. Loads its weights when first used, and is deterministic.
 
-    One without weights is a formula: its `folder` is None, and the options have no field `vae`.
+    One without weights is a formula: it leaves `folder`, `to` and `pixels` as they are, and the
+    options have no field `vae`.
     """
 
-    folder: Path | None
+    folder: Path | None = None
     """Where its weights are, in the layout that diffusers loads; a checkpoint takes a copy."""
 
+    @abstractmethod
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Channels, frames, height, width of the latent of a medium of this shape.
 
         Raises:
             LuminaError: for a spatial size that does not fit, naming the nearest legal one.
         """
-        ...
 
+    @abstractmethod
     def encode(self, media: Media) -> Float[Tensor, "channels frames height width"]:
         """The float32 latent: zero mean and unit variance per channel."""
-        ...
 
+    @abstractmethod
     def decode(self, latent: Float[Tensor, "channels frames height width"]) -> Media:
         """The media of one latent; undoes the scale and shift of `encode`."""
-        ...
 
     def to(self, device: torch.device) -> VAE:
-        """Use this device from now on; returns itself."""
-        ...
-
-
-class TrainableVAE(VAE, Protocol):
-    """An autoencoder that `train-vae` makes: one with weights."""
+        """Use this device from now on; returns itself. A formula works on any."""
+        return self
 
     def pixels(self, media: Media) -> Float[Tensor, "frames channels height width"]:
         """Media as the network sees it, in [-1, 1]; what `train-vae` learns to reproduce."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} has no pixels for train-vae to learn")
 
 
-@runtime_checkable
-class World(Protocol):
+class World(ABC):
     """A small synthetic world: it can draw any caption of its grammar, and judge a file."""
 
     version: str
@@ -148,26 +145,31 @@ class World(Protocol):
     splits: tuple[str, ...]
     """Names of the sets of captions; the first is the one that is trained on."""
 
+    @abstractmethod
     def tasks(self, split: str) -> tuple[str, ...]:
         """The kinds of caption that a split has, each measured by itself."""
-        ...
 
+    @abstractmethod
     def caption(self, split: str, generator: Generator, task: str | None = None) -> str:
         """A random caption of a split, of one task when it is given."""
-        ...
 
+    @abstractmethod
     def task_of(self, caption: str) -> str:
-        """The task to which a caption belongs."""
-        ...
+        """The task to which a caption belongs.
 
+        Raises:
+            LuminaError: it is no caption of this world.
+        """
+
+    @abstractmethod
     def variants(self, split: str) -> Sequence[Mapping[str, Any]]:
         """The options that a split changes (sizes, durations), one mapping per variant."""
-        ...
 
+    @abstractmethod
     def draw(self, caption: str, options: Any, generator: Generator) -> Media:
         """Media that shows the caption, with the size or duration that the options say."""
-        ...
 
+    @abstractmethod
     def judge(self, media: Media, caption: str, options: Any) -> dict[str, bool]:
         """For each attribute the caption asks for, whether the media shows it.
 
@@ -178,11 +180,6 @@ class World(Protocol):
             caption: what it should show.
             options: those it was made with; for what the media do not say themselves.
         """
-        ...
-
-
-class BoundedWorld(World, Protocol):
-    """A world that says where it ends: which texts are its captions."""
 
     def nearest(self, text: str) -> str | None:
         """The caption that says most of what a text says, of any split, in a few milliseconds.
@@ -191,9 +188,10 @@ class BoundedWorld(World, Protocol):
             text: of a person, anything. Its case, punctuation and spaces do not matter.
 
         Returns:
-            A caption, the same each time; None where the text is one itself.
+            A caption, the same each time; None where the text is one itself, or where the world
+            cannot tell.
         """
-        ...
+        return None
 
 
 @dataclass(frozen=True)
@@ -207,8 +205,7 @@ class Given:
     """Cells of the latent that are given as a whole."""
 
 
-@runtime_checkable
-class Modality(Protocol):
+class Modality(ABC):
     """The parts of a modality; its class is called as `Modality(options, vae_folder)`."""
 
     options: Any
@@ -218,74 +215,66 @@ class Modality(Protocol):
     vae: VAE
     decoder: Decoder
 
-    world: World | None
+    world: World | None = None
     """None for a modality without a synthetic world; it cannot be evaluated by an oracle."""
 
+    feature_dim: int = 0
+    """Numbers per frame that `features` gives."""
+
+    def __init__(self, options: Any, vae_folder: Path | None = None) -> None:
+        """Keep the options. A subclass makes its parts, and reads no weights yet.
+
+        Args:
+            options: the plugin's own dataclass.
+            vae_folder: with the weights; None where the options have no field `vae`.
+        """
+        self.options = options
+
+    @abstractmethod
     def media_shape(self, options: Any) -> tuple[int, ...]:
         """Shape of the media that `options` ask for.
 
         Raises:
             LuminaError: for a size that no latent fits; names the nearest legal ones.
         """
-        ...
 
     def fit(self, media: Media, limits: SizeLimits) -> Media:
         """Media of any size, as a file has them, at a legal size within the limits of a run.
 
-        Keeps size and proportions as far as it can, and never enlarges.
+        Keeps size and proportions as far as it can, and never enlarges. Unless overridden, media
+        stay as they are.
 
         Raises:
             LuminaError: they are too small or too long; says in which way, without their name.
         """
-        ...
-
-
-class ResizableModality(Modality, Protocol):
-    """A modality whose large media can begin small (`coarse.above`)."""
-
-    def coarser(self, options: Any, factor: float) -> Any:
-        """Options of a smaller medium of the same proportions, as nearly as it goes.
-
-        Args:
-            options: of the medium to make.
-            factor: on every length, below 1.
-        """
-        ...
-
-    def enlarged(self, media: Media, options: Any) -> Media:
-        """A small medium at the size that `options` ask for, smoothly."""
-        ...
-
-
-class DecodingModality(Modality, Protocol):
-    """A modality whose requests say more about decoding than the latent does.
-
-    A duration that was rounded up is cut to what was asked for; a request may choose how a latent
-    becomes media.
-    """
+        count = self.tokenizer.grid(self.vae.latent_shape(tuple(media.shape))).num_patches
+        if not limits.min_tokens <= count <= limits.max_tokens:
+            raise LuminaError(
+                f"it has {count} tokens; a run takes {limits.min_tokens} to {limits.max_tokens}"
+            )
+        return media
 
     def decode(self, latent: Float[Tensor, "channels frames height width"], options: Any) -> Media:
-        """The media of one latent, as `options` ask for them."""
-        ...
+        """The media of one latent, as `options` ask for them.
 
-
-class TimedModality(Modality, Protocol):
-    """A modality whose media run in time: files are read at a rate, no further than asked."""
+        Overridden where a request says more about decoding than the latent does: a duration that
+        was rounded up is cut, or the request chooses how a latent becomes media.
+        """
+        return self.vae.decode(latent)
 
     def read(self, path: Path, options: Any) -> Media:
-        """The beginning of a file at the rate and of at most the length that the options ask for.
+        """A file as media for training with these options.
+
+        Overridden where media run in time: the beginning of a file, at the rate and of at most the
+        length that the options ask for.
 
         Raises:
             LuminaError: as `Decoder.read`.
         """
-        ...
-
-
-class DescribedModality(Modality, Protocol):
-    """A modality whose files say themselves what the options say of media to make."""
+        return self.decoder.read(path)
 
     def described(self, path: Path, media: Media, options: Any) -> Any:
-        """The options of a medium from a file.
+        """The options of media from a file.
 
         What the file says of itself (cameras, a rate) stands in place of what the run says.
 
@@ -297,75 +286,38 @@ class DescribedModality(Modality, Protocol):
         Raises:
             LuminaError: what it says cannot be read, or does not fit its media.
         """
-        ...
+        return options
 
-
-class FeaturedModality(Modality, Protocol):
-    """A modality whose frames carry more than their tokens: a rate, a camera."""
-
-    feature_dim: int
-    """Numbers per frame."""
-
-    def features(self, options: Any, grid: Grid) -> Float[Tensor, "frame feature"]:
-        """What conditions each frame of the grid beside time and text.
+    def features(self, options: Any, grid: Grid) -> Float[Tensor, "frame feature"] | None:
+        """What conditions each frame of the grid beside time and text: a rate, a camera.
 
         Args:
-            options: of the medium; for one from a file, as in `options_of`.
+            options: of the medium; for one from a file, as `described` gives them.
             grid: of the tokens.
+
+        Returns:
+            `feature_dim` numbers for each frame; None where that is 0.
         """
-        ...
-
-
-def feature_dims(name: str, modality: Modality) -> dict[str, int]:
-    """The number of a modality's features by its name; empty where it has none."""
-    dim = getattr(modality, "feature_dim", 0)
-    return {name: dim} if dim else {}
-
-
-def read_media(modality: Modality, path: Path, options: Any) -> Media:
-    """A file as media for training with these options.
-
-    Raises:
-        LuminaError: for a file that is broken or of another kind.
-    """
-    if hasattr(modality, "read"):
-        return cast(TimedModality, modality).read(path, options)
-    return modality.decoder.read(path)
-
-
-def options_of(modality: Modality, path: Path, media: Media, options: Any) -> Any:
-    """The options of media from a file: those of the run, where it does not say otherwise.
-
-    Raises:
-        LuminaError: as `DescribedModality.described`.
-    """
-    if hasattr(modality, "described"):
-        return cast(DescribedModality, modality).described(path, media, options)
-    return options
-
-
-def nearest_caption(modality: Modality, text: str) -> str | None:
-    """The caption of a modality's world that is nearest to a text.
-
-    None where the text is one of its captions, or where the world cannot tell.
-    """
-    if not hasattr(modality.world, "nearest"):
         return None
-    return cast(BoundedWorld, modality.world).nearest(text)
 
+    def coarser(self, options: Any, factor: float) -> Any:
+        """Options of a smaller medium of the same proportions, as nearly as it goes.
 
-def features_of(modality: Modality, options: Any, grid: Grid) -> Tensor | None:
-    """The features of a sample; None for a modality that has none."""
-    if not feature_dims("", modality):
+        Args:
+            options: of the medium to make.
+            factor: on every length, below 1.
+
+        Returns:
+            None where large media cannot begin small (`coarse.above`).
+        """
         return None
-    return cast(FeaturedModality, modality).features(options, grid)
 
-
-class ConditionedModality(Modality, Protocol):
-    """A modality whose spec names a `condition`."""
+    def enlarged(self, media: Media, options: Any) -> Media:
+        """A small medium at the size that `options` ask for, smoothly; goes with `coarser`."""
+        raise NotImplementedError(f"{type(self).__name__} has `coarser` and lacks `enlarged`")
 
     def condition(self, wanted: Any, options: Any) -> Given:
-        """What is given.
+        """What is given, where the spec names a `condition`.
 
         Args:
             wanted: the plugin's own dataclass of conditions, at least one field not None.
@@ -374,4 +326,23 @@ class ConditionedModality(Modality, Protocol):
         Raises:
             LuminaError: a file that cannot be read, or that does not fit the options.
         """
-        ...
+        raise NotImplementedError(
+            f"the spec names a condition, and {type(self).__name__} lacks `condition`"
+        )
+
+
+def feature_dims(name: str, modality: Modality) -> dict[str, int]:
+    """The number of a modality's features by its name; empty where it has none."""
+    return {name: modality.feature_dim} if modality.feature_dim else {}
+
+
+def has_weights(options: Any) -> bool:
+    """Whether the VAE of a modality has weights: its options name their folder in a field `vae`."""
+    return any(field.name == "vae" for field in fields(options))
+
+
+def members(base: type) -> frozenset[str]:
+    """The public names of a base class of the contract, methods and values."""
+    return frozenset(
+        name for name in (*vars(base), *base.__annotations__) if not name.startswith("_")
+    )

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lumina_core.decoder import Decoder, folder_files, folder_suffixes, has_preview_file
+from lumina_core.decoder import Decoder
 from lumina_core.errors import LuminaError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check_target(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
 
 def _is_media_folder(path: Path, decoder: Decoder) -> bool:
     """Whether a path names one medium that is kept as a folder."""
-    return path.suffix.lower() in folder_suffixes(decoder)
+    return path.suffix.lower() in decoder.folder_suffixes
 
 
 def _check_media_folder(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
@@ -166,7 +166,7 @@ def _check_outside_media(path: Path, decoder: Decoder) -> None:
         is_named_one = _is_media_folder(folder, decoder)
         if folder == full and is_named_one:  # what is to be made
             continue
-        if is_named_one or any(_exists(folder / name) for name in folder_files(decoder)):
+        if is_named_one or any(_exists(folder / name) for name in decoder.folder_files):
             where = "is" if folder == full else f"lies in {folder.name}, which is"
             raise LuminaError(f"out={path} {where} one medium; choose another place")
 
@@ -205,4 +205,4 @@ def sheet_path(first: Path) -> Path:
 
 def preview_path(path: Path, decoder: Decoder) -> Path | None:
     """The picture beside a file; None for media that need none."""
-    return path.with_name(f"{path.name}{PREVIEW}") if has_preview_file(decoder) else None
+    return path.with_name(f"{path.name}{PREVIEW}") if decoder.has_preview_file else None

@@ -7,6 +7,7 @@ numbers of axes are checked, which costs microseconds; what values mean is the c
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from inspect import isfunction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor
 
 from lumina_core import host
+from lumina_core.decoder import Decoder
 from lumina_core.errors import PluginError, printable, reason_of
-from lumina_core.modality import Given, Modality
+from lumina_core.modality import VAE, Given, Modality, Tokenizer, World, members
 from lumina_core.sequence import Grid
 
 _MAX_SHOWN = 60  # characters of a wrong value
@@ -27,8 +29,7 @@ class _Want(NamedTuple):
     what: str
     fits: Callable[[Any], bool] | None
     """None: it is an object of the class of the modality's options."""
-    is_optional: bool = False
-    """A plugin may have nothing of this name."""
+    is_none_fine: bool = False
 
 
 def make_modality(name: str, options: Any, vae_folder: Path | None) -> Modality:
@@ -41,26 +42,30 @@ def make_modality(name: str, options: Any, vae_folder: Path | None) -> Modality:
 
     Raises:
         LuminaError: the modality cannot be used, or refuses the options or the folder.
-        PluginError: its class cannot be called so.
+        PluginError: its class cannot be called so, or is no Modality.
     """
     made_by, title = host.modality_class(name), host.find(name).title
+    place = f"its class {made_by.__name__}"
     try:
         made = made_by(options, vae_folder)
     except TypeError as error:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise  # by a line of the plugin, which a trace shows
         raise PluginError(
-            f"{title}: its class {made_by.__name__} cannot be called as "
-            f"{made_by.__name__}(options, vae_folder): {reason_of(error)}",
-            f"its class {made_by.__name__}",
+            f"{title}: {place} cannot be called as {made_by.__name__}(options, vae_folder): "
+            f"{reason_of(error)}",
+            place,
         ) from None
+    if not isinstance(made, Modality):
+        raise PluginError(f"{title}: {place} does not inherit lumina_core.Modality", place)
     return _CHECKED["modality"](made, title, type(options))
 
 
 class _Checked:
-    """A part of a plugin; the classes of the single parts have a property per name of the contract.
+    """A part of a plugin; the classes of the single parts inherit their base class, too.
 
-    What else a part has is handed on, and what is set is set on the part itself.
+    They have a property per name of it. What else a part has is handed on, and what is set is set
+    on the part itself.
     """
 
     kind: str
@@ -80,6 +85,10 @@ class _Checked:
     def __delattr__(self, name: str) -> None:
         delattr(self.part, name)
 
+    def overrides(self, name: str) -> bool:
+        """Whether the part has a method of its own in place of that of its base class."""
+        return getattr(type(self.part), name) is not getattr(_BASES[self.kind], name)
+
     def taken(self, name: str, want: _Want) -> Any:
         """What the part has under a name.
 
@@ -89,7 +98,7 @@ class _Checked:
         try:
             return getattr(self.part, name)
         except AttributeError:
-            if want.is_optional or hasattr(type(self.part), name):  # raised by a line of the plugin
+            if name in dir(type(self.part)):  # raised by a line of the plugin
                 raise
         raise PluginError(
             f"{self.title}: {self._named(name)} is not there; {want.what} is wanted. "
@@ -106,6 +115,8 @@ class _Checked:
             name: under which it was found.
             verb: whether a method returned it, or it is there.
         """
+        if found is None and want.is_none_fine:
+            return
         fits = isinstance(found, self.options_class) if want.fits is None else want.fits(found)
         if not fits:
             told = f"{self._named(name)} {verb} {_shown(found)}; {want.what} is wanted"
@@ -113,6 +124,11 @@ class _Checked:
 
     def _named(self, name: str) -> str:
         return f"its {name}" if self.kind == "modality" else f"its {self.kind}.{name}"
+
+
+def _handed_on(name: str) -> property:
+    """What the contract names and the core takes as it is."""
+    return property(lambda self: getattr(self.part, name))
 
 
 def _value(name: str, want: _Want) -> property:
@@ -130,7 +146,7 @@ def _method(name: str, want: _Want) -> property:
     """A method that the contract names."""
 
     def method(self: _Checked) -> Callable[..., Any]:
-        called = self.taken(name, want)
+        called = getattr(self.part, name)
 
         def checked(*arguments: Any, **more: Any) -> Any:
             found = called(*arguments, **more)
@@ -218,10 +234,6 @@ def _is_given(value: Any) -> bool:
     )
 
 
-def _is_object(value: Any) -> bool:
-    return value is not None and not isinstance(value, type)
-
-
 _MEDIA = _Want("a tensor", lambda value: isinstance(value, Tensor))
 _LATENT = _floats("channels frames height width")
 _TEXT = _Want("a text", lambda value: isinstance(value, str))
@@ -233,64 +245,70 @@ _SOME_TEXTS = _Want(
     lambda value: isinstance(value, tuple) and len(value) > 0 and _is_text_sequence(value),
 )
 _OPTIONS = _Want("an object of the modality's options", None)
-_COUNT = _Want("a positive integer", lambda value: type(value) is int and value > 0)
 
 
-def _optional(want: _Want) -> _Want:
-    return want._replace(is_optional=True)
+def _or_none(want: _Want) -> _Want:
+    return want._replace(what=f"{want.what} or None", is_none_fine=True)
 
 
-_PARTS = {
-    name: _Want(f"an object with the methods of a {name}", _is_object)
-    for name in ("tokenizer", "vae", "decoder")
-} | {"world": _Want("an object, or None", lambda value: value is None or _is_object(value))}
-_VALUES: Mapping[str, Mapping[str, _Want]] = {
-    "modality": {"feature_dim": _optional(_COUNT)},
-    "tokenizer": {"token_dim": _COUNT},
-    "vae": {"folder": _Want("a Path or None", lambda v: v is None or isinstance(v, Path))},
-    "decoder": {
-        "suffixes": _SOME_TEXTS,
-        "read_suffixes": _optional(_TEXTS),
-        "folder_suffixes": _optional(_TEXTS),
-        "folder_files": _optional(_TEXTS),
-    },
-    "world": {"version": _TEXT, "splits": _SOME_TEXTS},
+def _object_of(base: type) -> _Want:
+    what = f"an object of a class that inherits lumina_core.{base.__name__}"
+    return _Want(what, lambda value: isinstance(value, base))
+
+
+_BASES = {
+    "modality": Modality,
+    "tokenizer": Tokenizer,
+    "vae": VAE,
+    "decoder": Decoder,
+    "world": World,
 }
-_METHODS: Mapping[str, Mapping[str, _Want]] = {
+_WANTS: Mapping[str, Mapping[str, _Want]] = {
     "modality": {
+        "tokenizer": _object_of(Tokenizer),
+        "vae": _object_of(VAE),
+        "decoder": _object_of(Decoder),
+        "world": _or_none(_object_of(World)),
+        "feature_dim": _Want("a number of features", lambda v: type(v) is int and v >= 0),
         "media_shape": _Want("a tuple of integers", _is_shape),
         "fit": _MEDIA,
-        "coarser": _optional(_OPTIONS),
-        "enlarged": _optional(_MEDIA),
-        "decode": _optional(_MEDIA),
-        "read": _optional(_MEDIA),
-        "described": _optional(_OPTIONS),
-        "features": _optional(_floats("frame feature")),
-        "condition": _optional(
-            _Want("a Given of media and a boolean tensor (frames height width)", _is_given)
+        "coarser": _or_none(_OPTIONS),
+        "enlarged": _MEDIA,
+        "decode": _MEDIA,
+        "read": _MEDIA,
+        "described": _OPTIONS,
+        "features": _or_none(_floats("frame feature")),
+        "condition": _Want(
+            "a Given of media and a boolean tensor (frames height width)", _is_given
         ),
     },
     "tokenizer": {
+        "token_dim": _Want("a positive integer", lambda v: type(v) is int and v > 0),
         "grid": _Want("a Grid", lambda value: isinstance(value, Grid)),
         "tokenize": _floats("patch token_dim"),
         "detokenize": _LATENT,
     },
     "vae": {
+        "folder": _or_none(_Want("a Path", lambda value: isinstance(value, Path))),
         "latent_shape": _Want(
             "a tuple of four integers", lambda value: _is_shape(value) and len(value) == 4
         ),
         "encode": _LATENT,
         "decode": _MEDIA,
-        "pixels": _optional(_floats("frames channels height width")),
+        "pixels": _floats("frames channels height width"),
     },
     "decoder": {
+        "suffixes": _SOME_TEXTS,
+        "read_suffixes": _TEXTS,
+        "folder_suffixes": _TEXTS,
+        "folder_files": _TEXTS,
         "read": _MEDIA,
-        "read_metadata": _Want(
-            "a dictionary or None", lambda value: value is None or isinstance(value, dict)
-        ),
+        "read_metadata": _or_none(_Want("a dictionary", lambda value: isinstance(value, dict))),
         "preview": _Want("a uint8 tensor of 3 axes (3 height width)", _is_picture),
     },
     "world": {
+        "version": _TEXT,
+        "splits": _SOME_TEXTS,
         "tasks": _Want(
             "a tuple of one text or more", lambda value: _is_text_sequence(value) and len(value) > 0
         ),
@@ -303,20 +321,21 @@ _METHODS: Mapping[str, Mapping[str, _Want]] = {
             ),
         ),
         "draw": _MEDIA,
-        "nearest": _optional(
-            _Want("a text or None", lambda value: value is None or isinstance(value, str))
-        ),
+        "nearest": _or_none(_TEXT),
         "judge": _Want("a dictionary of True and False by texts", _is_judgement),
     },
 }
 
 
 def _class_of(kind: str) -> type[_Checked]:
-    names = {name: _value(name, want) for name, want in _VALUES[kind].items()}
-    names |= {name: _method(name, want) for name, want in _METHODS[kind].items()}
-    if kind == "modality":
-        names |= {name: _part(name, want) for name, want in _PARTS.items()}
-    return type(f"Checked{kind.title()}", (_Checked,), {"kind": kind, **names})
+    base, wants = _BASES[kind], _WANTS[kind]
+    names: dict[str, Any] = {"kind": kind}
+    for name in members(base):
+        make = _method if isfunction(getattr(base, name, None)) else _value
+        if name in _BASES:
+            make = _part
+        names[name] = make(name, wants[name]) if name in wants else _handed_on(name)
+    return type(f"Checked{kind.title()}", (_Checked, base), names)
 
 
-_CHECKED = {kind: _class_of(kind) for kind in _METHODS}
+_CHECKED: Mapping[str, Any] = {kind: _class_of(kind) for kind in _BASES}

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumina_core.errors import printable
-from lumina_core.modality import nearest_caption
 
 if TYPE_CHECKING:
     from lumina_core.checkpoint import Model
@@ -89,7 +88,8 @@ def _outside_note(model: "Model", prompt: str) -> str | None:
     None, too, where the checkpoint knows more than a world's captions. The empty prompt is inside:
     training leaves captions out.
     """
-    found = nearest_caption(model.modality, prompt) if model.is_of_world and prompt else None
+    world = model.modality.world if model.is_of_world else None
+    found = None if world is None or not prompt else world.nearest(prompt)
     if found is None:
         return None
     unknown = model.text_encoder.unknown_words(prompt)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from lumina_core import terminal
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, change_notes, given_tokens
-from lumina_core.decoder import check_format
 from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.output_paths import check_preview, preview_path, prompts_folder
@@ -69,7 +68,7 @@ def run_prompts(config: "RunConfig") -> int:
         with at_line(path, line.number):
             model.modality.tokenizer.grid(latent_shape(model, options))
             shape = model.modality.media_shape(options)
-            check_format(decoder, decoder.suffixes[0], shape, options)
+            decoder.check_format(decoder.suffixes[0], shape, options)
             if repr(options) not in given:
                 given[repr(options)] = given_tokens(model, config.condition, options)
     jobs = _jobs(config, model, lines, given)

@@ -27,7 +27,7 @@ from lumina_core import __version__, checkpoint, host, python_arguments, termina
 from lumina_core.backbone.attention import resolve_backend
 from lumina_core.checkpoint import Model
 from lumina_core.conditioning import GivenTokens, change_notes, given_tokens
-from lumina_core.decoder import Decoder, Media, check_format
+from lumina_core.decoder import Decoder, Media
 from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.file_request import read_request
@@ -310,7 +310,7 @@ def run_command(config: "RunConfig") -> int:
     shape = model.modality.media_shape(config.options)  # refuses a size before anything is done
     paths = targets(config, decoder)
     suffix = decoder.suffixes[0] if paths[0] is None else paths[0].suffix.lower()
-    check_format(decoder, suffix, shape, config.options)
+    decoder.check_format(suffix, shape, config.options)
     terminal.tell(*request_notes(config, model))
     folder = out_path(config)
     files: list[dict[str, Any]] = []

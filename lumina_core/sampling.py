@@ -8,7 +8,7 @@ of rows, and a sample must not depend on its batch mates to the bit.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -26,7 +26,6 @@ from lumina_core.flow.path import interpolate
 from lumina_core.flow.solver import integrate
 from lumina_core.frozen_text import FrozenTextEncoder
 from lumina_core.keys import ADAPTIVE
-from lumina_core.modality import DecodingModality, Modality, features_of
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
 from lumina_core.terminal import about
@@ -182,13 +181,6 @@ def _followed(
     return velocity, state, evaluations + velocity.num_evaluations
 
 
-def decoded(modality: Modality, latent: Tensor, options: Any) -> Media:
-    """The media of a latent, as its options ask for them where the modality looks at these."""
-    if hasattr(modality, "decode"):
-        return cast(DecodingModality, modality).decode(latent, options)
-    return modality.vae.decode(latent)
-
-
 def _limited(sample: TokenSample, sampling: Sampling) -> TokenSample:
     """The sample with positions that reach no farther than those of training."""
     grid = sample.grid
@@ -247,7 +239,7 @@ def first_tokens(model: Model, request: Request) -> TokenSample:
     shape = latent_shape(model, request.options)
     tokens = tokenizer.tokenize(torch.randn(shape, generator=seeded(request.seed)))
     grid, given = tokenizer.grid(shape), request.given
-    features = features_of(model.modality, request.options, grid)
+    features = model.modality.features(request.options, grid)
     if given is None:
         return TokenSample(model.name, grid, tokens.to(model.device), features=features)
     mixed = interpolate(tokens.flatten(), given.tokens.flatten(), given.start).view_as(tokens)
@@ -329,7 +321,7 @@ class GuidedVelocity:
         media = []
         for latent, request in zip(self.latents(x), self._requests, strict=True):
             with about(f"{printable(request.prompt, MAX_SHOWN)!r}, seed {request.seed}"):
-                media.append(decoded(self._model.modality, latent, request.options))
+                media.append(self._model.modality.decode(latent, request.options))
         return media
 
     def __call__(self, t: float, x: Float[Tensor, "element"]) -> Float[Tensor, "element"]:

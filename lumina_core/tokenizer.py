@@ -21,7 +21,7 @@ Step = Callable[[int, int, int], tuple[float, float, float]]
 _PATTERN = "c (f pf) (h ph) (w pw) -> (f h w) (pf ph pw c)"
 
 
-class PatchTokenizer:
+class PatchTokenizer(Tokenizer):
     """Latent <-> patches row by row; exactly invertible at every legal size."""
 
     def __init__(
@@ -46,7 +46,7 @@ class PatchTokenizer:
         self._origin = origin
 
     @property
-    def token_dim(self) -> int:
+    def token_dim(self) -> int:  # type: ignore[override]
         """Elements of a token."""
         frames, height, width = self.patch
         return self.channels * frames * height * width

@@ -31,7 +31,7 @@ from lumina_core.files import check_writable
 from lumina_core.init_from import init_folder, start_from
 from lumina_core.loss import Objective, draw, save_drawn, training_loss
 from lumina_core.manifest import data_seen
-from lumina_core.modality import Modality, feature_dims
+from lumina_core.modality import Modality, feature_dims, has_weights
 from lumina_core.optimizer import Optimizers, build_optimizer, update_average
 from lumina_core.parts import make_modality
 from lumina_core.recipe import check_resumed, recipe
@@ -234,8 +234,9 @@ def start(config: "TrainConfig") -> Run:
 
 def _modality(config: "TrainConfig") -> Modality:
     name = config.modality
-    vae = getattr(config.options, "vae", None)
-    folder = None if vae is None else find_vae(name, vae, download=config.download)
+    folder = None
+    if has_weights(config.options):
+        folder = find_vae(name, config.options.vae, download=config.download)
     return make_modality(name, config.options, folder)
 
 

@@ -26,6 +26,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.faults import when_interrupted
 from lumina_core.files import atomic_folder
 from lumina_core.locks import sole_process
+from lumina_core.modality import has_weights
 from lumina_core.parts import make_modality
 from lumina_core.program import command_line
 from lumina_core.runtime import quiet, seeded
@@ -204,7 +205,7 @@ def _measure(
 
 def train_vae_command(config: "TrainVAEConfig") -> int:
     """Run `train-vae` and print what it measured as JSON."""
-    if not hasattr(config.options, "vae"):
+    if not has_weights(config.options):
         raise LuminaError(
             f"modality {config.modality!r} has no autoencoder to train: its latents are a formula; "
             f"go on with: {command_line('train', f'+modality={config.modality}')}"

@@ -11,6 +11,7 @@ from lumina_core.checkpoint_folder import CHECKPOINTS, STEP, finished
 from lumina_core.data.files import QUARANTINE
 from lumina_core.errors import LuminaError
 from lumina_core.locks import sole_process
+from lumina_core.modality import has_weights
 from lumina_core.training_settings import SETTINGS, resume_command
 from lumina_core.unfinished import DELETABLE, refuse_link, remove_unfinished
 
@@ -70,7 +71,7 @@ def _is_of_use(path: Path) -> bool:
 def _refuse_own_inputs(out: Path, config: "TrainConfig") -> None:
     """Refuse to overwrite a folder in which the run itself has something to read."""
     inputs = {
-        "modality.vae": getattr(config.options, "vae", None),  # one without weights has none
+        "modality.vae": config.options.vae if has_weights(config.options) else None,
         "init_from": config.init_from,
         "text_encoder.path": config.text_encoder.path,
         "data.path": getattr(config.data, "path", None),  # a world has none

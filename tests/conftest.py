@@ -40,7 +40,7 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
     monkeypatch.setattr(host, "installed_entry_points", entry_points)
 
     def write(
-        package: str, modality: str, source: str | None = None, api: str = "(2, 0)", **files: str
+        package: str, modality: str, source: str | None = None, api: str = "(3, 0)", **files: str
     ) -> Path:
         module = package.replace("-", "_")
         info = site / f"{module}-0.1.dist-info"
@@ -77,7 +77,7 @@ def write_conditioned(write_distribution: WriteDistribution) -> Callable[..., Pa
 
     def write(yaml: str = YAML + GIVEN_YAML) -> Path:
         condition = 'api={api}, condition="{package}.options:Given"'
-        source = PLUGIN.replace("api={api}", condition).format(package="lumina_toy", api="(2, 0)")
+        source = PLUGIN.replace("api={api}", condition).format(package="lumina_toy", api="(3, 0)")
         return write_distribution("lumina-toy", "toy", source, options=OPTIONS + GIVEN, yaml=yaml)
 
     return write

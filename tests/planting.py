@@ -56,7 +56,10 @@ def edit(package: Path, edits: tuple[Edit, ...]) -> None:
             continue
         if text.count(old) != 1:
             raise ValueError(f"{old!r} occurs {text.count(old)} times in {name}, not once")
-        file.write_text(text.replace(old, new))
+        text = text.replace(old, new)
+        if "torch." in text and "import torch\n" not in text:
+            text = text.replace(IMPORTS, f"import torch\n{IMPORTS}")
+        file.write_text(text)
 
 
 def line(
@@ -95,7 +98,7 @@ GRID_SAVE = """        encoded = BytesIO()  # Pillow's own writing takes a cut w
         with atomic_write(path) as file:
             file.write(encoded.getbuffer())
 """
-WRITE_CHECK = "if path.suffix.lower() not in self.suffixes:"
+WRITE_CHECK = "self.check_suffix(path)"
 LINE_REQUEST = "lines = [COMMENT + comment_with(metadata), "
 GRID_REQUEST = "texts.add_itxt(KEY, comment_with(metadata))"
 LINE_FOUND = 'return metadata_in(file.readline().removeprefix(COMMENT).rstrip("\\n"), path)'
@@ -106,7 +109,7 @@ MODALITY = '"""The sprout modality: its options and its parts."""'
 FIT = "    def fit(self, media: Tensor, limits: SizeLimits) -> Tensor:"
 MEDIA_SHAPE = "    def media_shape(self, options: SproutOptions) -> tuple[int, ...]:"
 IMPORTS = "from torch import Tensor\n"
-VAE = "    folder = None\n"
+VAE = 'a formula, so it has no weights."""\n'
 LINE_WORDS = "words = (speed, level, pick(FORMS, generator))"
 LINE_START = "start = torch.rand((), generator=generator).item()"
 LINE_WAVE = 'return LEVELS[level] * (wave.sign() if form == "square" else wave)'
@@ -232,7 +235,7 @@ class SproutCondition:
     ahead(
         YAML, "sampling:\n", "condition:\n  beginning: null  # signal whose first half is kept\n"
     ),
-    (PARTS, "PatchTokenizer, SizeLimits", "Given, PatchTokenizer, SizeLimits"),
+    ahead(PARTS, "    PatchTokenizer,\n", "    Given,\n"),
     ahead(
         PARTS,
         FIT,
@@ -284,7 +287,9 @@ WEIGHTS = (
     (
         PARTS,
         VAE,
-        """    def __init__(self, folder: Path) -> None:
+        VAE
+        + """
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property

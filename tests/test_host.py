@@ -31,7 +31,7 @@ HOSTILE = {
     "misspelt": (HOOK.format(body="pass").replace("lumina_mod", "lumina_mud"), "lumina_mudality"),
     "argument": (HOOK.format(body="pass").replace("()", "(nope)"), "nope"),
     "path": (
-        HOOK.format(body="return ModalitySpec('s', 'no path', 'a.b:c', (2, 0))"),
+        HOOK.format(body="return ModalitySpec('s', 'no path', 'a.b:c', (3, 0))"),
         "'module:attribute'",
     ),
     "api_type": (HOOK.format(body="return ModalitySpec('s', 'a:b', 'a:b', '1.0')"), "two integers"),
@@ -100,8 +100,8 @@ def test_a_broken_neighbour_is_not_imported(write_distribution):
 @pytest.mark.parametrize(
     ("api", "advice"),
     [
-        ("(3, 0)", "Upgrade lumina-core"),
-        ("(2, 9)", "Upgrade lumina-core"),
+        ("(4, 0)", "Upgrade lumina-core"),
+        ("(3, 9)", "Upgrade lumina-core"),
         ("(1, 2)", "Upgrade lumina-toy"),
     ],
 )

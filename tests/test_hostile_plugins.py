@@ -13,7 +13,7 @@ from lumina_core import LuminaError, host
 from lumina_core.cli import main
 from toy_plugin import OPTIONS, PLUGIN
 
-SPEC = "ModalitySpec(summary={summary}, options={options}, modality={modality}, api=(2, 0))"
+SPEC = "ModalitySpec(summary={summary}, options={options}, modality={modality}, api=(3, 0))"
 RETURNS = PLUGIN.partition("    return")[0] + "    return {value}\n"
 
 
@@ -24,7 +24,7 @@ def spec(**fields):
 
 
 def starts_with(line):
-    return f"{line}\n" + PLUGIN.format(package="lumina_bad", api="(2, 0)")
+    return f"{line}\n" + PLUGIN.format(package="lumina_bad", api="(3, 0)")
 
 
 @pytest.fixture

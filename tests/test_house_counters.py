@@ -1,10 +1,13 @@
-"""What the code may cost: repeated lines, lines of the core, defaults outside of records."""
+"""What the code may cost: repeated lines, lines of the core, defaults of settings, doubts."""
 
 import ast
 from collections import Counter
 
 import pytest
 from doc_pages import CORE, ROOT, num_code_lines
+
+from lumina_core.decoder import Decoder
+from lumina_core.modality import VAE, Modality, Tokenizer, World, members
 
 NO_PRODUCT = ("templates", "testing")
 """Folders of the core: what a user gets as a start, and the contract as rules."""
@@ -16,6 +19,7 @@ SETTINGS = frozenset(
 )
 """What a mapping of settings is called: of a record, a request inside a file or a checkpoint."""
 MAX_DEFAULTS = 23
+MEMBERS = frozenset().union(*map(members, (Modality, Tokenizer, VAE, Decoder, World)))
 
 
 def code_of(folder):
@@ -117,3 +121,27 @@ def test_defaults_of_settings_are_found():
     assert defaults_of_settings(kept) == []
     lost = "self.config.get('a', 1); manifest['b'].get('c', {}); options.get('d', default=None)"
     assert len(defaults_of_settings(lost)) == 3
+
+
+def members_asked_for(text):
+    """The members of the contract that a file asks for, instead of relying on their defaults."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if is_call and (node.func.id, len(node.args)) in (("hasattr", 2), ("getattr", 3)):
+            name = node.args[1]
+            is_other = isinstance(name, ast.Constant) and name.value not in MEMBERS
+            if not is_other and (node.func.id == "hasattr" or isinstance(name, ast.Constant)):
+                found.append(ast.unparse(node))
+    return found
+
+
+def test_nothing_asks_whether_a_part_has_a_member(code):
+    found = {path.name: members_asked_for(text) for path, text in code.items()}
+    assert not {name: asked for name, asked in found.items() if asked}
+
+
+def test_what_asks_for_a_member_is_found():
+    asked = ["hasattr(modality, 'coarser')", "hasattr(part, name)", "getattr(x, 'folder', None)"]
+    kept = ["hasattr(value, '__html__')", "getattr(x, 'text', None)", "getattr(x, name, None)"]
+    assert members_asked_for("\n".join(asked + kept)) == asked

@@ -4,7 +4,6 @@ import pytest
 
 from lumina_core import host
 from lumina_core.config import compose_options
-from lumina_core.modality import nearest_caption
 from lumina_core.runtime import seeded
 from lumina_core.vae_folder import find_vae
 
@@ -106,27 +105,27 @@ def test_every_drawn_caption_is_inside(modality):
         for task in parts.world.tasks(split)
         for number in range(NUM_DRAWN)
         for caption in [parts.world.caption(split, seeded(number), task)]
-        if nearest_caption(parts, caption) is not None
+        if parts.world.nearest(caption) is not None
     ]
     assert outside == []
 
 
 def test_spelling_that_the_encoder_reads_alike_is_inside(modality):
     name, parts = modality
-    assert nearest_caption(parts, INSIDE[name]) is None
+    assert parts.world.nearest(INSIDE[name]) is None
 
 
 def test_what_no_split_says_is_outside_and_the_nearest_is_inside(modality):
     name, parts = modality
-    assert {text: nearest_caption(parts, text) for text in OUTSIDE[name]} == OUTSIDE[name]
+    assert {text: parts.world.nearest(text) for text in OUTSIDE[name]} == OUTSIDE[name]
     for caption in OUTSIDE[name].values():
-        assert nearest_caption(parts, caption) is None
+        assert parts.world.nearest(caption) is None
         parts.world.task_of(caption)  # it can be drawn
 
 
 def test_any_text_has_a_nearest_caption(modality):
     _, parts = modality
     for text in ("", " . ", "\x1b[2J\n", "雪だるま", "red " * 10**6, "a " * 10**5, "%s{}[]"):
-        found = nearest_caption(parts, text)
+        found = parts.world.nearest(text)
         assert found is not None
-        assert nearest_caption(parts, found) is None
+        assert parts.world.nearest(found) is None

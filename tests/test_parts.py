@@ -2,24 +2,25 @@
 
 import json
 from dataclasses import asdict
+from inspect import isfunction
+from pathlib import Path
 
 import pytest
 import torch
 from new_packages import installed
 from planting import LINE_ENCODE, LINE_WAVE, PARTS, WORLD, edit
 
-from lumina_core import decoder as decoder_module
 from lumina_core import host
-from lumina_core import modality as modality_module
 from lumina_core.cli import main
 from lumina_core.config import compose_options
-from lumina_core.errors import PluginError
-from lumina_core.modality import Given
-from lumina_core.parts import _METHODS, _PARTS, _VALUES, make_modality
+from lumina_core.errors import LuminaError, PluginError
+from lumina_core.modality import VAE, Given, SizeLimits, has_weights, members
+from lumina_core.parts import _BASES, _WANTS, make_modality
+from lumina_core.tokenizer import PatchTokenizer
 
 WRONG = {
     "media_shape": [96], "fit": None, "coarser": {}, "enlarged": 5, "decode": [0.0],
-    "read": "a text", "described": None, "features": torch.zeros(3),
+    "read": "a text", "described": {}, "features": torch.zeros(3),
     "condition": Given([1], torch.zeros(1, 1, 1)), "grid": (1, 1, 2),
     "tokenize": torch.zeros(2, 3, dtype=torch.int64), "detokenize": torch.zeros(3),
     "latent_shape": (1, 1, 1), "encode": torch.zeros(1, 1, 4), "pixels": None,
@@ -30,38 +31,27 @@ WRONG = {
     "read_suffixes": [".csv"], "folder_suffixes": ".x", "folder_files": (1,), "version": 1,
     "splits": ["trained"],
 }  # fmt: skip
-NAMES = [(kind, name) for table in (_METHODS, _VALUES) for kind in table for name in table[kind]]
-
+NAMES = [(kind, name) for kind in _WANTS for name in _WANTS[kind] if name not in _BASES]
 
 UNCHECKED = {
     "options": "a class of the plugin's own, which a record checks",
     "world": "a part", "vae": "a part", "decoder": "a part", "tokenizer": "a part",
     "to": "nobody takes what it returns", "write": "it returns nothing",
     "check_format": "it returns nothing", "has_preview_file": "true or false, as it is asked",
+    "check_suffix": "it returns nothing", "noun": "stands in messages alone",
+    "array": "for those who use it", "image": "for those who use it",
 }  # fmt: skip
 
 
 def test_every_name_of_the_contract_is_checked():
-    protocols = [
-        value
-        for module in (modality_module, decoder_module)
-        for value in vars(module).values()
-        if getattr(value, "_is_protocol", False) and value.__module__ == module.__name__
-    ]
-    names = {
-        name
-        for protocol in protocols
-        for name in (*vars(protocol), *protocol.__annotations__)
-        if not name.startswith("_")
-    }
+    names = {name for base in _BASES.values() for name in members(base)}
     assert names - {name for _, name in NAMES} == set(UNCHECKED)
 
 
-class Stub:
-    """Has whatever it is given."""
-
-    def __init__(self, **given):
-        vars(self).update(given)
+def stub(kind, **given):
+    """The class of a part that has whatever it is given, and nothing that it must have beside."""
+    base = _BASES[kind]
+    return type("Stub", (base,), dict.fromkeys(base.__abstractmethods__) | given)
 
 
 @pytest.fixture
@@ -69,13 +59,14 @@ def make(toy, monkeypatch):
     """A modality whose parts have one thing each, made as the core makes it."""
 
     def modality(kind, **given):
-        parts = {name: Stub() for name in _PARTS}
+        parts = {name: stub(name)() for name in _BASES if name != "modality"}
         if kind in parts:
-            parts[kind] = Stub(**given)
+            parts[kind] = stub(kind, **given)()
             given = {}
-        made = Stub(options=compose_options("toy"), **parts, **given)
-        monkeypatch.setattr(host, "modality_class", lambda name: lambda options, folder: made)
-        found = make_modality("toy", made.options, None)
+        options = compose_options("toy")
+        made = stub("modality", **parts | given)
+        monkeypatch.setattr(host, "modality_class", lambda name: made)
+        found = make_modality("toy", options, None)
         return getattr(found, kind) if kind in parts else found
 
     return modality
@@ -84,14 +75,14 @@ def make(toy, monkeypatch):
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_a_wrong_value_names_plugin_method_value_and_what_is_wanted(make, kind, name):
     wrong = WRONG[name]
-    is_method = name in _METHODS[kind]
+    is_method = isfunction(getattr(_BASES[kind], name, None))
     part = make(kind, **{name: (lambda *words, **more: wrong) if is_method else wrong})
     with pytest.raises(PluginError) as raised:
         found = getattr(part, name)
         found("anything", more=1) if is_method else found
     said = str(raised.value)
     where = f"its {name}" if kind == "modality" else f"its {kind}.{name}"
-    wanted = (_METHODS if is_method else _VALUES)[kind][name].what
+    wanted = _WANTS[kind][name].what
     assert said.startswith(f"Modality 'toy' (lumina-toy 0.1): {where} ")
     assert (" returned " in said) == is_method
     assert said.endswith(f"; {wanted} is wanted")
@@ -100,22 +91,62 @@ def test_a_wrong_value_names_plugin_method_value_and_what_is_wanted(make, kind, 
 
 @pytest.mark.parametrize("name", ["splits", "tasks"])
 def test_a_world_without_splits_or_tasks_is_named(make, name):
-    is_method = name in _METHODS["world"]
-    part = make("world", **{name: (lambda split: ()) if is_method else ()})
+    part = make("world", splits=(), tasks=lambda self, split: ())
     with pytest.raises(PluginError, match=rf"its world\.{name} .*a tuple of one text or more"):
-        found = getattr(part, name)
-        found("trained") if is_method else found
+        _ = part.splits if name == "splits" else part.tasks("trained")
 
 
-@pytest.mark.parametrize(("kind", "name"), NAMES)
-def test_a_name_that_is_not_there_is_told_unless_it_may_be_left_out(make, kind, name):
-    want = {**_METHODS[kind], **_VALUES.get(kind, {})}[name]
+VALUES = [
+    ("tokenizer", "token_dim"),
+    ("decoder", "suffixes"),
+    ("world", "version"),
+    ("world", "splits"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), VALUES)
+def test_a_value_that_is_not_there_is_told(make, kind, name):
     part = make(kind)
-    if want.is_optional:
-        assert not hasattr(part, name)
-        return
-    with pytest.raises(PluginError, match=rf"\.?{name} is not there; .* is wanted"):
+    with pytest.raises(PluginError, match=rf"its {kind}\.{name} is not there; .* is wanted"):
         getattr(part, name)
+
+
+def test_a_part_that_lacks_a_method_cannot_be_made():
+    with pytest.raises(TypeError, match=r"abstract class Half .*decode.*latent_shape"):
+        type("Half", (VAE,), {"encode": None})()
+
+
+def test_what_is_left_out_is_as_the_base_class_has_it(make, toy):
+    decoder = make("decoder", suffixes=(".csv",), preview=lambda self, media: media)
+    assert decoder.read_suffixes == (".csv",) and not decoder.has_preview_file
+    assert (decoder.folder_suffixes, decoder.folder_files) == ((), ())
+    assert decoder.check_format(".csv", (3,), None) is None
+    with pytest.raises(
+        LuminaError, match=r"out=a\.wav ends in '\.wav'; media are written as \.csv"
+    ):
+        decoder.check_suffix(Path("a.wav"))
+    picture = torch.arange(3 * 2 * 4, dtype=torch.uint8).reshape(3, 2, 4)
+    assert decoder.image(picture).size == (4, 2)
+    assert decoder.image(picture).getpixel((1, 0)) == (1, 9, 17)
+    assert decoder.array(torch.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+    modality = make("modality")
+    options = modality.options
+    assert modality.world is not None and modality.feature_dim == 0
+    assert modality.features(options, None) is None and modality.coarser(options, 0.5) is None
+    assert modality.described(Path("a"), picture, options) is options
+    assert make("vae").folder is None and make("world").nearest("anything") is None
+
+
+@pytest.mark.parametrize(("limits", "said"), [((5, 9), "4 tokens; .* 5 to 9"), ((1, 3), "1 to 3")])
+def test_media_from_files_stay_as_they_are_within_the_limits(make, limits, said):
+    modality = make("modality")
+    latent_shape = lambda self, shape: (1, 1, *shape)  # noqa: E731
+    patches = PatchTokenizer(1, (1, 1, 2), lambda f, r, c: (0.0, 0.0, 1.0))
+    modality.tokenizer, modality.vae = patches, stub("vae", latent_shape=latent_shape)()
+    media = torch.zeros(1, 8)
+    assert modality.fit(media, SizeLimits(4, 4, 1.0)) is media
+    with pytest.raises(LuminaError, match=said):
+        modality.fit(media, SizeLimits(*limits, 1.0))
 
 
 def test_what_a_line_of_the_plugin_raises_is_no_missing_name(make, monkeypatch):
@@ -127,7 +158,7 @@ def test_what_a_line_of_the_plugin_raises_is_no_missing_name(make, monkeypatch):
 
 
 def test_what_the_contract_does_not_name_is_handed_on(make):
-    part = make("vae", extra=5, to=lambda device: "self")
+    part = make("vae", extra=5, to=lambda self, device: "self")
     assert (part.extra, part.to("cpu")) == (5, "self")
     part.extra = 6
     assert part.part.extra == 6
@@ -136,12 +167,17 @@ def test_what_the_contract_does_not_name_is_handed_on(make):
 def test_a_part_stays_one_object(make):
     modality = make("modality")
     assert modality.vae is modality.vae
-    modality.vae = other = Stub()
+    modality.vae = other = stub("vae")()
     assert modality.vae.part is other
     modality.world = None
     assert modality.world is None
-    modality.vae = Stub
+    modality.vae = type(other)
     with pytest.raises(PluginError, match="its vae is the class Stub, not an object"):
+        _ = modality.vae
+    modality.vae = object()
+    with pytest.raises(
+        PluginError, match=r"of type object; .* that inherits lumina_core\.VAE is wa"
+    ):
         _ = modality.vae
 
 
@@ -151,15 +187,20 @@ def test_a_class_that_takes_other_arguments_is_named(write_distribution):
         make_modality("toy", compose_options("toy"), None)
 
 
+def test_a_class_that_does_not_inherit_is_named(write_distribution):
+    toy = "class Toy:\n    def __init__(self, options, folder): ...\n"
+    write_distribution("lumina-toy", "toy", toy=toy)
+    with pytest.raises(PluginError, match=r"its class Toy does not inherit lumina_core\.Modality"):
+        make_modality("toy", compose_options("toy"), None)
+
+
 @pytest.mark.parametrize("name", host.SHIPPED)
 def test_the_shipped_plugins_return_what_is_wanted(name, tmp_path):
     """The parts of each are used once; a wrong one raises."""
     demo = host.demo_folder(name)
     assert demo is not None
     options = compose_options(name)
-    modality = make_modality(
-        name, options, demo / "vae" / name if hasattr(options, "vae") else None
-    )
+    modality = make_modality(name, options, demo / "vae" / name if has_weights(options) else None)
     world, generator = modality.world, torch.Generator().manual_seed(0)
     for split in world.splits:
         assert world.tasks(split) and world.variants(split) is not None
@@ -168,8 +209,8 @@ def test_the_shipped_plugins_return_what_is_wanted(name, tmp_path):
     assert tuple(media.shape) == tuple(modality.media_shape(options))
     assert world.judge(media, caption, options) and world.task_of(caption)
     grid = modality.tokenizer.grid(modality.vae.latent_shape(tuple(media.shape)))
-    if hasattr(modality, "features"):
-        assert len(modality.features(options, grid)) == grid.frames
+    features = modality.features(options, grid)
+    assert (0 if features is None else len(features)) in (0, grid.frames)
     path = tmp_path / f"one{modality.decoder.suffixes[0]}"
     request = {"prompt": caption, "options": json.loads(json.dumps(asdict(options)))}
     modality.decoder.write(media, path, request)

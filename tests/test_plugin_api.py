@@ -45,27 +45,27 @@ def deprecated(monkeypatch):
 @pytest.mark.parametrize(
     ("api", "way_out"),
     [
-        ((1, 0), "lumina-toy, or change what docs/plugin_api.md lists for 2.0"),
-        ((2, 4), "lumina-core"),
-        ((3, 0), "lumina-core"),
+        ((2, 2), "lumina-toy, or change what docs/plugin_api.md lists for 3.0"),
+        ((3, 4), "lumina-core"),
+        ((4, 0), "lumina-core"),
     ],
 )
 def test_an_incompatible_plugin_says_in_one_sentence_what_to_upgrade(
     write_distribution, refusal, monkeypatch, api, way_out
 ):
-    monkeypatch.setattr(spec_check, "PLUGIN_API", (2, 3))
+    monkeypatch.setattr(spec_check, "PLUGIN_API", (3, 3))
     write_distribution("lumina-toy", "toy", api=str(api))
     line = refusal("run", "+modality=toy", "x")
     assert line == (
         "error: Modality 'toy' (lumina-toy 0.1) is incompatible: it was written for plugin API "
-        f"{api[0]}.{api[1]}, this lumina-core has 2.3. Upgrade {way_out}.\n"
+        f"{api[0]}.{api[1]}, this lumina-core has 3.3. Upgrade {way_out}.\n"
     )
 
 
 NEWER = {
-    "a hook": PLUGIN.format(package="lumina_toy", api="(2, 99)")
+    "a hook": PLUGIN.format(package="lumina_toy", api="(3, 99)")
     + "\n@hookimpl\ndef lumina_preview(): ...\n",
-    "a field": PLUGIN.format(package="lumina_toy", api="(2, 99), preview=1"),
+    "a field": PLUGIN.format(package="lumina_toy", api="(3, 99), preview=1"),
     "a name": "from lumina_core import a_new_name\n",
 }
 
@@ -83,14 +83,14 @@ def test_what_another_core_has_is_no_reason_for_a_traceback(
     line = refusal("run", "+modality=toy", "x")
     assert "Modality 'toy' (lumina-toy 0.1) is incompatible: " in line
     if kind == "a hook":
-        assert "was written for plugin API 2.99" in line
+        assert "was written for plugin API 3.99" in line
     else:
         assert f"it requires lumina-core{wanted}, this is 0." in line.replace("<9.2,>=9.1", wanted)
         assert f"Upgrade {older}." in line
 
 
 def test_an_unknown_hook_is_taken_for_a_misspelt_one(write_distribution, refusal):
-    source = PLUGIN.format(package="lumina_toy", api="(2, 0)").replace("_modality()", "_modalty()")
+    source = PLUGIN.format(package="lumina_toy", api="(3, 0)").replace("_modality()", "_modalty()")
     write_distribution("lumina-toy", "toy", source)
     line = refusal("run", "+modality=toy", "x")
     assert "an unknown hook 'lumina_modalty'. Did you mean 'lumina_modality'?" in line
@@ -98,9 +98,9 @@ def test_an_unknown_hook_is_taken_for_a_misspelt_one(write_distribution, refusal
 
 @pytest.mark.parametrize("minor", [0, 2, 3])
 def test_a_plugin_written_for_an_older_minor_loads(write_distribution, monkeypatch, minor):
-    monkeypatch.setattr(spec_check, "PLUGIN_API", (2, 3))
-    write_distribution("lumina-toy", "toy", api=f"(2, {minor})")
-    assert host.load("toy").api == (2, minor)
+    monkeypatch.setattr(spec_check, "PLUGIN_API", (3, 3))
+    write_distribution("lumina-toy", "toy", api=f"(3, {minor})")
+    assert host.load("toy").api == (3, minor)
 
 
 @pytest.mark.parametrize("api", ["[2, 0]", "(2,)", "(2, 0, 0)", "(2.0, 0)", "(True, 0)", "None"])
@@ -120,7 +120,7 @@ def test_docs_tell_the_history_up_to_this_version():
 def test_a_deprecation_is_one_line_on_stderr_of_commands_that_use_the_plugin(
     write_distribution, deprecated, commands, capsys, recwarn
 ):
-    source = PLUGIN.format(package="lumina_toy", api="(2, 0)") + OTHER_HOOK
+    source = PLUGIN.format(package="lumina_toy", api="(3, 0)") + OTHER_HOOK
     write_distribution("lumina-toy", "toy", source)
     warnings.simplefilter("error")
     for words in (["run", "+modality=toy", "x"], ["infer", "x"], ["train"], ["evaluate"]):
@@ -153,7 +153,7 @@ def test_an_unknown_hook_is_refused_unless_it_is_optional(write_distribution):
         ("lumina-new", "@hookimpl(optionalhook=True)"),
     ):
         module = package.replace("-", "_")
-        source = PLUGIN.format(package=module, api="(2, 0)")
+        source = PLUGIN.format(package=module, api="(3, 0)")
         later = f"\n{mark}\ndef lumina_later(): ...\n"
         write_distribution(package, package.removeprefix("lumina-"), source + later)
     with pytest.raises(LuminaError, match="lumina_later"):

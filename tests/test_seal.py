@@ -12,7 +12,6 @@ from damage import flipped
 from lumina_core import LuminaError, seal
 from lumina_core.cli import main
 from lumina_core.file_request import request_inside
-from lumina_core.modality import read_media
 from lumina_core.run import Generated
 from lumina_core.sampling import media_sha256
 from lumina_core.seal import CHANGED, DAMAGED, check_undamaged, state_of
@@ -31,7 +30,7 @@ def contents(name, path):
     """What a reader of a file gets: media, unless it is a mesh, and the request. May refuse."""
     modality = modality_of(name)
     check_undamaged(path)
-    media = None if path.suffix in MESHES else read_media(modality, path, modality.options)
+    media = None if path.suffix in MESHES else modality.read(path, modality.options)
     hash_ = path.read_bytes() if media is None else media_sha256(media)
     return hash_, request_inside(path, {name: modality.decoder})
 

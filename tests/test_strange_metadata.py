@@ -101,7 +101,7 @@ def test_a_package_that_states_a_name_twice_is_named_once(write_distribution):
 def test_a_package_that_comes_after_start_is_found(write_distribution, read_again):
     assert "toy" not in host.installed()
     write_distribution("lumina-toy", "toy", "import a_library_that_comes_later\n" + PLUGIN.format(
-        package="lumina_toy", api="(2, 0)"))  # fmt: skip
+        package="lumina_toy", api="(3, 0)"))  # fmt: skip
     with pytest.raises(LuminaError, match="a_library_that_comes_later"):
         host.load("toy")
     later = write_distribution("lumina-bad", "bad").parent / "a_library_that_comes_later.py"

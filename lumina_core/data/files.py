@@ -17,10 +17,10 @@ import torch
 
 from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
 from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
-from lumina_core.decoder import Decoder, folder_files, folder_suffixes, read_suffixes
+from lumina_core.decoder import Decoder
 from lumina_core.errors import LuminaError
 from lumina_core.files import atomic_write, json_lines
-from lumina_core.modality import Modality, SizeLimits, options_of, read_media
+from lumina_core.modality import Modality, SizeLimits
 from lumina_core.records import Settings, setting
 from lumina_core.runtime import seeded
 from lumina_core.seal import check_undamaged
@@ -102,9 +102,9 @@ def list_data(config: FilesConfig, decoder: Decoder) -> Listing:
     if config.name == "folder":
         listing = list_folder(
             path,
-            read_suffixes(decoder),
-            folder_suffixes(decoder),
-            folder_files(decoder),
+            decoder.read_suffixes,
+            decoder.folder_suffixes,
+            decoder.folder_files,
             decoder.read_metadata,
         )
     else:
@@ -220,8 +220,8 @@ class FilePool(LatentPool):
     def _encoded(self, item: Item) -> CaptionedSample:
         modality, budget = self._modality, self._config.token_budget
         check_undamaged(item.path)
-        media = read_media(modality, item.path, self._config.options)
-        options = options_of(modality, item.path, media, self._config.options)
+        media = modality.read(item.path, self._config.options)
+        options = modality.described(item.path, media, self._config.options)
         media = modality.fit(media, self._data.limits)
         sample = encode_sample(self._config.modality, modality, media, options, item.caption)
         length = sample.tokens.grid.num_positions(self._config.backbone.separators)

@@ -16,7 +16,7 @@ import torch
 
 from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Modality, features_of
+from lumina_core.modality import Modality
 from lumina_core.sequence import TokenSample
 from lumina_core.terminal import announced
 
@@ -185,6 +185,6 @@ def encode_sample(
         modality_name,
         grid,
         modality.tokenizer.tokenize(latent).cpu(),
-        features=features_of(modality, options, grid),
+        features=modality.features(options, grid),
     )
     return CaptionedSample(tokens, caption)

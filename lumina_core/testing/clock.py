@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 AHEAD = datetime.timedelta(days=400, hours=1, minutes=1, seconds=1)  # changes each part of a date
@@ -20,7 +21,7 @@ def clock_ahead() -> Iterator[None]:
     names = [
         (vars(module), name, value)
         for module in list(sys.modules.values())
-        if hasattr(module, "__dict__")
+        if isinstance(module, ModuleType)
         for name, value in list(vars(module).items())
         if id(value) in moved
     ]

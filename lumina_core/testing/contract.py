@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumina_core.errors import LuminaError, PluginError, nearest, reason_of
+from lumina_core.modality import has_weights
 from lumina_core.python_arguments import path, text, texts
 from lumina_core.testing.process_state import SETTINGS, state_kept
 
@@ -243,7 +244,7 @@ def load_parts(subject: "Subject", vae: Path | None) -> None:
     """
     try:
         with state_kept(), silent(), warnings.catch_warnings(action="ignore"):
-            if vae is not None and not hasattr(subject.options, "vae"):
+            if vae is not None and not has_weights(subject.options):
                 raise LuminaError(
                     f"modality {subject.name!r} has no weights; leave out modality.vae={vae}"
                 )

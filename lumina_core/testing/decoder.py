@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from lumina_core.decoder import Decoder, folder_suffixes, has_preview_file, read_suffixes
+from lumina_core.decoder import Decoder
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.runtime import seeded
 from lumina_core.testing.clock import clock_ahead
@@ -101,7 +101,7 @@ def nothing_else_is_written(subject: Subject) -> None:
             "write there and nowhere else; previews are written by the core",
         )
         demand(
-            path.is_dir() == (suffix in folder_suffixes(subject.modality.decoder)),
+            path.is_dir() == (suffix in subject.modality.decoder.folder_suffixes),
             f"{suffix} is {'a folder' if path.is_dir() else 'a file'}",
             "name suffixes of folders in folder_suffixes",
         )
@@ -186,7 +186,7 @@ def interruption_leaves_no_half_file(subject: Subject) -> None:
 def existing_files_are_replaced_whole(subject: Subject) -> None:
     """Where writing over a file fails, the file that was there stays as it was."""
     for suffix, sample in subject.kinds(is_read=False):
-        if suffix in folder_suffixes(subject.modality.decoder):
+        if suffix in subject.modality.decoder.folder_suffixes:
             continue  # the core gives every folder a new name first
         path = subject.written(suffix, sample)
         before = path.read_bytes()
@@ -205,7 +205,7 @@ def broken_files_are_refused(subject: Subject) -> None:
     """
     decoder = subject.modality.decoder
     for suffix, sample in subject.kinds(is_read=False):
-        is_read = suffix in read_suffixes(decoder)
+        is_read = suffix in decoder.read_suffixes
         path = subject.written(suffix, sample)
         files = [path] if path.is_file() else sorted(path.iterdir())
         for what, damage in DAMAGE.items():
@@ -275,8 +275,8 @@ def preview_is_a_picture(subject: Subject) -> None:
 
 @rule
 def preview_flag_is_a_boolean(subject: Subject) -> None:
-    """`has_preview_file`, where there is one, is true or false."""
-    found = has_preview_file(subject.modality.decoder)
+    """`has_preview_file` is true or false."""
+    found = subject.modality.decoder.has_preview_file
     demand(isinstance(found, bool), f"has_preview_file is {found!r}", "write True or False")
 
 
@@ -285,7 +285,7 @@ def _readable(subject: Subject) -> list[tuple[str, Any]]:
     demand(
         found,
         f"none of {', '.join(subject.modality.decoder.suffixes)} can be read back "
-        f"({', '.join(read_suffixes(subject.modality.decoder))} can)",
+        f"({', '.join(subject.modality.decoder.read_suffixes)} can)",
         "read what you write: repeat= and training on files need it",
     )
     return found

@@ -22,7 +22,7 @@ import torch
 from lumina_core import cli, host, run, train
 from lumina_core.data.pool import encode_sample
 from lumina_core.errors import LuminaError, PluginError, reason_of
-from lumina_core.modality import SizeLimits, options_of, read_media
+from lumina_core.modality import SizeLimits
 from lumina_core.records import file_names
 from lumina_core.runtime import seeded
 from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, reason_and_place
@@ -112,10 +112,9 @@ def use(subject: Subject) -> None:
     for max_tokens in (drawn.grid.num_patches, max(drawn.grid.num_patches // 2, 1)):
         with suppress(LuminaError):
             modality.fit(drawn.media, SizeLimits(1, max_tokens, 100.0))
-    if hasattr(modality, "coarser"):
-        small = modality.coarser(sample.options, SHARE)
+    if (small := modality.coarser(sample.options, SHARE)) is not None:
         modality.enlarged(medium(modality, small, seeded(SEED))[1], sample.options)
-    if hasattr(modality.vae, "pixels"):
+    with suppress(NotImplementedError):  # of a formula
         modality.vae.pixels(drawn.media)
     made = subject.decoded(sample.latent, sample.options, modality)
     if modality.world is not None:
@@ -133,7 +132,7 @@ def _use_files(subject: Subject, modality: Any) -> None:
     empty = dict.fromkeys((field.name for field in fields), None)
     for suffix, one in subject.kinds():
         path = subject.written(suffix, one)
-        options_of(modality, path, read_media(modality, path, one.options), one.options)
+        modality.described(path, modality.read(path, one.options), one.options)
         for name in file_names(record) if record else ():
             with suppress(LuminaError):
                 modality.condition(record(**empty | {name: str(path)}), one.options)

@@ -137,15 +137,16 @@ def media_have_the_shape_they_are_said_to(subject: Subject) -> None:
 @rule
 def features_fit_the_frames(subject: Subject) -> None:
     """The features of a sample are finite numbers, `feature_dim` for each frame of its grid."""
-    modality: Any = subject.modality
-    if not getattr(modality, "feature_dim", 0):
-        raise NotApplicableError("its frames have no features")
+    modality = subject.modality
     for sample in subject.samples:
         found = modality.features(sample.options, sample.grid)
         wanted = (sample.grid.frames, modality.feature_dim)
+        if found is None and not modality.feature_dim:
+            raise NotApplicableError("its frames have no features")
+        shape = None if found is None else tuple(found.shape)
         demand(
-            tuple(found.shape) == wanted and bool(found.isfinite().all()),
-            f"features are {tuple(found.shape)} or not finite",
+            shape == wanted and bool(found.isfinite().all()),
+            f"features are {shape} or not finite",
             f"give {wanted} finite numbers",
         )
 

@@ -16,7 +16,6 @@ from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
 from lumina_core.records import setting_of
-from lumina_core.sampling import decoded
 from lumina_core.sequence import Grid
 
 MAX_TOKENS = 1200  # of a sample that is checked; larger ones are left out where there are smaller
@@ -92,9 +91,8 @@ def medium(
     world = modality.world
     if world is None:
         latent_shape = modality.vae.latent_shape(modality.media_shape(options))
-        return NO_CAPTION, decoded(
-            modality, torch.randn(latent_shape, generator=generator), options
-        )
+        latent = torch.randn(latent_shape, generator=generator)
+        return NO_CAPTION, modality.decode(latent, options)
     caption = world.caption(split or world.splits[0], generator)
     return caption, world.draw(caption, options, generator)
 

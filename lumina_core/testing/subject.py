@@ -21,13 +21,11 @@ from lumina_core.checkpoint import Model
 from lumina_core.command_records import TrainConfig
 from lumina_core.config import compose_options, compose_train
 from lumina_core.data.pool import CaptionedSample, encode_sample
-from lumina_core.decoder import check_format, read_suffixes
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Modality
+from lumina_core.modality import Modality, has_weights
 from lumina_core.parts import make_modality
 from lumina_core.records import fixed_names
 from lumina_core.runtime import seeded
-from lumina_core.sampling import decoded
 from lumina_core.sequence import Grid
 from lumina_core.testing.contract import NotApplicableError
 from lumina_core.testing.samples import (
@@ -103,7 +101,7 @@ class Subject:
         Raises:
             NotApplicableError: it needs weights, ships none, and none were named.
         """
-        if not hasattr(self.options, "vae"):
+        if not has_weights(self.options):
             return None
         if self._vae is not None:
             return self._vae
@@ -180,7 +178,7 @@ class Subject:
 
     def decoded(self, latent: Tensor, options: Any, modality: Any = None) -> Tensor:
         """The media of a latent, as `run` makes them, by these parts or by its own."""
-        return decoded(modality or self.modality, latent, options)
+        return (modality or self.modality).decode(latent, options)
 
     def kinds(self, *, is_read: bool = True, every: bool = False) -> list[tuple[str, Sample]]:
         """Each suffix that is written, with a sample that such a file can hold.
@@ -191,11 +189,11 @@ class Subject:
         """
         decoder, found = self.modality.decoder, []
         for suffix in decoder.suffixes:
-            if is_read and suffix not in read_suffixes(decoder):
+            if is_read and suffix not in decoder.read_suffixes:
                 continue
             for sample in self.samples:
                 try:
-                    check_format(decoder, suffix, tuple(sample.media.shape), sample.options)
+                    decoder.check_format(suffix, tuple(sample.media.shape), sample.options)
                 except LuminaError:
                     continue
                 found.append((suffix, sample))

@@ -8,7 +8,7 @@ from lumina_core import host
 from lumina_core.data.pool import encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.init_from import PROJECTIONS
-from lumina_core.modality import SizeLimits, feature_dims, options_of, read_media
+from lumina_core.modality import SizeLimits, feature_dims
 from lumina_core.sequence import TokenSample
 from lumina_core.testing.contract import (
     BrokenRuleError,
@@ -232,8 +232,8 @@ def trains_on_files(subject: Subject) -> None:
 def _trains_on_a_file(subject: Subject, suffix: str, one: Sample) -> None:
     modality = subject.modality
     path = subject.written(suffix, one)
-    media = read_media(modality, path, one.options)
-    options = options_of(modality, path, media, one.options)
+    media = modality.read(path, one.options)
+    options = modality.described(path, media, one.options)
     found = encode_sample(subject.name, modality, media, options, one.caption)
     demand(
         found.tokens.grid == one.grid,

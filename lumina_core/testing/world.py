@@ -83,8 +83,8 @@ def nonsense_is_refused(subject: Subject) -> None:
 def nearest_captions_are_captions(subject: Subject) -> None:
     """A world with `nearest` knows its own captions, and tells of other texts the nearest one."""
     world = subject.world
-    if not hasattr(world, "nearest"):
-        raise NotApplicableError("its world has no method nearest")
+    if not world.overrides("nearest"):
+        raise NotApplicableError("its world does not override nearest")
     captions = [
         world.caption(split, seeded(number), task)
         for split in world.splits

@@ -69,19 +69,19 @@ PACKAGE = (
     line(
         "api_is_a_literal",
         "the core's own constant",
-        (PLUGIN, "api=(2, 2)", "api=PLUGIN_API"),
+        (PLUGIN, "api=(3, 0)", "api=PLUGIN_API"),
         ahead(PLUGIN, "\n@hookimpl", "from lumina_core.modality import PLUGIN_API\n"),
     ),
     grid(
         "api_is_a_literal",
         "the core's major number and one of its own",
-        (PLUGIN, "api=(2, 2)", "api=(modality.PLUGIN_API[0], 2)"),
+        (PLUGIN, "api=(3, 0)", "api=(modality.PLUGIN_API[0], 0)"),
         ahead(PLUGIN, "\n@hookimpl", "from lumina_core import modality\n"),
     ),
     line(
         "api_is_a_literal",
         "the core's constant under another name",
-        (PLUGIN, "api=(2, 2)", "api=API"),
+        (PLUGIN, "api=(3, 0)", "api=API"),
         ahead(PLUGIN, "\n@hookimpl", "from lumina_core.modality import PLUGIN_API as API\n"),
     ),
     line(

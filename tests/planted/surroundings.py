@@ -259,7 +259,7 @@ SURROUNDINGS = (
     grid(
         "parts_need_no_network",
         "the modality asks for news when it is made",
-        (PARTS, "self.options = options\n", f"self.options = options\n        {SOCKET}\n"),
+        (PARTS, "super().__init__(options)\n", f"super().__init__(options)\n        {SOCKET}\n"),
     ),
     line(
         "parts_need_no_network",

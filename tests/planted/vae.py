@@ -9,8 +9,10 @@ from planting import (
     LINE_ENCODE,
     NO_WORLD,
     PARTS,
+    VAE,
     WEIGHTS,
     ahead,
+    behind,
     grid,
     line,
 )
@@ -278,25 +280,22 @@ VAE_RULES = (
     line(
         "vae_goes_to_a_device",
         "nothing is returned",
-        (PARTS, 'works on any device."""\n        return self', 'works on any device."""'),
+        behind(PARTS, VAE, "\n    def to(self, device):\n        pass\n"),
     ),
     grid(
         "vae_goes_to_a_device",
         "no device at all",
-        (
-            PARTS,
-            'any device."""\n        return self',
-            'any device."""\n        return self.moved[device]',
-        ),
+        behind(PARTS, VAE, "\n    def to(self, device):\n        return self.moved[device]\n"),
     ),
     line(
         "vae_goes_to_a_device",
         "precision is lowered on the way",
-        (
+        behind(
             PARTS,
-            'any device."""\n',
-            'any device."""\n'
-            "        self.encode = lambda media: SproutVAE().encode(media.half())\n",
+            VAE,
+            "\n    def to(self, device):\n"
+            "        self.encode = lambda media: SproutVAE().encode(media.half())\n"
+            "        return self\n",
         ),
     ),
     line(

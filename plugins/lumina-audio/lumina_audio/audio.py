@@ -15,18 +15,18 @@ from lumina_audio.given_sound import known_rows, place
 from lumina_audio.options import AudioCondition, AudioOptions
 from lumina_audio.vae import AudioVAE, Latent, Sound
 from lumina_audio.world import AudioWorld
-from lumina_core import Given, LuminaError, PatchTokenizer, SizeLimits
+from lumina_core import Given, LuminaError, Modality, PatchTokenizer, SizeLimits
 
 UNITS_PER_SECOND = 8.0  # about one per token of the demo, as a picture has
 EXTENT = 8.0  # all bands together
 FROM_START = (0.5, 0.0, 0.5)  # where zero is: time begins there, the middle band has it
 
 
-class AudioModality:
+class AudioModality(Modality):
     """The audio modality: its options and its parts."""
 
     def __init__(self, options: AudioOptions, vae_folder: Path) -> None:
-        self.options = options
+        super().__init__(options)
         self.vae = AudioVAE(vae_folder, options)
         self.decoder = AudioDecoder(options.sample_rate)
         self.world = AudioWorld(options.sample_rate)

@@ -15,19 +15,20 @@ from torch import Tensor
 from lumina_audio.options import AudioOptions
 from lumina_audio.sound_reading import comment_of, read_sound
 from lumina_audio.sound_writing import WRITERS, Sound
-from lumina_core import LuminaError, atomic_write
+from lumina_core import Decoder, LuminaError, atomic_write
 from lumina_core.media_files import comment_with, metadata_in, reading, writing
 
 FLAC_RATE, FLAC_STEP = 65_535, 10  # Hz: above the first only multiples of the second (RFC 9639, 7)
 
 
-class AudioDecoder:
+class AudioDecoder(Decoder):
     """Sound <-> file."""
 
     suffixes = (".wav", ".flac", ".ogg")
     read_suffixes = (*suffixes, ".wave", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au",
                      ".snd")  # fmt: skip
     has_preview_file = True
+    noun = "sounds"
 
     def __init__(self, sample_rate: int) -> None:
         """Fix the rate of every sound.
@@ -59,12 +60,8 @@ class AudioDecoder:
             LuminaError: the suffix is another one, or the format takes no such rate, or no request
                 of this length.
         """
+        self.check_suffix(path)
         suffix = path.suffix.lower()
-        if suffix not in self.suffixes:
-            raise LuminaError(
-                f"out={path} ends in {path.suffix!r}; sounds are written as "
-                f"{', '.join(self.suffixes)}"
-            )
         with writing(path):
             _check_rate(suffix, self.sample_rate)
             made = WRITERS[suffix](media, self.sample_rate, comment_with(metadata))

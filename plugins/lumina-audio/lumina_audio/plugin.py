@@ -8,7 +8,7 @@ def lumina_modality() -> ModalitySpec:
     """The audio modality."""
     return ModalitySpec(
         summary="Text to sound (WAV, FLAC, OGG)",
-        api=(2, 2),
+        api=(3, 0),
         options="lumina_audio.options:AudioOptions",
         modality="lumina_audio.audio:AudioModality",
         condition="lumina_audio.options:AudioCondition",

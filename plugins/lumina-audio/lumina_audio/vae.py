@@ -13,7 +13,7 @@ from lumina_audio.autoencoders import AnyAutoencoder, open_autoencoder
 from lumina_audio.mel import log_mel
 from lumina_audio.options import AudioOptions
 from lumina_audio.vocoders import Vocoder, open_vocoder
-from lumina_core import LuminaError
+from lumina_core import VAE, LuminaError
 
 FULL_SCALE = 32_767  # of a sample in a file of 16 bits
 
@@ -24,7 +24,7 @@ Latent = Float[Tensor, "channel 1 row column"]
 _log = logging.getLogger(__name__)
 
 
-class AudioVAE:
+class AudioVAE(VAE):
     """Sound <-> latent (channels, 1, time, frequency); a duration is rounded up to whole tokens."""
 
     def __init__(self, folder: Path, options: AudioOptions) -> None:
@@ -76,7 +76,7 @@ class AudioVAE:
         """Samples along a token."""
         return self.samples_per_row * self._options.patch[0]
 
-    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Shape of the latent of a sound; its duration is rounded up.
 
         Raises:

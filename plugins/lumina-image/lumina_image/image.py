@@ -13,9 +13,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from lumina_core import (
+    VAE,
     FramewiseAutoencoder,
     FramewiseVAE,
     Given,
+    Modality,
     PatchTokenizer,
     SizeLimits,
     fit_frames,
@@ -38,10 +40,11 @@ def normalised_step(frames: int, rows: int, columns: int) -> tuple[float, float,
     return 0.0, EXTENT / rows, EXTENT / columns
 
 
-class ImageVAE:
+class ImageVAE(VAE):
     """Picture <-> latent (channels, 1, height / stride, width / stride): that of its one frame."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._frames = FramewiseVAE(folder)
 
     @property
@@ -49,17 +52,12 @@ class ImageVAE:
         """Of frames."""
         return self._frames.autoencoder
 
-    @property
-    def folder(self) -> Path:
-        """Where the weights are; a checkpoint takes a copy."""
-        return self._frames.folder
-
     def to(self, device: torch.device) -> "ImageVAE":
         """Use this device from now on."""
         self._frames.to(device)
         return self
 
-    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Shape of the latent of a picture.
 
         Raises:
@@ -80,11 +78,11 @@ class ImageVAE:
         return self._frames.decode(latent)[0]
 
 
-class ImageModality:
+class ImageModality(Modality):
     """The image modality: its options and its parts."""
 
     def __init__(self, options: ImageOptions, vae_folder: Path) -> None:
-        self.options = options
+        super().__init__(options)
         self.vae = ImageVAE(vae_folder)
         self.decoder = PictureDecoder()
         self.world = ImageWorld()

@@ -20,7 +20,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from lumina_core import LuminaError, atomic_write, open_regular
+from lumina_core import Decoder, LuminaError, atomic_write, open_regular
 from lumina_core.media_files import COMMENT_MARK, metadata_in, reading
 from lumina_core.pictures import as_rgb, readable
 from lumina_core.png_checksums import check_png
@@ -41,10 +41,11 @@ MAX_WEBP_SIDE = 16_383  # 14 bits
 Picture = UInt8[Tensor, "3 height width"]
 
 
-class PictureDecoder:
+class PictureDecoder(Decoder):
     """Picture <-> file."""
 
     suffixes = (".png", ".webp", ".jpg", ".jpeg")
+    noun = "pictures"
     read_suffixes = (*suffixes, ".jfif", ".jpe", ".gif", ".apng", ".bmp", ".tif", ".tiff",
                      ".avif", ".heic", ".heif")  # fmt: skip
 
@@ -54,12 +55,8 @@ class PictureDecoder:
         Raises:
             LuminaError: the suffix is another one, or a WebP would be too large for its format.
         """
-        save = _SAVERS.get(path.suffix.lower())
-        if save is None:
-            raise LuminaError(
-                f"out={path} ends in {path.suffix!r}; pictures are written as "
-                f"{', '.join(self.suffixes)}"
-            )
+        self.check_suffix(path)
+        save = _SAVERS[path.suffix.lower()]
         if save is _save_webp and max(media.shape) > MAX_WEBP_SIDE:
             raise LuminaError(
                 f"out={path}: a side of {max(media.shape)} pixels is more than the "

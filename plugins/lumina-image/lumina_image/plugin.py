@@ -8,7 +8,7 @@ def lumina_modality() -> ModalitySpec:
     """The image modality."""
     return ModalitySpec(
         summary="Text to image (PNG, WebP, JPEG)",
-        api=(2, 2),
+        api=(3, 0),
         options="lumina_image.options:ImageOptions",
         modality="lumina_image.image:ImageModality",
         condition="lumina_image.options:ImageCondition",

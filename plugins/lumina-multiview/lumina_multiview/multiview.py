@@ -18,6 +18,7 @@ from lumina_core import (
     Given,
     Grid,
     LuminaError,
+    Modality,
     PatchTokenizer,
     SizeLimits,
     fit_together,
@@ -37,13 +38,13 @@ Views = UInt8[Tensor, "view 3 height width"]
 Fitted = UInt8[Tensor, "view 3 fitted_height fitted_width"]
 
 
-class MultiviewModality:
+class MultiviewModality(Modality):
     """The multi-view modality: its options and its parts."""
 
     feature_dim = 2 * NUM_HARMONICS + 1
 
     def __init__(self, options: MultiviewOptions, vae_folder: Path) -> None:
-        self.options = options
+        super().__init__(options)
         self.vae = FramewiseVAE(vae_folder)
         self.decoder = MultiviewDecoder()
         self.world = MultiviewWorld()

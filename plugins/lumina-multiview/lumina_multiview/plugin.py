@@ -8,7 +8,7 @@ def lumina_modality() -> ModalitySpec:
     """The multi-view modality."""
     return ModalitySpec(
         summary="Text to views of one object (PNG, MP4, GIF, GLB, PLY)",
-        api=(2, 2),
+        api=(3, 0),
         options="lumina_multiview.options:MultiviewOptions",
         modality="lumina_multiview.multiview:MultiviewModality",
         condition="lumina_multiview.options:MultiviewCondition",

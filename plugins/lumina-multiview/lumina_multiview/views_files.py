@@ -11,7 +11,7 @@ from typing import Any
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core import LuminaError, open_regular
+from lumina_core import Decoder, LuminaError, open_regular
 from lumina_core.clips.reading import comment_of
 from lumina_core.media_files import comment_with, metadata_in, reading, writing
 from lumina_core.png_checksums import SIGNATURE
@@ -35,13 +35,14 @@ MESHES = (".glb", ".ply")
 Pictures = UInt8[Tensor, "view 3 height width"]
 
 
-class MultiviewDecoder:
+class MultiviewDecoder(Decoder):
     """Views <-> file."""
 
     suffixes = (GRID, FOLDER, *TURNTABLES, *MESHES)
     folder_suffixes = (FOLDER,)
     read_suffixes = (GRID, FOLDER, *TURNTABLES)
     folder_files = CAMERA_FILES
+    noun = "views"
 
     def check_format(
         self, suffix: str, media_shape: tuple[int, ...], options: MultiviewOptions
@@ -77,12 +78,8 @@ class MultiviewDecoder:
             LuminaError: the suffix is another one, the kind of file holds no such views, or the
                 request is of others.
         """
+        self.check_suffix(path)
         suffix = path.suffix.lower()
-        if suffix not in self.suffixes:
-            raise LuminaError(
-                f"out={path} ends in {path.suffix!r}; views are written as "
-                f"{', '.join(self.suffixes)}"
-            )
         with writing(path):
             options = options_in(metadata)
             _check_shape(tuple(media.shape), options)

@@ -109,7 +109,8 @@ def encoder_layers(encoder: Any) -> list[Layer]:
     for block in [*encoder.down_blocks, encoder.mid_block]:
         layers += [conv(resnet, 2) for resnet in block.resnets]
         for sampler in getattr(block, "downsamplers", None) or []:
-            stride = (sampler.conv if hasattr(sampler.conv, "stride") else sampler).stride[0]
+            is_plain = isinstance(sampler.conv, torch.nn.Conv3d)
+            stride = (sampler.conv if is_plain else sampler).stride[0]
             layers.append(conv(sampler, down=stride))
         if getattr(block, "conv_out", None) is not None:
             layers.append(conv(block.conv_out, 2))

@@ -8,7 +8,7 @@ def lumina_modality() -> ModalitySpec:
     """The video modality."""
     return ModalitySpec(
         summary="Text to video (MP4, GIF, WebP)",
-        api=(2, 2),
+        api=(3, 0),
         options="lumina_video.options:VideoOptions",
         modality="lumina_video.video:VideoModality",
         condition="lumina_video.options:VideoCondition",

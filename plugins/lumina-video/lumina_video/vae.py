@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lumina_core import LuminaError
+from lumina_core import VAE, LuminaError
 from lumina_core.frames import NUM_COLOURS, check_multiple, levels_of, pixels_of
 from lumina_video.autoencoders import FrameAutoencoder, open_autoencoder
 from lumina_video.temporal import Clip, Latent, Pixels, TemporalAutoencoder
 
 
-class VideoVAE:
+class VideoVAE(VAE):
     """Clip <-> latent, by an autoencoder of any kind that open_autoencoder knows.
 
     With t frames of the clip per latent frame, 1 + k t frames have 1 + k latent frames. With p
@@ -46,7 +46,7 @@ class VideoVAE:
             self.autoencoder.to(device)
         return self
 
-    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Shape of the latent of a clip; its length is rounded up.
 
         Raises:

@@ -11,7 +11,15 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumina_core import Given, Grid, LuminaError, PatchTokenizer, SizeLimits, fit_together
+from lumina_core import (
+    Given,
+    Grid,
+    LuminaError,
+    Modality,
+    PatchTokenizer,
+    SizeLimits,
+    fit_together,
+)
 from lumina_core.frames import NUM_COLOURS, check_multiple
 from lumina_video.options import VideoCondition, VideoOptions
 from lumina_video.temporal import Clip, Latent
@@ -30,13 +38,13 @@ def normalised_step(frames: int, rows: int, columns: int) -> tuple[float, float,
     return EXTENT / frames, EXTENT / rows, EXTENT / columns
 
 
-class VideoModality:
+class VideoModality(Modality):
     """The video modality: its options and its parts."""
 
     feature_dim = 2
 
     def __init__(self, options: VideoOptions, vae_folder: Path) -> None:
-        self.options = options
+        super().__init__(options)
         self.vae = VideoVAE(vae_folder, options.patch[0])
         self.decoder = VideoDecoder(options.fps)
         self.world = VideoWorld()

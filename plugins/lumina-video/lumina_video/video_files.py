@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lumina_core import LuminaError
+from lumina_core import Decoder
 from lumina_core.clips.reading import MAX_LEVEL, Timed, comment_of, frames_of, held, is_webp
 from lumina_core.clips.writing import FRAMES, SUFFIXES, Clip, check_kind, write_clip
 from lumina_core.media_files import comment_with, metadata_in, reading, writing
@@ -32,7 +32,7 @@ NUM_PREVIEW_FRAMES = 5
 GAP = 2  # pixels between the frames of a preview
 
 
-class VideoDecoder:
+class VideoDecoder(Decoder):
     """Clip <-> file."""
 
     suffixes = SUFFIXES
@@ -40,6 +40,7 @@ class VideoDecoder:
     read_suffixes = (*SUFFIXES, ".webm", ".mkv", ".mov", ".m4v", ".qt", ".avi", ".png", ".apng",
                      ".jpg", ".jpeg", ".jpe", ".jfif", ".avif", ".heic", ".heif")  # fmt: skip
     has_preview_file = True
+    noun = "clips"
 
     def __init__(self, fps: float) -> None:
         """Fix the rate of files whose request names none.
@@ -70,11 +71,7 @@ class VideoDecoder:
         Raises:
             LuminaError: the suffix is another one, or the format takes no such size or rate.
         """
-        if path.suffix.lower() not in self.suffixes:
-            raise LuminaError(
-                f"out={path} ends in {path.suffix!r}; clips are written as "
-                f"{', '.join(self.suffixes)}"
-            )
+        self.check_suffix(path)
         fps = float(metadata.get("options", {}).get("fps", self.fps))
         with writing(path):
             write_clip(media, path, fps, comment_with(metadata))

@@ -10,13 +10,21 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from einops import rearrange
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from lumina_core import LuminaError, PatchTokenizer, SizeLimits, atomic_write, fit_together
+from lumina_core import (
+    VAE,
+    Decoder,
+    LuminaError,
+    Modality,
+    PatchTokenizer,
+    SizeLimits,
+    atomic_write,
+    fit_together,
+)
 from lumina_core.frames import NUM_COLOURS, check_multiple, levels_of, pixels_of
 from lumina_core.media_files import comment_with, metadata_in, reading
 from lumina_core.pictures import as_rgb
@@ -30,14 +38,8 @@ FRAME_UNIT = 1.0  # between neighbouring frames
 KEY, NUM_FRAMES = "lumina", "frames"  # texts inside a PNG: the request, and how to cut it
 
 
-class MymodalityVAE:
+class MymodalityVAE(VAE):
     """Frames <-> latent (3, frames, height, width): a formula, so it has no weights."""
-
-    folder = None
-
-    def to(self, device: torch.device) -> "MymodalityVAE":
-        """A formula works on any device."""
-        return self
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Shape of the latent of some frames."""
@@ -53,10 +55,11 @@ class MymodalityVAE:
         return levels_of(rearrange(latent.float() * STD + MEAN, "c f h w -> f c h w")).cpu()
 
 
-class MymodalityDecoder:
+class MymodalityDecoder(Decoder):
     """Frames <-> PNG: frames side by side, their number and the request in its texts."""
 
     suffixes = (".png",)
+    noun = "frames"
 
     def write(self, media: Tensor, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write the file, whole or not at all.
@@ -64,11 +67,7 @@ class MymodalityDecoder:
         Raises:
             LuminaError: the suffix is another one.
         """
-        if path.suffix.lower() not in self.suffixes:
-            raise LuminaError(
-                f"out={path} ends in {path.suffix!r}; frames are written as "
-                f"{', '.join(self.suffixes)}"
-            )
+        self.check_suffix(path)
         texts = PngInfo()
         texts.add_itxt(KEY, comment_with(metadata))
         texts.add_itxt(NUM_FRAMES, json.dumps(len(media)))
@@ -116,11 +115,11 @@ def _opened(path: Path) -> Image.Image:
     return Image.open(path, formats=("PNG",))
 
 
-class MymodalityModality:
+class MymodalityModality(Modality):
     """The mymodality modality: its options and its parts."""
 
-    def __init__(self, options: MymodalityOptions, vae_folder: Path | None) -> None:
-        self.options = options
+    def __init__(self, options: MymodalityOptions, vae_folder: Path | None = None) -> None:
+        super().__init__(options)
         self.tokenizer = PatchTokenizer(NUM_COLOURS, (1, options.patch, options.patch), _step)
         self.vae = MymodalityVAE()
         self.decoder = MymodalityDecoder()

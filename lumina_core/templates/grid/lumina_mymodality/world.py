@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, World
 from lumina_core.captions import check_split, pick, pick_two, plain_words
 from lumina_core.lexicon import Lexicon, spoken
 
@@ -33,7 +33,7 @@ _VARIANTS: dict[str, tuple[Mapping[str, Any], ...]] = {
 }
 
 
-class MymodalityWorld:
+class MymodalityWorld(World):
     """Captions, the frames they describe, and the verdict on what claims to be some."""
 
     version = "1"

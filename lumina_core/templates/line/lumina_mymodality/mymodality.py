@@ -13,7 +13,15 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from lumina_core import LuminaError, PatchTokenizer, SizeLimits, atomic_write
+from lumina_core import (
+    VAE,
+    Decoder,
+    LuminaError,
+    Modality,
+    PatchTokenizer,
+    SizeLimits,
+    atomic_write,
+)
 from lumina_core.media_files import comment_with, metadata_in, reading
 from lumina_mymodality.options import MAX_SAMPLES, MymodalityOptions
 from lumina_mymodality.world import MymodalityWorld
@@ -24,14 +32,8 @@ COMMENT, COUNTED = "# ", "values, one a line"
 PREVIEW_HEIGHT, MAX_PREVIEW_WIDTH = 48, 512  # pixels
 
 
-class MymodalityVAE:
+class MymodalityVAE(VAE):
     """Signal <-> latent (1, 1, 1, sample): a formula, so it has no weights."""
-
-    folder = None
-
-    def to(self, device: torch.device) -> "MymodalityVAE":
-        """A formula works on any device."""
-        return self
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Shape of the latent of a signal."""
@@ -46,10 +48,11 @@ class MymodalityVAE:
         return rearrange(latent.float() * STD, "1 1 1 sample -> sample").clamp(-1, 1).cpu()
 
 
-class MymodalityDecoder:
+class MymodalityDecoder(Decoder):
     """Signal <-> CSV: the request and the number of values as comments, then one value a line."""
 
     suffixes = (".csv",)
+    noun = "signals"
 
     def write(self, media: Tensor, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write the file, whole or not at all.
@@ -57,11 +60,7 @@ class MymodalityDecoder:
         Raises:
             LuminaError: the suffix is another one.
         """
-        if path.suffix.lower() not in self.suffixes:
-            raise LuminaError(
-                f"out={path} ends in {path.suffix!r}; signals are written as "
-                f"{', '.join(self.suffixes)}"
-            )
+        self.check_suffix(path)
         lines = [COMMENT + comment_with(metadata), f"{COMMENT}{len(media)} {COUNTED}"]
         lines += [f"{value:.9g}" for value in media.tolist()]
         with atomic_write(path) as file:
@@ -101,11 +100,11 @@ class MymodalityDecoder:
         return picture.to(torch.uint8)
 
 
-class MymodalityModality:
+class MymodalityModality(Modality):
     """The mymodality modality: its options and its parts."""
 
-    def __init__(self, options: MymodalityOptions, vae_folder: Path | None) -> None:
-        self.options = options
+    def __init__(self, options: MymodalityOptions, vae_folder: Path | None = None) -> None:
+        super().__init__(options)
         self.tokenizer = PatchTokenizer(1, (1, 1, options.patch), _step)
         self.vae = MymodalityVAE()
         self.decoder = MymodalityDecoder()

@@ -8,7 +8,7 @@ def lumina_modality() -> ModalitySpec:
     """The mymodality modality."""
     return ModalitySpec(
         summary="Text to signals (CSV)",
-        api=(2, 2),
+        api=(3, 0),
         options="lumina_mymodality.options:MymodalityOptions",
         modality="lumina_mymodality.mymodality:MymodalityModality",
     )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, World
 from lumina_core.captions import check_split, pick, plain_words
 from lumina_core.lexicon import Lexicon, spoken
 
@@ -29,7 +29,7 @@ _VARIANTS: dict[str, tuple[Mapping[str, Any], ...]] = {
 }
 
 
-class MymodalityWorld:
+class MymodalityWorld(World):
     """Captions, the signals they describe, and the verdict on what claims to be one."""
 
     version = "1"
