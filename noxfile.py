@@ -23,7 +23,7 @@ EXPORT = """
 import json, sys
 from pathlib import Path
 import torch
-from lumina_core.checkpoint import export
+from lumina_core.checkpoints.folder import export
 run, out, advice = sys.argv[1:]
 export(max(Path(run).glob("checkpoints/step-*")), Path(out), torch.bfloat16, json.loads(advice))
 """  # bfloat16 weights without the training state
@@ -65,7 +65,7 @@ def docs(session: nox.Session) -> None:
     """Run the pages whose code takes long; `-- write` makes the generated parts of pages anew."""
     python = _tested(session)
     if session.posargs == ["write"]:
-        session.run(python, "tests/doc_pages.py", "write")
+        session.run(python, "tests/support/doc_pages.py", "write")
     else:
         _test(session, python, "-m", "docs", *session.posargs)
 
@@ -172,11 +172,11 @@ def _isolated(session: nox.Session, python: Path, *words: str) -> str:
 def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:
     """Every YAML file of conf/ and every file of the templates is in the wheel, and no other."""
     there = {str(path.relative_to(clone)) for path in clone.glob("conf/**/*.yaml")}
-    template = (clone / "lumina_core").glob("templates/**/*")
+    template = (clone / "lumina_core").glob("cli/templates/**/*")
     there |= {str(path.relative_to(clone / "lumina_core")) for path in template if path.is_file()}
     names = zipfile.ZipFile(wheel_file).namelist()
     found = (name.removeprefix("lumina_core/") for name in names)
-    packed = {name for name in found if name.startswith(("conf/", "templates/"))}
+    packed = {name for name in found if name.startswith(("conf/", "cli/templates/"))}
     if there != packed:
         session.error(f"conf/, the templates and the wheel differ: {sorted(there ^ packed)}")
 

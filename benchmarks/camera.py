@@ -19,11 +19,13 @@ from pathlib import Path
 
 import torch
 
-from lumina_core import host, train
-from lumina_core.config import compose_sampling, compose_train
-from lumina_core.evaluate import cases
-from lumina_core.sampling import sample
-from lumina_core.tokenizer import PatchTokenizer
+from lumina_core.config.compose import compose_sampling, compose_train
+from lumina_core.evaluation.oracle import cases
+from lumina_core.media.patches import PatchTokenizer
+from lumina_core.plugins import host
+from lumina_core.sampling.sample import sample
+from lumina_core.training import start
+from lumina_core.training import step as training_step
 from lumina_multiview import oracle
 from lumina_multiview.multiview import EXTENT, MultiviewModality
 
@@ -55,10 +57,10 @@ def trained(method: str, words: argparse.Namespace, out: str):
     argv += [f"modality.vae={words.vae}", f"max_steps={words.steps}", "token_budget=1450"]
     argv += ["data.pool_size=512", "data.refresh_per_step=2", "condition_share=0", "device=cpu"]
     config = compose_train(argv)
-    run = train.start(config)
+    run = start.start(config)
     for _ in range(words.steps):
-        metrics = train.training_step(run, config, run.pool)
-    return train.averaged(run), metrics["loss"]
+        metrics = training_step.training_step(run, config, run.pool)
+    return start.averaged(run), metrics["loss"]
 
 
 def measured(model, split: str, num: int) -> dict[str, float]:

@@ -15,14 +15,16 @@ from pathlib import Path
 
 import torch
 
-from lumina_core import host
-from lumina_core.conditioning import Condition, given_tokens
-from lumina_core.config import compose_options, compose_run, compose_sampling
-from lumina_core.contact_sheet import save_contact_sheet
-from lumina_core.evaluate import wilson_interval
-from lumina_core.run import load_model
+from lumina_core.config.compose import compose_options, compose_run, compose_sampling
+from lumina_core.evaluation.oracle import wilson_interval
+from lumina_core.media.previews import save_contact_sheet
+from lumina_core.plugins import host
 from lumina_core.runtime import seeded
-from lumina_core.sampling import Request, sample
+from lumina_core.sampling.generate import load_model
+from lumina_core.sampling.given import given_tokens
+from lumina_core.sampling.request import Request
+from lumina_core.sampling.sample import sample
+from lumina_core.sampling.settings import Condition
 from lumina_image import grammar
 from lumina_image.options import ImageCondition
 

@@ -25,11 +25,15 @@ from types import SimpleNamespace
 
 import torch
 
-from lumina_core import LuminaError, host, train
-from lumina_core.config import compose_sampling, compose_train
-from lumina_core.sampling import Request, sample
-from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
-from lumina_core.shapes.finding import find_objects
+from lumina_core import LuminaError
+from lumina_core.config.compose import compose_sampling, compose_train
+from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
+from lumina_core.media.worlds.finding import find_objects
+from lumina_core.plugins import host
+from lumina_core.sampling.request import Request
+from lumina_core.sampling.sample import sample
+from lumina_core.training import start
+from lumina_core.training import step as training_step
 from lumina_video.video import EXTENT, VideoModality
 
 SPEED, START, RADIUS, SIDE = 0.3, 0.18, 0.17, 48
@@ -130,10 +134,10 @@ def main() -> None:
             argv += [f"max_steps={words.steps}", "token_budget=1450", "data.pool_size=256"]
             argv += ["data.refresh_per_step=1", "condition_share=0", "device=cpu"]
             config = compose_train(argv)
-            run = train.start(config)
+            run = start.start(config)
             for _ in range(words.steps):
-                metrics = train.training_step(run, config, run.pool)
-        model, sampling = train.averaged(run), compose_sampling("video")
+                metrics = training_step.training_step(run, config, run.pool)
+        model, sampling = start.averaged(run), compose_sampling("video")
         trained = list(product(LENGTHS, RATES))
         cases = [trained[number % len(trained)] for number in range(words.num)]
         for name, chosen in (("trained", cases), ("unseen", UNSEEN * (words.num // len(UNSEEN)))):

@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from lumina_core.muon import Muon
+from lumina_core.training.muon import Muon
 
 SHAPES = ((384, 128), (128, 128), (352, 128), (352, 128), (128, 352)) * 6  # of backbone=tiny
 RATE = 0.02

@@ -38,7 +38,7 @@ BESIDE = 0.25  # of the groups have another run beside them
 
 def run(words: list[str]) -> str:
     """The hash of the media that one run makes, in this process."""
-    from lumina_core.cli import main
+    from lumina_core.cli.main import main
 
     out = io.StringIO()
     with contextlib.redirect_stdout(out):

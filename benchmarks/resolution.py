@@ -12,14 +12,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from lumina_core import host
-from lumina_core.backbone.rope import RopeScaling
-from lumina_core.coarse import CoarseConfig
-from lumina_core.config import compose_options, compose_run, compose_sampling
-from lumina_core.contact_sheet import save_contact_sheet
-from lumina_core.evaluate import cases, wilson_interval
-from lumina_core.run import load_model
-from lumina_core.sampling import sample
+from lumina_core.backbone.settings import RopeScaling
+from lumina_core.config.compose import compose_options, compose_run, compose_sampling
+from lumina_core.evaluation.oracle import cases, wilson_interval
+from lumina_core.media.previews import save_contact_sheet
+from lumina_core.plugins import host
+from lumina_core.sampling.generate import load_model
+from lumina_core.sampling.sample import sample
+from lumina_core.sampling.settings import CoarseConfig
 
 NUM_SHOWN = 24
 TRAINED_POSITIONS = 80  # of a picture of 64 x 64 and its separators, near the middle of training

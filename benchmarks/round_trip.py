@@ -18,9 +18,9 @@ import torch
 
 from lumina_audio.audio import AudioModality
 from lumina_audio.vae import FULL_SCALE, Sound
-from lumina_core import host
-from lumina_core.config import compose_options
-from lumina_core.evaluate import wilson_interval
+from lumina_core.config.compose import compose_options
+from lumina_core.evaluation.oracle import wilson_interval
+from lumina_core.plugins import host
 from lumina_core.runtime import seeded
 
 STAGES = ("drawn", "vocoder", "autoencoder")

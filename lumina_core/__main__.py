@@ -2,7 +2,7 @@
 
 import sys
 
-from lumina_core.cli import main
+from lumina_core.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,6 +1,7 @@
 """The exceptions for mistakes of users and of plugins, and foreign text as lines of messages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from unicodedata import category
 
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -85,3 +86,64 @@ def similar(name: str, names: Sequence[str]) -> str | None:
 
     matches = get_close_matches(name, names, n=1) or get_close_matches(name.lower(), names, n=1)
     return matches[0] if matches else None
+
+
+@contextmanager
+def when_interrupted(say: Callable[[], str]) -> Iterator[None]:
+    """Say at Ctrl-C within the block, or the function that it decorates, what is left of the work.
+
+    Args:
+        say: gives the words after "interrupted", called then.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(say())
+        raise
+
+
+_LIKENESS = 0.6  # difflib's own bound for a close match
+_MAX_LISTED = 16  # keys in a message
+
+
+def closest(name: str, names: list[str]) -> str | None:
+    """The key that was probably meant: one with this last part, else the most similar.
+
+    Args:
+        name: what the user wrote.
+        names: every valid dotted key.
+    """
+    from difflib import get_close_matches  # costs 5 ms, needed only when something is wrong
+
+    block, dot, last = name.lower().rpartition(".")
+    alike = [full for full in names if full.rpartition(".")[2] == last and full != name]
+    if alike:
+        return get_close_matches(name, alike, n=1, cutoff=0.0)[0]
+    siblings = [full for full in names if full.rpartition(".")[0] == block]
+    by_last = {full.rpartition(".")[2]: full for full in reversed(names)}
+    searches = (
+        (last, {full.removeprefix(block + dot): full for full in siblings}),
+        # a block in common makes keys alike that have nothing else in common
+        (name, {full: full for full in names if full not in siblings}),
+        (last, by_last),
+    )
+    for wanted, known in searches:
+        if similar := get_close_matches(wanted, known, n=1, cutoff=_LIKENESS):
+            return known[similar[0]]
+    return None
+
+
+def unknown_key(name: str, names: list[str], where: str = "") -> LuminaError:
+    """The refusal of a key that is not there: tells the one that was meant, else all of a few.
+
+    Args:
+        name: what was written.
+        names: every valid key.
+        where: of the file, if it stands in one.
+    """
+    if meant := closest(name, names):
+        hint = f" Did you mean {meant!r}?"
+    else:
+        is_short = len(names) <= _MAX_LISTED
+        hint = f" Known: {', '.join(names) or 'none'}." if is_short else ""
+    return LuminaError(f"unknown key {name!r}{where}.{hint}")

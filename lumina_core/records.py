@@ -8,6 +8,8 @@ OmegaConf's structured configs do nearly this, but make frozen records read-only
 lists, and speak of their own types in messages that a user has to read.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import sys
 import types
@@ -15,8 +17,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable, reason_of
-from lumina_core.keys import unknown_key
+from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable, reason_of, unknown_key
 
 T = TypeVar("T")
 
@@ -347,3 +348,32 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + key] = list(value) if isinstance(value, tuple) else value
     return found
+
+
+MAX_TEXT = 10_000  # characters of a prompt or a caption; encoders read the first 300 to 2000
+NUM_SEEDS = 2**63  # torch generators take a seed below this
+
+
+def _check_at_least(record: Any, least: int, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        if value is not None and value < least:
+            raise LuminaError(f"{name} is {value}; set a whole number of at least {least}.")
+
+
+def _check_seed(seed: int, count: int = 1) -> None:
+    if not 0 <= seed <= NUM_SEEDS - count:
+        raise LuminaError(f"seed is {seed}; set a whole number from 0 to {NUM_SEEDS - count}.")
+
+
+def _check_text(key: str, text: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise LuminaError(
+            f"the {key} has {len(text)} characters; at most {MAX_TEXT} are read. Shorten it."
+        )
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise LuminaError(
+            f"the {key} is no valid UTF-8: half a character stands in it. Write it as UTF-8."
+        ) from error

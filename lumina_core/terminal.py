@@ -19,6 +19,7 @@ from lumina_core.errors import harmless, harmless_lines
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
+
 Item = TypeVar("Item")
 
 MANY = 32  # items; for fewer nobody waits long

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lumina_core import host
-from lumina_core.entry_points import GROUP
+from lumina_core.plugins import host
+from lumina_core.plugins.entry_points import GROUP
 from toy_plugin import GIVEN, GIVEN_YAML, OPTIONS, PLUGIN, YAML
 
 if TYPE_CHECKING:
-    from lumina_core.checkpoint import Model
+    from lumina_core.checkpoints.model import Model
 
 SMALL_REQUEST = "modality.height=32 modality.width=32 solver.num_steps=2"
 
@@ -92,12 +92,13 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         configs.append(config)
         return 0
 
-    for name in ("run", "train", "train_vae", "evaluate"):
-        module = ModuleType(f"lumina_core.{name}")
+    homes = ("sampling.run", "training.command", "training.train_vae", "evaluation.evaluate")
+    for name, home in zip(("run", "train", "train_vae", "evaluate"), homes, strict=True):
+        module = ModuleType(f"lumina_core.{home}")
         setattr(module, f"{name}_command", record)
-        monkeypatch.setitem(sys.modules, f"lumina_core.{name}", module)
+        monkeypatch.setitem(sys.modules, f"lumina_core.{home}", module)
     request = {"modality": "toy", "prompt": "a dög", "seed": 5, "solver": {"num_steps": 3}}
-    for module in ("file_request", "config"):
+    for module in ("sampling.file_request", "config.compose"):
         monkeypatch.setattr(f"lumina_core.{module}.read_request", lambda path: request)
     return configs
 
@@ -114,8 +115,8 @@ TINY_TRAINING = (
 @pytest.fixture(scope="session")
 def tiny_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A diffusers folder that `train-vae` wrote after two steps."""
-    from lumina_core import train_vae
-    from lumina_core.cli import main
+    from lumina_core.cli.main import main
+    from lumina_core.training import train_vae
 
     out = tmp_path_factory.mktemp("vae") / "vae"
     words = ["max_steps=2", "batch_size=2", "block_channels=[8,8,8]", "seed=1"]
@@ -149,7 +150,7 @@ def tiny_training(tiny_vae: Path) -> Words:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_training: Words) -> Path:
     """A finished checkpoint of three steps, its training state included."""
-    from lumina_core.cli import main
+    from lumina_core.cli.main import main
 
     out = tmp_path_factory.mktemp("trained")
     assert main(["train", *tiny_training(out / "run")]) == 0
@@ -169,8 +170,8 @@ def tiny_model(tiny_checkpoint: Path) -> "Model":
     """The checkpoint in memory."""
     import torch
 
-    from lumina_core import checkpoint
-    from lumina_core.config import compose_options
+    from lumina_core.checkpoints import model as checkpoint
+    from lumina_core.config.compose import compose_options
 
     options = compose_options("image", {"patch_size": 2})
     cpu = torch.device("cpu")
@@ -201,7 +202,7 @@ def ask(at_checkpoint: list[str]) -> Words:
 @pytest.fixture
 def make(ask: Words, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
     """Run a small request and give its JSON."""
-    from lumina_core.cli import main
+    from lumina_core.cli.main import main
 
     def result(*words: str) -> dict[str, Any]:
         capsys.readouterr()
@@ -214,7 +215,7 @@ def make(ask: Words, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[s
 @pytest.fixture
 def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Run words that are refused and give the one line that says why."""
-    from lumina_core.cli import main
+    from lumina_core.cli.main import main
 
     def line(*words: str) -> str:
         capsys.readouterr()

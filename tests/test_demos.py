@@ -2,7 +2,8 @@
 
 import pytest
 
-from lumina_core import checkpoint, host
+from lumina_core.checkpoints import manifest as checkpoint
+from lumina_core.plugins import host
 
 MAX_BYTES = 12e6
 

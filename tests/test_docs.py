@@ -18,11 +18,11 @@ from doc_pages import (
 )
 
 import lumina_core
-from lumina_core import hookspecs, modality
-from lumina_core.decoder import Decoder
-from lumina_core.help import USAGES
-from lumina_core.keys import CONFIG_NAMES, conf_root, read_keys
-from lumina_core.modality import VAE, Modality, Tokenizer, World, members
+from lumina_core import modality
+from lumina_core.cli.help import USAGES
+from lumina_core.config.keys import CONFIG_NAMES, conf_root, read_keys
+from lumina_core.modality import VAE, Decoder, Modality, Tokenizer, World, members
+from lumina_core.plugins import hookspecs
 from lumina_core.testing.package import PUBLIC_MODULES
 
 PAGES = sorted(
@@ -112,7 +112,7 @@ def test_python_page_names_everything_public():
 def test_architecture_page_has_every_module_once():
     listed = [path for area in AREAS for path in files_of(area)]
     there = [path for path in CORE.rglob("*.py") if path.name != "__init__.py"]
-    templates = CORE / "templates"
+    templates = CORE / "cli" / "templates"
     assert sorted(listed) == sorted(path for path in there if templates not in path.parents)
 
 

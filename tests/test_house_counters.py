@@ -6,8 +6,7 @@ from collections import Counter
 import pytest
 from doc_pages import CORE, ROOT, num_code_lines
 
-from lumina_core.decoder import Decoder
-from lumina_core.modality import VAE, Modality, Tokenizer, World, members
+from lumina_core.modality import VAE, Decoder, Modality, Tokenizer, World, members
 
 NO_PRODUCT = ("templates", "testing")
 """Folders of the core: what a user gets as a start, and the contract as rules."""

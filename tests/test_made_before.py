@@ -12,8 +12,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from lumina_core import host, spec_check
-from lumina_core.cli import main
+from lumina_core.cli.main import main
+from lumina_core.plugins import host, spec_check
 
 MADE = Path(__file__).parent / "made_before"
 TRAINING = MADE / "training"

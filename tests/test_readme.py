@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from doc_pages import DOCS, ROOT
 
-from lumina_core import host
-from lumina_core.cli import main
-from lumina_core.config import compose_options
-from lumina_core.file_request import read_request
-from lumina_core.vae_folder import find_vae
+from lumina_core.checkpoints.vae_folder import find_vae
+from lumina_core.cli.main import main
+from lumina_core.config.compose import compose_options
+from lumina_core.plugins import host
+from lumina_core.sampling.file_request import read_request
 
 PROGRAM = re.compile(r"(?:python -m lumina_core|lumina) (?=run |infer )")
 GIVEN = re.compile(r"(?:condition\.\w+|repeat|prompt_file)=(?P<path>[^\s\[]*[a-z]{3}[^\s\[]*)")

@@ -1,1 +1,1 @@
-"""The Flag-DiT backbone: tokens, time and text in, velocity out."""
+"""The network: one configurable block, and a table per family of released models."""

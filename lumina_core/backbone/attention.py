@@ -17,9 +17,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from lumina_core.backbone.settings import BACKENDS
 from lumina_core.errors import LuminaError, nearest
 
-BACKENDS = ("auto", "sdpa", "varlen", "xformers")
 HALF_TYPES = (torch.float16, torch.bfloat16)
 
 

@@ -15,22 +15,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from lumina_core.records import Settings, setting
+from lumina_core.backbone.settings import RopeScaling
 from lumina_core.sequence import TokenBatch
-
-
-@dataclass(frozen=True)
-class RopeScaling(Settings, block="rope_scaling"):
-    """How positions are scaled for one call; (1, 1, None) leaves them as trained."""
-
-    linear: float = setting(1.0, "divides positions, for sizes never trained on", above=0)
-    ntk: float = setting(1.0, "multiplies rope_theta, for sizes never trained on", above=0)
-    watershed: float | None = setting(
-        None, "time from linear to ntk; null: both act always", at_least=0, at_most=1
-    )
-
-
-NO_SCALING = RopeScaling()
 
 Table = Complex[Tensor, "position 1 pair"]
 """cos + i sin per position and pair of channels; one table serves all heads."""

@@ -1,1 +1,1 @@
-"""Where training samples come from."""
+"""Where training samples come from: files, worlds, the pool of latents."""

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
-from lumina_core.command_records import MAX_TEXT
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.files import open_regular, parse_json, read_regular
+from lumina_core.files.reading import open_regular, parse_json, read_regular
+from lumina_core.records import MAX_TEXT
 
 MAX_LIST_BYTES = 1 << 30  # of a JSON list, which is read as a whole: some three million records
 MAX_RECORD_BYTES = 1 << 20  # of a line

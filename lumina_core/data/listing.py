@@ -14,8 +14,8 @@ from unicodedata import normalize
 from lumina_core.data import caption_files
 from lumina_core.data.folder_contents import TEXT, Contents, Kinds, contents_of, holds
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.file_names import finder, with_slashes
-from lumina_core.output_paths import PREVIEW, SHEET
+from lumina_core.media.file_names import finder, with_slashes
+from lumina_core.media.names import PREVIEW, SHEET
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 
-from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Modality
+from lumina_core.modality import Media, Modality
 from lumina_core.sequence import TokenSample
 from lumina_core.terminal import announced
 
@@ -29,19 +28,6 @@ class CaptionedSample:
 
     tokens: TokenSample
     caption: str
-
-
-def check_pool(pool_size: int, refresh_per_step: int) -> None:
-    """Refuse more samples renewed per step than a pool holds.
-
-    Raises:
-        LuminaError: they are more.
-    """
-    if refresh_per_step > pool_size:
-        raise LuminaError(
-            f"data.pool_size={pool_size} and data.refresh_per_step={refresh_per_step}: refresh at "
-            "most the whole pool"
-        )
 
 
 class LatentPool(ABC):

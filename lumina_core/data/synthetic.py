@@ -1,44 +1,21 @@
 """Training samples drawn from a modality's synthetic world: an endless stream, never repeated."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, cast
 
 import torch
 
-from lumina_core.data.pool import CaptionedSample, LatentPool, check_pool, encode_sample
+from lumina_core.data.pool import CaptionedSample, LatentPool, encode_sample
+from lumina_core.data.settings import SyntheticConfig
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, World
-from lumina_core.records import Settings, setting
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid
 
 FIRST_HELD = 2**40  # number of a sample that no training reaches
 NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stands in one
-
-
-@dataclass(frozen=True)
-class SyntheticConfig(Settings, block="data"):
-    """The pool of latents."""
-
-    name: str = setting(
-        "synthetic", "samples drawn by the world of the modality", choices=("synthetic",)
-    )
-    pool_size: int = setting(2048, "samples kept encoded", at_least=1)
-    pool_start: int = setting(
-        64,
-        "samples encoded before the first step; the pool grows by a quarter of them per step",
-        at_least=1,
-    )
-    refresh_per_step: int = setting(4, "samples drawn anew at each step", at_least=0)
-    max_tokens: int | None = setting(
-        None, "leave out sizes and lengths of more tokens than this; null: none", at_least=1
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_pool(self.pool_size, self.refresh_per_step)
 
 
 def world_of(modality: Any) -> World:
@@ -63,7 +40,7 @@ def refuse_varied_options(name: str, options: Any, world: World) -> None:
     Raises:
         LuminaError: such an option differs from the modality's default.
     """
-    from lumina_core.config import compose_options
+    from lumina_core.config.compose import compose_options
 
     default = compose_options(name)
     for key in sorted({key for split in world.splits for v in world.variants(split) for key in v}):

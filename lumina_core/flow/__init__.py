@@ -1,1 +1,1 @@
-"""Flow matching as functions: the path, the loss, guidance and the solvers."""
+"""The mathematics of flow matching: path, solver, guidance, objective."""

@@ -7,36 +7,11 @@ Departure from the released models: they guide the first 3 latent channels and l
 conditional. Here all channels are guided unless a mask says otherwise (`guidance.channels`).
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lumina_core.errors import LuminaError
-from lumina_core.records import Settings, setting
-
-
-@dataclass(frozen=True)
-class GuidanceConfig(Settings, block="guidance"):
-    """How strongly, when and on which channels guidance acts."""
-
-    scale: float = setting(4.0, "1 is no guidance, 0 ignores the prompt", at_least=0)
-    interval: tuple[float, float] = setting(
-        (0.0, 1.0), "times between which guidance acts, 0 is noise", at_least=0, at_most=1
-    )
-    channels: int | None = setting(
-        None, "guide only the first latent channels; null: all", at_least=1
-    )
-    """The released image models guide 3."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.interval[0] > self.interval[1]:
-            raise LuminaError(
-                f"guidance.interval is {list(self.interval)}; set two times in order, such as "
-                "[0.0, 1.0]."
-            )
+from lumina_core.flow.settings import GuidanceConfig
 
 
 def is_guided_at(t: float, config: GuidanceConfig) -> bool:

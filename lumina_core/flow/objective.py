@@ -8,31 +8,12 @@ Departure from the released trainer: its `shift_f` moves training times towards 
 of its sampling shift. Here both are the same map; that trainer's f is shift = 1 / f.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lumina_core.flow.path import shift_time
-from lumina_core.records import Settings, setting
-
-DISTRIBUTIONS = ("uniform", "logit_normal")
-
-
-@dataclass(frozen=True)
-class TimeConfig(Settings, block="time"):
-    """How the times of training samples are drawn.
-
-    uniform: t ~ U(0, 1); logit_normal: t = sigmoid(n), n ~ N(mean, std^2).
-    """
-
-    distribution: str = setting("logit_normal", "of the times in (0, 1)", choices=DISTRIBUTIONS)
-    mean: float = setting(
-        0.0, "of the logit; above 0: nearer to data", idle={"distribution": ("uniform",)}
-    )
-    std: float = setting(1.0, "of the logit", above=0, idle={"distribution": ("uniform",)})
-    shift: float = setting(1.0, "above 1: more noise", above=0)
+from lumina_core.flow.settings import TimeConfig
 
 
 def sample_time(

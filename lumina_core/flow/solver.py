@@ -10,7 +10,6 @@ rk4. The fixed-step solvers are our own: torchdiffeq gives no word between steps
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -18,38 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core.flow.path import shift_time
-from lumina_core.keys import ADAPTIVE, FIXED_STEP
-from lumina_core.records import Settings, setting
+from lumina_core.flow.settings import SolverConfig
 
-SOLVERS = FIXED_STEP + ADAPTIVE
-MAX_STEPS = 10_000  # a hundred times what any sample has needed
 Velocity = Callable[[float, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class SolverConfig(Settings, block="solver"):
-    """Which solver, and how finely it steps."""
-
-    name: str = setting("euler", "which solver", choices=SOLVERS)
-    num_steps: int = setting(
-        30,
-        "intervals between noise and data",
-        at_least=1,
-        at_most=MAX_STEPS,
-        idle={"name": ADAPTIVE},
-    )
-    shift: float = setting(
-        1.0, "above 1 spends more steps near noise", above=0, idle={"name": ADAPTIVE}
-    )
-    atol: float = setting(
-        1e-5, "absolute error per step; dopri5 only", above=0, idle={"name": FIXED_STEP}
-    )
-    rtol: float = setting(
-        1e-5,
-        "error per step relative to the state; dopri5 only",
-        above=0,
-        idle={"name": FIXED_STEP},
-    )
 
 
 def time_grid(num_steps: int, shift: float, start: float = 0.0) -> list[float]:

@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "BrokenRuleError": "contract",
+    "BrokenRuleError": "verdicts",
     "ModalityContract": "pytest_class",
-    "NotApplicableError": "contract",
-    "Result": "contract",
-    "all_checks": "contract",
+    "NotApplicableError": "verdicts",
+    "Result": "rules",
+    "all_checks": "rules",
     "run_contract": "contract",
 }
 

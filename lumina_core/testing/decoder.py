@@ -12,16 +12,17 @@ from typing import Any
 
 import torch
 
-from lumina_core.decoder import Decoder
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.files.unfinished import UNFINISHED
+from lumina_core.modality import Decoder
 from lumina_core.runtime import seeded
 from lumina_core.testing.clock import clock_ahead
-from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, demand, rule
 from lumina_core.testing.mishaps import interrupted, interrupted_at, largest_file, lines_reached
 from lumina_core.testing.refusal import refusal
+from lumina_core.testing.rules import rule
 from lumina_core.testing.samples import Sample, medium
 from lumina_core.testing.subject import Subject
-from lumina_core.unfinished import UNFINISHED
+from lumina_core.testing.verdicts import BrokenRuleError, NotApplicableError, demand
 
 MAX_LOSS = 0.05  # mean difference of a file that is read back, as a share of the media's range
 HARD_TEXTS = 'ein "Würfel"\n\t\\ 立方体 \u2028 🎲 </script> --> ' + "long " * 400
@@ -39,7 +40,9 @@ NUM_PREVIEWS = 8  # of media of one size
 MAX_LINES = 24  # of the plugin that are interrupted, one in each run
 DAY_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%b %d, %Y")
 STRANGE = ".strange"
-READING = "raise LuminaError; lumina_core.media_files.reading turns what libraries raise into it"
+READING = (
+    "raise LuminaError; lumina_core.media.containers.reading turns what libraries raise into it"
+)
 
 
 @rule
@@ -331,7 +334,7 @@ def _fails_on_full_disk(
     except Exception as error:
         raise BrokenRuleError(
             f"a {suffix} that did not fit raises {type(error).__name__}: {reason_of(error)}; let "
-            "OSError through, or raise LuminaError; lumina_core.media_files.writing does"
+            "OSError through, or raise LuminaError; lumina_core.media.containers.writing does"
         ) from error
     return False
 

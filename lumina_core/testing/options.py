@@ -8,14 +8,15 @@ from math import inf, nan
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from lumina_core import host
-from lumina_core.config import compose_options, compose_sampling, compose_train
+from lumina_core.config.compose import compose_options, compose_sampling, compose_train
+from lumina_core.config.layers import modality_options
 from lumina_core.errors import LuminaError
-from lumina_core.layers import modality_options
-from lumina_core.testing.contract import BrokenRuleError, NotApplicableError, demand, rule
+from lumina_core.plugins import host
 from lumina_core.testing.refusal import refusal
+from lumina_core.testing.rules import rule
 from lumina_core.testing.samples import GROWTH, growing_keys
 from lumina_core.testing.subject import Subject
+from lumina_core.testing.verdicts import BrokenRuleError, NotApplicableError, demand
 
 NO_NUMBERS = (nan, inf)
 ABSURD = {int: (-(10**9), 10**12), float: (*NO_NUMBERS, -1e12)}

@@ -11,13 +11,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import lumina_core
-from lumina_core import host
+from lumina_core.config.keys import modality_keys, unit_and_meaning
 from lumina_core.errors import MAX_REASON, printable
-from lumina_core.keys import modality_keys, unit_and_meaning
 from lumina_core.modality import ModalitySpec
-from lumina_core.testing.contract import NotApplicableError, demand, rule
+from lumina_core.plugins import host
+from lumina_core.testing.rules import rule
 from lumina_core.testing.source import imports_below, parsed
 from lumina_core.testing.subject import Subject
+from lumina_core.testing.verdicts import NotApplicableError, demand
 
 HEAVY = (
     *("torch", "numpy", "scipy", "PIL", "hydra", "omegaconf", "transformers", "diffusers"),
@@ -25,17 +26,17 @@ HEAVY = (
 )
 MAX_IMPORT_SECONDS = 0.5  # of CPU time, beyond lumina_core and pluggy
 PUBLIC_MODULES = (
-    "lumina_core.autoencoder",
-    "lumina_core.caption_worlds",
-    "lumina_core.captions",
-    "lumina_core.clips",
-    "lumina_core.file_names",
-    "lumina_core.frames",
-    "lumina_core.lexicon",
-    "lumina_core.media_files",
-    "lumina_core.pictures",
-    "lumina_core.png_checksums",
-    "lumina_core.shapes",
+    "lumina_core.autoencoder.networks",
+    "lumina_core.media.worlds.caption_worlds",
+    "lumina_core.media.worlds.captions",
+    "lumina_core.media.clips",
+    "lumina_core.media.file_names",
+    "lumina_core.media.pixels",
+    "lumina_core.media.worlds.lexicon",
+    "lumina_core.media.containers",
+    "lumina_core.media.pictures",
+    "lumina_core.media.png_checksums",
+    "lumina_core.media.worlds",
     "lumina_core.terminal",
 )
 """What a plugin may import beside the names of `lumina_core` itself."""
@@ -45,7 +46,7 @@ SPEC_FIELDS = tuple(field.name for field in dataclasses.fields(ModalitySpec))
 
 _IMPORT = """
 import json, sys, time
-import pluggy, lumina_core.hookspecs, lumina_core.errors
+import pluggy, lumina_core.plugins.hookspecs, lumina_core.errors
 before = set(sys.modules)
 started = time.process_time()
 import {module}

@@ -7,17 +7,10 @@ from typing import ClassVar
 import pytest
 
 from lumina_core.errors import LuminaError
-from lumina_core.testing.contract import (
-    BROKEN,
-    NOT_APPLICABLE,
-    NOT_CHECKED,
-    Check,
-    all_checks,
-    check_names,
-    load_parts,
-    run_check,
-)
+from lumina_core.testing.contract import check_names, load_parts, run_check
+from lumina_core.testing.rules import Check, all_checks
 from lumina_core.testing.subject import Subject, subject_of
+from lumina_core.testing.verdicts import BROKEN, NOT_APPLICABLE, NOT_CHECKED
 
 
 class ModalityContract:

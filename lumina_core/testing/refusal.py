@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.testing.contract import BrokenRuleError, demand
+from lumina_core.testing.verdicts import BrokenRuleError, demand
 
 
 def refusal(call: Callable[[], object], what: str, remedy: str) -> str:

@@ -3,14 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lumina_core.testing.contract import (
-    BROKEN,
-    KEPT,
-    NOT_APPLICABLE,
-    NOT_CHECKED,
-    Result,
-    all_checks,
-)
+from lumina_core.testing.rules import Result, all_checks
+from lumina_core.testing.verdicts import BROKEN, KEPT, NOT_APPLICABLE, NOT_CHECKED
 
 _MARKS = {KEPT: "ok", BROKEN: "BROKEN", NOT_APPLICABLE: "-", NOT_CHECKED: "?"}
 

@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from lumina_core.decoder import Media
 from lumina_core.errors import LuminaError
-from lumina_core.modality import Modality
+from lumina_core.modality import Media, Modality
 from lumina_core.records import setting_of
 from lumina_core.sequence import Grid
 

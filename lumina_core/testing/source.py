@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lumina_core.testing.contract import BrokenRuleError
+from lumina_core.testing.verdicts import BrokenRuleError
 
 IMPORTERS = ("import_module", "__import__")
 _CORE = "lumina_core"

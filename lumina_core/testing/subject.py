@@ -16,29 +16,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lumina_core import host
-from lumina_core.checkpoint import Model
-from lumina_core.command_records import TrainConfig
-from lumina_core.config import compose_options, compose_train
+from lumina_core.checkpoints.model import Model
+from lumina_core.config.compose import compose_options, compose_train
 from lumina_core.data.pool import CaptionedSample, encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, has_weights
-from lumina_core.parts import make_modality
+from lumina_core.plugins import host
+from lumina_core.plugins.parts import make_modality
 from lumina_core.records import fixed_names
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid
-from lumina_core.testing.contract import NotApplicableError
-from lumina_core.testing.samples import (
-    Sample,
-    Size,
-    all_sizes,
-    grid_of,
-    medium,
-    small_sizes,
-)
+from lumina_core.testing.samples import Sample, Size, all_sizes, grid_of, medium, small_sizes
+from lumina_core.testing.verdicts import NotApplicableError
+from lumina_core.training.settings import TrainConfig
 
 if TYPE_CHECKING:
     from lumina_core.testing.first_use import FirstUse
+
 
 MAX_SAMPLES = 6  # of different grids
 SEED = 20
@@ -238,19 +232,19 @@ class Subject:
     @cached_property
     def checkpoint(self) -> Path:
         """A checkpoint after two steps."""
-        from lumina_core import train
+        from lumina_core.training import train
 
         return train.save_checkpoint(self.trained, self.training())
 
     @cached_property
     def trained(self) -> Any:
         """The training after two steps."""
-        from lumina_core import train
+        from lumina_core.training import start, step
 
         config = self.training()
-        run = train.start(config)
+        run = start.start(config)
         while run.step < config.max_steps:
-            train.training_step(run, config, run.pool)
+            step.training_step(run, config, run.pool)
         return run
 
     @cached_property
@@ -260,7 +254,7 @@ class Subject:
 
     def new_model(self) -> Model:
         """The checkpoint in memory, loaded once more."""
-        from lumina_core import checkpoint
+        from lumina_core.checkpoints import model as checkpoint
 
         return checkpoint.load(
             self.checkpoint,

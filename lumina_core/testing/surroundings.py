@@ -1,8 +1,9 @@
 """Rules about what surrounds a plugin: the network, random numbers, settings of the process."""
 
-from lumina_core.testing.contract import NotApplicableError, demand, rule
 from lumina_core.testing.first_use import Findings
+from lumina_core.testing.rules import rule
 from lumina_core.testing.subject import Subject
+from lumina_core.testing.verdicts import NotApplicableError, demand
 
 
 @rule

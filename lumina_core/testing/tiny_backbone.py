@@ -2,7 +2,8 @@
 
 import torch
 
-from lumina_core.backbone.flag_dit import FlagDiT, FlagDiTConfig
+from lumina_core.backbone.settings import FlagDiTConfig
+from lumina_core.backbone.transformer import FlagDiT
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenSample, pack, unpack
 

@@ -10,9 +10,10 @@ from lumina_core.errors import LuminaError, reason_of
 from lumina_core.modality import feature_dims
 from lumina_core.runtime import seeded
 from lumina_core.sequence import NEXTFRAME, NEXTLINE, TokenSample, layout, pack, unpack
-from lumina_core.testing.contract import BrokenRuleError, demand, rule
+from lumina_core.testing.rules import rule
 from lumina_core.testing.samples import Sample, all_sizes
 from lumina_core.testing.subject import Subject
+from lumina_core.testing.verdicts import BrokenRuleError, demand
 
 MIN_LENGTHS = 3  # of the media of a world
 NUM_PROBES = 48  # cells of a latent that are changed, one at a time

@@ -4,22 +4,17 @@ from contextlib import suppress
 
 import torch
 
-from lumina_core import host
 from lumina_core.data.pool import encode_sample
 from lumina_core.errors import LuminaError
-from lumina_core.init_from import PROJECTIONS
 from lumina_core.modality import SizeLimits, feature_dims
+from lumina_core.plugins import host
 from lumina_core.sequence import TokenSample
-from lumina_core.testing.contract import (
-    BrokenRuleError,
-    NotApplicableError,
-    builds_on,
-    demand,
-    reason_and_place,
-    rule,
-)
-from lumina_core.testing.subject import Sample, Subject, subject_of
+from lumina_core.testing.rules import builds_on, reason_and_place, rule
+from lumina_core.testing.samples import Sample
+from lumina_core.testing.subject import Subject, subject_of
 from lumina_core.testing.tiny_backbone import tiny_backbone, velocity_of
+from lumina_core.testing.verdicts import BrokenRuleError, NotApplicableError, demand
+from lumina_core.training.init_from import PROJECTIONS
 
 TOLERANCE = 1e-4  # of a velocity in float32 beside other samples
 MAX_ASPECT = 100.0  # that no sample reaches

@@ -16,16 +16,11 @@ from torch import Tensor
 
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.runtime import seeded
-from lumina_core.testing.contract import (
-    BrokenRuleError,
-    NotApplicableError,
-    builds_on,
-    demand,
-    rule,
-)
 from lumina_core.testing.memory import peak_bytes
+from lumina_core.testing.rules import builds_on, rule
 from lumina_core.testing.samples import Sample, growing_keys, medium
 from lumina_core.testing.subject import Subject
+from lumina_core.testing.verdicts import BrokenRuleError, NotApplicableError, demand
 
 MAX_MEAN, STDS = 0.5, (0.5, 1.6)  # of a channel of the latents of the world
 MAX_OVERALL_MEAN, OVERALL_STDS = 0.25, (0.75, 1.3)  # of all channels together

@@ -10,22 +10,19 @@ from typing import Any
 
 import torch
 
-from lumina_core import host
-from lumina_core.cli import main
-from lumina_core.config import compose_sampling
+from lumina_core.cli.main import main
+from lumina_core.config.compose import compose_sampling
 from lumina_core.errors import MAX_REASON, LuminaError, printable
-from lumina_core.flow.solver import SolverConfig
+from lumina_core.flow.settings import SolverConfig
 from lumina_core.modality import Given
+from lumina_core.plugins import host
 from lumina_core.records import file_names
-from lumina_core.sampling import Request, sample, sample_latents
-from lumina_core.testing.contract import (
-    BrokenRuleError,
-    NotApplicableError,
-    builds_on,
-    demand,
-    rule,
-)
-from lumina_core.testing.subject import Sample, Subject
+from lumina_core.sampling.request import Request
+from lumina_core.sampling.sample import sample, sample_latents
+from lumina_core.testing.rules import builds_on, rule
+from lumina_core.testing.samples import Sample
+from lumina_core.testing.subject import Subject
+from lumina_core.testing.verdicts import BrokenRuleError, NotApplicableError, demand
 
 NUM_STEPS = 2
 SEEDS = (1, 2, 3)

@@ -5,10 +5,11 @@ from functools import partial
 import torch
 
 from lumina_core.runtime import seeded
-from lumina_core.testing.contract import NotApplicableError, builds_on, demand, rule
 from lumina_core.testing.refusal import refusal
+from lumina_core.testing.rules import builds_on, rule
 from lumina_core.testing.samples import all_sizes
 from lumina_core.testing.subject import Subject
+from lumina_core.testing.verdicts import NotApplicableError, demand
 
 HELD_OUT = "held_out"  # the split whose captions training never shows
 NUM_CAPTIONS = 1500
@@ -118,7 +119,7 @@ def unknown_splits_are_refused(subject: Subject) -> None:
         ("variants", lambda: world.variants("nowhere")),
         ("caption", lambda: world.caption("nowhere", seeded(0))),
     ):
-        refusal(call, f"{what}('nowhere')", "use lumina_core.captions.check_split")
+        refusal(call, f"{what}('nowhere')", "use lumina_core.media.worlds.captions.check_split")
 
 
 @rule

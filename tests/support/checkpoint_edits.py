@@ -3,16 +3,18 @@
 import pytest
 import torch
 
-from lumina_core import LuminaError, checkpoint
-from lumina_core.config import compose_options
-from lumina_core.manifest import sealed
+from lumina_core import LuminaError
+from lumina_core.checkpoints import manifest as checkpoints_manifest
+from lumina_core.checkpoints import model
+from lumina_core.checkpoints.manifest import sealed
+from lumina_core.config.compose import compose_options
 
 CPU = torch.device("cpu")
 
 
 def read(folder):
     options = compose_options("image", {"patch_size": 2})
-    return checkpoint.load(folder, "image", options, device=CPU, dtype=torch.float32)
+    return model.load(folder, "image", options, device=CPU, dtype=torch.float32)
 
 
 def refusal(folder):
@@ -24,7 +26,7 @@ def refusal(folder):
 
 def edit_manifest(folder, **changed):
     """Change the manifest and seal it again, as somebody who means it would."""
-    manifest = checkpoint.read_manifest(folder)
+    manifest = checkpoints_manifest.read_manifest(folder)
     files = {**manifest["files"], **changed.pop("files", {})}
     del manifest["sha256"]
     (folder / "lumina.json").write_text(sealed({**manifest, **changed, "files": files}))

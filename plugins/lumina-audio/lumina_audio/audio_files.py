@@ -16,7 +16,7 @@ from lumina_audio.options import AudioOptions
 from lumina_audio.sound_reading import comment_of, read_sound
 from lumina_audio.sound_writing import WRITERS, Sound
 from lumina_core import Decoder, LuminaError, atomic_write
-from lumina_core.media_files import comment_with, metadata_in, reading, writing
+from lumina_core.media.containers import comment_with, metadata_in, reading, writing
 
 FLAC_RATE, FLAC_STEP = 65_535, 10  # Hz: above the first only multiples of the second (RFC 9639, 7)
 

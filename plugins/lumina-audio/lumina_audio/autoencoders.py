@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lumina_audio.mel_autoencoder import MelAutoencoder
 from lumina_core import FramewiseAutoencoder, LuminaError, nearest
-from lumina_core.autoencoder import read_config, shown
+from lumina_core.autoencoder.networks import read_config, shown
 
 PICTURE_CHANNELS = 3  # of pixels, where a config.json of diffusers names none
 

@@ -20,7 +20,7 @@ from torch.nn.functional import conv1d, conv_transpose1d, pad
 from lumina_audio.options import FrontEnd
 from lumina_audio.vocoders import NeuralVocoder, check_front_end, unreadable
 from lumina_core import built_within, reason_of
-from lumina_core.autoencoder import are_widths, is_count
+from lumina_core.autoencoder.networks import are_widths, is_count
 
 WEIGHTS = ("bigvgan_generator.safetensors", "model.safetensors", "bigvgan_generator.pt")
 NORMS = (

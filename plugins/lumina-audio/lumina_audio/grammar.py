@@ -2,7 +2,7 @@
 
 The only file that the renderer and the oracle share. Each wording parses back to exactly the scene
 it was made from.
-`lumina_core.caption_worlds.Grammar` says what each function promises.
+`lumina_core.media.worlds.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import (
+from lumina_core.media.worlds.captions import (
     NUMBERS,
     by_wording,
     chance,

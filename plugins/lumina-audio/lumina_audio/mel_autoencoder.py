@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lumina_audio.mel_vae import NUM_GROUPS, MelVAE, MelVAEShape, empty_mel_vae
 from lumina_core import LuminaError, built_within
-from lumina_core.autoencoder import (
+from lumina_core.autoencoder.networks import (
     MAX_LEVELS,
     Autoencoder,
     are_widths,

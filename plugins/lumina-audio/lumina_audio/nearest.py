@@ -14,8 +14,8 @@ from lumina_audio.grammar import (
     Event,
     Scene,
 )
-from lumina_core.captions import NUMBERS, by_wording
-from lumina_core.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
+from lumina_core.media.worlds.captions import NUMBERS, by_wording
+from lumina_core.media.worlds.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
 
 RISING, FALLING = "rising", "falling"
 MAX_EVENTS = 2  # that are looked at; no caption names more

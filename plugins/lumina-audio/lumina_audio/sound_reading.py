@@ -27,7 +27,7 @@ from lumina_audio.wholeness import (
     unknown_length,
     wav_comment,
 )
-from lumina_core.media_files import note
+from lumina_core.media.containers import note
 
 if TYPE_CHECKING:
     from soundfile import SoundFile

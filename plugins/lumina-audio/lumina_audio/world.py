@@ -16,8 +16,8 @@ from torch import Tensor
 from lumina_audio import grammar, nearest, oracle
 from lumina_audio.grammar import Event
 from lumina_core import LuminaError
-from lumina_core.caption_worlds import CaptionWorld
-from lumina_core.captions import pick
+from lumina_core.media.worlds.caption_worlds import CaptionWorld
+from lumina_core.media.worlds.captions import pick
 
 TASK_WEIGHTS = {
     "pitch": 0.06,

@@ -12,9 +12,9 @@ from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.options import AudioCondition, AudioOptions
 from lumina_audio.vae import FULL_SCALE
 from lumina_core import LuminaError, SizeLimits
-from lumina_core.cli import main
-from lumina_core.config import compose_options
-from lumina_core.train_vae import AutoencoderShape, build_autoencoder
+from lumina_core.cli.main import main
+from lumina_core.config.compose import compose_options
+from lumina_core.training.train_vae import AutoencoderShape, build_autoencoder
 
 CHANNELS, RATE, STRIDE = 4, 16_000, 4
 ROW = STRIDE * 256  # samples

@@ -14,7 +14,7 @@ from lumina_audio.mel_vae import MelVAE, MelVAEShape, empty_mel_vae
 from lumina_audio.options import AudioOptions
 from lumina_audio.vae import AudioVAE
 from lumina_core import LuminaError, PatchTokenizer
-from lumina_core.vae_folder import copy_vae
+from lumina_core.checkpoints.vae_folder import copy_vae
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 RELEASED = MelVAEShape(80, 20, 20, 384, (1, 2, 4), 2, 5, (0,))

@@ -15,7 +15,8 @@ from damage import limited_files
 from lumina_audio import sound_writing
 from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.options import AudioOptions
-from lumina_core import LuminaError, media_files
+from lumina_core import LuminaError
+from lumina_core.media import containers
 from sounds import DECODER, LOSSLESS, RATE, loudest_hertz, noise, refusal, request, sound
 
 MAX_OGG_ERROR = 0.05  # of the loudest sample, on average
@@ -119,7 +120,7 @@ def test_a_request_too_long_for_flac_is_refused(tmp_path):
 def test_a_broken_request_is_refused(tmp_path, suffix, monkeypatch):
     for number, text in enumerate(("{not json", "[1]", "[" * 100_000)):
         path = tmp_path / f"{number}{suffix}"
-        monkeypatch.setattr(media_files.json, "dumps", lambda *_, text=text, **__: text)
+        monkeypatch.setattr(containers.json, "dumps", lambda *_, text=text, **__: text)
         DECODER.write(sound(9), path, {})
         assert "broken request" in refusal(path, DECODER.read_metadata)
 

@@ -3,7 +3,7 @@
 The only file that the renderer and the oracle share, beside the words of the shapes. The tasks are
 GenEval's (one object, two objects, counting, colours, position, colour attribution); the wordings
 are our own, and each parses back to exactly the scene it was made from.
-`lumina_core.caption_worlds.Grammar` says what each function promises.
+`lumina_core.media.worlds.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import (
+from lumina_core.media.worlds.captions import (
     NUMBERS,
     by_wording,
     chance,
@@ -22,7 +22,7 @@ from lumina_core.captions import (
     pick_two,
     with_article,
 )
-from lumina_core.shapes.words import (
+from lumina_core.media.worlds.words import (
     COLOURS,
     HELD_OUT_PAIRS,
     ON_BACKGROUND,

@@ -23,7 +23,7 @@ from lumina_core import (
     fit_frames,
     resized,
 )
-from lumina_core.frames import NUM_COLOURS, check_multiple
+from lumina_core.media.pixels import NUM_COLOURS, check_multiple
 from lumina_image.editing import place
 from lumina_image.options import ImageCondition, ImageOptions
 from lumina_image.picture_files import PictureDecoder
@@ -129,7 +129,7 @@ class ImageModality(Modality):
         return NUM_COLOURS, options.height, options.width
 
     def fit(self, media: Picture, limits: SizeLimits) -> Resized:
-        """A picture of any size at a legal one; see `lumina_core.fitting`.
+        """A picture of any size at a legal one; see `lumina_core.media.fitting`.
 
         Raises:
             LuminaError: it is too small or too long.

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from lumina_core.captions import NUMBERS, by_wording
-from lumina_core.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
-from lumina_core.shapes.words import COLOURS, MEANINGS, SHAPES, background_meant
+from lumina_core.media.worlds.captions import NUMBERS, by_wording
+from lumina_core.media.worlds.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
+from lumina_core.media.worlds.words import COLOURS, MEANINGS, SHAPES, background_meant
 from lumina_image.grammar import (
     RELATIONS,
     SIZES,

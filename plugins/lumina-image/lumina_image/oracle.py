@@ -1,8 +1,8 @@
 """Whether a picture shows what its caption says: measured from the pixels alone.
 
-It shares only the grammar with the renderer; objects are found by `lumina_core.shapes.finding`. It
-forgives blur, noise and ragged edges; it does not forgive anything in the picture that nobody asked
-for.
+It shares only the grammar with the renderer; objects are found by
+`lumina_core.media.worlds.finding`. It forgives blur, noise and ragged edges; it does not forgive
+anything in the picture that nobody asked for.
 """
 
 import math
@@ -11,7 +11,7 @@ from itertools import permutations
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.shapes.finding import Found, find_objects, is_background
+from lumina_core.media.worlds.finding import Found, find_objects, is_background
 
 from . import grammar
 from .grammar import Scene, Thing

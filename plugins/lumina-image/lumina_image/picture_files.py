@@ -21,9 +21,9 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lumina_core import Decoder, LuminaError, atomic_write, open_regular
-from lumina_core.media_files import COMMENT_MARK, metadata_in, reading
-from lumina_core.pictures import as_rgb, readable
-from lumina_core.png_checksums import check_png
+from lumina_core.media.containers import COMMENT_MARK, metadata_in, reading
+from lumina_core.media.pictures import as_rgb, readable
+from lumina_core.media.png_checksums import check_png
 from lumina_image.options import MAX_PIXELS
 
 KEY = "lumina"

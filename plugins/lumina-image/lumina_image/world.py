@@ -11,10 +11,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.caption_worlds import CaptionWorld
-from lumina_core.captions import pick
-from lumina_core.shapes.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
-from lumina_core.shapes.words import BACKGROUNDS, free_colours
+from lumina_core.media.worlds.caption_worlds import CaptionWorld
+from lumina_core.media.worlds.captions import pick
+from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
+from lumina_core.media.worlds.words import BACKGROUNDS, free_colours
 
 from . import grammar, nearest, oracle
 from .grammar import Scene

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lumina_core import checkpoint, host
-from lumina_core.text import Reading, TextEncoder, load_text_encoder
+from lumina_core.checkpoints import manifest as checkpoint
+from lumina_core.plugins import host
+from lumina_core.text.encoder import TextEncoder, load_text_encoder
+from lumina_core.text.settings import Reading
 from lumina_image.grammar import COLOURS, HELD_OUT_PAIRS, SHAPES
 
 NUM_TRAINING, NUM_TEST = 3000, 500  # captions of the probe

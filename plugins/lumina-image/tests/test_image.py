@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.train_vae import AutoencoderShape, build_autoencoder
+from lumina_core.training.train_vae import AutoencoderShape, build_autoencoder
 from lumina_image.image import ImageModality
 from lumina_image.options import MAX_SIDE, ImageOptions
 

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from damage import corrupted, flipped
 from lumina_core import LuminaError
-from lumina_core.cli import main
+from lumina_core.cli.main import main
 from lumina_image.options import MAX_PIXELS
 from lumina_image.picture_files import MAX_WEBP_SIDE, PictureDecoder
 

@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 
 from lumina_core import LuminaError
-from lumina_core.shapes.finding import find_objects
-from lumina_core.shapes.words import BACKGROUNDS
+from lumina_core.media.worlds.finding import find_objects
+from lumina_core.media.worlds.words import BACKGROUNDS
 from lumina_image import grammar
 from lumina_image.grammar import Scene, Thing, caption_of, parse
 from lumina_image.world import ImageWorld

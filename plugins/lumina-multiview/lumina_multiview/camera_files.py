@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lumina_core import LuminaError, read_json
-from lumina_core.file_names import Find, finder, with_slashes
+from lumina_core.media.file_names import Find, finder, with_slashes
 from lumina_multiview.camera import angles_of, axes
 from lumina_multiview.options import MAX_ELEVATION, MAX_VIEWS, TURN, wrapped
 from lumina_multiview.request_options import number_in, shown

@@ -2,7 +2,7 @@
 
 The only file that the renderer and the oracle share. Each wording parses back to exactly the object
 it was made from.
-`lumina_core.caption_worlds.Grammar` says what each function promises.
+`lumina_core.media.worlds.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import join, one_of, pick, pick_two, plain_words, with_article
+from lumina_core.media.worlds.captions import (
+    join,
+    one_of,
+    pick,
+    pick_two,
+    plain_words,
+    with_article,
+)
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white")
 SHAPES = ("cube", "sphere", "cone", "cylinder", "pyramid", "l-shape")

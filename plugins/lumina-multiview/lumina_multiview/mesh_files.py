@@ -15,8 +15,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_write, open_regular, parse_json
-from lumina_core.frames import MAX_LEVEL
-from lumina_core.media_files import COMMENT_MARK, comment_with, metadata_in, reading, writing
+from lumina_core.media.containers import COMMENT_MARK, comment_with, metadata_in, reading, writing
+from lumina_core.media.pixels import MAX_LEVEL
 from lumina_multiview.hull import Mesh, carve
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from lumina_core import (
     SizeLimits,
     fit_together,
 )
-from lumina_core.frames import NUM_COLOURS, check_multiple
+from lumina_core.media.pixels import NUM_COLOURS, check_multiple
 from lumina_multiview.given_view import place
 from lumina_multiview.options import TURN, MultiviewCondition, MultiviewOptions
 from lumina_multiview.views_files import MultiviewDecoder, cameras_in

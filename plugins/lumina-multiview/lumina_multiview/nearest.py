@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from lumina_core.captions import by_wording
-from lumina_core.lexicon import Lexicon, Meaning, meant_by, values_of
+from lumina_core.media.worlds.captions import by_wording
+from lumina_core.media.worlds.lexicon import Lexicon, Meaning, meant_by, values_of
 from lumina_multiview.grammar import COLOURS, SHAPES, TASKS, Scene
 
 MAX_SHAPES, MAX_COLOURS = 2, 3  # that are looked at

@@ -8,9 +8,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from lumina_core import LuminaError, open_regular
-from lumina_core.media_files import reading
-from lumina_core.pictures import as_rgb, readable
-from lumina_core.png_checksums import check_png
+from lumina_core.media.containers import reading
+from lumina_core.media.pictures import as_rgb, readable
+from lumina_core.media.png_checksums import check_png
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 MAX_PICTURE_PIXELS = 1 << 27  # of one file; Pillow itself opens no more than 179 million

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lumina_core.shapes.drawing import PALETTE
+from lumina_core.media.worlds.drawing import PALETTE
 from lumina_multiview.camera import SPAN, axes
 
 BACKGROUND = (24, 24, 28)

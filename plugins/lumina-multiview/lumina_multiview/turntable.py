@@ -11,8 +11,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from lumina_core import LuminaError
-from lumina_core.clips.reading import frames_of, held
-from lumina_core.clips.writing import check_kind, write_clip
+from lumina_core.media.clips.reading import frames_of, held
+from lumina_core.media.clips.writing import check_kind, write_clip
 from lumina_multiview.options import MAX_PIXELS, TURN, MultiviewOptions
 
 TURN_SECONDS = 4.0  # of one turn; many views take longer
@@ -64,7 +64,7 @@ def read_turntable(path: Path, options: MultiviewOptions) -> Pictures:
 
     Raises:
         LuminaError: it has other views than its request says.
-        Exception: as `lumina_core.clips.reading.frames_of`.
+        Exception: as `lumina_core.media.clips.reading.frames_of`.
     """
     fps = _rate(path.suffix.lower(), options)
     frames = islice(held(frames_of(path, fps, MAX_PIXELS), fps), options.num_views + 1)

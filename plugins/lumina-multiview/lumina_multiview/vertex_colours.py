@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
-from lumina_core.frames import MAX_LEVEL
+from lumina_core.media.pixels import MAX_LEVEL
 from lumina_multiview.silhouettes import continued_colours, values_at
 
 SHARPNESS = 6  # power of the cosine: high is crisp where views differ, low has no seams

@@ -12,9 +12,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from lumina_core import Decoder, LuminaError, open_regular
-from lumina_core.clips.reading import comment_of
-from lumina_core.media_files import comment_with, metadata_in, reading, writing
-from lumina_core.png_checksums import SIGNATURE
+from lumina_core.media.clips.reading import comment_of
+from lumina_core.media.containers import comment_with, metadata_in, reading, writing
+from lumina_core.media.png_checksums import SIGNATURE
 from lumina_multiview.camera_files import CAMERA_FILES, cameras_of
 from lumina_multiview.options import MultiviewOptions
 from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS, read_picture

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_folder
-from lumina_core.media_files import reading
+from lumina_core.media.containers import reading
 from lumina_multiview.camera_files import CAMERAS, cameras_of, cameras_text, view_name
 from lumina_multiview.options import MAX_PIXELS, MultiviewOptions
 from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS, read_picture

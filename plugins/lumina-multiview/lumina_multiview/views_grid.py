@@ -17,8 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_write
-from lumina_core.clips.writing import KEY
-from lumina_core.frames import MAX_LEVEL
+from lumina_core.media.clips.writing import KEY
+from lumina_core.media.pixels import MAX_LEVEL
 from lumina_multiview.options import MultiviewOptions
 from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS
 

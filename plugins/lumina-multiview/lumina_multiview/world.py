@@ -11,8 +11,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.caption_worlds import CaptionWorld
-from lumina_core.captions import pick
+from lumina_core.media.worlds.caption_worlds import CaptionWorld
+from lumina_core.media.worlds.captions import pick
 from lumina_multiview import grammar, nearest, oracle
 from lumina_multiview.renderer import draw_view
 

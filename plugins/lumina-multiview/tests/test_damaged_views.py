@@ -11,8 +11,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from damage import corrupted, flipped
 from lumina_core import LuminaError
-from lumina_core.clips.writing import write_clip
-from lumina_core.media_files import comment_with
+from lumina_core.media.clips.writing import write_clip
+from lumina_core.media.containers import comment_with
 from lumina_multiview import picture_reading, views_folder, views_grid
 from lumina_multiview.request_options import options_in
 from view_sets import DECODER, PICTURES, TURNTABLES, noise, plain, refusal, request

@@ -13,7 +13,7 @@ import torch
 
 from damage import corrupted, limited_files
 from lumina_core import LuminaError
-from lumina_core.media_files import COMMENT_MARK
+from lumina_core.media.containers import COMMENT_MARK
 from lumina_multiview import mesh_files
 from lumina_multiview.camera import SPAN, axes
 from lumina_multiview.hull import Mesh

@@ -10,11 +10,13 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from lumina_core import LuminaError, SizeLimits, checkpoint
-from lumina_core.cli import main
-from lumina_core.config import compose_options, compose_sampling
-from lumina_core.sampling import Request, sample
-from lumina_core.train_vae import AutoencoderShape, build_autoencoder
+from lumina_core import LuminaError, SizeLimits
+from lumina_core.checkpoints import model as checkpoint
+from lumina_core.cli.main import main
+from lumina_core.config.compose import compose_options, compose_sampling
+from lumina_core.sampling.request import Request
+from lumina_core.sampling.sample import sample
+from lumina_core.training.train_vae import AutoencoderShape, build_autoencoder
 from lumina_multiview.multiview import MultiviewModality
 from lumina_multiview.options import DEFAULT_VIEWS, MAX_VIEWS, MultiviewOptions
 from lumina_multiview.views_files import MultiviewDecoder

@@ -11,7 +11,7 @@ from PIL import Image
 
 from damage import limited_files
 from lumina_core import LuminaError
-from lumina_core.files import new_output
+from lumina_core.files.writing import new_output
 from lumina_multiview.options import MultiviewOptions
 from lumina_multiview.request_options import options_in
 from lumina_multiview.turntable import turning_order
@@ -212,7 +212,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, suffix, monkeypatch):
 
     for name in ("rearrange", "cameras_text"):
         monkeypatch.setattr(f"lumina_multiview.views_folder.{name}", interrupted)
-    monkeypatch.setattr("lumina_core.clips.writing.rearrange", interrupted)
+    monkeypatch.setattr("lumina_core.media.clips.writing.rearrange", interrupted)
     monkeypatch.setattr(Image.Image, "save", interrupted)
     with (
         pytest.raises(KeyboardInterrupt),

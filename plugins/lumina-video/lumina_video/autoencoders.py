@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from lumina_core import FramewiseAutoencoder, LuminaError, nearest
-from lumina_core.autoencoder import read_config, shown
-from lumina_core.frames import pixels_of
+from lumina_core.autoencoder.networks import read_config, shown
+from lumina_core.media.pixels import pixels_of
 from lumina_video.cogvideox import CogVideoXAutoencoder
 from lumina_video.ltx import LTXAutoencoder
 from lumina_video.temporal import Clip, Latent, Pixels, TemporalAutoencoder

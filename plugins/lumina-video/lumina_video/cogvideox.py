@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from lumina_core.autoencoder import MAX_LEVELS, are_widths, statistic_faults
-from lumina_core.frames import NUM_COLOURS
+from lumina_core.autoencoder.networks import MAX_LEVELS, are_widths, statistic_faults
+from lumina_core.media.pixels import NUM_COLOURS
 from lumina_video.temporal import (
     Batch,
     Clip,

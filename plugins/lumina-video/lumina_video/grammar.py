@@ -2,7 +2,7 @@
 
 The only file that the renderer and the oracle share, beside the words of the shapes. Each wording
 parses back to exactly the scene it was made from.
-`lumina_core.caption_worlds.Grammar` says what each function promises.
+`lumina_core.media.worlds.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import (
+from lumina_core.media.worlds.captions import (
     by_wording,
     chance,
     join,
@@ -21,7 +21,7 @@ from lumina_core.captions import (
     plain_words,
     with_article,
 )
-from lumina_core.shapes.words import (
+from lumina_core.media.worlds.words import (
     COLOURS,
     HELD_OUT_PAIRS,
     ON_BACKGROUND,

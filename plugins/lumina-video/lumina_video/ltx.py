@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core import LuminaError
-from lumina_core.autoencoder import MAX_NUMBER, is_count, statistic_faults
-from lumina_core.frames import NUM_COLOURS
+from lumina_core.autoencoder.networks import MAX_NUMBER, is_count, statistic_faults
+from lumina_core.media.pixels import NUM_COLOURS
 from lumina_video.streaming import Layer, streamed
 from lumina_video.temporal import (
     Batch,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import permutations, product
 
-from lumina_core.captions import by_wording
-from lumina_core.lexicon import Lexicon, Meaning, meant_by, values_of
-from lumina_core.shapes.words import COLOURS, MEANINGS, SHAPES, background_meant
+from lumina_core.media.worlds.captions import by_wording
+from lumina_core.media.worlds.lexicon import Lexicon, Meaning, meant_by, values_of
+from lumina_core.media.worlds.words import COLOURS, MEANINGS, SHAPES, background_meant
 from lumina_video.grammar import (
     DIRECTIONS,
     EVENTS,

@@ -1,9 +1,9 @@
 """Whether a clip shows what its caption says: measured from the pixels alone.
 
 It shares only the grammar with the renderer. Objects are found in every frame
-(`lumina_core.shapes.finding`) and followed from frame to frame; what they are is what they are in
-most frames, what they do is read off their tracks. It forgives a flaw in a frame or two, nothing
-that stays.
+(`lumina_core.media.worlds.finding`) and followed from frame to frame; what they are is what they
+are in most frames, what they do is read off their tracks. It forgives a flaw in a frame or two,
+nothing that stays.
 """
 
 import math
@@ -14,7 +14,7 @@ from itertools import pairwise, permutations
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.shapes.finding import Found, find_objects, is_background
+from lumina_core.media.worlds.finding import Found, find_objects, is_background
 from lumina_video import grammar
 from lumina_video.grammar import Scene, Thing
 

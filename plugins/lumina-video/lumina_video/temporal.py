@@ -15,8 +15,8 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumina_core.autoencoder import Autoencoder
-from lumina_core.frames import pixels_of
+from lumina_core.autoencoder.networks import Autoencoder
+from lumina_core.media.pixels import pixels_of
 
 Clip = UInt8[Tensor, "frame 3 height width"]
 Pixels = Float[Tensor, "frame 3 height width"]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lumina_core import VAE, LuminaError
-from lumina_core.frames import NUM_COLOURS, check_multiple, levels_of, pixels_of
+from lumina_core.media.pixels import NUM_COLOURS, check_multiple, levels_of, pixels_of
 from lumina_video.autoencoders import FrameAutoencoder, open_autoencoder
 from lumina_video.temporal import Clip, Latent, Pixels, TemporalAutoencoder
 

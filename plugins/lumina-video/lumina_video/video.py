@@ -11,16 +11,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumina_core import (
-    Given,
-    Grid,
-    LuminaError,
-    Modality,
-    PatchTokenizer,
-    SizeLimits,
-    fit_together,
-)
-from lumina_core.frames import NUM_COLOURS, check_multiple
+from lumina_core import Given, Grid, LuminaError, Modality, PatchTokenizer, SizeLimits, fit_together
+from lumina_core.media.pixels import NUM_COLOURS, check_multiple
 from lumina_video.options import VideoCondition, VideoOptions
 from lumina_video.temporal import Clip, Latent
 from lumina_video.vae import VideoVAE

@@ -1,7 +1,7 @@
 """Clip files: written as MP4, GIF, WebP and folders of PNG with the request inside; read back.
 
-How each kind is written and how frames are found stands in lumina_core.clips; here is what the core
-sees, and the constant rate: each moment shows the frame of the file that holds then.
+How each kind is written and how frames are found stands in lumina_core.media.clips; here is what
+the core sees, and the constant rate: each moment shows the frame of the file that holds then.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lumina_core import Decoder
-from lumina_core.clips.reading import MAX_LEVEL, Timed, comment_of, frames_of, held, is_webp
-from lumina_core.clips.writing import FRAMES, SUFFIXES, Clip, check_kind, write_clip
-from lumina_core.media_files import comment_with, metadata_in, reading, writing
+from lumina_core.media.clips.reading import Timed, comment_of, frames_of, held, is_webp
+from lumina_core.media.clips.writing import FRAMES, SUFFIXES, Clip, check_kind, write_clip
+from lumina_core.media.containers import comment_with, metadata_in, reading, writing
+from lumina_core.media.pixels import MAX_LEVEL
 from lumina_video.options import (
     FPS_LIMITS,
     MAX_FRAMES,

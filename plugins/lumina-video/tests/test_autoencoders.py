@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lumina_core import FramewiseAutoencoder, LuminaError
-from lumina_core.cli import main
-from lumina_core.config import compose_options
-from lumina_core.frames import pixels_of
+from lumina_core.checkpoints.vae_folder import find_vae
+from lumina_core.cli.main import main
+from lumina_core.config.compose import compose_options
+from lumina_core.media.pixels import pixels_of
 from lumina_core.sequence import Grid
-from lumina_core.vae_folder import find_vae
 from lumina_video import ltx
 from lumina_video.autoencoders import FrameAutoencoder, open_autoencoder
 from lumina_video.options import VideoOptions

@@ -21,7 +21,7 @@ from clips import (
     refusal,
     request,
 )
-from lumina_core.clips.reading import KINDS
+from lumina_core.media.clips.reading import KINDS
 
 FILMS = ("mp4", "mov", "webm", "avi")
 

@@ -25,9 +25,10 @@ from clips import (
     request,
 )
 from damage import limited_files
-from lumina_core import LuminaError, media_files
-from lumina_core.clips import writing
-from lumina_core.clips.writing import MAX_WEBP_SIDE
+from lumina_core import LuminaError
+from lumina_core.media import containers
+from lumina_core.media.clips import writing
+from lumina_core.media.clips.writing import MAX_WEBP_SIDE
 from lumina_video.options import VideoOptions
 from lumina_video.world import VideoWorld
 
@@ -137,7 +138,7 @@ def test_any_request_survives(tmp_path, suffix):
 def test_a_broken_request_is_refused(tmp_path, suffix, monkeypatch):
     for number, text in enumerate(("{not json", "[1]", "[" * 100_000)):
         path = tmp_path / f"{number}{suffix}"
-        monkeypatch.setattr(media_files.json, "dumps", lambda *_, text=text, **__: text)
+        monkeypatch.setattr(containers.json, "dumps", lambda *_, text=text, **__: text)
         DECODER.write(clip(2), path, {})
         assert "broken request" in refusal(path, DECODER.read_metadata)
 
@@ -154,7 +155,7 @@ def test_a_broken_request_is_refused(tmp_path, suffix, monkeypatch):
 )  # fmt: skip
 def test_odd_requests_of_others_do_no_harm(tmp_path, odd, monkeypatch):
     text = json.dumps(odd)
-    monkeypatch.setattr(media_files.json, "dumps", lambda *_, **__: text)
+    monkeypatch.setattr(containers.json, "dumps", lambda *_, **__: text)
     for suffix in (".mp4", ".webp"):
         DECODER.write(clip(3), tmp_path / f"a{suffix}", {})
         assert DECODER.read(tmp_path / f"a{suffix}").shape == clip(3).shape

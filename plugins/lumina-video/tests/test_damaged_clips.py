@@ -12,8 +12,8 @@ from PIL import Image
 from clips import DECODER, FPS, clip, colours, film, refusal, request
 from damage import corrupted, flipped
 from lumina_core import LuminaError
-from lumina_core.cli import main
-from lumina_core.clips.reading import KINDS
+from lumina_core.cli.main import main
+from lumina_core.media.clips.reading import KINDS
 from lumina_video import video_files
 from lumina_video.options import MAX_FRAMES
 

@@ -8,11 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from lumina_core import LuminaError, SizeLimits, checkpoint
-from lumina_core.cli import main
-from lumina_core.config import compose_options, compose_sampling
-from lumina_core.sampling import Request, sample
-from lumina_core.train_vae import AutoencoderShape, build_autoencoder
+from lumina_core import LuminaError, SizeLimits
+from lumina_core.checkpoints import manifest as checkpoints_manifest
+from lumina_core.checkpoints import model as checkpoint_model
+from lumina_core.cli.main import main
+from lumina_core.config.compose import compose_options, compose_sampling
+from lumina_core.sampling.request import Request
+from lumina_core.sampling.sample import sample
+from lumina_core.training.train_vae import AutoencoderShape, build_autoencoder
 from lumina_video.options import DEFAULT_FRAMES, MAX_FRAMES, VideoCondition, VideoOptions
 from lumina_video.vae import VideoVAE
 from lumina_video.video import VideoModality
@@ -200,7 +203,7 @@ def test_rate_and_seconds_are_features_of_each_frame(modality):
 
 def test_the_rate_reaches_the_network(trained):
     cpu = torch.device("cpu")
-    model = checkpoint.load(trained, "video", options(), device=cpu, dtype=torch.float32)
+    model = checkpoint_model.load(trained, "video", options(), device=cpu, dtype=torch.float32)
     settings = compose_sampling("video")
     settings = replace(settings, solver=replace(settings.solver, num_steps=2))
     weight = model.backbone.features["video"].weight
@@ -354,5 +357,5 @@ def test_a_folder_of_clips_and_pictures_trains_a_checkpoint_that_runs(vae, tmp_p
 
 
 def test_a_checkpoint_carries_the_weights_of_the_features(trained):
-    manifest = checkpoint.read_manifest(trained)
+    manifest = checkpoints_manifest.read_manifest(trained)
     assert manifest["modalities"]["video"]["feature_dim"] == 2

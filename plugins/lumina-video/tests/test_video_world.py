@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.captions import pick
-from lumina_core.shapes.finding import find_objects
-from lumina_core.shapes.words import BACKGROUNDS, COLOURS, HELD_OUT_PAIRS, SHAPES
+from lumina_core.media.worlds.captions import pick
+from lumina_core.media.worlds.finding import find_objects
+from lumina_core.media.worlds.words import BACKGROUNDS, COLOURS, HELD_OUT_PAIRS, SHAPES
 from lumina_video import grammar
 from lumina_video.grammar import Scene, Thing, caption_of, parse
 from lumina_video.video_files import VideoDecoder

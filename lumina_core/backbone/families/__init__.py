@@ -1,0 +1,1 @@
+"""Released models by family: the settings and the names of their weights."""

@@ -1,0 +1,63 @@
+"""How two checkpoints differ: architecture, autoencoder, latents."""
+
+from pathlib import Path
+
+from lumina_core.autoencoder.networks import FramewiseAutoencoder, read_config
+from lumina_core.checkpoints.manifest import VAE, read_manifest
+from lumina_core.checkpoints.model import Model, describe
+from lumina_core.checkpoints.vae_folder import has_same_weights
+from lumina_core.errors import LuminaError
+from lumina_core.records import flat
+
+DECODER = ("decoder.", "post_quant_conv.")  # weights that say nothing of what latents mean
+
+
+def check_architecture(folder: Path, model: Model) -> None:
+    """Refuse to go on with a model that is not the one of a checkpoint, naming what differs.
+
+    Raises:
+        LuminaError: another backbone, text encoder, patch size or autoencoder.
+    """
+    for difference in differences(folder, model):
+        raise LuminaError(
+            f"{folder} was trained with {difference}; resume with the settings of its start"
+        )
+    if not has_same_autoencoder(folder, model):
+        raise LuminaError(
+            f"{folder} was trained with another autoencoder; resume with "
+            f"modality.vae={folder / VAE / model.name}"
+        )
+
+
+def differences(folder: Path, model: Model) -> list[str]:
+    """How a model differs from the one of a checkpoint, its autoencoder aside."""
+    stored, wanted = (flat(x) for x in (read_manifest(folder), describe(model)))
+    return [
+        f"{key}={stored[key]}, this run has {wanted[key]}"
+        for key in sorted(wanted.keys() & stored.keys() - {"lumina_core"})
+        if wanted[key] != stored[key]
+    ]
+
+
+def has_same_autoencoder(folder: Path, model: Model) -> bool:
+    """Whether a checkpoint's autoencoder is that of the model: its config and its weights."""
+    return _compare_autoencoders(folder, model, model.name, skip=())
+
+
+def has_same_latents(folder: Path, model: Model, name: str) -> bool:
+    """Whether latents of a modality of a checkpoint mean what those of the model do.
+
+    Decoders may differ. An autoencoder without weights is the same for the same modality alone.
+    """
+    return _compare_autoencoders(folder, model, name, skip=DECODER)
+
+
+def _compare_autoencoders(folder: Path, model: Model, name: str, *, skip: tuple[str, ...]) -> bool:
+    own = model.modality.vae.folder
+    if own is None:
+        return name == model.name
+    places = (folder / VAE / name, Path(own))
+    stored, wanted = ({**FramewiseAutoencoder.defaults, **read_config(x)} for x in places)
+    keys = {key for key in stored | wanted if not key.startswith("_")}  # these say who wrote it
+    has_same_config = all(stored.get(key) == wanted.get(key) for key in keys)
+    return has_same_config and has_same_weights(*places, skip=skip)

@@ -1,0 +1,130 @@
+"""Checkpoint folders: written whole, verified by hash, read strictly, safetensors only.
+
+    lumina.json             format version, modalities, architecture, sampling, sha256 of each file
+    backbone.safetensors    the moving average of the weights
+    vae/<modality>/         as diffusers reads it
+    text_encoder/           as transformers reads it; not there if it is a frozen one of the hub
+    training.safetensors    only in a training run: weights, average and optimizer, to go on from
+
+The manifest is written last, so a folder without it is unfinished; it holds a hash of itself.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lumina_core.checkpoints.manifest import (
+    BACKBONE,
+    MANIFEST,
+    TEXT_ENCODER,
+    TRAINING,
+    VAE,
+    read_manifest,
+    sealed,
+    verify,
+)
+from lumina_core.checkpoints.model import Model, describe
+from lumina_core.checkpoints.newest import checkpoint_folder
+from lumina_core.checkpoints.vae_folder import copy_vae
+from lumina_core.files.hashes import sha256_of
+from lumina_core.files.writing import atomic_folder
+from lumina_core.text.encoder import TextEncoder
+from lumina_core.text.frozen import FrozenTextEncoder
+
+
+def save(
+    folder: Path,
+    model: Model,
+    *,
+    summary: Mapping[str, Any],
+    sampling: Mapping[str, Any],
+    dtype: torch.dtype,
+    training_state: dict[str, Tensor] | None = None,
+) -> None:
+    """Write a checkpoint folder atomically.
+
+    Args:
+        folder: must not exist.
+        model: modality, backbone and text encoder.
+        summary: of the training, for people.
+        sampling: recommended settings, by public key group.
+        dtype: in which weights are stored, but for the training state, which keeps its own.
+        training_state: what a resumed run needs.
+
+    Raises:
+        LuminaError: the folder exists or cannot be written.
+    """
+    with atomic_folder(folder) as temporary:
+        weights = {k: v.contiguous() for k, v in model.backbone.state_dict().items()}
+        save_file(weights, temporary / BACKBONE)
+        encoder = model.text_encoder
+        if isinstance(encoder, TextEncoder):
+            encoder.save(temporary / TEXT_ENCODER)
+        if model.modality.vae.folder is not None:
+            copy_vae(model.modality.vae.folder, temporary / VAE / model.name)
+        _cast_weights(temporary, dtype)
+        if isinstance(encoder, FrozenTextEncoder) and encoder.hub_id is None:
+            encoder.save(temporary / TEXT_ENCODER)  # as it is: its dtype is its own
+        if training_state is not None:
+            save_file(training_state, temporary / TRAINING)
+        manifest = describe(model) | {"sampling": dict(sampling), "training": dict(summary)}
+        _write_manifest(temporary, manifest)
+
+
+def export(
+    source: Path, target: Path, dtype: torch.dtype, sampling: Mapping[str, Any] | None = None
+) -> None:
+    """Copy a checkpoint without its training state, its weights in another dtype: to be shipped.
+
+    Args:
+        source: a checkpoint, or the folder of a training run.
+        target: must not exist.
+        dtype: of the stored weights.
+        sampling: recommended settings, by public key group; None: those of the source.
+
+    Raises:
+        LuminaError: the source is missing or damaged, the target exists or cannot be written.
+    """
+    source = checkpoint_folder(source)
+    manifest = read_manifest(source)
+    verify(source, manifest)
+    with atomic_folder(target) as temporary:
+        for name in manifest["files"].keys() - {TRAINING}:
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, temporary / name)
+        _cast_weights(temporary, dtype)
+        for entry in manifest["modalities"].values():
+            entry["options"].pop(VAE, None)  # a folder on the machine that trained
+        if manifest["text_encoder"].get("hub_id") is None:
+            manifest["text_encoder"].pop("sha256", None)  # of weights that were not cast
+        if sampling is not None:
+            manifest["sampling"] = dict(sampling)
+        _write_manifest(temporary, manifest)
+
+
+def _cast_weights(folder: Path, dtype: torch.dtype) -> None:
+    """Rewrite every safetensors file below a folder whose floating point weights differ."""
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata()  # transformers insists on what it wrote there
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
+        cast = {k: v.to(dtype) if v.is_floating_point() else v for k, v in weights.items()}
+        if any(cast[key].dtype != weights[key].dtype for key in weights):
+            save_file(cast, path, metadata=about)
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Hash every file of the folder, and seal the manifest."""
+    hashes = {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    (folder / MANIFEST).write_text(sealed(content | {"files": hashes}), encoding="utf-8")

@@ -1,0 +1,177 @@
+"""Reads lumina.json, the manifest of a checkpoint folder: format, seal, and the type of each entry.
+
+The only reader of that file. It needs no torch, because configurations and `info` read it too; the
+files that the manifest names are compared with their hashes in checkpoint.py.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lumina_core.errors import LuminaError, printable
+from lumina_core.files.hashes import known_sha256, sha256_of
+from lumina_core.files.reading import MAX_JSON_BYTES, parse_json, read_regular
+from lumina_core.plugins.entry_points import MAX_NAME, MODALITY_NAME
+
+FORMAT_VERSION = 1
+MANIFEST = "lumina.json"
+SYNTHETIC = "synthetic"  # data that a world draws
+UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
+OLD_ATTENTION = "attention"  # older manifests name a backend, which is the machine's business
+ENTRIES: dict[str, type] = {
+    "format": int,
+    "lumina_core": str,
+    "modalities": dict,
+    "backbone": dict,
+    "text_encoder": dict,
+    "sampling": dict,
+    "training": dict,
+    "files": dict,
+    "sha256": str,
+}
+"""Every entry of a manifest, and its type."""
+
+TEXT_ENCODER_ENTRIES: dict[str, type] = {
+    "hidden_state": int,
+    "add_eos": bool,
+    "padded": bool,
+    "dtype": str,
+    "sha256": str,
+}
+"""What `text_encoder` may hold beside `max_tokens` and `hub_id`, which is a text or null."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint folder, its format, seal and types checked.
+
+    Raises:
+        LuminaError: no checkpoint, a broken or edited one, or one of a newer version.
+    """
+    path = folder / MANIFEST
+    raw, manifest = _read(path)
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT_VERSION:
+        raise LuminaError(
+            f"{path} is damaged or of another version: it has checkpoint format {found}, this "
+            f"version reads {FORMAT_VERSION}; copy the checkpoint again or upgrade lumina-core"
+        )
+    if not _is_sealed(raw, manifest.get("sha256")):
+        raise LuminaError(f"{path} is damaged or was edited; copy the checkpoint again")
+    fault = _fault(manifest)
+    if fault is not None:
+        raise LuminaError(f"{path} is damaged: {fault}; copy the checkpoint again")
+    manifest["backbone"].pop(OLD_ATTENTION, None)
+    return dict(manifest)
+
+
+def _read(path: Path) -> tuple[bytes, Any]:
+    try:
+        raw = read_regular(path, MAX_JSON_BYTES)
+        return raw, parse_json(raw)
+    except OSError as error:
+        what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise LuminaError(
+            f"no checkpoint in {path.parent}: {MANIFEST} {what} ({error.strerror}); name a folder "
+            "that `train` wrote"
+        ) from error
+    except ValueError as error:
+        raise LuminaError(
+            f"{path} is damaged, it is no valid JSON ({error}); copy the checkpoint again"
+        ) from error
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """The text of a manifest with its own hash inside, computed with UNSEALED in its place.
+
+    Args:
+        content: every entry but `sha256`.
+    """
+    text = json.dumps({**content, "sha256": UNSEALED}, indent=2, ensure_ascii=False) + "\n"
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    head, _, tail = text.rpartition(UNSEALED)  # the last entry, whatever the others say
+    return head + seal + tail
+
+
+def _is_sealed(raw: bytes, seal: Any) -> bool:
+    if not (isinstance(seal, str) and len(seal) == len(UNSEALED)):
+        return False
+    head, found, tail = raw.rpartition(seal.encode(errors="replace"))
+    return bool(found) and hashlib.sha256(head + UNSEALED.encode() + tail).hexdigest() == seal
+
+
+def _fault(manifest: Mapping[str, Any]) -> str | None:
+    """What is wrong with the entries, or None."""
+    if manifest.keys() != ENTRIES.keys():
+        names = ", ".join(sorted(manifest.keys() ^ ENTRIES.keys()))
+        return f"entries are missing or unknown: {names}"
+    for name, wanted in ENTRIES.items():
+        if not isinstance(manifest[name], wanted):
+            return f"{name} is {type(manifest[name]).__name__}, not {wanted.__name__}"
+    if not manifest["modalities"]:
+        return "modalities is empty"
+    for name, entry in manifest["modalities"].items():
+        if not MODALITY_NAME.fullmatch(name):
+            return f"modalities names {printable(name, MAX_NAME)!r}, which cannot be a modality"
+        is_entry = isinstance(entry, dict) and isinstance(entry.get("options"), dict)
+        if not (is_entry and type(entry.get("token_dim")) is int):
+            return f"modalities.{name} has no options or no token_dim"
+        if type(entry.get("feature_dim", 1)) is not int:
+            return f"modalities.{name}.feature_dim is no whole number"
+    encoder = manifest["text_encoder"]
+    if type(encoder.get("max_tokens")) is not int:
+        return "text_encoder.max_tokens is no whole number"
+    for name, wanted in TEXT_ENCODER_ENTRIES.items():
+        if not isinstance(encoder.get(name, wanted()), wanted):
+            return f"text_encoder.{name} is {type(encoder[name]).__name__}, not {wanted.__name__}"
+    if encoder.get("hub_id") is not None and "sha256" not in encoder:
+        return "text_encoder.hub_id has no sha256 beside it"
+    if not all(isinstance(value, str) for value in manifest["files"].values()):
+        return "files holds something that is no hash"
+    return None
+
+
+def data_seen(manifest: Mapping[str, Any]) -> list[Any]:
+    """The kinds of data that a checkpoint was trained on, as `data=` names them.
+
+    Those of the checkpoints that its training began with come first.
+    """
+    training = manifest["training"]
+    data, before = training.get("data"), training.get("data_before", [])
+    kinds = before if isinstance(before, list) else [before]
+    return [*kinds, data.get("name") if isinstance(data, dict) else None]
+
+
+BACKBONE = "backbone.safetensors"
+TRAINING = "training.safetensors"
+TEXT_ENCODER = "text_encoder"
+VAE = "vae"
+
+
+def manifest_sha256(folder: Path) -> str:
+    """Hash of the manifest, and through it of the whole checkpoint."""
+    return sha256_of(folder / MANIFEST)
+
+
+def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Compare every file with its hash.
+
+    Raises:
+        LuminaError: a file is missing, was changed, or stands there without being listed.
+    """
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name not in manifest["files"] and name not in (MANIFEST, TRAINING):
+            raise LuminaError(f"{path} is no part of the checkpoint; move it to another place")
+    for name, expected in manifest["files"].items():
+        parts = PurePosixPath(name)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise LuminaError(f"{folder / MANIFEST} names {name!r}, which is outside its folder")
+        path = folder / name
+        if name == TRAINING and not path.exists():
+            continue  # older checkpoints of a run have given it up
+        if not path.is_file():
+            raise LuminaError(f"{path} is missing: the checkpoint is incomplete; copy it again")
+        if known_sha256(path) != expected:
+            raise LuminaError(f"{path} is damaged (its sha256 differs); copy the checkpoint again")

@@ -1,0 +1,1 @@
+"""argv to an exit code: the commands, their help and their messages."""

@@ -1,0 +1,380 @@
+"""The command line: `main(argv)` returns an exit code.
+
+faults.py says which code means what. Everything heavy is imported inside the command that needs it.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lumina_core import __version__, terminal
+from lumina_core.cli import help, reports
+from lumina_core.cli.faults import report
+from lumina_core.config.keys import CONFIG_NAMES, command_keys, modality_keys
+from lumina_core.config.words import (
+    ARCHITECTURE_KEYS,
+    CHECKPOINT_COMMANDS,
+    CONDITIONED_COMMANDS,
+    is_override,
+    modalities_in_use,
+    parse,
+    without_multirun,
+)
+from lumina_core.errors import LuminaError, nearest, unknown_key
+from lumina_core.plugins import host, yaml_files
+from lumina_core.plugins.yaml_files import CONDITION
+from lumina_core.sampling.python_arguments import texts
+
+HELP = (["-h"], ["--help"], ["help"])
+VAE_KEY = "modality.vae="  # of doctor --contract
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; None takes those of this process.
+
+    Returns:
+        The exit code.
+    """
+    with terminal.libraries_harmless():
+        try:
+            return _dispatch(sys.argv[1:] if argv is None else texts("argv", argv))
+        except (Exception, KeyboardInterrupt) as error:
+            return report(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    if words[:1] in HELP and words[1:2] and words[1] in help.USAGES:
+        words = [words[1], "--help", *words[2:]]
+    if not words or words[:1] in HELP:
+        terminal.show(*help.main_help())
+        return 0 if words else 2
+    command, rest = words[0], words[1:]
+    if command in ("-V", "--version"):
+        command = "version"
+    if command not in _COMMANDS:
+        raise LuminaError(_unknown_command(words))
+    return _COMMANDS[command](rest)
+
+
+def _unknown_command(words: list[str]) -> str:
+    command = words[0]
+    text = f"unknown command {command!r}."
+    if is_override(command, _names("run", words)):
+        return f"{text} Did you mean: run {' '.join(words)} ?"
+    if hint := nearest(command, list(help.SUMMARIES)):
+        return text + hint
+    if " " in command:
+        return f'{text} Did you mean: infer "{command}" ?'
+    return f"{text} Commands: {', '.join(help.SUMMARIES)}"
+
+
+def _configured(command: str, words: list[str]) -> int:
+    words, of_hydra = without_multirun(words)
+    overrides = _overrides(command, words)
+    if overrides is None:
+        return 0
+    if of_hydra is None:
+        return _execute(command, overrides)
+    from lumina_core.cli.sweep import sweep
+
+    return sweep(command, overrides, of_hydra, _compose, _execute)
+
+
+def _compose(command: str, overrides: list[str]) -> Any:
+    """The record of a command whose configuration is composed."""
+    compose = f"compose_{command.replace('-', '_')}"
+    return getattr(import_module("lumina_core.config.compose"), compose)(overrides)
+
+
+def _execute(command: str, overrides: list[str]) -> int:
+    """Do such a command: `NAME_command(compose_NAME(overrides))`."""
+    config = _compose(command, overrides)
+    terminal.tell(*host.find(config.modality).deprecations)
+    # the command's module brings torch: only once the request is right
+    name = CONFIG_NAMES[command]
+    module = import_module(f"lumina_core.{_MODULES[name]}")
+    return int(getattr(module, f"{name}_command")(config))
+
+
+_MODULES = {
+    "run": "sampling.run",
+    "train": "training.command",
+    "train_vae": "training.train_vae",
+    "evaluate": "evaluation.evaluate",
+}
+
+
+def _overrides(command: str, words: list[str]) -> list[str] | None:
+    """The overrides among the words, or None after help was printed."""
+    arguments = parse(words, _names(command, words))
+    if arguments.wants_help:
+        terminal.show(*help.command_help(command, words))
+        return None
+    return arguments.overrides
+
+
+def _names(command: str, words: list[str]) -> list[str]:
+    """Every key that a command knows, those of the modality that the words choose included."""
+    names = [key.name for key in command_keys(command)] + ["modality"]
+    blocks = ("modality", CONDITION) if command in CONDITIONED_COMMANDS else ("modality",)
+    installed = host.installed()
+    chosen = [name for name in modalities_in_use(command, words) if name in installed]
+    for modality in chosen or installed:
+        try:
+            keys = modality_keys(yaml_files.modality_yaml(modality))
+        except LuminaError:
+            continue  # a plugin that ships no YAML is reported when it is used
+        names += [key.name for key in keys if key.name.partition(".")[0] in blocks]
+    return names + list(ARCHITECTURE_KEYS) * (command in CHECKPOINT_COMMANDS)
+
+
+def _plugins(words: list[str]) -> int:
+    if _wants_help("plugins", words, ("--json", "--check")):
+        return 0
+    is_check = "--check" in words
+    plugins = reports.check_plugins() if is_check else host.discover()
+    if "--json" in words:
+        terminal.show_json(reports.plugin_records(plugins, is_check=is_check))
+    else:
+        terminal.show(*reports.plugin_table(plugins))
+    return int(is_check and reports.has_faults(plugins))
+
+
+def _schema(words: list[str]) -> int:
+    options = [word for word in words if word.startswith("-")]
+    if _wants_help("schema", options, ("--json",)):
+        return 0
+    names = [_modality_name(word) for word in words if word not in options]
+    from lumina_core.cli import schema
+
+    found = schema.modality_schema(schema.chosen_name(names))
+    if "--json" in options:
+        terminal.show_json(schema.schema_records(found))
+    else:
+        terminal.show(*schema.schema_table(found))
+    return 0
+
+
+def _examples(words: list[str]) -> int:
+    options = [word for word in words if word.startswith("-")]
+    if _wants_help("examples", options, ("--json",)):
+        return 0
+    names = [_modality_name(word) for word in words if word not in options]
+    if len(names) > 1:
+        raise LuminaError(f"examples takes one modality, got {len(names)}: {', '.join(names)}")
+    if not (names or host.installed()):
+        raise LuminaError(f"examples needs a modality; {host.present()}")
+    from lumina_core.cli.examples import example_lines, examples
+
+    found: list[Any] = []
+    for name in names or host.installed():
+        try:
+            found += examples(name)
+        except LuminaError as error:
+            if names:
+                raise
+            terminal.tell(f"note: {error}")
+    if "--json" in options:
+        terminal.show_json([example._asdict() for example in found])
+    else:
+        terminal.show(*example_lines(found))
+    return 0
+
+
+def _modality_name(word: str) -> str:
+    """A name, also where it is written as other commands have it: +modality=NAME."""
+    return word.lstrip("+").removeprefix("modality=")
+
+
+def _doctor(words: list[str]) -> int:
+    vaes = [word for word in words if word.startswith(VAE_KEY)]
+    options = [word for word in words if word.startswith("-")]
+    names = [_modality_name(word) for word in words if word not in (*vaes, *options)]
+    if _wants_help("doctor", options, ("--contract", "--json")):
+        return 0
+    for name in names:
+        if "=" in name:
+            raise unknown_key(name.partition("=")[0], [VAE_KEY.removesuffix("=")])
+    if len(names) > 1:
+        raise LuminaError(f"doctor looks at one modality, got {len(names)}: {', '.join(names)}")
+    if "--contract" in options:
+        return _contract(names, vaes, is_json="--json" in options)
+    if options or vaes:
+        raise LuminaError(f"{(options or vaes)[0]} of doctor goes with --contract")
+    plugins = reports.check_plugins(only=names[0] if names else None)
+    if names:
+        terminal.show(*reports.diagnosis(names[0], plugins))
+        plugins = [plugin for plugin in plugins if plugin.name == names[0]]
+    else:
+        terminal.show(*reports.environment(plugins))
+    return int(reports.has_faults(plugins))
+
+
+def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
+    """Print what became of every rule; 1 where one is broken."""
+    if not names:
+        raise LuminaError(f"doctor --contract needs the name of a modality; {host.present()}")
+    from lumina_core.testing.contract import run_contract
+    from lumina_core.testing.report import lines_of, record_of, total_of
+    from lumina_core.testing.rules import Result
+    from lumina_core.testing.verdicts import BROKEN
+
+    vae = Path(vaes[-1].removeprefix(VAE_KEY)).expanduser() if vaes else None
+    if vae is not None and (vaes[-1] == VAE_KEY or not vae.is_dir()):
+        raise LuminaError(f"{vaes[-1]} is no folder; give that of an autoencoder")
+    results: list[Result] = []
+    for result in run_contract(names[0], vae=vae):
+        if not is_json:
+            terminal.show(*lines_of(result, results))
+        results.append(result)
+    if is_json:
+        terminal.show_json([record_of(result) for result in results])
+    else:
+        terminal.show(total_of(results))
+    return int(any(result.status == BROKEN for result in results))
+
+
+def _info(words: list[str]) -> int:
+    paths = [Path(word) for word in words if not word.startswith("--") and word != "-h"]
+    if _wants_help("info", [word for word in words if Path(word) not in paths], ("--json",)):
+        return 0
+    if len(paths) != 1:
+        raise LuminaError(f"info takes one file or one checkpoint folder, got {len(paths)}.")
+    found, state = _contents(paths[0])
+    if "--json" in words:
+        terminal.show_json(found)
+    else:
+        terminal.show(*reports.as_lines(found))
+    from lumina_core.media import seal
+
+    if state == seal.DAMAGED:  # its request is whole, and shown
+        raise seal.damaged(paths[0])
+    if state is not None:
+        terminal.tell(f"note: {paths[0]} {state}")
+    return 0
+
+
+def _contents(path: Path) -> tuple[dict[str, Any], str | None]:
+    """What a file or checkpoint holds, and what is wrong with it."""
+    if not path.exists():
+        raise LuminaError(f"{path} does not exist.")
+    from lumina_core.checkpoints.manifest import MANIFEST, read_manifest
+    from lumina_core.checkpoints.newest import checkpoint_folder
+
+    if path.is_dir():
+        folder = checkpoint_folder(path)
+        if (folder / MANIFEST).exists() or not _is_media_folder(path):
+            return reports.checkpoint_summary(read_manifest(folder)), None
+    from lumina_core.media.seal import state_of
+    from lumina_core.sampling.file_request import read_request
+
+    return read_request(path), state_of(path)
+
+
+def _is_media_folder(path: Path) -> bool:
+    from lumina_core.sampling.file_request import decoders, is_media_folder
+
+    return is_media_folder(path, decoders())
+
+
+def _gallery(words: list[str]) -> int:
+    outs = [word.removeprefix("out=") for word in words if word.startswith("out=")]
+    others = [word for word in words if not word.startswith("out=")]
+    folders = [word for word in others if not word.startswith("-")]
+    if _wants_help("gallery", [word for word in others if word not in folders], ()):
+        return 0
+    if len(folders) != 1 or len(outs) > 1 or "" in outs:
+        raise LuminaError(
+            f"gallery takes one folder and one out=FILE.html, got {' '.join(words)!r}."
+        )
+    from lumina_core.evaluation.gallery import write_gallery
+
+    out = Path(outs[0]).expanduser() if outs else None
+    terminal.show(str(write_gallery(Path(folders[0]), out)))
+    return 0
+
+
+def _new_modality(words: list[str]) -> int:
+    words = [part for word in words for part in _parted(word, "--shape")]
+    options = [word for word in words if word.startswith("-")]
+    if _wants_help("new-modality", options, ("--shape",)):
+        return 0
+    names, shapes = list(words), []
+    if options == ["--shape"] and words[-1] != "--shape":
+        at = words.index("--shape")
+        shapes = [words[at + 1]]
+        del names[at : at + 2]
+    is_wrong = options != ["--shape"] * len(shapes) or any("=" in name for name in names)
+    if is_wrong or not 1 <= len(names) <= 2:
+        usage = help.USAGES["new-modality"]
+        raise LuminaError(f"new-modality takes {usage}, got {' '.join(words) or 'nothing'}")
+    from lumina_core.cli.new_modality import new_modality, next_commands
+
+    if "" in names[1:]:
+        raise LuminaError("DIR is empty; name a folder, or leave it out for the current one")
+    folder = new_modality(names[0], Path(*names[1:]).expanduser(), *shapes)
+    terminal.show(str(folder), "", "next:", *next_commands(names[0], folder))
+    return 0
+
+
+def _parted(word: str, option: str) -> list[str]:
+    """An option with its value as two words, also where one wrote OPTION=VALUE."""
+    value = word.removeprefix(f"{option}=")
+    return [word] if value == word else [option, value]
+
+
+def _completion(words: list[str]) -> int:
+    shells = [word for word in words if not word.startswith("-")]
+    if not _wants_help("completion", [word for word in words if word not in shells], ()):
+        from lumina_core.cli import completion
+
+        terminal.show(*completion.script(shells).splitlines())
+    return 0
+
+
+def _complete(words: list[str]) -> int:
+    """Hidden: what the scripts of `completion` call with the words of a command line after --."""
+    from lumina_core.cli import completion
+
+    terminal.show(*completion.complete(words[1:]))
+    return 0
+
+
+def _version(words: list[str]) -> int:
+    if not _wants_help("version", words, ()):
+        terminal.show(f"lumina-core {__version__}")
+    return 0
+
+
+def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> bool:
+    """Whether help was asked for, and now printed; refuses every word that is no option."""
+    if any(word in ("-h", "--help") for word in words):
+        terminal.show(*help.command_help(command))
+        return True
+    for word in words:
+        if word not in options:
+            allowed = f"it takes {' and '.join(options)}" if options else "it takes none"
+            hint = nearest(word, options)
+            raise LuminaError(f"unknown option {word!r} of {command}; {allowed}.{hint}")
+    return False
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    **{name: partial(_configured, name) for name in CONFIG_NAMES},
+    "plugins": _plugins,
+    "schema": _schema,
+    "examples": _examples,
+    "doctor": _doctor,
+    "info": _info,
+    "gallery": _gallery,
+    "new-modality": _new_modality,
+    "completion": _completion,
+    "complete": _complete,
+    "version": _version,
+}

@@ -1,0 +1,159 @@
+"""The texts of `plugins`, `doctor` and `info`: what is installed, wrong, or in a file."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module, metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lumina_core import __version__
+from lumina_core.config.effective import as_text
+from lumina_core.errors import LuminaError, printable
+from lumina_core.plugins import host
+from lumina_core.plugins.entry_points import MAX_NAME, Plugin, unreadable_packages
+from lumina_core.records import flat
+from lumina_core.sampling.output_paths import OUTPUTS
+
+FAULTS = ("broken", "incompatible", "duplicate")
+FIELDS = ("name", "package", "version", "status", "summary", "error")
+CHECK_FIELDS = ("notes", "deprecations")
+_MAX_IDLE_FILES = 20  # that doctor names
+_MAX_LINE = 500  # characters of a line of a traceback
+_PACKAGES = (
+    *("torch", "numpy", "einops", "pluggy", "hydra-core", "omegaconf", "safetensors"),
+    *("transformers", "tokenizers", "diffusers", "torchdiffeq", "pillow"),
+)
+
+
+def check_plugins(only: str | None = None) -> list[Plugin]:
+    """Every plugin, after an attempt to import it with its parts and to read its YAML.
+
+    Args:
+        only: import this modality and no other.
+    """
+    faults = {}
+    for name in host.installed():
+        if only in (None, name):
+            try:
+                _check(name)
+            except LuminaError as error:
+                faults[name] = str(error)
+    return [
+        dataclasses.replace(plugin, status="broken", error=faults[plugin.name])
+        if plugin.error is None and plugin.name in faults
+        else plugin
+        for plugin in host.discover()
+    ]
+
+
+def _check(name: str) -> None:
+    from lumina_core.config.layers import check_modality_file  # brings Hydra where it is called
+
+    check_modality_file(name)
+    import_module("torch")  # as a run does, so that it is not the plugin's doing
+    host.modality_class(name)
+
+
+def has_faults(plugins: list[Plugin]) -> bool:
+    """Whether one of them is installed but cannot work; a blocked one is no fault."""
+    return any(plugin.status in FAULTS for plugin in plugins)
+
+
+def plugin_table(plugins: list[Plugin]) -> list[str]:
+    """One line per plugin, and one for each thing that its import should not do."""
+    if not plugins:
+        return [f"No modality is installed. Install one: {host.install_command(host.SHIPPED[0])}"]
+    lines = []
+    for p in plugins:
+        row = f"{p.name:<12}{p.package:<20}{p.version:<10}{p.status:<14}{p.error or p.summary}"
+        lines += [row.rstrip(), *_remarks(p)]
+    return lines
+
+
+def _remarks(plugin: Plugin) -> list[str]:
+    return [f"  note: {line}" for line in (*plugin.deprecations, *plugin.notes)]
+
+
+def plugin_records(plugins: list[Plugin], *, is_check: bool) -> list[dict[str, Any]]:
+    """The same for machines; after a check with what the import of each should not do."""
+    fields = (*FIELDS, *CHECK_FIELDS) if is_check else FIELDS
+    return [{field: getattr(plugin, field) for field in fields} for plugin in plugins]
+
+
+def environment(plugins: list[Plugin]) -> list[str]:
+    """Versions from package metadata, the output folder, and the plugins."""
+    versions = [f"lumina-core {__version__}", f"python {sys.version.split()[0]} {sys.executable}"]
+    versions += [f"{package} {_version(package)}" for package in _PACKAGES]
+    unreadable = [
+        f"{name}: the entry points of this package cannot be read; reinstall it"
+        for name in unreadable_packages()
+    ]
+    return [*versions, _folder_state(OUTPUTS), *unreadable, "", *plugin_table(plugins)]
+
+
+def diagnosis(name: str, plugins: list[Plugin]) -> list[str]:
+    """Everything known about one modality, the traceback of its import included.
+
+    Raises:
+        LuminaError: it is not installed.
+    """
+    named = [plugin for plugin in plugins if plugin.name == name]
+    if not named:
+        host.find(name)  # says what is missing and how to install it
+    lines = []
+    for plugin in named:
+        lines += [f"{plugin.title} is {plugin.status}. {plugin.summary}".rstrip()]
+        lines += [f"  entry point: {plugin.value}"]
+        trace = (_indented(line) for line in (plugin.trace or "").splitlines())
+        lines += [f"  {line}" for line in (plugin.error, *trace) if line]
+        lines += _remarks(plugin)
+        if plugin.status == "loaded":
+            lines += [f"  note: nothing reads {path}" for path in _idle_files(name)]
+    return lines
+
+
+def _indented(line: str) -> str:
+    """A line of a traceback, which may quote what its author wrote, made harmless."""
+    words = line.lstrip()
+    return " " * min(len(line) - len(words), _MAX_LINE) + printable(words, _MAX_LINE)
+
+
+def _idle_files(name: str) -> list[str]:
+    """Files in a plugin's conf folder that nothing reads, such as one of the core's groups."""
+    folder = host.conf_folder(name)
+    top = host.find(name).module.partition(".")[0]
+    siblings = [each.name for each in host.discover() if each.module.partition(".")[0] == top]
+    read = {folder / "modality" / f"{sibling}.yaml" for sibling in siblings}
+    read |= set((folder / "vae").glob("*.yaml"))
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in read)
+    return [
+        printable(f"conf/{path.relative_to(folder)}", MAX_NAME)
+        for path in islice(paths, _MAX_IDLE_FILES)
+        if path.suffix not in (".py", ".pyc")  # a conf folder may be a package
+    ]
+
+
+def checkpoint_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint's manifest without the hashes of its files."""
+    return {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
+
+
+def as_lines(values: Mapping[str, Any]) -> Iterator[str]:
+    """`key: value` lines, nested keys dotted, values as one writes them on a command line."""
+    yield from (f"{key}: {as_text(value)}" for key, value in flat(values).items())
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "is not installed"
+
+
+def _folder_state(folder: Path) -> str:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    is_writable = existing.is_dir() and os.access(existing, os.W_OK)
+    return f"{folder}/ {'can' if is_writable else 'CANNOT'} be written in {Path.cwd()}"

@@ -1,0 +1,1 @@
+"""Looks at what was made: judges, compares, shows as pages."""

@@ -1,0 +1,88 @@
+"""The page of a measurement: its numbers, how it was made, and what went wrong."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from lumina_core.evaluation.pages import Figure, data_uri, render
+from lumina_core.records import flat
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A sample that does not show what its prompt asked for."""
+
+    task: str
+    prompt: str
+    seed: int
+    wrong: tuple[str, ...]
+    """The attributes that are not there."""
+    preview: UInt8[Tensor, "3 height width"]
+
+
+def report_page(result: Mapping[str, Any], failures: Mapping[str, Sequence[Failure]]) -> str:
+    """The page of one measurement.
+
+    Args:
+        result: as `evaluate json=true` prints it.
+        failures: those to be shown of each split.
+    """
+    protocol = {key: value for key, value in result["protocol"].items() if key != "splits"}
+    settings = {key: value for key, value in flat(protocol).items() if value != {}}
+    comparison = result.get("comparison")
+    return render(
+        "evaluation.html",
+        title=f"Evaluation of {result['modality']}",
+        share_columns=SHARE_COLUMNS,
+        shares=share_rows(result["splits"]),
+        change_columns=CHANGE_COLUMNS,
+        changes=comparison and change_rows(comparison["splits"]),
+        notes=comparison and change_notes(comparison),
+        settings={"checkpoint": result["checkpoint"], **settings},
+        failures=[
+            (split, _num_wrong(result["splits"][split]), [_figure(failure) for failure in shown])
+            for split, shown in failures.items()
+        ],
+    )
+
+
+SHARE_COLUMNS = ("split", "task", "right", "95 % interval", "prompts")
+CHANGE_COLUMNS = ("split", "task", "before", "now", "difference")
+
+
+def share_rows(splits: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The rows of a table of shares: each split, then its tasks."""
+    for split, result in splits.items():
+        for task, row in {"all": result, **result["tasks"]}.items():
+            interval = f"{row['low']:.1%} to {row['high']:.1%}"
+            yield split, task, f"{row['accuracy']:.1%}", interval, str(row["num_prompts"])
+
+
+def change_rows(splits: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The rows of a table of changes; the difference is in percentage points."""
+    for split, result in splits.items():
+        for task, row in {"all": result, **result["tasks"]}.items():
+            then, now = (
+                f"{share['accuracy']:.1%} ({share['low']:.1%} to {share['high']:.1%})"
+                for share in (row["then"], row["now"])
+            )
+            yield split, task, then, now, f"{100 * row['difference']:+.1f}"
+
+
+def change_notes(comparison: Mapping[str, Any]) -> Iterator[str]:
+    """What was not the same in an earlier measurement, a line each."""
+    yield f"compared with checkpoint {comparison['checkpoint'][:12]}"
+    for key, (then, now) in comparison["settings"].items():
+        yield f"{key} was {then}, is now {now}"
+
+
+def _num_wrong(share: Mapping[str, Any]) -> int:
+    return int(share["num_prompts"] - round(share["accuracy"] * share["num_prompts"]))
+
+
+def _figure(failure: Failure) -> Figure:
+    details = [f"wrong: {', '.join(failure.wrong)}", f"{failure.task}, seed {failure.seed}"]
+    return Figure(data_uri(failure.preview), ".png", failure.prompt, details)

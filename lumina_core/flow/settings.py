@@ -1,0 +1,77 @@
+"""How to integrate, to guide and to draw times: the records. Imports no torch."""
+
+from dataclasses import dataclass
+
+from lumina_core.errors import LuminaError
+from lumina_core.records import Settings, setting
+
+ADAPTIVE, FIXED_STEP = ("dopri5",), ("euler", "midpoint", "heun", "rk4")
+
+SOLVERS = FIXED_STEP + ADAPTIVE
+MAX_STEPS = 10_000  # a hundred times what any sample has needed
+
+
+@dataclass(frozen=True)
+class SolverConfig(Settings, block="solver"):
+    """Which solver, and how finely it steps."""
+
+    name: str = setting("euler", "which solver", choices=SOLVERS)
+    num_steps: int = setting(
+        30,
+        "intervals between noise and data",
+        at_least=1,
+        at_most=MAX_STEPS,
+        idle={"name": ADAPTIVE},
+    )
+    shift: float = setting(
+        1.0, "above 1 spends more steps near noise", above=0, idle={"name": ADAPTIVE}
+    )
+    atol: float = setting(
+        1e-5, "absolute error per step; dopri5 only", above=0, idle={"name": FIXED_STEP}
+    )
+    rtol: float = setting(
+        1e-5,
+        "error per step relative to the state; dopri5 only",
+        above=0,
+        idle={"name": FIXED_STEP},
+    )
+
+
+@dataclass(frozen=True)
+class GuidanceConfig(Settings, block="guidance"):
+    """How strongly, when and on which channels guidance acts."""
+
+    scale: float = setting(4.0, "1 is no guidance, 0 ignores the prompt", at_least=0)
+    interval: tuple[float, float] = setting(
+        (0.0, 1.0), "times between which guidance acts, 0 is noise", at_least=0, at_most=1
+    )
+    channels: int | None = setting(
+        None, "guide only the first latent channels; null: all", at_least=1
+    )
+    """The released image models guide 3."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.interval[0] > self.interval[1]:
+            raise LuminaError(
+                f"guidance.interval is {list(self.interval)}; set two times in order, such as "
+                "[0.0, 1.0]."
+            )
+
+
+DISTRIBUTIONS = ("uniform", "logit_normal")
+
+
+@dataclass(frozen=True)
+class TimeConfig(Settings, block="time"):
+    """How the times of training samples are drawn.
+
+    uniform: t ~ U(0, 1); logit_normal: t = sigmoid(n), n ~ N(mean, std^2).
+    """
+
+    distribution: str = setting("logit_normal", "of the times in (0, 1)", choices=DISTRIBUTIONS)
+    mean: float = setting(
+        0.0, "of the logit; above 0: nearer to data", idle={"distribution": ("uniform",)}
+    )
+    std: float = setting(1.0, "of the logit", above=0, idle={"distribution": ("uniform",)})
+    shift: float = setting(1.0, "above 1: more noise", above=0)

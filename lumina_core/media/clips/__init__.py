@@ -1,0 +1,1 @@
+"""Clips as files: read, written, turned upright."""

@@ -1,0 +1,113 @@
+"""Pictures that show media at a glance, in files beside them, where the decoder asks for it.
+
+The command line writes them; `Generated.save` writes the one file that it is told to.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import wrap
+
+import numpy as np
+from einops import rearrange
+from jaxtyping import UInt8
+from torch import Tensor
+
+from lumina_core.files.writing import atomic_write, new_output
+from lumina_core.media.names import preview_path
+from lumina_core.modality import Decoder, Media
+
+
+@contextmanager
+def new_preview(
+    path: Path, media: Media, decoder: Decoder, *, overwrite: bool
+) -> Iterator[Path | None]:
+    """Write the preview of a file, as a PNG beside it that gets its name when the block ends well.
+
+    So what the block writes, the file itself, is only there if there was room for both.
+
+    Args:
+        path: of the file.
+        media: what is in it.
+        decoder: that writes it.
+        overwrite: replace a preview that is there.
+
+    Yields:
+        The PNG that will be there; None where the decoder wants none.
+
+    Raises:
+        LuminaError: it is there already, or cannot be written.
+    """
+    preview = preview_path(path, decoder)
+    if preview is None:
+        yield None
+        return
+    with new_output(preview, overwrite=overwrite) as temporary:
+        _save_png(temporary, decoder.preview(media))
+        yield preview
+
+
+def _save_png(path: Path, picture: UInt8[Tensor, "3 height width"]) -> None:
+    from PIL import Image
+
+    pixels = rearrange(picture.cpu(), "rgb height width -> height width rgb").contiguous().numpy()
+    Image.fromarray(pixels).save(path)
+
+
+GAP = 6  # pixels between pictures
+LINE_HEIGHT = 12  # pixels, of the built-in font
+MAX_LINES = 3  # of a label
+MIN_CHARACTERS = 4  # of a line, however narrow the picture
+CHARACTER_WIDTH = 6  # pixels, of the built-in font
+MIN_SIDE = 128  # smaller previews are enlarged by a whole factor, so that labels fit
+BACKGROUND = (32, 32, 32)
+FOREGROUND = (230, 230, 230)
+
+
+def save_contact_sheet(
+    path: Path,
+    previews: Sequence[UInt8[Tensor, "3 _ _"]],
+    labels: Sequence[str],
+    *,
+    columns: int | None = None,
+) -> None:
+    """Write previews of any sizes with a label each, row by row.
+
+    Args:
+        path: the PNG to write, atomically.
+        previews: RGB pictures, at least one.
+        labels: one per picture, wrapped to its width and cut after a few lines.
+        columns: pictures per row; None: about as many as rows.
+
+    Raises:
+        LuminaError: the file cannot be written.
+    """
+    from PIL import Image, ImageDraw
+
+    pictures = [rearrange(preview.cpu().numpy(), "c h w -> h w c") for preview in previews]
+    images = [Image.fromarray(np.ascontiguousarray(picture)) for picture in pictures]
+    factor = max(1, MIN_SIDE // max(max(image.size) for image in images))
+    images = [
+        image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+        for image in images
+    ]
+    columns = columns or max(1, round(len(images) ** 0.5))
+    rows = -(-len(images) // columns)
+    width = max(image.width for image in images) + GAP
+    texts = [_lines(label, width // CHARACTER_WIDTH) for label in labels]
+    label_height = LINE_HEIGHT * max(len(lines) for lines in texts)
+    height = max(image.height for image in images) + label_height + GAP
+    sheet = Image.new("RGB", (columns * width + GAP, rows * height + GAP), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, (image, lines) in enumerate(zip(images, texts, strict=True)):
+        left, top = GAP + number % columns * width, GAP + number // columns * height
+        sheet.paste(image, (left, top))
+        for line, text in enumerate(lines):
+            draw.text((left, top + image.height + line * LINE_HEIGHT), text, FOREGROUND)
+    with atomic_write(path) as file:
+        sheet.save(file, format="PNG")
+
+
+def _lines(label: str, num_characters: int) -> list[str]:
+    """The label in lines that fit under a picture."""
+    return wrap(label, max(num_characters, MIN_CHARACTERS), max_lines=MAX_LINES, placeholder="…")

@@ -1,0 +1,1 @@
+"""What synthetic worlds share: captions, words, shapes drawn and found again."""

@@ -1,0 +1,280 @@
+"""Finds, isolates and loads the modality plugins.
+
+Listing reads package metadata only (entry_points.py). Loading imports one plugin, the one asked
+for, under watch (import_watch.py): a broken plugin is a record with a reason, never a broken
+program. Every plugin has its own pluggy manager, so that nothing one plugin does reaches another.
+
+Switches: LUMINA_BLOCK=a,b (never import these), LUMINA_ONLY=a (only these; empty: none), both by
+modality or by package name, and LUMINA_STRICT=1 (let a plugin's exception through). What no
+program survives, such as os._exit at import, only the switches keep away.
+"""
+
+import dataclasses
+import importlib
+import os
+import sys
+import threading
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lumina_core.errors import LuminaError, similar
+from lumina_core.plugins.entry_points import (
+    Plugin,
+    describe,
+    forget_entry_points,
+    installed_entry_points,
+    without_copies,
+)
+from lumina_core.program import command_line
+
+if TYPE_CHECKING:
+    from lumina_core.modality import ModalitySpec
+
+
+SHIPPED = ("image", "video", "multiview", "audio")
+"""Names that people will try, for hints in messages; the first is what `infer` means."""
+
+_Key = tuple[str, str, str]
+_LOCK = threading.RLock()  # re-entrant: a plugin may itself ask for another modality
+_SPECS: dict[_Key, "ModalitySpec"] = {}
+_FAILURES: dict[_Key, Plugin] = {}
+_NOTES: dict[_Key, list[str]] = {}
+_DEPRECATIONS: dict[_Key, list[str]] = {}
+
+
+def discover() -> list[Plugin]:
+    """Every plugin with its state so far, by name. Imports none of them."""
+    points = installed_entry_points()
+    plugins = sorted((describe(point) for point in points), key=lambda plugin: plugin.key)
+    return [_with_state(plugin) for plugin in without_copies(plugins)]
+
+
+def installed() -> list[str]:
+    """Names of the modalities that can be asked for."""
+    return [plugin.name for plugin in discover() if plugin.error is None]
+
+
+def present() -> str:
+    """What can be asked for, or how that is mended, as the end of a message."""
+    if names := installed():
+        return f"installed: {', '.join(names)}"
+    if discover():
+        return f"none of the installed ones can be used; see: {command_line('plugins')}"
+    return f"no modality is installed. Install one: {install_command(SHIPPED[0])}"
+
+
+def usual() -> str:
+    """The modality that `infer` takes when none is named: the only one, else the first shipped."""
+    names = installed()
+    return names[0] if len(names) == 1 else SHIPPED[0]
+
+
+def find(name: str) -> Plugin:
+    """The one usable plugin of this name.
+
+    Raises:
+        LuminaError: no such modality, or it is blocked, duplicate, incompatible or broken.
+    """
+    named = [plugin for plugin in discover() if plugin.name == name]
+    if not named:
+        forget_entry_points()  # it may have been installed since we looked
+        named = [plugin for plugin in discover() if plugin.name == name]
+    usable = [plugin for plugin in named if plugin.error is None]
+    if usable:
+        return usable[0]
+    if named:
+        # A blocked copy beside a broken one is not the reason: the broken one is.
+        raise LuminaError(_refusal(min(named, key=lambda plugin: plugin.status == "blocked")))
+    raise LuminaError(_absence(name))
+
+
+def load(name: str) -> "ModalitySpec":
+    """Import one plugin, and no other, and return what its hook says. Safe to call from threads.
+
+    Raises:
+        LuminaError: it cannot be used; the text says why and what to do.
+        Exception: whatever the plugin raised, when LUMINA_STRICT is set.
+    """
+    return _loaded(name)[1]
+
+
+def _loaded(name: str) -> "tuple[Plugin, ModalitySpec]":
+    from lumina_core.plugins import loading  # here and not above: listing plugins does not need it
+
+    with _LOCK:
+        plugin = find(name)
+        if plugin.key not in _SPECS:
+            try:
+                with loading.named_when_interrupted(plugin):
+                    deprecations = _DEPRECATIONS.setdefault(plugin.key, [])
+                    _SPECS[plugin.key] = loading.import_spec(
+                        plugin, _notes_of(plugin), deprecations
+                    )
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a plugin may raise SystemExit, or a kind of its own
+                if is_strict():
+                    raise
+                _FAILURES[plugin.key] = loading.failure(plugin, error)
+                raise LuminaError(_refusal(_FAILURES[plugin.key])) from error
+        return plugin, _SPECS[plugin.key]
+
+
+def forget() -> None:
+    """Forget what was loaded and what failed, as when packages were installed meanwhile.
+
+    Modules that were imported stay as they are: an upgraded plugin needs a new process.
+    """
+    with _LOCK:
+        for records in (_SPECS, _FAILURES, _NOTES, _DEPRECATIONS):
+            records.clear()
+        forget_entry_points()
+        importlib.invalidate_caches()
+
+
+def options_class(name: str) -> type:
+    """The dataclass of a modality's options.
+
+    Raises:
+        LuminaError: the modality cannot be used, or the path in its spec leads to no frozen
+            dataclass.
+    """
+    plugin, spec = _loaded(name)
+    return _dataclass_at(plugin, spec.options)
+
+
+def condition_class(name: str) -> type | None:
+    """The dataclass of what may be given beside a prompt; None if nothing may.
+
+    Raises:
+        LuminaError: as `options_class`.
+    """
+    plugin, spec = _loaded(name)
+    return None if spec.condition is None else _dataclass_at(plugin, spec.condition)
+
+
+def modality_class(name: str) -> Any:
+    """The class called as `Modality(options, vae_folder)`. Imports what the modality needs.
+
+    Raises:
+        LuminaError: the modality cannot be used, or the path in its spec leads to no class.
+    """
+    plugin, spec = _loaded(name)
+    found = _resolve(plugin, spec.modality)
+    if not isinstance(found, type):
+        kind = type(found).__name__
+        raise LuminaError(f"{plugin.title} is broken: {spec.modality} is of type {kind}, no class.")
+    return found
+
+
+def conf_folder(name: str) -> Path:
+    """The `conf` folder beside a plugin's modules, found without importing the plugin.
+
+    Raises:
+        LuminaError: the modality cannot be used, or its package ships no such folder.
+    """
+    folder = _data_folder(name, "conf")
+    if folder is None:
+        raise LuminaError(
+            f"{find(name).title} ships no conf folder. Its package_data should list "
+            "conf/modality/*.yaml: tell its author."
+        )
+    return folder
+
+
+def demo_folder(name: str) -> Path | None:
+    """The demo checkpoint that a plugin ships, or None."""
+    return _data_folder(name, "demo")
+
+
+def _with_state(plugin: Plugin) -> Plugin:
+    if plugin.status != "found":
+        return plugin
+    if plugin.key in _FAILURES:
+        plugin = _FAILURES[plugin.key]
+    elif plugin.key in _SPECS:
+        plugin = dataclasses.replace(plugin, status="loaded")
+    return dataclasses.replace(
+        plugin,
+        notes=tuple(_NOTES.get(plugin.key, ())),
+        deprecations=tuple(_DEPRECATIONS.get(plugin.key, ())),
+    )
+
+
+def _notes_of(plugin: Plugin) -> list[str]:
+    return _NOTES.setdefault(plugin.key, [])
+
+
+def _dataclass_at(plugin: Plugin, path: str) -> type:
+    from lumina_core.plugins.import_watch import timed
+    from lumina_core.plugins.spec_check import dataclass_fault
+
+    with timed(path, _notes_of(plugin)):
+        found = _resolve(plugin, path)
+    if fault := dataclass_fault(found):
+        raise LuminaError(f"{plugin.title} is broken: {path} {fault}.")
+    return cast(type, found)
+
+
+def _resolve(plugin: Plugin, path: str) -> Any:
+    from lumina_core.plugins import loading
+
+    module, _, attribute = path.partition(":")
+    try:
+        with _LOCK, loading.named_when_interrupted(plugin):
+            if module not in sys.modules:
+                loading.import_part(module, _notes_of(plugin))
+            found = import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if is_strict():
+            raise
+        raise LuminaError(
+            f"{plugin.title} cannot load {path}: {loading.one_line(error)}."
+        ) from error
+    return found
+
+
+def _data_folder(name: str, folder: str) -> Path | None:
+    plugin = find(name)
+    top_package = plugin.module.partition(".")[0]
+    try:
+        spec = find_spec(top_package)  # of a top-level name: imports nothing
+    except (ImportError, ValueError) as error:
+        raise LuminaError(f"{plugin.title} has no package {top_package!r}.") from error
+    locations = (spec.submodule_search_locations if spec else None) or []
+    return next((path for at in locations if (path := Path(at, folder)).is_dir()), None)
+
+
+def _refusal(plugin: Plugin) -> str:
+    reason = f"{plugin.title} is {plugin.status}: {plugin.error}."
+    if plugin.status == "broken":
+        return f"{reason} See: {command_line('doctor', plugin.name)}"
+    return reason
+
+
+def _absence(name: str) -> str:
+    names = installed()
+    there = f"installed: {', '.join(names)}" if names else "no modality is"
+    text = f"Modality {name!r} is not installed ({there})."
+    meant = name if name in SHIPPED else similar(name, [*names, *SHIPPED])
+    if meant is None:
+        return text if names else f"{text} Install one: {install_command(SHIPPED[0])}"
+    if meant != name:
+        text += f" Did you mean {meant!r}?"
+    return text if meant in names else f"{text} Install it: {install_command(meant)}"
+
+
+def install_command(name: str) -> str:
+    """How one of the SHIPPED modalities is installed."""
+    return f"python -m pip install ./plugins/lumina-{name} (in a checkout of the project)"
+
+
+def is_strict() -> bool:
+    """Whether LUMINA_STRICT lets a plugin's exception through, for its author to see."""
+    return os.environ.get("LUMINA_STRICT", "") not in ("", "0")

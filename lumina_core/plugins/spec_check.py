@@ -1,0 +1,92 @@
+"""What the value of a plugin's hook, and the dataclasses that it names, must be. Imports nothing.
+
+The rules are those of `lumina_core.modality.ModalitySpec`; docs/authors/plugin_api.md has the
+policy of its version.
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+from lumina_core.errors import LuminaError, printable, reason_of
+from lumina_core.modality import PLUGIN_API, ModalitySpec
+from lumina_core.plugins.entry_points import MAX_SUMMARY, Plugin
+from lumina_core.records import check_types
+
+_PATH = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
+_MAX_SHOWN = 60  # characters of a wrong value
+
+
+class IncompatibleError(Exception):
+    """The plugin was written for another version of the contract."""
+
+
+def checked_spec(returned: list[Any], plugin: Plugin) -> ModalitySpec:
+    """The one spec that a hook returned.
+
+    Args:
+        returned: what pluggy collected: one value per function, without None.
+        plugin: whose hook it was, for messages.
+
+    Raises:
+        LuminaError: it is no ModalitySpec, or a field of it is not what the contract says.
+        IncompatibleError: it was written for a plugin API that this core does not have.
+    """
+    if len(returned) != 1 or type(returned[0]) is not ModalitySpec:
+        got = type(returned[0]).__name__ if returned else "None"
+        text = f"lumina_modality() in {plugin.module} returned {printable(got, _MAX_SHOWN)}"
+        if returned and isinstance(returned[0], ModalitySpec):
+            raise LuminaError(f"{text}, a subclass; return a ModalitySpec itself")
+        raise LuminaError(f"{text}, not a ModalitySpec")
+    spec: ModalitySpec = returned[0]
+    _check_api(spec.api, plugin.package)
+    _check_summary(spec.summary)
+    for field in ("options", "modality", "condition"):
+        path = getattr(spec, field)
+        if path is None and field == "condition":
+            continue
+        if not (isinstance(path, str) and _PATH.fullmatch(path)):
+            raise LuminaError(f"ModalitySpec.{field} is {_shown(path)}, not 'module:attribute'")
+    return spec
+
+
+def dataclass_fault(found: Any) -> str | None:
+    """Why something cannot be the options or the condition of a modality; None if it can."""
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        is_class = isinstance(found, type)
+        kind = f"the class {found.__name__}" if is_class else f"of type {type(found).__name__}"
+        return f"is {kind}, no dataclass"
+    if not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return "is a dataclass that is not frozen; write @dataclass(frozen=True)"
+    try:
+        check_types(found)
+    except LuminaError as error:
+        return f"cannot be used: {error}"
+    except Exception as error:  # of an annotation that somebody wrote
+        return f"has annotations that cannot be read: {type(error).__name__}: {reason_of(error)}"
+    return None
+
+
+def _check_api(api: Any, package: str) -> None:
+    is_pair = type(api) is tuple and len(api) == 2 and all(type(number) is int for number in api)
+    if not is_pair:
+        raise LuminaError(f"ModalitySpec.api is {_shown(api)}, not two integers like {PLUGIN_API}")
+    if api[0] != PLUGIN_API[0] or api[1] > PLUGIN_API[1]:
+        change = f"{package}, or change what docs/plugin_api.md lists for {PLUGIN_API[0]}.0"
+        raise IncompatibleError(
+            f"it was written for plugin API {api[0]}.{api[1]}, this lumina-core has "
+            f"{PLUGIN_API[0]}.{PLUGIN_API[1]}. Upgrade "
+            f"{'lumina-core' if api > PLUGIN_API else change}"
+        )
+
+
+def _check_summary(summary: Any) -> None:
+    if not isinstance(summary, str) or printable(summary, MAX_SUMMARY) != summary:
+        raise LuminaError(
+            f"ModalitySpec.summary is {_shown(summary)}, not one line of at most {MAX_SUMMARY} "
+            "characters"
+        )
+
+
+def _shown(value: Any) -> str:
+    return printable(repr(value), _MAX_SHOWN)

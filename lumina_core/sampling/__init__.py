@@ -1,0 +1,1 @@
+"""From a request to media, and to files with the request inside."""

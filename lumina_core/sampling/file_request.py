@@ -1,0 +1,90 @@
+"""The request inside a file, read back by whichever installed modality wrote it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lumina_core.errors import LuminaError
+from lumina_core.media.seal import DAMAGED, damaged, request_of, state_of
+from lumina_core.modality import Decoder
+from lumina_core.plugins import host
+from lumina_core.program import command_line
+
+
+class NoRequestError(LuminaError):
+    """No installed modality finds a request in a file, and none says that it is broken."""
+
+
+def read_request(path: Path) -> dict[str, Any]:
+    """The request inside a file that any installed modality wrote.
+
+    Raises:
+        NoRequestError: it carries none.
+        LuminaError: no such file, or one that is broken or has a broken request.
+    """
+    return request_inside(path, decoders())
+
+
+def decoders() -> dict[str, Decoder | None]:
+    """The decoder of each installed modality; None where the plugin is broken."""
+    from lumina_core.config.compose import compose_options
+    from lumina_core.plugins.parts import make_modality
+
+    found: dict[str, Decoder | None] = {}
+    for name in host.installed():
+        try:
+            decoder = make_modality(name, compose_options(name), Path()).decoder
+            found[name] = decoder if decoder.suffixes else None
+        except (Exception, SystemExit):  # a broken plugin does not keep the others from reading
+            found[name] = None
+    return found
+
+
+def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str, Any]:
+    """The request inside a file, read by one of the `decoders`.
+
+    Raises:
+        LuminaError: as `read_request`.
+    """
+    from lumina_core.config.layers import check_request
+
+    if not path.is_file() and not is_media_folder(path, found):
+        raise LuminaError(f"{path} is no file")
+    broken = [name for name, decoder in found.items() if decoder is None]
+    refusals = []
+    for name, decoder in found.items():
+        if decoder is None:
+            continue
+        is_readable = path.suffix.lower() in decoder.suffixes or _is_open_folder(path, decoder)
+        try:
+            request = decoder.read_metadata(path) if is_readable else None
+        except LuminaError as error:
+            refusals.append(error)
+            continue
+        except (Exception, SystemExit):
+            broken.append(name)
+            continue
+        if request is not None:
+            return request_of(path, check_request(path, request))
+    if refusals:
+        raise refusals[0]
+    if path.is_dir() and state_of(path) == DAMAGED:  # the request lies in another file than it did
+        raise damaged(path)
+    faults = f"; {', '.join(broken)} could not look: {command_line('doctor')}" if broken else ""
+    raise NoRequestError(
+        f"{path} carries no request of an installed modality ({', '.join(found)}){faults}"
+    )
+
+
+def is_media_folder(path: Path, found: Mapping[str, Decoder | None]) -> bool:
+    """Whether a path is a folder that one of the `decoders` keeps a medium in."""
+    if not path.is_dir():
+        return False
+    there = [decoder for decoder in found.values() if decoder]
+    suffixes = {suffix for each in there for suffix in each.folder_suffixes}
+    return path.suffix.lower() in suffixes or any(_is_open_folder(path, each) for each in there)
+
+
+def _is_open_folder(path: Path, decoder: Decoder) -> bool:
+    """Whether a path is a folder of any name that holds a file which makes it a medium."""
+    return any((path / name).is_file() for name in decoder.folder_files)

@@ -1,0 +1,238 @@
+"""Loads a model and makes media in memory; the command line and Python share it."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from lumina_core import terminal
+from lumina_core.backbone.attention import resolve_backend
+from lumina_core.checkpoints import manifest as checkpoints_manifest
+from lumina_core.checkpoints import model as checkpoint_model
+from lumina_core.checkpoints.model import Model
+from lumina_core.config.keys import IDLE_KEYS
+from lumina_core.errors import LuminaError
+from lumina_core.files.writing import new_output
+from lumina_core.media.seal import write_sealed
+from lumina_core.modality import Decoder, Media
+from lumina_core.records import flat
+from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
+from lumina_core.sampling import python_arguments
+from lumina_core.sampling.given import GivenTokens, given_tokens
+from lumina_core.sampling.output_paths import OUTPUTS, check_target
+from lumina_core.sampling.request import _KEPT, Request, describe, media_sha256
+from lumina_core.sampling.sample import batches, in_turn, sample_batch
+from lumina_core.sampling.saving import save_numbered
+from lumina_core.sampling.settings import SAMPLING_SETTINGS, sampling_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from lumina_core.evaluation.settings import EvaluateConfig
+    from lumina_core.sampling.settings import RunConfig
+
+
+_LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One medium and everything that is needed to make it again."""
+
+    media: Media
+    request: dict[str, Any]
+    media_sha256: str
+    network_evaluations: int
+    decoder: Decoder
+    notes: tuple[str, ...] = ()
+    """What one should know about the request, such as words that the checkpoint never saw."""
+
+    @property
+    def prompt(self) -> str:
+        """What it shows."""
+        return self.request["prompt"]
+
+    @property
+    def seed(self) -> int:
+        """What it follows from, beside the prompt and the settings."""
+        return self.request["seed"]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How it was made, as whole keys and values that `generate` takes."""
+        keys = ("negative_prompt", "dtype", *SAMPLING_SETTINGS)
+        made = {key: self.request[key] for key in keys}
+        values = flat({"modality": self.request["options"], **made})
+        idle = [
+            key
+            for key, (switch, off) in IDLE_KEYS.items()
+            if key in values and values[switch] in off
+        ]
+        return {key: value for key, value in values.items() if key not in idle}
+
+    @property
+    def array(self) -> "np.ndarray":
+        """The medium as an array of NumPy."""
+        return self.media.cpu().numpy()
+
+    @property
+    def image(self) -> "Image":
+        """A picture of it, of Pillow."""
+        from PIL import Image
+
+        preview = self.decoder.preview(self.media).cpu()
+        return Image.fromarray(rearrange(preview, "rgb h w -> h w rgb").contiguous().numpy())
+
+    def _repr_png_(self) -> bytes:
+        """How a notebook shows it."""
+        file = BytesIO()
+        self.image.save(file, "png")
+        return file.getvalue()
+
+    def __repr__(self) -> str:
+        return f"<{self.request['modality']} of {self.prompt!r}, seed {self.seed}>"
+
+    def save(self, path: str | Path | None = None, *, overwrite: bool = False) -> Path:
+        """Write a file or folder with the request inside, whole or not at all.
+
+        Args:
+            path: of the file; None: the next free name in outputs/, as `run` names it.
+            overwrite: replace one that exists.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            LuminaError: it exists already, its suffix is not one of the modality's, or it cannot be
+                written; or an argument is of another type.
+        """
+        overwrite = python_arguments.true_or_false("overwrite", overwrite)
+        if path is None:
+            return save_numbered(self, OUTPUTS, self.save)[0]
+        path = python_arguments.path("path", path)
+        check_target(path, self.decoder, overwrite=overwrite)
+        with new_output(path, overwrite=overwrite) as temporary:
+            write_sealed(self.decoder, self.media, temporary, self.request, self.media_sha256)
+        return path
+
+
+def generate_each(
+    model: Model,
+    configs: "Sequence[RunConfig]",
+    on_step: Callable[[int, int], None] | None = None,
+) -> Iterator[Generated]:
+    """The samples of requests, each as soon as it is ready; what is wrong is refused at once.
+
+    Args:
+        model: the checkpoint.
+        configs: at least one; they differ in their texts and seeds alone.
+        on_step: called as on_step(step, total) after each step; may raise to cancel.
+    """
+    groups = batches(model, all_requests(model, configs), sampling_of(configs[0]))
+    return generate_batches(model, groups, configs[0], on_step)
+
+
+def all_requests(model: Model, configs: "Sequence[RunConfig]") -> list[Request]:
+    """The samples that configurations ask for which give the same beside their texts."""
+    given = given_tokens(model, configs[0].condition, configs[0].options)
+    return [request for config in configs for request in requests_of(config, given)]
+
+
+def requests_of(config: "RunConfig", given: GivenTokens | None) -> list[Request]:
+    """The samples that a configuration asks for: sample i has seed + i."""
+    return [
+        Request(config.prompt, config.negative_prompt, config.seed + number, config.options, given)
+        for number in range(config.num_samples)
+    ]
+
+
+def generate_batches(
+    model: Model,
+    groups: Sequence[list[Request]],
+    config: "RunConfig",
+    on_step: Callable[[int, int], None] | None = None,
+) -> Iterator[Generated]:
+    """The samples of any batches in their order; how they are made is in `config`."""
+    sampling = sampling_of(config)
+    for batch in in_turn(model, groups, sampling.guidance):
+        made = sample_batch(model, batch, sampling, on_step=on_step)
+        for request, item in zip(batch, made, strict=True):
+            yield Generated(
+                item.media,
+                describe(model, request, sampling, config.dtype),
+                media_sha256(item.media),
+                item.network_evaluations,
+                model.modality.decoder,
+            )
+
+
+def load_model(config: "RunConfig | EvaluateConfig", held: Model | None = None) -> Model:
+    """The checkpoint of a request; the one that was read last is kept, and threads may share it.
+
+    Args:
+        config: what is asked for.
+        held: the checkpoint, where it is in memory already.
+
+    Raises:
+        LuminaError: there is none, it is damaged, or cannot be computed as asked.
+    """
+    if config.checkpoint is None:
+        raise LuminaError(
+            f"modality {config.modality!r} ships no demo checkpoint; give checkpoint=FOLDER"
+        )
+    device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
+    resolve_backend(config.attention, device.type, dtype)  # or refuses it
+    model = _kept(config, device, dtype) if held is None else held
+    text_cache = None if config.text_cache is None else Path(config.text_cache)
+    return replace(model, attention=config.attention, text_cache=text_cache)
+
+
+def _kept(config: "RunConfig | EvaluateConfig", device: torch.device, dtype: torch.dtype) -> Model:
+    folder = Path(
+        str(config.checkpoint)
+    ).absolute()  # parts are read later, maybe from another folder
+    manifest = checkpoints_manifest.read_manifest(folder)
+    checkpoints_manifest.verify(folder, manifest)
+    key = (folder, checkpoints_manifest.manifest_sha256(folder), config.modality, device, dtype)
+    with _LOAD_LOCK:
+        if key not in _KEPT:
+            _KEPT.clear()
+            release_memory(device)  # the model before leaves it before the next one comes
+            _KEPT[key] = _load(folder, config.modality, device, dtype, config.download)
+        return _KEPT[key]
+
+
+def _load(
+    folder: Path, name: str, device: torch.device, dtype: torch.dtype, download: bool
+) -> Model:
+    from lumina_core.config.compose import compose_options
+    from lumina_core.config.layers import fixed_options
+
+    options = compose_options(name, fixed_options(name, checkpoints_manifest.read_manifest(folder)))
+    return checkpoint_model.load(
+        folder, name, options, device=device, dtype=dtype, download=download
+    )
+
+
+@contextmanager
+def step_bar(num_batches: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar over all steps of all batches, where stderr is a terminal."""
+    if not terminal.is_terminal(sys.stderr):
+        yield None
+        return
+    with terminal.progress_bar() as bar:
+        task = bar.add_task("generating", total=None)
+
+        def on_step(step: int, total: int) -> None:
+            # in batches: those that begin small have more steps than others
+            bar.update(task, advance=1 / total, total=num_batches)
+
+        yield on_step

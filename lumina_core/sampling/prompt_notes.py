@@ -1,0 +1,101 @@
+"""What a person should know about the texts of a request: what the checkpoint never saw in them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lumina_core.errors import printable
+
+if TYPE_CHECKING:
+    from lumina_core.checkpoints.model import Model
+    from lumina_core.sampling.prompt_file import PromptLine
+
+
+MAX_SHOWN_WORDS = 8  # of those that the checkpoint has never seen
+MAX_SHOWN_LINES = 8  # of a file of prompts, each with a note of its own
+MAX_SHOWN_TEXT = 100  # characters of a prompt
+
+
+def text_notes(model: "Model", prompt: str, negative_prompt: str, place: str = "") -> Iterator[str]:
+    """What one should know about the texts of a request, one line each.
+
+    Args:
+        model: the checkpoint.
+        prompt: what to show.
+        negative_prompt: what guidance moves away from.
+        place: the file that they come from, with a colon; empty where they were typed.
+    """
+    strange = _outside_note(model, prompt)
+    if strange:
+        yield f"note: {place}{strange}"
+    for name, text in (("prompt", prompt), ("negative prompt", negative_prompt)):
+        unknown = model.text_encoder.unknown_words(text)
+        if unknown and not (strange and text == prompt):
+            yield unknown_words_note(unknown, place)
+        cut = model.text_encoder.num_cut_tokens(text)
+        if cut:
+            yield (
+                f"note: {place}the {name} is {cut} token{'s' * (cut > 1)} longer than the "
+                f"checkpoint's {model.text_encoder.max_tokens}; its end is ignored"
+            )
+
+
+def file_notes(path: Path, model: "Model", lines: Sequence["PromptLine"]) -> Iterator[str]:
+    """What one should know about the texts of a file of prompts; each note names a line."""
+    prompts = {line.config.prompt: line.number for line in reversed(lines)}  # the first of each
+    negative = {line.config.negative_prompt: line.number for line in reversed(lines)}
+    strange = {
+        text: note
+        for text in dict.fromkeys(line.config.prompt for line in lines)
+        if (note := _outside_note(model, text))
+    }
+    for text in list(strange)[:MAX_SHOWN_LINES]:
+        yield f"note: {path}, line {prompts[text]}: {strange[text]}"
+    if len(strange) > MAX_SHOWN_LINES:
+        yield (
+            f"note: {path}: {len(strange) - MAX_SHOWN_LINES} other prompts are like nothing that "
+            "the checkpoint saw"
+        )
+    texts = sorted((negative | prompts).items(), key=lambda text_and_line: text_and_line[1])
+    unknown: dict[str, int] = {}
+    for text, number in texts:
+        for word in () if text in strange else model.text_encoder.unknown_words(text):
+            unknown.setdefault(word, number)
+    if unknown:
+        place = f"{path}, line {min(unknown.values())}: "
+        yield unknown_words_note(list(unknown), place)
+    long = [number for text, number in texts if model.text_encoder.num_cut_tokens(text)]
+    if long:
+        yield (
+            f"note: {path}: {len(long)} texts (the first in line {min(long)}) are longer than the "
+            f"checkpoint's {model.text_encoder.max_tokens} tokens; their ends are ignored"
+        )
+
+
+def unknown_words_note(unknown: Sequence[str], place: str = "") -> str:
+    """The line about words that the checkpoint's text encoder does not know, at least one."""
+    return f"note: {place}the checkpoint has never seen {shown_words(unknown)}"
+
+
+def shown_words(words: Sequence[str]) -> str:
+    """The first words of a list, and how many more there are."""
+    shown = ", ".join(repr(word) for word in words[:MAX_SHOWN_WORDS])
+    return shown + f" and {len(words) - MAX_SHOWN_WORDS} more" * (len(words) > MAX_SHOWN_WORDS)
+
+
+def _outside_note(model: "Model", prompt: str) -> str | None:
+    """Of a prompt outside of the captions that the checkpoint learned; None where it is inside.
+
+    None, too, where the checkpoint knows more than a world's captions. The empty prompt is inside:
+    training leaves captions out.
+    """
+    world = model.modality.world if model.is_of_world else None
+    found = None if world is None or not prompt else world.nearest(prompt)
+    if found is None:
+        return None
+    unknown = model.text_encoder.unknown_words(prompt)
+    new = f" (new to it: {shown_words(unknown)})" if unknown else ""
+    return (
+        f"the checkpoint never saw anything like {printable(prompt, MAX_SHOWN_TEXT)!r}{new}; "
+        f"the nearest that it knows: {found!r}"
+    )

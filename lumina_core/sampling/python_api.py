@@ -1,0 +1,252 @@
+"""The Python API: a checkpoint is loaded once, and each call says what it makes.
+
+A call is composed like a command line, so that it means the same and its refusals read alike.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumina_core.checkpoints.model import Model as Checkpoint
+from lumina_core.checkpoints.newest import modalities_of
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.hub import local_folder
+from lumina_core.plugins import host
+from lumina_core.sampling.generate import Generated, all_requests, generate_each, load_model
+from lumina_core.sampling.python_arguments import path, prompts, text, words_of
+from lumina_core.sampling.run import request_notes
+from lumina_core.sampling.settings import sampling_of
+from lumina_core.sampling.velocity import GuidedVelocity
+
+if TYPE_CHECKING:
+    from lumina_core.sampling.settings import RunConfig
+
+
+ELSEWHERE = {
+    "prompt": "it is the first argument of generate",
+    "prompt_file": "give generate a list of prompts",
+    "out": "an item has .save(path)",
+    "overwrite": "an item has .save(path, overwrite=True)",
+    "json": "an item has .request",
+}
+"""Keys of `run` that are no settings in Python, and what is there in their place."""
+OF_THE_MACHINE = {
+    *("modality", "checkpoint", "download"),
+    *("device", "attention", "token_budget", "text_cache"),
+}
+"""Keys of which a file that is repeated says nothing."""
+ANY_PROMPT = "any prompt"  # where a request is composed before there is one
+
+
+@dataclass(frozen=True, repr=False)
+class Model:
+    """A checkpoint in memory with settings for its calls; threads may share it."""
+
+    modality: str
+    words: Mapping[str, str]
+    """The settings: whole keys and values as on a command line."""
+    config: "RunConfig"
+    """What they are composed to, with a prompt that stands for those to come."""
+    checkpoint: Checkpoint
+
+    def __repr__(self) -> str:
+        where = f"{self.config.checkpoint}, {self.config.dtype} on {self.checkpoint.device}"
+        return f"<{self.modality} model of {where}>"
+
+    def generate(
+        self, prompt: str | Sequence[str] | None = None, **settings: Any
+    ) -> list[Generated]:
+        """Generate media in memory.
+
+        Args:
+            prompt: what to show, one text or several; None with `repeat`.
+            settings: keys of `run` or their last parts, for this call alone.
+
+        Returns:
+            `num_samples` items of each prompt; the seed of its sample i is `seed + i`.
+
+        Raises:
+            LuminaError: whatever `run` would refuse, and arguments of another type.
+        """
+        return list(self.stream(prompt, **settings))
+
+    def stream(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        *,
+        on_step: Callable[[int, int], None] | None = None,
+        **settings: Any,
+    ) -> Iterator[Generated]:
+        """As `generate`, but each item comes as soon as it is ready.
+
+        Args:
+            prompt: what to show.
+            on_step: called as on_step(step, total) after each step of a sample, or of several that
+                are computed together; may raise to cancel.
+            settings: keys and values.
+        """
+        configs = _configs(self.modality, self.words, prompt, settings)
+        return _made(self._loaded(configs[0]), configs, on_step)
+
+    def velocity(self, prompt: str | Sequence[str], **settings: Any) -> GuidedVelocity:
+        """v(t, x) of all samples of a request in one batch, for a solver of one's own.
+
+        Args:
+            prompt: as in `generate`.
+            settings: as in `generate`; those of the solver have no effect.
+
+        Returns:
+            A function of t in [0, 1] and of x, the tokens of all samples end to end. Its `x_0` is
+            where the flow starts, its `media` turns the x where it ends into media.
+        """
+        configs = _configs(self.modality, self.words, prompt, settings)
+        model = self._loaded(configs[0])
+        return GuidedVelocity(model, all_requests(model, configs), sampling_of(configs[0]))
+
+    def with_settings(self, **settings: Any) -> "Model":
+        """The model with other settings for its calls; it shares the weights where they may stay.
+
+        Args:
+            settings: keys of `run` or their last parts.
+
+        Raises:
+            LuminaError: as `generate`.
+        """
+        words = _with(self.words, _words(self.modality, settings))
+        config = _composed({**words, "prompt": ANY_PROMPT})
+        return Model(self.modality, words, config, self._loaded(config))
+
+    def _loaded(self, config: "RunConfig") -> Checkpoint:
+        """The checkpoint as a request computes it: read anew where another one is asked for."""
+        own = self.config
+        is_own = (config.checkpoint, config.device, config.dtype) == (
+            *(own.checkpoint, own.device, own.dtype),
+        )
+        return load_model(config, self.checkpoint if is_own else None)
+
+
+def load(source: str | Path, *, modality: str | None = None, **settings: Any) -> Model:
+    """Read a checkpoint into memory.
+
+    Args:
+        source: a modality, whose demo is read; the folder of a checkpoint or of a training; or the
+            id of a checkpoint on the Hugging Face hub.
+        modality: which one, if the checkpoint was trained on several.
+        settings: keys of `run` or their last parts, for each call of the model.
+
+    Raises:
+        LuminaError: there is no such checkpoint, it is damaged, or cannot be computed as asked; or
+            a setting is wrong.
+    """
+    name = str(path("source", source))
+    words: dict[str, str] = {}
+    if isinstance(source, str) and name in [plugin.name for plugin in host.discover()]:
+        found = [host.find(name).name]
+    else:
+        words["checkpoint"] = str(_folder_of(name, settings))
+        found = modalities_of(Path(words["checkpoint"]))
+    if modality is not None:
+        found = [each for each in found if each == text("modality", modality)] or found
+    if len(found) > 1 or modality not in (None, *found):
+        raise LuminaError(
+            f"{name} is of {', '.join(found)}, modality is {modality!r}; choose one of them, such "
+            f"as modality={found[0]!r}"
+        )
+    words |= {"modality": found[0], **_words(found[0], settings)}
+    config = _composed({**words, "prompt": ANY_PROMPT})
+    checkpoint = load_model(config)
+    words["checkpoint"] = str(Path(str(config.checkpoint)).absolute())  # from any folder, later
+    return Model(found[0], words, replace(config, checkpoint=words["checkpoint"]), checkpoint)
+
+
+def generate(
+    prompt: str | Sequence[str] | None = None,
+    *,
+    modality: str,
+    on_step: Callable[[int, int], None] | None = None,
+    **settings: Any,
+) -> list[Generated]:
+    """As `load(modality).generate(prompt)`; the checkpoint that was read last is kept.
+
+    Args:
+        prompt: what to show, one text or several; None with `repeat`.
+        modality: name of an installed modality.
+        on_step: as in `Model.stream`.
+        settings: keys of `run` or their last parts.
+
+    Raises:
+        LuminaError: as `Model.generate`.
+    """
+    name = host.find(text("modality", modality)).name
+    configs = _configs(name, {"modality": name}, prompt, settings)
+    return list(_made(load_model(configs[0]), configs, on_step))
+
+
+def _folder_of(name: str, settings: Mapping[str, Any]) -> Path:
+    """The folder that a path or the id of a checkpoint on the hub names."""
+    if Path(name).exists():
+        return Path(name).absolute()
+    if "/" not in name:
+        raise LuminaError(
+            f"{name!r} is neither a folder nor a modality; {host.present()}."
+            + nearest(name, host.installed())
+        )
+    return local_folder(name, download=settings.get("download") is True)
+
+
+def _words(modality: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as keys and values of a command line."""
+    words = words_of("run", modality, settings)
+    for key in words.keys() & ELSEWHERE.keys():
+        raise LuminaError(f"{key} is no setting here: {ELSEWHERE[key]}")
+    return words
+
+
+def _with(words: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Words with others on top; who chooses a block, such as a solver, takes all of it anew."""
+    chosen = {key.removesuffix(".name") for key in more}
+    kept = {key: value for key, value in words.items() if key.partition(".")[0] not in chosen}
+    return {**kept, **more}
+
+
+def _composed(words: Mapping[str, str]) -> "RunConfig":
+    from lumina_core.config.compose import compose_run
+
+    return compose_run([f"{key}={value}" for key, value in words.items()])
+
+
+def _configs(
+    modality: str,
+    words: Mapping[str, str],
+    prompt: str | Sequence[str] | None,
+    settings: Mapping[str, Any],
+) -> "list[RunConfig]":
+    """The request of each prompt; they differ in it alone."""
+    own = _words(modality, settings)
+    is_repeated = settings.get("repeat") is not None
+    if is_repeated:  # the file says what a model says else, and the prompt
+        words = {key: words[key] for key in words.keys() & OF_THE_MACHINE}
+    words = _with(words, own)
+    if prompt is None and is_repeated:
+        return [_composed(words)]
+    first, *others = prompts(prompt)
+    config = _composed({**words, "prompt": first})
+    return [config, *(replace(config, prompt=other) for other in others)]
+
+
+def _made(
+    model: Checkpoint,
+    configs: "Sequence[RunConfig]",
+    on_step: Callable[[int, int], None] | None,
+) -> Iterator[Generated]:
+    """The items of requests with their notes; what is wrong is refused before the first."""
+
+    @cache
+    def notes(prompt: str) -> tuple[str, ...]:
+        found = request_notes(replace(configs[0], prompt=prompt), model)
+        return tuple(note.removeprefix("note: ") for note in found)
+
+    made = generate_each(model, configs, on_step)
+    return (replace(item, notes=notes(item.prompt)) for item in made)

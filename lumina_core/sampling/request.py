@@ -1,0 +1,90 @@
+"""One sample to make, and what is written of it into its file."""
+
+import hashlib
+from dataclasses import asdict, dataclass, fields
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from lumina_core import __version__
+from lumina_core.checkpoints.model import Model
+from lumina_core.plugins import host
+from lumina_core.records import fixed_names
+from lumina_core.runtime import arithmetic
+from lumina_core.sampling.given import GivenTokens
+from lumina_core.sampling.settings import SAMPLING_SETTINGS, Sampling
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample to make."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    options: Any
+    """Of the modality: what size the medium has."""
+    given: GivenTokens | None = None
+    """What the medium is made from, beside the prompt."""
+
+
+def latent_shape(model: Model, options: Any) -> tuple[int, int, int, int]:
+    """Shape of the latent of a medium with these options.
+
+    Raises:
+        LuminaError: the modality has no medium of that size.
+    """
+    return model.modality.vae.latent_shape(model.modality.media_shape(options))
+
+
+def num_positions(model: Model, options: Any) -> int:
+    """Positions of a sample with these options, separators included."""
+    grid = model.modality.tokenizer.grid(latent_shape(model, options))
+    return grid.num_positions(model.backbone.config.separators)
+
+
+def media_sha256(media: Tensor) -> str:
+    """Hash of a medium before any container: its type, shape and bytes."""
+    array = media.detach().cpu().contiguous()
+    header = f"{str(array.dtype).removeprefix('torch.')} {tuple(array.shape)}\n"
+    return hashlib.sha256(header.encode() + array.numpy().tobytes()).hexdigest()
+
+
+_KEPT: dict[tuple[Any, ...], Model] = {}  # the model that was read last, by what it was read from
+
+
+def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> dict[str, Any]:
+    """The request of one sample as it stands inside its file: no date, no path."""
+    fixed = fixed_names(request.options)
+    options = {
+        field.name: getattr(request.options, field.name)
+        for field in fields(request.options)
+        if field.name not in fixed
+    }
+    return {
+        "modality": model.name,
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": request.seed,
+        "options": options,
+        "condition": None if request.given is None else request.given.request,
+        **{key: value for key, value in asdict(sampling).items() if key in SAMPLING_SETTINGS},
+        "dtype": dtype,
+        "checkpoint_sha256": model.checkpoint_sha256,
+        "versions": _versions(model),
+    }
+
+
+def _versions(model: Model) -> dict[str, str]:
+    """What the last bits of a medium depend on beside its request."""
+    plugin = host.find(model.name)
+    return {
+        "lumina-core": __version__,
+        "torch": metadata.version("torch"),
+        plugin.package: plugin.version,
+        "arithmetic": arithmetic(model.device),
+    }

@@ -1,0 +1,148 @@
+"""Generate: a request becomes media, media become files with the request inside.
+
+argv -> modality checked -> config composed and typed -> text encoded -> latent shape and grid ->
+noise -> packed -> guided velocity, time grid, solver -> unpacked -> decoded -> decoder.write.
+The command line and `lumina_core.generate` are the same path.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from lumina_core import terminal
+from lumina_core.checkpoints.model import Model
+from lumina_core.errors import LuminaError, when_interrupted
+from lumina_core.media.names import sheet_path
+from lumina_core.media.seal import state_of
+from lumina_core.sampling.file_request import read_request
+from lumina_core.sampling.generate import generate_each, load_model, step_bar
+from lumina_core.sampling.given import change_notes
+from lumina_core.sampling.output_paths import out_path, targets
+from lumina_core.sampling.prompt_notes import text_notes
+from lumina_core.sampling.request import _versions
+from lumina_core.sampling.saving import file_record, save_numbered, save_with_preview
+
+if TYPE_CHECKING:
+    from lumina_core.sampling.settings import RunConfig
+
+
+NUM_PREVIEWS = 100  # on a contact sheet; so many pictures wait for it in memory
+
+
+def run_command(config: "RunConfig") -> int:
+    """Run `run`: generate, write, and print the paths or JSON."""
+    if config.prompt_file is not None:
+        from lumina_core.sampling.prompt_run import run_prompts
+
+        return run_prompts(config)
+    started = time.perf_counter()
+    model = load_model(config)
+    decoder = model.modality.decoder
+    shape = model.modality.media_shape(config.options)  # refuses a size before anything is done
+    paths = targets(config, decoder)
+    suffix = decoder.suffixes[0] if paths[0] is None else paths[0].suffix.lower()
+    decoder.check_format(suffix, shape, config.options)
+    terminal.tell(*request_notes(config, model))
+    folder = out_path(config)
+    files: list[dict[str, Any]] = []
+    evaluations = 0
+    previews: list[Tensor] = []
+    left = partial(_left_over, config, files)
+    with step_bar(config.num_samples) as on_step, when_interrupted(left):
+        for path, item in zip(paths, generate_each(model, [config], on_step), strict=True):
+            if path is None:
+                save = partial(save_with_preview, item, overwrite=False)
+                path, preview = save_numbered(item, folder, save)
+            else:
+                preview = save_with_preview(item, path, overwrite=config.overwrite)
+            evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
+            if len(previews) < NUM_PREVIEWS:
+                previews.append(decoder.preview(item.media))
+            files.append(file_record(path, item.request, item.media_sha256, preview))
+            if not config.json:
+                terminal.show(str(path))
+    if config.json:
+        seconds = round(time.perf_counter() - started, 3)
+        result = {"files": files, "network_evaluations": evaluations, "seconds": seconds}
+        terminal.show_json(result)
+    if len(files) > 1:  # the last thing: what is told above is there, whatever becomes of it
+        made = [Path(file["path"]) for file in files]
+        sheet = _save_sheet(made, previews, config, is_named=paths[0] is not None)
+        terminal.tell(f"contact sheet: {sheet}")
+    return 0
+
+
+def _left_over(config: "RunConfig", files: list[dict[str, Any]]) -> str:
+    """What was written when a request is interrupted, and how the rest is made."""
+    if not files:
+        return "before a file was written; give the same command again"
+    rest = config.num_samples - len(files)
+    return (
+        f"after {len(files)} of {config.num_samples} files; the others are made by the same "
+        f"command with seed={config.seed + len(files)} num_samples={rest}"
+    )
+
+
+def request_notes(config: "RunConfig", model: Model) -> Iterator[str]:
+    """What the user should know about the request, one line each."""
+    repeated = {} if config.repeat is None else read_request(Path(config.repeat))
+    place = f"{config.repeat}: " * (repeated.get("prompt") == config.prompt)
+    yield from text_notes(model, config.prompt, config.negative_prompt, place)
+    yield from change_notes(config.condition)
+    if config.repeat is not None:
+        if state := state_of(Path(config.repeat)):
+            yield f"note: {config.repeat} {state}; its request is whole"
+        yield from _repeat_notes(config.repeat, repeated, model)
+
+
+def _repeat_notes(path: str, request: Mapping[str, Any], model: Model) -> Iterator[str]:
+    """Why a file that is made again may not be the same."""
+    made_with = request.get("checkpoint_sha256")
+    if made_with != model.checkpoint_sha256:
+        yield (
+            f"note: {path} was made with another checkpoint ({str(made_with)[:12]}); the result "
+            "will differ. Give checkpoint=FOLDER"
+        )
+    stored, here = request.get("versions"), _versions(model)
+    stored = stored if isinstance(stored, dict) else {}
+    changes = [
+        f"{key} {stored[key]}, here it is {value}"
+        for key, value in here.items()
+        if stored.get(key, value) != value  # earlier versions stored no arithmetic
+    ]
+    if changes:
+        yield f"note: {path} was made with {'; '.join(changes)}: the result may differ a little"
+
+
+def _save_sheet(
+    paths: list[Path], previews: list[Tensor], config: "RunConfig", *, is_named: bool
+) -> Path:
+    """A contact sheet of the first samples, beside them.
+
+    Args:
+        paths: of all samples.
+        previews: of the first ones.
+        config: the request.
+        is_named: whether the user named the files, so that the same command finds them again.
+
+    Raises:
+        LuminaError: it cannot be written; says that the samples are there.
+    """
+    from lumina_core.media.previews import save_contact_sheet
+
+    sheet = sheet_path(paths[0])
+    labels = [f"seed {config.seed + number}" for number in range(len(previews))]
+    try:
+        save_contact_sheet(sheet, previews, labels)
+    except LuminaError as error:
+        raise LuminaError(
+            f"{error}; the {len(paths)} files of this run are whole and stay, their contact sheet "
+            "is missing; make room and give the same command"
+            + " with overwrite=true" * is_named
+            + f", or look at them with: gallery {sheet.parent}"
+        ) from error
+    return sheet

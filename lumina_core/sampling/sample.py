@@ -1,0 +1,198 @@
+"""From prompts to media in memory: noise -> guided velocity -> solver -> latent -> media.
+
+Pure functions of explicit requests: nothing is written onto a module, so threads may share a model.
+On a CPU each sample is a batch of its own: matrix kernels round differently for different numbers
+of rows, and a sample must not depend on its batch mates to the bit.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lumina_core.checkpoints.model import Model
+from lumina_core.errors import LuminaError
+from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig
+from lumina_core.flow.solver import integrate
+from lumina_core.modality import Media
+from lumina_core.sampling.coarse import coarser_options, enlarged_tokens
+from lumina_core.sampling.request import Request, num_positions
+from lumina_core.sampling.settings import Sampling
+from lumina_core.sampling.velocity import GuidedVelocity
+from lumina_core.text.frozen import FrozenTextEncoder
+
+NUM_TEXTS_AHEAD = 512  # encoded at once; the features of the longest take a megabyte each
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One medium, and what it cost."""
+
+    media: Media
+    network_evaluations: int
+    """Backbone evaluations of this sample; a guided step counts 2."""
+
+
+def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[list[Request]]:
+    """Requests that are computed together, in their order.
+
+    On a CPU, and by an adaptive solver, whose steps depend on the error of the whole batch, each is
+    alone; else as many as the budget holds, where a guided sample counts twice.
+    """
+    copies = 1 if sampling.guidance.scale == 1 else 2
+    is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE
+    groups: list[list[Request]] = []
+    total = 0
+    for request in requests:
+        length = copies * num_positions(model, request.options)
+        is_mixed = bool(groups) and (
+            _begins_small(model, request, sampling) != _begins_small(model, groups[-1][0], sampling)
+        )
+        if not groups or is_alone or is_mixed or total + length > sampling.token_budget:
+            groups.append([])
+            total = 0
+        groups[-1].append(request)
+        total += length
+    return groups
+
+
+def in_turn(
+    model: Model, groups: Sequence[list[Request]], guidance: GuidanceConfig
+) -> Iterator[list[Request]]:
+    """The batches one after the other, the texts of many encoded before the first of these.
+
+    So a large frozen encoder has left the memory when the backbone runs, and no more features wait
+    than fit beside it.
+    """
+    encoder = model.text_encoder
+    num_encoded = 0
+    for number, group in enumerate(groups):
+        if isinstance(encoder, FrozenTextEncoder) and number == num_encoded:
+            texts: list[str] = []
+            while num_encoded < len(groups) and len(texts) < NUM_TEXTS_AHEAD:
+                texts += _texts(groups[num_encoded], guidance)
+                num_encoded += 1
+            encoder.encode_ahead(texts, cache=model.text_cache)
+        yield group
+
+
+def _texts(requests: Sequence[Request], guidance: GuidanceConfig) -> list[str]:
+    """Every text that the backbone will need."""
+    negative = [request.negative_prompt for request in requests if guidance.scale != 1]
+    return [request.prompt for request in requests] + negative
+
+
+def sample(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[Sampled]:
+    """Make one medium per request.
+
+    Args:
+        model: the checkpoint.
+        requests: what to make; any mix of sizes.
+        sampling: solver, guidance and scaling, the same for all.
+
+    Returns:
+        Media in the order of the requests. Sample by sample the same, whatever else is asked.
+    """
+    found = in_turn(model, batches(model, requests, sampling), sampling.guidance)
+    return [item for batch in found for item in sample_batch(model, batch, sampling)]
+
+
+def sample_batch(
+    model: Model,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    *,
+    on_step: Callable[[int, int], None] | None = None,
+) -> list[Sampled]:
+    """Make the media of one of the `batches`.
+
+    Args:
+        model: the checkpoint.
+        requests: computed together.
+        sampling: solver, guidance and scaling.
+        on_step: called as on_step(step, total) after each step, those of a sample begun small
+            included; may raise to cancel.
+
+    Raises:
+        LuminaError: the numbers ran over, as they can in half precision.
+    """
+    velocity, state, evaluations = _followed(model, requests, sampling, on_step)
+    return [Sampled(item, evaluations) for item in velocity.media(state)]
+
+
+def sample_latents(
+    model: Model, requests: Sequence[Request], sampling: Sampling
+) -> list[Float[Tensor, "channels frames height width"]]:
+    """The latents of a batch, as `sample_batch` decodes them."""
+    velocity, state, _ = _followed(model, requests, sampling)
+    return velocity.latents(state)
+
+
+@torch.no_grad()  # not inference_mode: it remembers layouts, which training could not use then
+def _followed(
+    model: Model,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    on_step: Callable[[int, int], None] | None = None,
+) -> "tuple[GuidedVelocity, Tensor, int]":
+    """The velocity of a batch, the state that it leads to, and the evaluations of each sample."""
+    evaluations = 0
+    if _begins_small(model, requests[0], sampling):
+        requests, evaluations = _begun_small(model, requests, sampling, _of_both(on_step, 0))
+        on_step = _of_both(on_step, 1)
+    velocity = GuidedVelocity(model, requests, sampling)
+    state = integrate(
+        velocity, velocity.x_0, sampling.solver, on_step=on_step, start=velocity.start
+    )
+    if not state.isfinite().all():
+        raise LuminaError(
+            "the sample is not finite: its numbers ran over; use dtype=float32, and rope_scaling "
+            "and guidance nearer to their defaults"
+        )
+    return velocity, state, evaluations + velocity.num_evaluations
+
+
+def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:
+    above = sampling.coarse.above
+    if above is None or request.given is not None:
+        return False
+    return num_positions(model, request.options) > above
+
+
+def _begun_small(
+    model: Model,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    on_step: Callable[[int, int], None] | None,
+) -> tuple[list[Request], int]:
+    """The requests with what they start from, and the evaluations that this cost each."""
+    coarse = sampling.coarse
+    small = [
+        replace(
+            r, options=coarser_options(model, r.options, num_positions(model, r.options), coarse)
+        )
+        for r in requests
+    ]
+    once = replace(sampling, coarse=replace(coarse, above=None))
+    made = sample_batch(model, small, once, on_step=on_step)
+    begun = [
+        replace(r, given=enlarged_tokens(model, item.media, r.options, coarse))
+        for r, item in zip(requests, made, strict=True)
+    ]
+    return begun, made[0].network_evaluations
+
+
+def _of_both(
+    on_step: Callable[[int, int], None] | None, num_before: int
+) -> Callable[[int, int], None] | None:
+    """Count the steps of one of two passes, which have equally many, as steps of both.
+
+    Args:
+        on_step: is told the steps of both.
+        num_before: passes that are over.
+    """
+    if on_step is None:
+        return None
+    return lambda step, total: on_step(num_before * total + step, 2 * total)

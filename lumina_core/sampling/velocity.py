@@ -1,0 +1,172 @@
+"""The guided velocity of a batch: two evaluations where guidance acts, one elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lumina_core.backbone.transformer import Context
+from lumina_core.checkpoints.model import Model
+from lumina_core.errors import LuminaError, printable
+from lumina_core.flow.guidance import guided, is_guided_at
+from lumina_core.flow.path import interpolate
+from lumina_core.flow.settings import GuidanceConfig
+from lumina_core.modality import Media, Tokenizer
+from lumina_core.runtime import seeded
+from lumina_core.sampling.request import Request, latent_shape
+from lumina_core.sampling.settings import Sampling
+from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
+from lumina_core.terminal import about
+
+MAX_SHOWN = 60  # characters of a prompt in a note about its sample
+
+
+def _limited(sample: TokenSample, sampling: Sampling) -> TokenSample:
+    """The sample with positions that reach no farther than those of training."""
+    grid = sample.grid
+    if sampling.longest_side is not None:
+        grid = grid.shrunk(sampling.longest_side)
+    return replace(sample, grid=replace(grid, position_limit=sampling.position_limit))
+
+
+def first_tokens(model: Model, request: Request) -> TokenSample:
+    """Where the flow starts: noise, which depends on seed and size alone, and what is given."""
+    tokenizer = model.modality.tokenizer
+    shape = latent_shape(model, request.options)
+    tokens = tokenizer.tokenize(torch.randn(shape, generator=seeded(request.seed)))
+    grid, given = tokenizer.grid(shape), request.given
+    features = model.modality.features(request.options, grid)
+    if given is None:
+        return TokenSample(model.name, grid, tokens.to(model.device), features=features)
+    mixed = interpolate(tokens.flatten(), given.tokens.flatten(), given.start).view_as(tokens)
+    tokens = torch.where(given.known[:, None], given.tokens, mixed)
+    tokens = tokens.to(model.device)
+    return TokenSample(model.name, grid, tokens, known=given.known, features=features)
+
+
+class GuidedVelocity:
+    """v(t, x) of one batch, t from 0 (noise) to 1 (data); x is the tokens of its samples, end to
+    end. Holds what is computed once, and counts evaluations.
+    """
+
+    def __init__(self, model: Model, requests: Sequence[Request], sampling: Sampling) -> None:
+        self._model = model
+        self._requests = requests
+        self._backbone = model.backbone
+        self._guidance = sampling.guidance
+        samples = [_limited(first_tokens(model, request), sampling) for request in requests]
+        self._is_led = any(item.known is not None for item in samples)
+        starts = {request.given.start if request.given else 0.0 for request in requests}
+        if len(starts) > 1:
+            raise ValueError(f"one batch has one start, got {sorted(starts)}")
+        self.start = starts.pop()
+        """Time at which the flow starts; above 0 it starts from something that is given."""
+        self.num_evaluations = 0
+
+        def prepared(items: list[TokenSample], texts: list[str]) -> tuple[TokenBatch, Context]:
+            batch = pack(items, separators=model.backbone.config.separators)
+            features, lengths = model.text_features(texts)
+            context = model.backbone.prepare(
+                batch,
+                features,
+                lengths,
+                scaling=sampling.rope_scaling,
+                proportional_base=sampling.proportional_attention,
+                attention=model.attention,
+            )
+            return batch, context
+
+        prompts = [request.prompt for request in requests]
+        self.batch, self._context = prepared(samples, prompts)
+        if sampling.guidance.scale != 1:
+            pairs = [text for r in requests for text in (r.prompt, r.negative_prompt)]
+            twice = [item for item in samples for _ in range(2)]
+            self._double, self._double_context = prepared(twice, pairs)
+            self._first, self._second, self._both = _pair_indices(self.batch)
+            self._mask = _guided_elements(model, samples, requests, sampling.guidance)
+
+    @property
+    def x_0(self) -> Float[Tensor, "element"]:
+        """Where the flow starts: noise, which follows from the seeds, and what is given."""
+        return self.batch.state
+
+    def latents(self, x: Float[Tensor, "element"]) -> list[Tensor]:
+        """The latent of each sample at a state of the flow."""
+        tokens = unpack(self.batch.with_state(x))
+        tokenizer = self._model.modality.tokenizer
+        return [tokenizer.detokenize(*pair) for pair in zip(tokens, self.batch.grids, strict=True)]
+
+    @torch.no_grad()
+    def media(self, x: Float[Tensor, "element"]) -> list[Media]:
+        """The medium of each sample at a state of the flow."""
+        media = []
+        for latent, request in zip(self.latents(x), self._requests, strict=True):
+            with about(f"{printable(request.prompt, MAX_SHOWN)!r}, seed {request.seed}"):
+                media.append(self._model.modality.decode(latent, request.options))
+        return media
+
+    def __call__(self, t: float, x: Float[Tensor, "element"]) -> Float[Tensor, "element"]:
+        """The guided velocity where guidance acts, the conditional one elsewhere."""
+        if not is_guided_at(t, self._guidance):
+            self.num_evaluations += 1
+            return self._evaluate(self.batch.with_state(x), t, self._context)
+        self.num_evaluations += 2
+        both = self._evaluate(self._double.with_state(x[self._both]), t, self._double_context)
+        conditional, unconditional = both[self._first], both[self._second]
+        return guided(conditional, unconditional, self._guidance.scale, channel_mask=self._mask)
+
+    def _evaluate(self, batch: TokenBatch, t: float, context: Context) -> Float[Tensor, "element"]:
+        time = torch.full((batch.num_samples,), t, device=batch.state.device)
+        velocity = self._backbone(batch, batch.segment_time(time), context)
+        return velocity * batch.unknown if self._is_led else velocity
+
+
+def _pair_indices(
+    batch: TokenBatch,
+) -> tuple[Int[Tensor, "element"], Int[Tensor, "element"], Int[Tensor, "twice"]]:
+    """Elements of the first and second copies in a batch of pairs, and where each comes from."""
+    counts = batch.element_counts.tolist()
+    own = torch.arange(sum(counts), device=batch.state.device).split(counts)
+    both = torch.cat([part for part in own for _ in range(2)])
+    copies = torch.arange(2 * sum(counts), device=batch.state.device)
+    parts = copies.split([count for count in counts for _ in range(2)])
+    return torch.cat(parts[::2]), torch.cat(parts[1::2]), both
+
+
+def _guided_elements(
+    model: Model,
+    samples: Sequence[TokenSample],
+    requests: Sequence[Request],
+    guidance: GuidanceConfig,
+) -> Tensor | None:
+    """Which elements belong to the guided channels; None: all."""
+    if guidance.channels is None:
+        return None
+    shapes = [latent_shape(model, request.options) for request in requests]
+    if guidance.channels > shapes[0][0]:
+        raise LuminaError(
+            f"guidance.channels={guidance.channels} is more than the {shapes[0][0]} channels of "
+            "the latent; use null for all of them"
+        )
+    masks = [channel_mask(model.modality.tokenizer, shape, guidance.channels) for shape in shapes]
+    return torch.cat([mask.flatten() for mask in masks]).to(samples[0].tokens.device)
+
+
+def channel_mask(
+    tokenizer: Tokenizer, latent_shape: tuple[int, ...], channels: int
+) -> Bool[Tensor, "patch token_dim"]:
+    """Which elements of the tokens hold the first `channels` channels of the latent.
+
+    Args:
+        tokenizer: of the modality.
+        latent_shape: (channels, frames, height, width).
+        channels: how many channels are marked.
+
+    Returns:
+        True where an element of the tokens is marked.
+    """
+    latent = torch.zeros(latent_shape)
+    latent[:channels] = 1
+    return tokenizer.tokenize(latent).bool()

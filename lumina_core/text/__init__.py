@@ -1,0 +1,1 @@
+"""Text to features: encoders of any folder, frozen or learning along."""

@@ -1,0 +1,154 @@
+"""The folder of a text encoder: what transformers reads there, checked before it reads.
+
+Nothing of it is run, nothing is built that its weights do not fill, and no tokenizer is loaded
+whose steps have no bounds. How texts become features is in text.py.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumina_core.errors import LuminaError, reason_of
+from lumina_core.files.reading import open_regular, read_json
+from lumina_core.files.weights import Stored, built_within, check_counts, stored_in, weights_in
+from lumina_core.hub import FILES
+from lumina_core.runtime import DTYPES, quiet
+from lumina_core.text.tokenizer_limits import check_tokenizer, growth_of
+
+if TYPE_CHECKING:
+    from lumina_core.text.settings import Reading
+
+
+MAX_VOCABULARY_BYTES = 1 << 26  # of a vocabulary or a file of settings; Gemma 3 has 33 million
+UNUSED_WEIGHTS = ("pooler.",)  # they act after the last hidden state, so a folder may lack them
+SAFELY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+
+def open_folder(folder: Path, reading: "Reading") -> tuple[Any, Any]:
+    """Configuration and tokenizer of an encoder; of its weights the headers are read alone.
+
+    Raises:
+        LuminaError: the folder holds no readable encoder, or none that can be read this way.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+    from transformers.utils import logging
+
+    if not (folder / "config.json").is_file():
+        raise LuminaError(f"no text encoder in {folder}: config.json is missing")
+    _check_sentencepiece(folder)
+    try:
+        stored = _check_files(folder)
+        with quiet(logging):
+            config = AutoConfig.from_pretrained(folder, **SAFELY)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **SAFELY)
+        growth_of(tokenizer)  # also of one that is made from a vocabulary of sentencepiece
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # whatever is met there, panics of the Rust library among it
+        raise _unreadable(folder, error) from error
+    if stored.sizes and width_of(config) not in stored.sizes:
+        raise LuminaError(
+            f"the text encoder in {folder} has a width of {width_of(config)}, as its config.json "
+            "says, and weights of other widths; copy it again"
+        )
+    _check_reading(folder, reading, config, tokenizer)
+    return config, tokenizer
+
+
+def _check_files(folder: Path) -> Stored:
+    """What weights the folder holds.
+
+    Raises:
+        ValueError, OSError: a file of it never ends, or is too large to be read.
+    """
+    for path in sorted(path for pattern in FILES for path in folder.glob(pattern)):
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+        if path.suffix != ".safetensors" and size > MAX_VOCABULARY_BYTES:
+            raise ValueError(f"{path.name} has more than {MAX_VOCABULARY_BYTES} bytes")
+    stored = stored_in(folder.glob("*.safetensors"))
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            check_counts(read_json(folder / name), stored)
+    if (folder / "tokenizer.json").is_file():
+        check_tokenizer(read_json(folder / "tokenizer.json", MAX_VOCABULARY_BYTES))
+    return stored
+
+
+def read_weights(folder: Path, config: Any, reading: "Reading") -> Any:
+    """The transformers model of a folder, in the dtype of `reading`; of T5 the encoder half.
+
+    Raises:
+        LuminaError: weights are missing or damaged.
+    """
+    from transformers import AutoModel, AutoModelForTextEncoding
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+    from transformers.utils import logging
+
+    # of T5 and its like this is the encoder half
+    has_encoder = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+    reader = AutoModelForTextEncoding if has_encoder else AutoModel
+    words = {"use_safetensors": True, "dtype": DTYPES[reading.dtype], "output_loading_info": True}
+    try:
+        with quiet(logging), built_within(weights_in(folder, "model")):
+            model, report = reader.from_pretrained(folder, **SAFELY, **words)
+    except Exception as error:
+        raise _unreadable(folder, error) from error
+    missing = report["missing_keys"]
+    needed = sorted(name for name in missing if not name.startswith(UNUSED_WEIGHTS))
+    if needed:
+        raise LuminaError(
+            f"the text encoder in {folder} lacks {len(needed)} weights, such as {needed[0]}"
+        )
+    model.config.use_cache = False  # a text is read once, no key is needed again
+    return model.eval()
+
+
+def width_of(config: Any) -> int:
+    """Width of the features of an encoder with this configuration."""
+    return int(config.get_text_config().hidden_size)
+
+
+def _unreadable(folder: Path, error: BaseException) -> LuminaError:
+    return LuminaError(f"the text encoder in {folder} cannot be read: {reason_of(error)}")
+
+
+def _check_sentencepiece(folder: Path) -> None:
+    """Refuse a sentencepiece vocabulary that transformers would read wrongly, or not at all."""
+    from transformers.utils import is_protobuf_available, is_sentencepiece_available
+
+    models = sorted(folder.glob("*.model"))
+    if not models or (folder / "tokenizer.json").is_file():
+        return
+    if not (is_sentencepiece_available() and is_protobuf_available()):
+        raise LuminaError(
+            f"{models[0]} is a sentencepiece vocabulary, which needs another package; "
+            "pip install 'lumina-core[sentencepiece]'"
+        )
+    if not (folder / "tokenizer_config.json").is_file():  # it says which marks a text gets
+        raise LuminaError(
+            f"the text encoder in {folder} cannot be read: tokenizer_config.json is missing"
+        )
+
+
+def _check_reading(folder: Path, reading: "Reading", config: Any, tokenizer: Any) -> None:
+    """Refuse to read texts in a way that the encoder does not know."""
+    longest = getattr(config.get_text_config(), "max_position_embeddings", reading.max_tokens)
+    if reading.max_tokens > longest:
+        raise LuminaError(
+            f"text_encoder.max_tokens={reading.max_tokens} is more than the {longest} positions of "
+            f"the encoder in {folder}; use at most {longest}"
+        )
+    depth = config.get_text_config().num_hidden_layers
+    if reading.hidden_state < -depth - 1:
+        raise LuminaError(
+            f"text_encoder.hidden_state={reading.hidden_state} is beyond the {depth} layers of the "
+            f"encoder in {folder}; use -1 to {-depth - 1}"
+        )
+    needed = {"padded": "pad", "add_eos": "eos"}
+    for key, mark in needed.items():
+        if getattr(reading, key) and getattr(tokenizer, f"{mark}_token_id") is None:
+            raise LuminaError(
+                f"text_encoder.{key}=true needs a {mark} token, which the tokenizer in {folder} "
+                f"does not have; use text_encoder.{key}=false"
+            )

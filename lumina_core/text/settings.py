@@ -1,0 +1,68 @@
+"""How a text encoder is chosen and read: the records. Imports no torch."""
+
+from dataclasses import dataclass, fields
+
+from lumina_core.errors import LuminaError
+from lumina_core.records import DTYPE_NAMES, Settings, setting
+
+MAX_TOKENS = 1 << 14  # of a text; released models of media read 77 to 512
+
+
+@dataclass(frozen=True)
+class Reading(Settings, block="text_encoder"):
+    """How a text becomes features. The defaults are what a manifest without an entry means."""
+
+    max_tokens: int = setting(32, "longer texts are cut", at_least=1, at_most=MAX_TOKENS)
+    hidden_state: int = setting(
+        -1,
+        "whose output is used: -1 the last layer and its norm, -2 the layer before",
+        at_most=-1,
+    )
+    add_eos: bool = setting(False, "put the end mark after a text where the tokenizer does not")
+    padded: bool = setting(False, "fill texts with pad tokens to max_tokens; these count as text")
+    dtype: str = setting("float32", "of the weights of a frozen encoder", choices=DTYPE_NAMES)
+
+
+@dataclass(frozen=True)
+class TextEncoderConfig(Reading):
+    """Which text encoder, and how it is used."""
+
+    path: str | None = setting(
+        None,
+        "folder of a transformers encoder, or its hub id; null: a new one is trained",
+        file=True,
+    )
+    cache: str | None = setting(
+        None, "folder for features of a frozen encoder; null: in memory alone", file=True
+    )
+    trainable: bool = setting(True, "learns together with the backbone")
+    hidden_size: int = setting(128, "width of a new encoder; the backbone's text_dim", at_least=1)
+    depth: int = setting(2, "layers of a new encoder", at_least=1)
+    num_heads: int = setting(4, "heads of a new encoder", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden_size % (2 * self.num_heads):
+            raise LuminaError(
+                f"text_encoder.hidden_size={self.hidden_size} over text_encoder.num_heads="
+                f"{self.num_heads} must give an even number of channels per head"
+            )
+        if self.path is None and not self.trainable:
+            raise LuminaError(
+                "text_encoder.trainable=false needs text_encoder.path: a new encoder knows nothing"
+            )
+        if self.trainable and self.dtype != "float32":
+            raise LuminaError(
+                f"text_encoder.dtype={self.dtype} is for frozen encoders; set "
+                "text_encoder.trainable=false or text_encoder.dtype=float32"
+            )
+        if self.trainable and self.cache is not None:
+            raise LuminaError(
+                "text_encoder.cache keeps features of frozen encoders; set "
+                "text_encoder.trainable=false or leave it out"
+            )
+
+    @property
+    def reading(self) -> Reading:
+        """How the encoder reads texts."""
+        return Reading(**{field.name: getattr(self, field.name) for field in fields(Reading)})

@@ -1,0 +1,1 @@
+"""From samples to weights: loss, step, optimizer, runs that resume to the bit."""

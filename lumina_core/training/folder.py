@@ -1,0 +1,123 @@
+"""The folder of a training run: what it holds, whether it may be used, what is cleared from it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lumina_core.checkpoints.newest import CHECKPOINTS, STEP, finished
+from lumina_core.data.file_pool import QUARANTINE
+from lumina_core.errors import LuminaError
+from lumina_core.files.locks import sole_process
+from lumina_core.files.unfinished import DELETABLE, refuse_link, remove_unfinished
+from lumina_core.modality import has_weights
+from lumina_core.training.written_settings import SETTINGS, resume_command
+
+if TYPE_CHECKING:
+    from lumina_core.training.settings import TrainConfig
+
+
+SAMPLES, METRICS = "samples", "metrics.jsonl"  # what a run writes beside its checkpoints
+LOCK = ".lumina-lock"
+BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up
+
+
+def finished_checkpoints(out: Path) -> list[Path]:
+    """The finished checkpoints of a training folder, the oldest first."""
+    return finished(out / CHECKPOINTS)
+
+
+@contextmanager
+def used_alone(out: Path) -> Iterator[None]:
+    """Keep other runs out of the folder of a run; one that is killed keeps nobody out.
+
+    Raises:
+        LuminaError: `out` is a file, cannot be written, or another run writes there.
+    """
+    if out.exists() and not out.is_dir():
+        raise LuminaError(f"out={out} is a file; choose a folder")
+    with sole_process(out / LOCK, f"out={out}"):
+        yield
+
+
+def check_out(out: Path, config: "TrainConfig") -> None:
+    """Refuse a folder that holds something, before anything is computed.
+
+    What a refused or a killed run may leave is no use: empty folders, its list of broken files,
+    a file that it was writing.
+
+    Raises:
+        LuminaError: `out` holds files and is neither resumed nor overwritten, or is to be
+            overwritten and holds what this run reads, or is a link.
+    """
+    if config.overwrite:
+        _refuse_own_inputs(out, config)
+        _refuse_links(out)
+    if config.resume or config.overwrite:
+        return
+    if any(_is_of_use(path) for path in out.rglob("*")):
+        raise LuminaError(
+            f"out={out} exists already; go on with it: {resume_command(out)} - or replace it with "
+            "overwrite=true, or choose another folder"
+        )
+
+
+def _is_of_use(path: Path) -> bool:
+    is_left_over = path.name in (QUARANTINE, LOCK) or DELETABLE.fullmatch(path.name)
+    return not (is_left_over or path.is_dir())
+
+
+def _refuse_own_inputs(out: Path, config: "TrainConfig") -> None:
+    """Refuse to overwrite a folder in which the run itself has something to read."""
+    inputs = {
+        "modality.vae": config.options.vae if has_weights(config.options) else None,
+        "init_from": config.init_from,
+        "text_encoder.path": config.text_encoder.path,
+        "data.path": getattr(config.data, "path", None),  # a world has none
+    }
+    for key, name in inputs.items():
+        if name is None or not os.path.exists(Path(name).expanduser()):  # a name, or a hub id
+            continue
+        if Path(name).expanduser().resolve().is_relative_to(out.resolve()):
+            raise LuminaError(
+                f"{key}={name} lies in out={out}, from which overwrite=true deletes; copy it to "
+                "another place, or choose another out"
+            )
+
+
+def _refuse_links(out: Path) -> None:
+    for folder in (out, out / CHECKPOINTS, out / SAMPLES):
+        refuse_link(folder)
+
+
+def clear(out: Path, config: "TrainConfig") -> None:
+    """Delete what a killed run left unfinished and, to overwrite, what an earlier run wrote.
+
+    Nothing outside of `out` is deleted: no link is followed.
+
+    Raises:
+        LuminaError: something cannot be deleted, or lies behind a link.
+    """
+    for folder in (out, out / CHECKPOINTS, out / SAMPLES):
+        remove_unfinished(folder)
+    if not config.overwrite:
+        return
+    _refuse_links(out)
+    try:
+        # first, for one that is in the way keeps the checkpoints
+        for name in (METRICS, BAD_BATCH, SETTINGS):
+            (out / name).unlink(missing_ok=True)
+        for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
+            sheet.unlink()
+        for folder in (out / CHECKPOINTS).glob(STEP):
+            if folder.is_symlink():  # what it leads to stays
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)
+    except OSError as error:
+        raise LuminaError(
+            f"{error.filename} cannot be deleted for overwrite=true: {error.strerror}; delete it "
+            "or choose another folder"
+        ) from error

@@ -1,0 +1,125 @@
+"""What a training run tells while it goes on: a progress bar, JSON lines, and when to stop."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from math import inf
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lumina_core.errors import LuminaError
+from lumina_core.files.reading import json_lines
+from lumina_core.files.writing import atomic_write
+from lumina_core.terminal import progress_bar, tell, tell_above
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class MetricsLog:
+    """One JSON object per line; lines after the step at which a run starts again are dropped.
+
+    `recorded` has the keys of the lines of that step.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self._path = path
+        entries = [(line, entry) for line, entry in json_lines(path) if _step_of(entry) <= step]
+        kept = [line for line, _ in entries]
+        self.recorded = {key for _, entry in entries if _step_of(entry) == step for key in entry}
+        with atomic_write(path) as file:
+            file.write("".join(f"{line}\n" for line in kept).encode())
+
+    def write(self, metrics: Mapping[str, Any]) -> None:
+        """Append one line."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(metrics) + "\n")
+                file.flush()
+                if self._path.is_file():
+                    os.fsync(file.fileno())  # before the checkpoint of the step
+        except OSError as error:
+            raise LuminaError(f"{self._path} cannot be written: {error.strerror}") from error
+
+
+def _step_of(entry: Any) -> float:
+    """The step of a line's value; that of one without a step is never reached."""
+    step = entry.get("step") if isinstance(entry, dict) else None
+    return step if isinstance(step, int | float) else inf
+
+
+class TrainingBar:
+    """Loss, tokens per second and remaining time on stderr: a bar on a terminal, else lines."""
+
+    def __init__(self, max_steps: int, step: int) -> None:
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+        self._max_steps = max_steps
+        self._progress = progress_bar(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.0f} tokens/s"),
+            TimeRemainingColumn(),
+        )
+        self._task = self._progress.add_task(
+            "", total=max_steps, completed=step, loss=float("nan"), rate=0.0
+        )
+
+    def __enter__(self) -> "TrainingBar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, metrics: Mapping[str, int | float]) -> None:
+        """Show the figures of one step."""
+        self._progress.update(
+            self._task,
+            completed=metrics["step"],
+            loss=metrics["loss"],
+            rate=metrics["tokens_per_second"],
+        )
+
+    def show_line(self, metrics: Mapping[str, int | float]) -> None:
+        """Show the figures of one step as a line, where no bar does."""
+        if self._progress.disable:
+            self.say(
+                f"step {metrics['step']}/{self._max_steps}  loss {metrics['loss']:.4f}  "
+                f"learning rate {metrics['learning_rate']:.3g}  "
+                f"{metrics['tokens_per_second']:.0f} tokens/s"
+            )
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        if self._progress.disable:
+            tell(text)
+        else:
+            tell_above(self._progress, text)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGINT and SIGTERM only set a flag, which the yielded function reads.
+
+    A second one stops at once: it raises KeyboardInterrupt wherever the program is.
+
+    Python lets only the main thread set handlers; in another one nothing changes.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, note) for number in SIGNALS} if is_main else {}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

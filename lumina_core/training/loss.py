@@ -1,0 +1,137 @@
+"""The loss of a batch: what is drawn for it at random, and the error of the velocity there.
+
+Drawing and computing are two functions, so that the same draw can be computed again: on the same
+noise at fixed times for validation, or from a file for a batch that went wrong.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import exp
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save
+from torch import Tensor
+
+from lumina_core.checkpoints.model import Model
+from lumina_core.data.pool import CaptionedSample
+from lumina_core.files.writing import atomic_write
+from lumina_core.flow.objective import sample_time, velocity_loss
+from lumina_core.flow.path import interpolate, velocity
+from lumina_core.flow.settings import TimeConfig
+from lumina_core.sequence import TokenSample, pack
+from lumina_core.training.known import draw_known
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is asked of the networks."""
+
+    time: TimeConfig
+    caption_dropout: float
+    """Share of captions replaced by the empty one, for guidance."""
+    condition_share: float
+    """Share of samples of which a part is given, for filling and continuing."""
+    position_jitter: float
+    """Largest logarithm of the factor on the common unit of rows and columns, drawn per sample."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Everything that the loss of a batch depends on, but for the weights."""
+
+    samples: Sequence[CaptionedSample]
+    """Clean tokens, with what of them is given; the caption is empty where it was dropped."""
+    t: Float[Tensor, "sample"]
+    x_0: Float[Tensor, "element"]
+
+
+def draw(
+    model: Model,
+    samples: Sequence[CaptionedSample],
+    objective: Objective,
+    generator: torch.Generator,
+) -> Drawn:
+    """Draw times, noise, dropped captions and given parts for samples.
+
+    Args:
+        model: says whether separators stand in the sequence.
+        samples: clean tokens and captions.
+        objective: how t is drawn, which captions are dropped and which parts are given.
+        generator: the only source of randomness.
+    """
+    keep = torch.rand(len(samples), generator=generator) >= objective.caption_dropout
+    texts = [s.caption if kept else "" for s, kept in zip(samples, keep.tolist(), strict=True)]
+    tokens = [_varied(s.tokens, objective, generator) for s in samples]
+    t = sample_time(len(samples), objective.time, generator)
+    num_elements = sum(item.tokens.numel() for item in tokens)
+    x_0 = torch.randn(num_elements, generator=generator)
+    return Drawn([CaptionedSample(*pair) for pair in zip(tokens, texts, strict=True)], t, x_0)
+
+
+def _varied(tokens: TokenSample, objective: Objective, generator: torch.Generator) -> TokenSample:
+    """The sample with a part given, or none, and its common unit of rows and columns scaled."""
+    chance, place = torch.rand(2, generator=generator).tolist()
+    if objective.position_jitter:
+        scale = exp(objective.position_jitter * (2 * place - 1))
+        tokens = replace(tokens, grid=replace(tokens.grid, common_scale=scale))
+    if chance < objective.condition_share:
+        tokens = replace(tokens, known=draw_known(tokens.grid, generator))
+    return tokens
+
+
+def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
+    """Mean squared error of the velocity of what is not given, one number per sample."""
+    device, t = model.device, drawn.t
+    tokens = [sample.tokens for sample in drawn.samples]
+    batch = pack(tokens, separators=model.backbone.config.separators)
+    t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
+    noisy = batch.with_state(interpolate(drawn.x_0, batch.state, t_element)).to(device)
+    features, lengths = model.text_encoder([sample.caption for sample in drawn.samples])
+    context = model.backbone.prepare(noisy, features, lengths, attention=model.attention)
+    predicted = model.backbone(noisy, batch.segment_time(t).to(device), context)
+    target = velocity(drawn.x_0, batch.state).to(device)
+    return velocity_loss(predicted, target, noisy.element_counts, weight=noisy.unknown)
+
+
+def training_loss(
+    model: Model,
+    samples: Sequence[CaptionedSample],
+    objective: Objective,
+    generator: torch.Generator,
+) -> Float[Tensor, "sample"]:
+    """Loss of a new draw, one number per sample; see `draw`."""
+    return drawn_loss(model, draw(model, samples, objective, generator))
+
+
+def save_drawn(path: Path, batches: Sequence[Drawn], about: Mapping[str, str]) -> None:
+    """Write batches as safetensors, so that their loss can be computed again.
+
+    Tensors are `N.t`, `N.x_0`, and `N.M.tokens`, `N.M.known` and `N.M.features` of sample M in
+    batch N, the last two where there are any; the metadata holds `samples`, caption and grid of
+    each as JSON, and what `about` says.
+
+    Args:
+        path: the file, replaced if it exists.
+        batches: what to write.
+        about: further metadata.
+
+    Raises:
+        LuminaError: the file cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    texts = []
+    for number, drawn in enumerate(batches):
+        tensors |= {f"{number}.t": drawn.t, f"{number}.x_0": drawn.x_0}
+        for place, sample in enumerate(drawn.samples):
+            # a small pool gives a sample twice, and safetensors takes no tensor twice
+            tensors[f"{number}.{place}.tokens"] = sample.tokens.tokens.contiguous().clone()
+            for name in ("known", "features"):
+                value = getattr(sample.tokens, name)
+                if value is not None:
+                    tensors[f"{number}.{place}.{name}"] = value.contiguous().clone()
+        texts.append([{"caption": s.caption, "grid": asdict(s.tokens.grid)} for s in drawn.samples])
+    with atomic_write(path) as file:
+        file.write(save(tensors, {**about, "samples": json.dumps(texts)}))

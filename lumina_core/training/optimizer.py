@@ -1,0 +1,96 @@
+"""How weights are updated: AdamW, or Muon for the matrices of the blocks and AdamW for the rest.
+
+Warm-up, a final linear decay, and the moving average of the weights.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from lumina_core.backbone.transformer import block_matrices
+from lumina_core.training.muon import Muon
+from lumina_core.training.settings import OptimizerConfig
+
+
+class Optimizers:
+    """Several torch optimizers that step together and keep one numbered state."""
+
+    def __init__(self, members: list[torch.optim.Optimizer]) -> None:
+        self.members = members
+        for group in self.param_groups:
+            group["peak"] = group["lr"]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all members, in order."""
+        return [group for member in self.members for group in member.param_groups]
+
+    def set_rate(self, share: float) -> None:
+        """Set every learning rate to this share of its peak."""
+        for group in self.param_groups:
+            group["lr"] = share * group["peak"]
+
+    def step(self) -> None:
+        """Update all weights."""
+        for member in self.members:
+            member.step()
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for member in self.members:
+            member.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each parameter, numbered through all members."""
+        state: dict[int, Any] = {}
+        for start, member in self._numbered():
+            state |= {start + n: value for n, value in member.state_dict()["state"].items()}
+        return {"state": state}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave; learning rates are set anew at each step."""
+        for start, member in self._numbered():
+            stop = start + _num_parameters(member)
+            own = {n - start: v for n, v in saved["state"].items() if start <= n < stop}
+            member.load_state_dict(member.state_dict() | {"state": own})
+
+    def _numbered(self) -> Iterable[tuple[int, torch.optim.Optimizer]]:
+        start = 0
+        for member in self.members:
+            yield start, member
+            start += _num_parameters(member)
+
+
+def _num_parameters(optimizer: torch.optim.Optimizer) -> int:
+    return sum(len(group["params"]) for group in optimizer.param_groups)
+
+
+def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
+    """The optimizer of every trainable weight; vectors (norms, biases, gates) do not decay.
+
+    Muon is for matrices that map hidden features to hidden features: those in the blocks of a
+    backbone. A text encoder keeps to AdamW, whatever its parts are called.
+    """
+    trained = [p for p in networks.parameters() if p.requires_grad]
+    matrices = set(block_matrices(networks)) if config.name == "muon" else set()
+    muon = [p for p in trained if p in matrices]
+    rest = [p for p in trained if p not in matrices]
+    groups = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    members: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    ]
+    if muon:
+        members.append(Muon(muon, config.muon_learning_rate, config.weight_decay))
+    return Optimizers(members)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+    """Average <- d average + (1 - d) model, with d = min(decay, (1 + step) / (10 + step))."""
+    now = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - now)

@@ -1,0 +1,62 @@
+"""The pool of latents that a training run asks for, checked before anything is computed."""
+
+from typing import TYPE_CHECKING
+
+from lumina_core.data.file_pool import FilePool
+from lumina_core.data.pool import LatentPool
+from lumina_core.data.settings import FilesConfig
+from lumina_core.data.synthetic import (
+    SyntheticPool,
+    longest_sample,
+    refuse_varied_options,
+    training_variants,
+    world_of,
+)
+from lumina_core.errors import LuminaError
+from lumina_core.modality import Modality
+from lumina_core.runtime import derived_seed
+
+if TYPE_CHECKING:
+    from lumina_core.training.settings import TrainConfig
+
+
+POOL_STREAM = 1  # of random numbers from the seed of the run; stream 0 belongs to its steps
+
+
+def build_pool(config: "TrainConfig", modality: Modality) -> LatentPool:
+    """The pool of a run, still empty.
+
+    Raises:
+        LuminaError: there is no data, or a sample of it does not fit the budget or the options.
+    """
+    seed = derived_seed(config.seed, POOL_STREAM)
+    if isinstance(config.data, FilesConfig):
+        modality.media_shape(config.options)  # of the samples on the sheets
+        _check_budget(config, longest_fitted(config.data, config.backbone.separators), "up to ")
+        return FilePool(config, config.data, modality, seed)
+    refuse_varied_options(config.modality, config.options, world_of(modality))
+    variants = training_variants(modality, config.data.max_tokens)
+    _check_budget(config, longest_sample(modality, variants, config.backbone.separators))
+    return SyntheticPool(config.modality, modality, config.data, seed)
+
+
+def longest_fitted(data: FilesConfig, separators: bool) -> int:
+    """Positions that no file of one frame exceeds at its legal size, separators included.
+
+    Whole tokens of a legal size: `columns` of them hold a width below `columns + 1`, so there are
+    no more rows than `max_aspect` times that.
+    """
+    if not separators:
+        return data.max_tokens
+    return max(
+        int(min(data.max_tokens // columns, data.max_aspect * (columns + 1))) * (columns + 1)
+        for columns in range(1, data.max_tokens + 1)
+    )
+
+
+def _check_budget(config: "TrainConfig", longest: int, bound: str = "") -> None:
+    if longest > config.token_budget:
+        raise LuminaError(
+            f"token_budget={config.token_budget} is shorter than one sample of {bound}{longest} "
+            "positions"
+        )

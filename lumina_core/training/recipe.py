@@ -1,0 +1,68 @@
+"""The numbers that decide which weights a run arrives at: stored with them, compared on resuming.
+
+How often a run logs, measures or saves is no part of it, and neither is where it runs: device and
+attention backend.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumina_core.data.pool import LatentPool
+from lumina_core.errors import LuminaError
+from lumina_core.records import flat
+
+if TYPE_CHECKING:
+    from lumina_core.training.settings import TrainConfig
+
+
+LISTING = "data.listing_sha256"
+MAY_CHANGE = {  # the number grows while files are read; the share only says when to stop
+    "max_steps",
+    "data.num_quarantined",
+    "data.max_quarantined",
+}
+
+
+def recipe(config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
+    """What one needs to train the same weights again, but for the data's code."""
+    numbers = ("seed", "max_steps", "token_budget", "gradient_accumulation", "dtype")
+    shares = ("caption_dropout", "condition_share", "position_jitter")
+    records = ("optimizer", "time")
+    return {
+        **{key: getattr(config, key) for key in (*numbers, *shares)},
+        **{key: asdict(getattr(config, key)) for key in records},
+        "data": pool.summary(),
+    }
+
+
+def check_resumed(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with other numbers than a run began with; a run may become longer, and
+    bear more files that cannot be used.
+
+    Args:
+        folder: the checkpoint to go on from, for messages.
+        stored: its summary of the training.
+        wanted: the recipe of what is asked for now.
+
+    Raises:
+        LuminaError: a number differs, or `max_steps` has passed already.
+    """
+    if wanted["max_steps"] < stored["step"]:
+        raise LuminaError(
+            f"max_steps={wanted['max_steps']} is less than the {stored['step']} steps of {folder}; "
+            "resume with more"
+        )
+    before, now = flat(stored), flat(wanted)
+    for key in sorted(before.keys() & now.keys() - MAY_CHANGE):
+        if before[key] != now[key] and key == LISTING:
+            raise LuminaError(
+                f"{folder} was trained on files with other names or captions than those of "
+                "data.path; resume with the data of its start"
+            )
+        if before[key] != now[key]:
+            raise LuminaError(
+                f"{folder} was trained with {key}={before[key]}, this run has {key}={now[key]}; "
+                "resume with the settings of its start"
+            )

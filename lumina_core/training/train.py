@@ -1,0 +1,172 @@
+"""Train a backbone (and a text encoder) by flow matching.
+
+sample -> pool of latents -> packed batch -> caption features -> t, noise, x_t -> velocity -> loss
+-> step, moving average. Everything random follows from the seed and the step, so a resumed run
+needs no stored generator, only the number of the sample that did not fit the last batch, and
+repeats the uninterrupted one to the bit on a CPU.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lumina_core.checkpoints import folder as checkpoint_folder
+from lumina_core.checkpoints.newest import CHECKPOINTS
+from lumina_core.data.pool import CaptionedSample
+from lumina_core.errors import when_interrupted
+from lumina_core.files.writing import check_writable
+from lumina_core.media.previews import save_contact_sheet
+from lumina_core.runtime import resolve_dtype, seeded
+from lumina_core.sampling.request import Request
+from lumina_core.sampling.sample import sample
+from lumina_core.sampling.settings import Sampling
+from lumina_core.training import state as training_state
+from lumina_core.training.folder import METRICS, SAMPLES, finished_checkpoints
+from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
+from lumina_core.training.recipe import recipe
+from lumina_core.training.start import BEFORE_THE_FIRST_STEP, Run, averaged
+from lumina_core.training.step import stop_at_bad_batch, training_step
+from lumina_core.training.text_encoder import encode_captions_ahead
+from lumina_core.training.validation import held_samples, is_due, measures
+from lumina_core.training.written_settings import resume_command
+
+if TYPE_CHECKING:
+    from lumina_core.training.settings import TrainConfig
+
+
+def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
+    """Write `out/checkpoints/step-N`, averaged weights and training state; thin out older ones."""
+    folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
+    if folder.exists():
+        return folder
+    state = {
+        "step": run.step,
+        "num_skipped": run.num_skipped,
+        "carried": run.carried,
+        "data_before": run.data_before,
+    }
+    checkpoint_folder.save(
+        folder,
+        averaged(run),
+        summary=state | recipe(config, run.pool),
+        sampling=run.sampling,
+        dtype=resolve_dtype(config.save_dtype),
+        training_state=training_state.training_state(run.networks, run.average, run.optimizer),
+    )
+    training_state.drop_old_training_states(finished_checkpoints(Path(config.out)))
+    return folder
+
+
+@when_interrupted(lambda: BEFORE_THE_FIRST_STEP)
+def prepare(config: "TrainConfig", run: Run) -> list[CaptionedSample]:
+    """What may refuse a run and computes: it comes before anything of an earlier run is deleted.
+
+    Returns:
+        The samples that validation measures.
+
+    Raises:
+        LuminaError: the folder cannot be written, or the data cannot be used.
+    """
+    for folder in (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,):
+        check_writable(Path(config.out) / folder)
+    run.pool.advance(run.step)
+    run.pool.batch(seeded(config.seed), config.token_budget, config.backbone.separators)
+    held = held_samples(config, run.pool)
+    encode_captions_ahead(run.model.text_encoder, run.pool, held)
+    return held
+
+
+def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[CaptionedSample]) -> Path:
+    """Train until `max_steps` or until a signal asks to stop; the state is saved either way.
+
+    A second signal stops at once. Nothing is measured or saved at a step that was skipped. What a
+    killed run owes of the step that it is resumed at is made first.
+
+    Args:
+        config: of the run.
+        run: changed in place.
+        sampling: of sheets of samples and accuracies.
+        held: from `prepare`.
+
+    Returns:
+        The newest checkpoint.
+    """
+    out = Path(config.out)
+    pool = run.pool
+    log = MetricsLog(out / METRICS, run.step)
+    with (
+        when_interrupted(lambda: _kept(run, config)),
+        stop_on_signal() as is_stopped,
+        TrainingBar(config.max_steps, run.step) as bar,
+    ):
+
+        def measure(done: Collection[str] = ()) -> None:
+            model = averaged(run)
+            for found, text in measures(model, run.step, config, sampling, held, is_stopped, done):
+                log.write(found)
+                bar.say(text)
+
+        if run.step and "not_finite" not in log.recorded:  # a kill may have come before these
+            measure(log.recorded)
+            if has_sheet(run, config) and not sheet_path(run, config).exists():
+                save_samples(run, config, sampling)
+        while run.step < config.max_steps and not is_stopped():
+            carried = run.carried
+            metrics = training_step(run, config, pool)
+            if run.num_skipped_in_a_row:
+                log.write(metrics)
+                bar.say(f"warning: step {run.step} skipped: {metrics['not_finite']} not finite")
+                if run.num_skipped_in_a_row >= config.max_nonfinite_steps:
+                    stop_at_bad_batch(run, config, pool, carried)
+                continue
+            bar.show(metrics)
+            if run.step % config.log_every == 0 or run.step == config.max_steps:
+                log.write(metrics)
+                bar.show_line(metrics)
+            measure()
+            if is_due(run.step, config.save_every):
+                save_checkpoint(run, config)
+            if has_sheet(run, config):
+                save_samples(run, config, sampling)
+        return save_checkpoint(run, config)
+
+
+def has_sheet(run: Run, config: "TrainConfig") -> bool:
+    """Whether the step has a sheet of samples."""
+    return is_due(run.step, config.sample_every) and config.num_sample_prompts > 0
+
+
+def sheet_path(run: Run, config: "TrainConfig") -> Path:
+    """Where the sheet of the step is."""
+    return Path(config.out) / SAMPLES / f"step-{run.step:07d}.png"
+
+
+def save_samples(run: Run, config: "TrainConfig", sampling: Sampling) -> None:
+    """Generate from fixed prompts and seeds, with the function that `run` uses."""
+    model = replace(averaged(run), attention="auto")  # in float32, as not every backend computes
+    captions = run.pool.captions(config.num_sample_prompts, seeded(config.seed))
+    variants = run.pool.variants()
+    requests = [
+        Request(
+            caption,
+            "",
+            config.seed + number,
+            replace(config.options, **variants[number % len(variants)]),
+        )
+        for number, caption in enumerate(captions)
+    ]
+    previews = [
+        model.modality.decoder.preview(item.media) for item in sample(model, requests, sampling)
+    ]
+    save_contact_sheet(sheet_path(run, config), previews, [request.prompt for request in requests])
+
+
+def _kept(run: Run, config: "TrainConfig") -> str:
+    """What is left of a run that is interrupted before it could save, and how it goes on."""
+    found = finished_checkpoints(Path(config.out))
+    kept = f"the checkpoint {found[-1].name} is kept" if found else "no checkpoint was saved yet"
+    return (
+        f"at step {run.step} of {config.max_steps}, without saving; {kept}, go on with: "
+        f"{resume_command(config.out)}"
+    )

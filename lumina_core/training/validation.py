@@ -1,0 +1,181 @@
+"""What a run measures of its averaged weights on a schedule.
+
+Validation loss: the error of the velocity on samples, noise and times that never change, so that
+two numbers differ only because the weights do. Accuracy: what `evaluate` measures, on few prompts.
+Neither drops captions nor gives parts of a sample, nor takes random numbers that training takes.
+"""
+
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lumina_core.checkpoints.model import Model
+from lumina_core.data.pool import CaptionedSample, LatentPool
+from lumina_core.data.synthetic import trained_split, world_of
+from lumina_core.errors import LuminaError
+from lumina_core.evaluation.oracle import cases, judge, summarise
+from lumina_core.runtime import autocast, derived_seed, seeded
+from lumina_core.sampling.settings import Sampling
+from lumina_core.terminal import announced
+from lumina_core.training.loss import Drawn, drawn_loss
+
+if TYPE_CHECKING:
+    from lumina_core.training.settings import TrainConfig
+
+
+NOISE_STREAM = 2  # of random numbers from the seed of a run; its steps and its data have others
+
+
+def is_due(step: int, every: int) -> bool:
+    """Whether something happens after a step that happens every so many; 0 is never."""
+    return every > 0 and step % every == 0
+
+
+def held_samples(config: "TrainConfig", pool: LatentPool) -> list[CaptionedSample]:
+    """The samples of `validation_samples` that a run needs: none, if it never validates."""
+    return validation_samples(pool, config.num_validation_samples) if config.validate_every else []
+
+
+def measures(
+    model: Model,
+    step: int,
+    config: "TrainConfig",
+    sampling: Sampling,
+    held: Sequence[CaptionedSample],
+    is_stopped: Callable[[], bool],
+    done: Collection[str] = (),
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """What is due after a step, each as a line of the log and a line for people.
+
+    Args:
+        model: the averaged weights.
+        step: the number of steps done.
+        config: what is measured how often.
+        sampling: of the evaluation.
+        held: from `held_samples`.
+        is_stopped: whether the run was asked to stop.
+        done: what has been measured at this step already, as the log calls it.
+    """
+    if is_due(step, config.validate_every) and "validation_loss" not in done:
+        losses = validation_loss(
+            model,
+            held,
+            config.validation_times,
+            config.seed,
+            token_budget=config.token_budget,
+            dtype=config.dtype,
+        )
+        mean = sum(losses.values()) / len(losses)
+        yield {"step": step, "validation_loss": losses}, f"step {step}  validation loss {mean:.4f}"
+    if is_due(step, config.evaluate_every) and "evaluation" not in done:
+        count, seed = config.num_evaluation_prompts, config.seed
+        found = accuracy(model, config.options, sampling, is_stopped, num_prompts=count, seed=seed)
+        if found is not None:
+            text = f"step {step}  right {found['accuracy']:.1%} of {count} prompts"
+            yield {"step": step, "evaluation": found}, text
+
+
+def validation_samples(pool: LatentPool, count: int) -> list[CaptionedSample]:
+    """Samples that are measured again and again, and never trained on.
+
+    Raises:
+        LuminaError: not one of them can be used.
+    """
+    note = f"encoding {count:,} samples to validate on"
+    numbers = announced(range(count), "encoding", note)
+    drawn = [pool.held_out(number) for number in numbers]
+    samples = [sample for sample in drawn if sample is not None]
+    if not samples:
+        raise LuminaError(
+            f"none of num_validation_samples={count} samples can be used; mend the data"
+        )
+    return samples
+
+
+@torch.no_grad()
+def validation_loss(
+    model: Model,
+    samples: Sequence[CaptionedSample],
+    times: Sequence[float],
+    seed: int,
+    *,
+    token_budget: int,
+    dtype: str,
+) -> dict[str, float]:
+    """Mean loss over the samples at each time, by the time as text.
+
+    Args:
+        model: the averaged weights.
+        samples: from `validation_samples`.
+        times: in [0, 1].
+        seed: of the noise; a sample has the same noise at each time.
+        token_budget: positions computed at once, separators included; at least one sample.
+        dtype: in which the networks compute.
+    """
+    totals = dict.fromkeys(times, 0.0)
+    stream = derived_seed(seed, NOISE_STREAM)
+    for numbers in _groups(samples, token_budget, model.backbone.config.separators):
+        part = [samples[number] for number in numbers]
+        noise = [
+            torch.randn(sample.tokens.tokens.numel(), generator=seeded(stream, number))
+            for number, sample in zip(numbers, part, strict=True)
+        ]
+        for t in times:
+            drawn = Drawn(part, torch.full((len(part),), t), torch.cat(noise))
+            with autocast(model.device, dtype):
+                totals[t] += drawn_loss(model, drawn).double().sum().item()
+    return {f"{t:g}": total / len(samples) for t, total in totals.items()}
+
+
+def _groups(
+    samples: Sequence[CaptionedSample], token_budget: int, separators: bool
+) -> Iterator[list[int]]:
+    """Numbers of the samples that are computed together."""
+    group: list[int] = []
+    total = 0
+    for number, sample in enumerate(samples):
+        length = sample.tokens.grid.num_positions(separators)
+        if group and total + length > token_budget:
+            yield group
+            group, total = [], 0
+        group.append(number)
+        total += length
+    yield group
+
+
+def accuracy(
+    model: Model,
+    options: Any,
+    sampling: Sampling,
+    is_stopped: Callable[[], bool],
+    *,
+    num_prompts: int,
+    seed: int,
+) -> dict[str, Any] | None:
+    """Share of prompts of the trained split that the oracle finds right, as `evaluate` has it.
+
+    Args:
+        model: the averaged weights, in float32.
+        options: of the modality.
+        sampling: solver and guidance.
+        is_stopped: asked after each prompt; if it says so, nothing is measured.
+        num_prompts: at least 1.
+        seed: of prompts and noise.
+
+    Returns:
+        Accuracy, its interval and number of prompts, over all and per task; None if stopped.
+    """
+    world = world_of(model.modality)
+    found = cases(world, trained_split(world), options, num_prompts, seed)
+    verdicts = []
+    model = replace(model, attention="auto")  # in float32, as not every backend computes
+    with tempfile.TemporaryDirectory() as folder:
+        for verdict in judge(model, found, sampling, Path(folder), dtype="float32"):
+            verdicts.append(verdict)
+            if is_stopped():
+                return None
+    return summarise(verdicts)

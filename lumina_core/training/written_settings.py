@@ -1,0 +1,128 @@
+"""The settings of a training run in its folder, from which `resume=true out=FOLDER` goes on.
+
+Everything that decides what a run does is written, defaults included, so that neither an upgrade
+nor a forgotten word changes it. What belongs to a single command is not: where it writes, what it
+replaces, whether it fetches models. Paths are absolute, so that a run goes on from any folder.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumina_core.checkpoints.newest import CHECKPOINTS, DEMO, finished, modalities_of
+from lumina_core.config.keys import PATH_KEYS
+from lumina_core.config.modality_file import read_modality_file
+from lumina_core.errors import LuminaError, reason_of
+from lumina_core.files.reading import read_json
+from lumina_core.files.writing import atomic_write
+from lumina_core.plugins import host
+from lumina_core.program import command_line
+
+if TYPE_CHECKING:
+    from lumina_core.training.settings import TrainConfig
+
+
+SETTINGS = "config.json"
+OF_A_COMMAND = ("out", "overwrite", "resume", "download")
+"""Keys of `train` that are neither kept nor taken from a file."""
+
+DERIVED = ("token_dims", "feature_dims")  # of the backbone, by train.py
+
+
+def default_out(name: str) -> str:
+    """The folder of a training where none is named."""
+    return f"outputs/{name}-checkpoint"
+
+
+def write_settings(config: "TrainConfig") -> None:
+    """Keep the settings of a run in its folder.
+
+    Raises:
+        LuminaError: they cannot be written.
+    """
+    values = asdict(config)
+    kept = {key: value for key, value in values.items() if key not in OF_A_COMMAND}
+    kept["backbone"] = {k: v for k, v in kept["backbone"].items() if k not in DERIVED}
+    kept["options"] = _placed_options(config.modality, kept["options"])
+    text = json.dumps(_with_places(kept), indent=2, ensure_ascii=False)
+    with atomic_write(Path(config.out) / SETTINGS) as file:
+        file.write(f"{text}\n".encode())
+
+
+def read_settings(out: Path) -> dict[str, Any]:
+    """The settings with which the run in a folder was begun or last went on.
+
+    Returns:
+        `modality`, `options` and the keys of `train`; of a run of an older version, which kept
+        none, the modality alone.
+
+    Raises:
+        LuminaError: there is no run to go on with, or its settings are damaged.
+    """
+    path = out / SETTINGS
+    if not path.exists():
+        if not finished(out / CHECKPOINTS):
+            raise LuminaError(
+                f"out={out} holds no training to go on with; leave out resume=true, or name its "
+                "folder"
+            )
+        names = modalities_of(out)
+        return {"modality": names[0]} if len(names) == 1 else {}
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, reason_of(error)) from error
+    if not isinstance(found, dict) or not isinstance(found.get("modality"), str):
+        raise _damaged(path, "it names no modality")
+    if not isinstance(found.get("options"), dict):
+        raise _damaged(path, "it has no options")
+    for key in OF_A_COMMAND:
+        if key in found:
+            raise _damaged(path, f"{key} belongs to a command")
+    return found
+
+
+def resume_command(out: str | Path) -> str:
+    """The command that goes on with the run in a folder."""
+    return command_line("train", "resume=true", f"out={out}")
+
+
+def _damaged(path: Path, reason: str) -> LuminaError:
+    return LuminaError(
+        f"{path} is damaged: {reason}. Delete it, and resume with the settings of the start"
+    )
+
+
+def _with_places(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values whose paths hold in any working folder."""
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            value = _with_places(value, f"{prefix}{key}.")
+        elif prefix + key in PATH_KEYS and value not in (None, DEMO):
+            value = placed(value)
+        found[key] = value
+    return found
+
+
+def _placed_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a modality, the folders among them absolute; a known name is no folder."""
+    defaults = read_modality_file(name).options
+    names = {path.stem for path in (host.conf_folder(name) / "vae").glob("*.yaml")}
+    return {
+        key: placed(value)
+        if isinstance(value, str) and value not in (*names, defaults.get(key))
+        else value
+        for key, value in options.items()
+    }
+
+
+def placed(name: str) -> str:
+    """A path that is there as it leads from any folder; a hub id, or another name, stays."""
+    try:
+        path = Path(name).expanduser()
+        return str(path.absolute()) if path.exists() else name
+    except (OSError, ValueError, RuntimeError):  # a text that is no path
+        return name

@@ -1,0 +1,131 @@
+"""What the shipped worlds say of texts that no split of theirs holds."""
+
+import pytest
+
+from lumina_core.checkpoints.vae_folder import find_vae
+from lumina_core.config.compose import compose_options
+from lumina_core.plugins import host
+from lumina_core.runtime import seeded
+
+NUM_DRAWN = 60  # of each split and task
+OUTSIDE = {
+    "image": {
+        "a white ring and two blue triangles": "a white ring and a blue triangle",
+        "a purple ring on a white background": "a purple ring",
+        "a red circle and a red square": "a green circle and a red square",
+        "a red circle and a blue circle": "a red circle and a blue square",
+        "a circle to the left of a circle": "a circle to the left of a square",
+        "a red circle and a square": "a red circle and a green square",
+        "red circle": "a red circle",
+        "a red circel": "a red circle",
+        "five yellow stars": "four yellow stars",
+        "a pink disc on a blue background": "a red circle on a navy background",
+        "draw me a big orange snowman, please": "a large orange snowman",
+        "a blue square with a red circle to the left of it": (
+            "a red circle to the left of a blue square"
+        ),
+        "a green star above a white ring above a red circle": "a green star above a white ring",
+        "a cat on a sofa": "a circle",
+    },
+    "video": {
+        "a blue ring turning yellow": "a ring turning from blue to yellow",
+        "a red circle moves to the right": "a red circle moving to the right",
+        "a red circle moving right and growing": (
+            "a red circle moving to the right and then growing"
+        ),
+        "a red circle overtakes a green triangle": "a red circle passing a green triangle",
+        "a star turning from red to blue to green": "a star turning from red to blue",
+        "a yellow star getting bigger": "a yellow star growing",
+        "a ball falling down": "a circle moving down",
+        "a green star spinning on a black background": (
+            "a green star moving to the left on a black background"
+        ),
+        "the red square stays where it is while the green cross moves up": (
+            "a red square standing still and a green cross moving up"
+        ),
+        "a purple star shrinking on a white background": "a purple star shrinking",
+        "a circle moving up and a circle moving down": (
+            "a square moving up and a circle moving down"
+        ),
+        "a red circle passing a red square": "a green circle passing a red square",
+        "nothing at all": "a circle moving to the left",
+    },
+    "multiview": {
+        "a red cube": "a cube red in front and green behind",
+        "a cube with a blue back and a red front": "a cube red in front and blue behind",
+        "a cube, red in front and red behind": "a cube red in front and green behind",
+        "a ball, white above and blue below": "a sphere white at the top and blue at the bottom",
+        "a torus, red at the top and blue at the bottom": (
+            "a cube red at the top and blue at the bottom"
+        ),
+        "a grey cone, red behind": "a cone white in front and red behind",
+        "a half red half blue pyramid": "a pyramid red in front and blue behind",
+        "a cylinder, red, green and blue": "a cylinder red in front and green behind",
+        "a cone, orange left, white right": "a cone orange on the left and white on the right",
+        "a cube, red in front and blue at the bottom": "a cube red in front and blue behind",
+        "red left yellow right": "a cube red on the left and yellow on the right",
+        "a dog": "a cube red in front and green behind",
+    },
+    "audio": {
+        "five short beeps": "four short beeps",
+        "a tone": "a low tone",
+        "a soft beep": "a soft low beep",
+        "a loud noise burst": "a noise burst",
+        "a low tone with tremolo": "a low tone with slow tremolo",
+        "a very high note": "a high tone",
+        "a low beep, a high beep and a chord": "a low beep then a high beep",
+        "a quiet middle chord": "a soft middle chord",
+        "a high chord with fast tremolo": "a high chord",
+        "a sweep": "a rising sweep",
+        "a burst of noise followed by silence": "a noise burst",
+        "four high beeps then a low tone": "a high beep then a low tone",
+        "a dog barking": "a beep",
+    },
+}
+INSIDE = {
+    "image": "A Red circle  to the left of a blue square!",
+    "video": "A red circle, moving up, and then growing.",
+    "multiview": "a L-shape, red in front and blue behind",
+    "audio": "Two short high beeps, then a falling sweep.",
+}
+
+
+@pytest.fixture(scope="module", params=host.SHIPPED)
+def modality(request):
+    options = compose_options(request.param)
+    vae = find_vae(request.param, options.vae, download=False)
+    return request.param, host.modality_class(request.param)(options, vae)
+
+
+def test_every_drawn_caption_is_inside(modality):
+    _, parts = modality
+    outside = [
+        caption
+        for split in parts.world.splits
+        for task in parts.world.tasks(split)
+        for number in range(NUM_DRAWN)
+        for caption in [parts.world.caption(split, seeded(number), task)]
+        if parts.world.nearest(caption) is not None
+    ]
+    assert outside == []
+
+
+def test_spelling_that_the_encoder_reads_alike_is_inside(modality):
+    name, parts = modality
+    assert parts.world.nearest(INSIDE[name]) is None
+
+
+def test_what_no_split_says_is_outside_and_the_nearest_is_inside(modality):
+    name, parts = modality
+    assert {text: parts.world.nearest(text) for text in OUTSIDE[name]} == OUTSIDE[name]
+    for caption in OUTSIDE[name].values():
+        assert parts.world.nearest(caption) is None
+        parts.world.task_of(caption)  # it can be drawn
+
+
+def test_any_text_has_a_nearest_caption(modality):
+    _, parts = modality
+    for text in ("", " . ", "\x1b[2J\n", "雪だるま", "red " * 10**6, "a " * 10**5, "%s{}[]"):
+        found = parts.world.nearest(text)
+        assert found is not None
+        assert parts.world.nearest(found) is None

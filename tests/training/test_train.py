@@ -1,0 +1,183 @@
+"""What a training step computes, and what a run leaves behind."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lumina_core.checkpoints import manifest
+from lumina_core.checkpoints.newest import finished
+from lumina_core.cli.main import main
+from lumina_core.config.compose import compose_sampling, compose_train
+from lumina_core.data.pool import CaptionedSample
+from lumina_core.runtime import autocast, seeded
+from lumina_core.sampling.request import Request
+from lumina_core.sampling.sample import sample
+from lumina_core.sequence import TokenSample, _unscaled_layout
+from lumina_core.training import loss, start, step, train
+from lumina_core.training import state as training_state
+from lumina_core.training.loss import Drawn, draw, drawn_loss
+
+
+@pytest.fixture
+def run(tiny_training, tmp_path):
+    config = compose_train(tiny_training(tmp_path / "out"))
+    return start.start(config), config
+
+
+def samples_for(state, count):
+    return [state.pool.draw(number) for number in range(count)]
+
+
+def loss_of(run, samples, caption_dropout=0.0, seed=0):
+    state, config = run
+    objective = loss.Objective(config.time, caption_dropout, 0.0, 0.0)
+    return loss.training_loss(state.model, samples, objective, seeded(seed))
+
+
+def draw_for(state, config, count):
+    for parameter in state.networks.parameters():  # a fresh model predicts 0 whatever it is given
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    samples = samples_for(state, count)
+    return draw(state.model, samples, step.objective_of(config), seeded(0))
+
+
+def gradients(state):
+    found = {n: p.grad.clone() for n, p in state.networks.named_parameters() if p.grad is not None}
+    state.optimizer.zero_grad()
+    return found
+
+
+def test_loss_falls_on_a_few_samples(run):
+    state, _ = run
+    samples = samples_for(state, 2)
+    optimizer = torch.optim.AdamW(state.networks.parameters(), lr=3e-3)
+    before = loss_of(run, samples).mean().item()
+    for _ in range(60):
+        loss_of(run, samples).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert loss_of(run, samples).mean().item() < 0.6 * before
+
+
+def test_loss_depends_on_its_generator_alone(run):
+    samples = samples_for(run[0], 2)
+    torch.manual_seed(1)
+    first = loss_of(run, samples, 0.5)
+    torch.manual_seed(2)
+    assert torch.equal(first, loss_of(run, samples, 0.5))
+    assert not torch.equal(first, loss_of(run, samples, 0.5, seed=1))
+
+
+def test_full_caption_dropout_trains_without_captions(run):
+    state, _ = run
+    samples = samples_for(state, 1)
+    others = [replace(samples[0], caption="a star")]
+    for block in state.model.backbone.blocks:  # a fresh model predicts 0 whatever the text
+        torch.nn.init.normal_(block.modulation.weight)
+    torch.nn.init.normal_(state.model.backbone.outputs["image"].weight)
+    torch.nn.init.normal_(state.model.backbone.pooled_linear.weight)
+    assert torch.equal(loss_of(run, samples, 1.0), loss_of(run, others, 1.0))
+    assert not torch.equal(loss_of(run, samples, 0.0), loss_of(run, others, 0.0))
+
+
+def test_micro_batches_give_the_gradient_of_one_batch(run):
+    state, config = run
+    drawn = draw_for(state, config, 5)
+    drawn_loss(state.model, drawn).mean().backward()
+    wanted = gradients(state)
+    ends = torch.tensor([s.tokens.tokens.numel() for s in drawn.samples]).cumsum(0).tolist()
+    cut = ends[1]
+    parts = [
+        Drawn(drawn.samples[:2], drawn.t[:2], drawn.x_0[:cut]),
+        Drawn(drawn.samples[2:], drawn.t[2:], drawn.x_0[cut:]),
+    ]
+    taken = []
+    queue = [drawn_loss(state.model, part) for part in parts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "draw_batches", lambda *_: ([part.samples for part in parts], None))
+        patch.setattr(step, "training_loss", lambda *_: queue.pop(0))
+        patch.setattr(state.optimizer, "step", lambda: taken.append(gradients(state)))
+        patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))
+        metrics = step.training_step(state, config, state.pool)
+    assert metrics["loss"] == pytest.approx(drawn_loss(state.model, drawn).mean().item())
+    for name, value in wanted.items():
+        torch.testing.assert_close(taken[0][name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_bfloat16_is_near_and_keeps_the_weights_in_float32(run):
+    state, config = run
+    drawn = draw_for(state, config, 3)
+    exact = drawn_loss(state.model, drawn)
+    with autocast(state.model.device, "float32"):
+        assert torch.equal(drawn_loss(state.model, drawn), exact)
+    with autocast(state.model.device, "bfloat16"):
+        near = drawn_loss(state.model, drawn)
+    assert near.dtype == torch.float32
+    assert not torch.equal(near, exact)
+    torch.testing.assert_close(near, exact, rtol=0.02, atol=0)
+    step.training_step(state, replace(config, dtype="bfloat16"), state.pool)
+    kept = training_state.training_state(state.networks, state.average, state.optimizer)
+    assert {value.dtype for value in kept.values()} == {torch.float32}
+
+
+def test_saving_leaves_the_networks_as_they_are(run):
+    state, config = run
+    before = {key: value.clone() for key, value in state.networks.state_dict().items()}
+    average = {key: value.clone() for key, value in state.average.state_dict().items()}
+    modes = [module.training for module in state.networks.modules()]
+    folder = train.save_checkpoint(state, replace(config, save_dtype="bfloat16"))
+    assert modes == [module.training for module in state.networks.modules()]
+    for module, saved in ((state.networks, before), (state.average, average)):
+        for key, value in module.state_dict().items():
+            assert value.dtype == torch.float32
+            assert torch.equal(value, saved[key])
+    for name in ("backbone", "text_encoder/model", "vae/image/diffusion_pytorch_model"):
+        weights = load_file(folder / f"{name}.safetensors")
+        assert {value.dtype for value in weights.values()} == {torch.bfloat16}
+    state_ = load_file(folder / "training.safetensors")
+    assert torch.bfloat16 not in {value.dtype for value in state_.values()}
+
+
+def test_sampling_never_spoils_training(run):
+    state, config = run
+    model = start.averaged(state)
+    options = replace(config.options, height=48, width=64)
+    _unscaled_layout.cache_clear()  # the sizes are new to the process
+    sample(model, [Request("a star", "", 0, options)], compose_sampling("image"))
+    picture = torch.zeros(3, 48, 64, dtype=torch.uint8)
+    latent = model.modality.vae.encode(picture)
+    grid = model.modality.tokenizer.grid(tuple(latent.shape))
+    tokens = TokenSample("image", grid, model.modality.tokenizer.tokenize(latent))
+    loss_of(run, [CaptionedSample(tokens, "a star")]).sum().backward()
+
+
+def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd, metrics):
+    out = tmp_path / "out"
+    more = ["sample_every=2", "num_sample_prompts=2", "save_every=1", "max_steps=4", "log_every=2"]
+    assert main(["train", *tiny_training(out, *more)]) == 0
+    captured = capfd.readouterr()
+    newest = out / "checkpoints" / "step-0000004"
+    made = {"checkpoint": str(newest), "step": 4, "num_skipped": 0}
+    assert json.loads(captured.out) == made
+    # no bars and no advice of the libraries
+    assert [line.split("  ")[0] for line in captured.err.splitlines()] == ["step 2/4", "step 4/4"]
+    assert [path.name for path in finished(out / "checkpoints")] == [
+        f"step-000000{n}" for n in range(1, 5)
+    ]
+    kept = [path.parent.name[-1] for path in sorted(out.glob("checkpoints/*/training.safetensors"))]
+    assert kept == ["3", "4"]
+    for folder in finished(out / "checkpoints"):
+        manifest.verify(folder, manifest.read_manifest(folder))
+    assert sorted(path.name for path in (out / "samples").iterdir()) == [
+        "step-0000002.png",
+        "step-0000004.png",
+    ]
+    entries = metrics(out)
+    assert [entry["step"] for entry in entries] == [2, 4]
+    assert entries[0].keys() == {
+        *("step", "loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds")
+    }
