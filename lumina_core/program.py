@@ -1,4 +1,4 @@
-"""The program as the user started it, for messages that name a command: it must work as it is."""
+"""How the user started the program, so that a command in a message works as it stands."""
 
 import shlex
 import sys

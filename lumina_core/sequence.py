@@ -1,4 +1,4 @@
-"""One 1-D sequence for any grid of patches, and batches of such sequences laid end to end.
+"""One sequence of tokens for any grid of patches, and batches of such sequences end to end.
 
 A sample is its patches row by row, a learned [nextline] after each row and a learned [nextframe]
 between frames. `pack` lays samples of any sizes and of several modalities end to end with offsets,

@@ -1,4 +1,4 @@
-"""Decodes a large latent in tiles, to the picture that the whole would give, in bounded memory.
+"""Decodes a large latent in tiles, exactly as the whole would be, in bounded memory.
 
 Tiles that are decoded one by one and blended show seams, because each group norm of the decoder
 would see the statistics of its tile alone. Here every norm gets the statistics of the whole map,

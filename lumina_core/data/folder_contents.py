@@ -1,4 +1,4 @@
-"""What lies in a folder of data: media, texts, metadata. Nothing is opened but folders.
+"""What lies in a folder of data: media, texts, metadata. It opens folders only.
 
 Linked folders are walked, too, after all others; none is walked twice, so that links may lead in a
 circle; one that holds the folder of data itself is not, for nobody means all that lies there.

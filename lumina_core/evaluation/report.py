@@ -1,4 +1,4 @@
-"""The page of a measurement: its numbers, how it was made, and what went wrong."""
+"""The page of a measurement: its numbers, how it was made, and the failed samples."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is being written has a temporary name, and a lock, until it is whole.
+"""A file that is being written has a temporary name, and a lock, until it is whole.
 
 The name starts with `.lumina-`, beside what it will become. A killed process may leave it behind;
 nothing ever reads it, and the next process that writes there deletes it.

@@ -1,4 +1,4 @@
-"""Refuses what a config asks for where the files of the weights are too small for it.
+"""Refuses a model that is larger than the files of its weights.
 
 A config of a few bytes can ask for more memory than there is, or for an hour of building. So the
 files set the limits: a model that is built has no more weights than they hold bytes, and not many

@@ -1,4 +1,4 @@
-"""What decoders share: what another library says of a file as one line, the request as a comment.
+"""What decoders share: errors of other libraries as one line, and the request as a comment.
 
 Public for plugins.
 """

@@ -1,4 +1,4 @@
-r"""What others mean by the name of a file, which may come from another system than their files.
+r"""For plugins: finds the file that a text from another system means by a name.
 
 A name counts as it stands. Where there is no such file, `\` stands for `/`, letters with accents
 may be one character or two (Unicode normalisation), and the case of the suffix does not count.

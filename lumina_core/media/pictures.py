@@ -1,4 +1,4 @@
-"""What a picture of Pillow shows, as viewers show it: the one place that makes RGB of it.
+"""For plugins: a picture of Pillow as RGB, as viewers show it.
 
 Turned as its EXIF says, transparency over white, deep greys scaled to 8 bits. Colour profiles are
 not applied. It opens no file.

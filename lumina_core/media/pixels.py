@@ -1,4 +1,4 @@
-"""For plugins: pictures and frames as tensors, between grey levels and what autoencoders see.
+"""For plugins: pictures and frames as grey levels, and as autoencoders see them.
 
 It brings no frames to another size: fitting.py does.
 """

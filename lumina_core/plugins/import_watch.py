@@ -1,4 +1,4 @@
-"""Watches the import of a plugin's modules: what it prints, warns, changes, brings, and how long.
+"""Watches the import of a plugin's modules: what it prints, changes and loads, and its time.
 
 Each function is a context for one import and appends sentences to a list that `doctor` and
 `plugins --check` show. Three things are undone, for they would reach other plugins or our output:

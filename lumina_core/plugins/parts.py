@@ -1,4 +1,4 @@
-"""The parts of a modality as the core takes them: what they return is checked, in this one place.
+"""Checks what the parts of a modality return, in this one place.
 
 A value of a wrong type would fail somewhere in the core, far from where it came from. Here it is a
 `PluginError`, which names the plugin, the method, what it returned and what is wanted. Types and

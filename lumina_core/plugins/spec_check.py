@@ -1,4 +1,4 @@
-"""What the value of a plugin's hook, and the dataclasses that it names, must be. Imports nothing.
+"""Checks what a plugin's hook returns, and the dataclasses that it names. Imports no plugin.
 
 The rules are those of `lumina_core.modality.ModalitySpec`; docs/authors/plugin_api.md has the
 policy of its version.

@@ -1,4 +1,4 @@
-"""Begin large samples small: what a network was never trained on, it need only finish.
+"""Large samples begin small: made with few tokens, then enlarged and finished at full size.
 
 A sample longer than those of training is first made with fewer tokens. Its medium, enlarged and
 partly noised, is where the large sample starts, so that layout and shapes come from sizes that the

@@ -1,4 +1,4 @@
-"""Known tokens: the one mechanism behind filling, continuing and editing.
+"""What a request gives beside its prompt, as known tokens: to fill, to continue, to change.
 
 A mask over the patches of a sample says which are given. Given patches enter clean, at t = 1, as a
 segment of their own; they carry no loss and are not moved by the solver (sequence.py has the

@@ -1,4 +1,4 @@
-"""What a person should know about the texts of a request: what the checkpoint never saw in them."""
+"""Notes about the texts of a request: words and scenes that the checkpoint never saw."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

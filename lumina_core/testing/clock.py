@@ -1,6 +1,6 @@
-"""A clock that is ahead while a call runs: a file that names the time of its writing shows it.
+"""A clock that runs ahead during a call, to find files that name the time of their writing.
 
-Only the clocks of Python are; a library in C that asks the system itself is not noticed.
+Only the clocks of Python run ahead; a library in C that asks the system itself is not noticed.
 """
 
 import datetime

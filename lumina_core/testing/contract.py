@@ -1,4 +1,4 @@
-"""The list of rules and how they are checked: no check knows another, each has a plugin to itself.
+"""Checks the rules one by one: no check knows another, each has the plugin to itself.
 
 A check is a function of a `Subject`. Its docstring is the rule, in one sentence. Where the rule is
 broken it raises `BrokenRuleError` with what was found and what to do; where it says nothing of this

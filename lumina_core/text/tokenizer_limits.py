@@ -1,4 +1,4 @@
-"""How much a tokenizer may make of a text: refuses one whose steps multiply what they are given.
+"""Refuses a tokenizer whose steps could make a short text very long.
 
 The library runs the steps of a tokenizer.json without a limit: twenty that each write a letter ten
 times end the process, and it cannot be stopped meanwhile. So their growth is computed from what

@@ -1,4 +1,4 @@
-"""The pool of latents that a training run asks for, checked before anything is computed."""
+"""Builds the pool that a training run asks for, checked before anything is computed."""
 
 from typing import TYPE_CHECKING
 
