@@ -5,13 +5,10 @@ import re
 
 import pytest
 from doc_pages import (
-    AREAS,
-    CORE,
     DOCS,
     ROOT,
     Page,
     blocks_of,
-    files_of,
     generated_pages,
     num_code_lines,
     shortened,
@@ -24,6 +21,7 @@ from lumina_core.config.keys import CONFIG_NAMES, conf_root, read_keys
 from lumina_core.modality import VAE, Decoder, Modality, Tokenizer, World, members
 from lumina_core.plugins import hookspecs
 from lumina_core.testing.package import PUBLIC_MODULES
+from rooms import CORE, modules
 
 PAGES = sorted(
     path for path in [ROOT / "README.md", *DOCS.rglob("*.md")] if "```" in path.read_text()
@@ -110,10 +108,16 @@ def test_python_page_names_everything_public():
 
 
 def test_architecture_page_has_every_module_once():
-    listed = [path for area in AREAS for path in files_of(area)]
-    there = [path for path in CORE.rglob("*.py") if path.name != "__init__.py"]
-    templates = CORE / "cli" / "templates"
-    assert sorted(listed) == sorted(path for path in there if templates not in path.parents)
+    rows = re.findall(r"^\| `([\w/]+\.py)` \|", page("inside/architecture.md"), re.MULTILINE)
+    there = [path for path in modules(CORE).values() if path.name != "__init__.py"]
+    assert sorted(rows) == sorted(path.relative_to(CORE).as_posix() for path in there)
+
+
+def test_architecture_page_draws_what_is_there():
+    drawn = "".join(block.body for block in blocks_of(page("inside/architecture.md")))
+    files = re.findall(r"(?<=[ ,])([a-z_]+/[a-z_]+)(?=,|$)", drawn, re.MULTILINE)
+    assert len(files) > 20
+    assert not [path for path in files if not (CORE / f"{path}.py").is_file()]
 
 
 def test_links_of_pages_lead_somewhere():

@@ -29,16 +29,13 @@ from lumina_core.config.keys import command_keys, group_choices, group_defaults
 from lumina_core.plugins import host, yaml_files
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.testing.report import contract_page
-from rooms import LEAVES, ROOMS
+from rooms import CORE, LEAVES, ROOMS, modules
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-CORE = ROOT / "lumina_core"
 SHORT_STEPS = 3  # of a training
 SHORT_POOL = 32  # samples that a training draws before its first step
 SHORT_PROMPTS = 2  # of an evaluation, for each split
-AREAS = {room: room if room in LEAVES.split() else f"{room}/**/*" for room in ROOMS}
-"""Every module of the core by its room, from the ground up."""
 _NO_CODE = (
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
@@ -183,6 +180,8 @@ def _part(name: str) -> str:
             for command, summary in help.SUMMARIES.items()
         ]
         return _table(("command", "does"), rows)
+    if name == "rooms":
+        return _table(("room", "what is in it", "imports"), _room_rows())
     kind, _, which = name.partition(" of ")
     if kind == "files":
         return _table(("file", "what it is for"), _file_rows(which))
@@ -191,20 +190,30 @@ def _part(name: str) -> str:
     return _table(("key", "default", "meaning"), _key_rows(which))
 
 
-def _file_rows(area: str) -> list[tuple[str, ...]]:
+def _room_rows() -> list[tuple[str, ...]]:
+    rows = []
+    above: list[str] = []
+    for room, allowed in ROOMS.items():
+        is_leaf = room in LEAVES.split()
+        path = CORE / (f"{room}.py" if is_leaf else f"{room}/__init__.py")
+        names = [each for each in above if each in allowed.split()]
+        imports = "all above" if names and names == above else ", ".join(f"`{n}`" for n in names)
+        rows.append((f"`{room}.py`" if is_leaf else f"`{room}/`", _first_line(path), imports))
+        above.append(room)
+    return rows
+
+
+def _file_rows(room: str) -> list[tuple[str, ...]]:
+    found = [path for name, path in modules(CORE).items() if name.startswith(f"{room}.")]
     return [
-        (f"`{path.relative_to(CORE).as_posix()}`", _first_line(path)) for path in files_of(area)
+        (f"`{path.relative_to(CORE).as_posix()}`", _first_line(path))
+        for path in found
+        if path.name != "__init__.py"
     ]
 
 
 def _first_line(path: Path) -> str:
     return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
-
-
-def files_of(area: str) -> list[Path]:
-    """The modules of an area, in the order in which it names them."""
-    found = [sorted(CORE.glob(f"{pattern}.py")) for pattern in AREAS[area].split()]
-    return [path for paths in found for path in paths if path.name != "__init__.py"]
 
 
 def _key_rows(command: str) -> list[tuple[str, ...]]:
