@@ -1,7 +1,7 @@
 """Reads lumina.json, the manifest of a checkpoint folder: format, seal, and the type of each entry.
 
-The only reader of that file. It needs no torch, because configurations and `info` read it too; the
-files that the manifest names are compared with their hashes in checkpoint.py.
+The only reader of that file. It needs no torch, because configurations and `info` read it too.
+`verify` compares the files that it names with their hashes.
 """
 
 import hashlib

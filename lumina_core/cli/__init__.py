@@ -1,1 +1,1 @@
-"""argv to an exit code: the commands, their help and their messages."""
+"""The command line: from its words to an exit code, with all that it says to people."""

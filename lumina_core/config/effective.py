@@ -1,7 +1,7 @@
 """The values that a command would use and where each comes from, as --help and the docs show them.
 
 Read from the text of YAML files and from manifests, so that help needs neither Hydra nor torch;
-what a command does use is composed in layers.py, in the same order: the core, the modality, the
+layers.py composes what a command does use, in the same order: the core, the modality, the
 checkpoint or the folder of a training, the command line.
 """
 

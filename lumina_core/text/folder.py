@@ -1,7 +1,7 @@
 """The folder of a text encoder: what transformers reads there, checked before it reads.
 
 Nothing of it is run, nothing is built that its weights do not fill, and no tokenizer is loaded
-whose steps have no bounds. How texts become features is in text.py.
+whose steps have no bounds. encoder.py says how texts become features.
 """
 
 import os

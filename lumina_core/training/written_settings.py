@@ -28,7 +28,7 @@ SETTINGS = "config.json"
 OF_A_COMMAND = ("out", "overwrite", "resume", "download")
 """Keys of `train` that are neither kept nor taken from a file."""
 
-DERIVED = ("token_dims", "feature_dims")  # of the backbone, by train.py
+DERIVED = ("token_dims", "feature_dims")  # of the backbone, by start.py
 
 
 def default_out(name: str) -> str:
