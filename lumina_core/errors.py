@@ -39,6 +39,11 @@ def reason_of(error: BaseException) -> str:
     return printable(text, MAX_REASON)
 
 
+def why(error: BaseException) -> str:
+    """What the system says of a file, without its name; of any other exception its reason."""
+    return getattr(error, "strerror", None) or reason_of(error)
+
+
 def printable(text: str, length: int) -> str:
     """A text that others wrote as one line that no terminal obeys.
 

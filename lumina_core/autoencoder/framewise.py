@@ -26,18 +26,14 @@ class FramewiseVAE(VAE):
         return self
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Shape of the latent of some frames.
-
-        Raises:
-            LuminaError: a side is not a multiple of the stride; names the nearest legal sizes.
-        """
+        """As in VAE; a side that is no multiple of the stride is refused."""
         num_frames, _, height, width = media_shape
         stride = self.autoencoder.stride
         check_multiple(height, width, stride)
         return self.autoencoder.channels, num_frames, height // stride, width // stride
 
     def pixels(self, media: Frames) -> Pixels:
-        """The frames as the autoencoder sees them, in [-1, 1]."""
+        """As in VAE."""
         return pixels_of(media)
 
     def encode(self, media: Frames) -> Latent:

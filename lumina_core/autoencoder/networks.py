@@ -38,7 +38,7 @@ class Autoencoder(ABC):
     """What stands in config.json as `_class_name`: the class of diffusers, where it has one."""
     needed: ClassVar[frozenset[str]]
     """Keys that config.json must have."""
-    defaults: ClassVar[Mapping[str, Any]]
+    defaults: ClassVar[Mapping[str, Any]] = {"shift_factor": None}
     """Of keys that an older config.json leaves out."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,15 +55,15 @@ class Autoencoder(ABC):
             LuminaError: there is none, or it is broken, or its numbers describe no autoencoder of
                 this kind.
         """
-        path, config = self.folder / "config.json", read_config(self.folder)
-        kind = config.get("_class_name", self.kind)
-        if kind != self.kind:
+        path = self.folder / "config.json"
+        config = {"_class_name": self.kind, **self.defaults, **read_config(self.folder)}
+        if config["_class_name"] != self.kind:
             raise LuminaError(
-                f"{path} describes a {shown(kind)}, not an {self.kind}; give another folder"
+                f"{path} describes a {shown(config['_class_name'])}, not an {self.kind}; give "
+                "another folder"
             )
         if not config.keys() >= self.needed:
             raise LuminaError(f"{path} describes no autoencoder; give a diffusers folder")
-        config = {**self.defaults, **config}
         for key, wanted in self.faults(config):
             raise LuminaError(
                 f"{path} describes no autoencoder: {key} is {shown(config.get(key))}, not "
@@ -73,7 +73,10 @@ class Autoencoder(ABC):
 
     @abstractmethod
     def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keys of a config.json that cannot be used, each with what it should be."""
+        """The keys of a config.json that cannot be used, each with what it should be.
+
+        The first one ends it: those after it may take it for right.
+        """
 
     @property
     def channels(self) -> int:
@@ -95,11 +98,7 @@ class Autoencoder(ABC):
             return self._model
 
     def read(self) -> Any:
-        """The model from its folder; a kind that diffusers does not have brings its own.
-
-        Raises:
-            LuminaError: it cannot be read, or its weights do not fit its config.
-        """
+        """The model, as of `read_autoencoder`; a kind that diffusers lacks brings its own."""
         return read_autoencoder(self.folder, self.kind)
 
     def statistics(self) -> tuple[Float[Tensor, "channel"], Float[Tensor, "channel"]]:
@@ -120,10 +119,9 @@ class FramewiseAutoencoder(Autoencoder):
     defaults: ClassVar[Mapping[str, Any]] = {"scaling_factor": 0.18215, "shift_factor": None}
 
     def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keys of a config.json that cannot be used, each with what it should be."""
-        if not are_widths(config["block_out_channels"]):
-            yield "block_out_channels", f"a list of 1 to {MAX_LEVELS} widths"
-        yield from statistic_faults(config, "latent_channels")
+        """As in Autoencoder."""
+        yield from width_faults(config)
+        yield from statistic_faults(config)
 
     @property
     def stride(self) -> int:
@@ -190,12 +188,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def statistic_faults(config: Mapping[str, Any], channels_key: str) -> Iterator[tuple[str, str]]:
+def width_faults(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The widths in a config.json, if they cannot be used."""
+    if not are_widths(config["block_out_channels"]):
+        yield "block_out_channels", f"a list of 1 to {MAX_LEVELS} widths"
+
+
+def statistic_faults(
+    config: Mapping[str, Any], channels_key: str = "latent_channels"
+) -> Iterator[tuple[str, str]]:
     """The statistics in a config.json that cannot be used, each with what it should be."""
     channels = config[channels_key]
     if not is_count(channels):
         yield channels_key, "a whole number of 1 or more"
-        return
     if not is_number(config["scaling_factor"], 1 / MAX_NUMBER):
         yield "scaling_factor", "a number above 0"
     if config["shift_factor"] is not None and not is_number(config["shift_factor"]):

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from lumina_core import __version__
 from lumina_core.backbone.settings import FlagDiTConfig
@@ -32,7 +30,7 @@ from lumina_core.hub import local_folder
 from lumina_core.modality import Modality, has_weights
 from lumina_core.plugins.parts import make_modality
 from lumina_core.records import fixed_names
-from lumina_core.text.encoder import TextEncoder
+from lumina_core.text.encoder import Features, TextEncoder
 from lumina_core.text.frozen import FrozenTextEncoder, check_sha256
 from lumina_core.text.settings import Reading
 
@@ -63,10 +61,8 @@ class Model:
         """Where the weights are."""
         return next(self.backbone.parameters()).device
 
-    def text_features(
-        self, texts: Sequence[str]
-    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
-        """Features of prompts, without gradients, packed end to end, and how many each has."""
+    def text_features(self, texts: Sequence[str]) -> Features:
+        """Features of prompts, without gradients."""
         if isinstance(self.text_encoder, FrozenTextEncoder):
             return self.text_encoder(texts, cache=self.text_cache)
         return self.text_encoder.encode(texts)

@@ -111,7 +111,7 @@ def _figure(entry: Entry, common: Mapping[str, Any], out: Path) -> Figure:
         for key, value in entry.settings.items()
         if key not in common and key != "prompt"
     ]
-    prompt = str(entry.settings.get("prompt", ""))
+    prompt = str({"prompt": "", **entry.settings}["prompt"])
     name = entry.path.name
     details = [name, *own] if entry.state is None else [f"{name} {entry.state}", *own]
     source = link(entry.path, out)

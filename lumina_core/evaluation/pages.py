@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -82,10 +81,9 @@ def link(path: Path, page_path: Path) -> str:
 
 def data_uri(preview: UInt8[Tensor, "3 height width"]) -> str:
     """A picture as an address that holds it, made smaller if need be."""
-    from PIL import Image
+    from lumina_core.media.pictures import as_image
 
-    pixels = rearrange(preview.cpu(), "c h w -> h w c").contiguous().numpy()
-    image = Image.fromarray(pixels)
+    image = as_image(preview)
     image.thumbnail((MAX_PREVIEW_SIDE, MAX_PREVIEW_SIDE))
     buffer = BytesIO()
     image.save(buffer, format="PNG")

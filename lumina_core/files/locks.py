@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import LuminaError, why
 from lumina_core.terminal import tell
 
 MAX_HOLDER_BYTES = 300  # of a process and its machine, as a lock file names them
@@ -58,8 +58,7 @@ def sole_process(lock: Path, place: str) -> Iterator[None]:
                 undo.callback(_remove_empty, folder)
             is_locked = _lock_file(lock, place, undo)
         except OSError as error:
-            reason = error.strerror or reason_of(error)
-            raise LuminaError(f"{place} cannot be written: {reason}") from error
+            raise LuminaError(f"{place} cannot be written: {why(error)}") from error
         if is_locked is None:
             tell(
                 f"note: the file system of {place} knows no locks; see to it that no other run "

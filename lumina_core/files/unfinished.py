@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import LuminaError, why
 from lumina_core.files.locks import is_at, try_lock
 
 UNFINISHED = ".lumina-"  # names of what nobody reads
@@ -147,5 +147,4 @@ def _sync_one(path: Path) -> None:
 
 def unwritable(path: Path, error: Exception) -> LuminaError:
     """What is said where `path` cannot be written."""
-    reason = getattr(error, "strerror", None) or reason_of(error)
-    return LuminaError(f"{path} cannot be written: {reason}")
+    return LuminaError(f"{path} cannot be written: {why(error)}")

@@ -19,6 +19,8 @@ from torch import Tensor
 from lumina_core.flow.path import shift_time
 from lumina_core.flow.settings import SolverConfig
 
+OnStep = Callable[[int, int], None]
+"""Called as on_step(step, total) after each step; may raise to cancel."""
 Velocity = Callable[[float, Tensor], Tensor]
 
 
@@ -48,7 +50,7 @@ def integrate(
     x_0: Float[Tensor, "element"],
     config: SolverConfig,
     *,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
     start: float = 0.0,
 ) -> Float[Tensor, "element"]:
     """Follow dx/dt = velocity(t, x) from x_0 at `start` to t = 1.

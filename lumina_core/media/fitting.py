@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from lumina_core.errors import LuminaError
+from lumina_core.media.pictures import as_image
 from lumina_core.media.pixels import Frames
 from lumina_core.modality import SizeLimits
 
@@ -103,6 +104,22 @@ def fitted_size(height: int, width: int, unit: int, limits: SizeLimits) -> tuple
     return rows * unit, columns * unit
 
 
+def square_unit(stride: int, patch_height: int, patch_width: int) -> int:
+    """Pixels of a token along a side.
+
+    Args:
+        stride: pixels of a cell of the latent.
+        patch_height: cells of a token.
+        patch_width: cells of a token.
+
+    Raises:
+        LuminaError: its sides differ.
+    """
+    if patch_height != patch_width:
+        raise LuminaError("files are fitted to square tokens; use a patch with equal sides")
+    return stride * patch_height
+
+
 def resized(media: Frames, height: int, width: int) -> Fitted:
     """Frames at another size in pixels, by Pillow's Lanczos filter."""
     if media.shape[2:] == (height, width):
@@ -111,7 +128,6 @@ def resized(media: Frames, height: int, width: int) -> Fitted:
 
 
 def _resized(frame: UInt8[Tensor, "3 _ _"], height: int, width: int) -> UInt8[Tensor, "3 _ _"]:
-    image = Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())
-    resized = image.resize((width, height), Image.Resampling.LANCZOS)
+    resized = as_image(frame).resize((width, height), Image.Resampling.LANCZOS)
     array = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8)
     return array.reshape(height, width, 3).permute(2, 0, 1)

@@ -1,19 +1,31 @@
-"""For plugins: a picture of Pillow as RGB, as viewers show it.
+"""For plugins: pictures of Pillow, opened with care, shown as viewers show them, with the request inside.
 
 Turned as its EXIF says, transparency over white, deep greys scaled to 8 bits. Colour profiles are
-not applied. It opens no file.
+not applied.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import IFD, Base
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from lumina_core.files.reading import open_regular
+from lumina_core.media.containers import COMMENT_MARK
 from lumina_core.media.pixels import MAX_LEVEL
+from lumina_core.media.png_checksums import check_png
+
+KEY = "lumina"  # of an iTXt chunk
+EXIF_MARK = b"ASCII\0\0\0"  # EXIF 2.3: eight bytes that name the code, then the comment
 
 BACKGROUND = "white"  # behind transparent pixels, as viewers and printers show them
 DEEP_MODES = ("I", "F")  # 32 bits of grey; I;16 and its byte orders are the others
@@ -34,6 +46,59 @@ def readable(kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if kind in Image.OPEN)
 
 
+@contextmanager
+def opened(
+    path: Path, kinds: tuple[str, ...], fault: str, name: str = "it"
+) -> Iterator[Image.Image]:
+    """A picture file, not decoded yet.
+
+    Args:
+        path: of the file.
+        kinds: Pillow's names of the formats that it may have.
+        fault: what a file of another format is: "broken, or none of PNG, JPEG".
+        name: what the message calls it.
+
+    Raises:
+        ValueError: it is empty, of another format, or a PNG that is damaged.
+        OSError: it cannot be read.
+    """
+    # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    check_png(path, name)
+    with open_regular(path) as file:
+        try:
+            image = Image.open(file, formats=readable(kinds))
+        except UnidentifiedImageError as error:
+            raise ValueError(f"{name} is {fault if file.seek(0, 2) else 'empty'}") from error
+        with image:
+            yield image
+
+
+def text_chunk(text: str) -> PngInfo:
+    """A text as it stands in a PNG of ours."""
+    info = PngInfo()
+    info.add_itxt(KEY, text)
+    return info
+
+
+def exif_with(comment: str) -> Image.Exif:
+    """A comment of ASCII as it stands in a WebP of ours."""
+    exif = Image.Exif()
+    exif.get_ifd(IFD.Exif)[Base.UserComment] = EXIF_MARK + comment.encode("ascii")
+    return exif
+
+
+def comment_in(image: Image.Image) -> str:
+    """The comment in an EXIF block, or the text chunk of ours with its mark; else nothing."""
+    if image.format == "PNG":
+        text = getattr(image, "text", {}).get(KEY)
+        return "" if text is None else COMMENT_MARK + text
+    comment = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
+    if not isinstance(comment, bytes) or not comment.startswith(EXIF_MARK):
+        return ""
+    return comment.removeprefix(EXIF_MARK).decode("ascii", "replace")
+
+
 def as_rgb(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
     """A picture as it is to be shown.
 
@@ -52,6 +117,12 @@ def as_rgb(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
             image = Image.alpha_composite(behind, image.convert("RGBA"))
         array = np.array(image.convert("RGB"))
     return rearrange(torch.from_numpy(array), "height width rgb -> rgb height width").contiguous()
+
+
+def as_image(picture: UInt8[Tensor, "3 height width"]) -> Image.Image:
+    """A picture as Pillow has it; the inverse of `as_rgb`."""
+    array = rearrange(picture.cpu(), "rgb height width -> height width rgb").contiguous().numpy()
+    return Image.fromarray(array)
 
 
 def _of_deep_grey(image: Image.Image, bits: int, is_inverted: bool) -> np.ndarray:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from textwrap import wrap
 
-import numpy as np
-from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -43,15 +41,10 @@ def new_preview(
         yield None
         return
     with new_output(preview, overwrite=overwrite) as temporary:
-        _save_png(temporary, decoder.preview(media))
+        from lumina_core.media.pictures import as_image
+
+        as_image(decoder.preview(media)).save(temporary)
         yield preview
-
-
-def _save_png(path: Path, picture: UInt8[Tensor, "3 height width"]) -> None:
-    from PIL import Image
-
-    pixels = rearrange(picture.cpu(), "rgb height width -> height width rgb").contiguous().numpy()
-    Image.fromarray(pixels).save(path)
 
 
 GAP = 6  # pixels between pictures
@@ -68,8 +61,6 @@ def save_contact_sheet(
     path: Path,
     previews: Sequence[UInt8[Tensor, "3 _ _"]],
     labels: Sequence[str],
-    *,
-    columns: int | None = None,
 ) -> None:
     """Write previews of any sizes with a label each, row by row.
 
@@ -77,21 +68,21 @@ def save_contact_sheet(
         path: the PNG to write, atomically.
         previews: RGB pictures, at least one.
         labels: one per picture, wrapped to its width and cut after a few lines.
-        columns: pictures per row; None: about as many as rows.
 
     Raises:
         LuminaError: the file cannot be written.
     """
     from PIL import Image, ImageDraw
 
-    pictures = [rearrange(preview.cpu().numpy(), "c h w -> h w c") for preview in previews]
-    images = [Image.fromarray(np.ascontiguousarray(picture)) for picture in pictures]
+    from lumina_core.media.pictures import as_image
+
+    images = [as_image(preview) for preview in previews]
     factor = max(1, MIN_SIDE // max(max(image.size) for image in images))
     images = [
         image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
         for image in images
     ]
-    columns = columns or max(1, round(len(images) ** 0.5))
+    columns = max(1, round(len(images) ** 0.5))
     rows = -(-len(images) // columns)
     width = max(image.width for image in images) + GAP
     texts = [_lines(label, width // CHARACTER_WIDTH) for label in labels]

@@ -1,7 +1,7 @@
 """Loads a model and makes media in memory; the command line and Python share it."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from einops import rearrange
 
 from lumina_core import terminal
 from lumina_core.backbone.attention import resolve_backend
@@ -21,6 +20,7 @@ from lumina_core.checkpoints.model import Model
 from lumina_core.config.keys import IDLE_KEYS
 from lumina_core.errors import LuminaError
 from lumina_core.files.writing import new_output
+from lumina_core.flow.solver import OnStep
 from lumina_core.media.seal import write_sealed
 from lumina_core.modality import Decoder, Media
 from lumina_core.records import flat
@@ -81,15 +81,12 @@ class Generated:
     @property
     def array(self) -> "np.ndarray":
         """The medium as an array of NumPy."""
-        return self.media.cpu().numpy()
+        return self.decoder.array(self.media)
 
     @property
     def image(self) -> "Image":
         """A picture of it, of Pillow."""
-        from PIL import Image
-
-        preview = self.decoder.preview(self.media).cpu()
-        return Image.fromarray(rearrange(preview, "rgb h w -> h w rgb").contiguous().numpy())
+        return self.decoder.image(self.media)
 
     def _repr_png_(self) -> bytes:
         """How a notebook shows it."""
@@ -127,7 +124,7 @@ class Generated:
 def generate_each(
     model: Model,
     configs: "Sequence[RunConfig]",
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Iterator[Generated]:
     """The samples of requests, each as soon as it is ready; what is wrong is refused at once.
 
@@ -158,7 +155,7 @@ def generate_batches(
     model: Model,
     groups: Sequence[list[Request]],
     config: "RunConfig",
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Iterator[Generated]:
     """The samples of any batches in their order; how they are made is in `config`."""
     sampling = sampling_of(config)
@@ -223,7 +220,7 @@ def _load(
 
 
 @contextmanager
-def step_bar(num_batches: int) -> Iterator[Callable[[int, int], None] | None]:
+def step_bar(num_batches: int) -> Iterator[OnStep | None]:
     """A progress bar over all steps of all batches, where stderr is a terminal."""
     if not terminal.is_terminal(sys.stderr):
         yield None

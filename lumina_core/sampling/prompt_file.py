@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lumina_core.config.modality_file import build_options
-from lumina_core.errors import LuminaError, reason_of, unknown_key
+from lumina_core.errors import LuminaError, reason_of, unknown_key, why
 from lumina_core.files.reading import TOO_DEEP, is_deeply_nested, read_regular
 from lumina_core.records import build, fixed_names
 from lumina_core.sampling.settings import MAX_SAMPLES
@@ -96,8 +96,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             )
         lines = read_regular(path, MAX_FILE_BYTES).split(b"\n")
     except OSError as error:
-        reason = error.strerror or reason_of(error)
-        raise LuminaError(f"prompt_file={path} cannot be read: {reason}") from error
+        raise LuminaError(f"prompt_file={path} cannot be read: {why(error)}") from error
     for number, line in enumerate(lines, 1):
         with at_line(path, number):
             text = _decoded(line, "utf-8-sig" if number == 1 else "utf-8")

@@ -3,7 +3,7 @@
 A call is composed like a command line, so that it means the same and its refusals read alike.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lumina_core.checkpoints.model import Model as Checkpoint
 from lumina_core.checkpoints.newest import modalities_of
 from lumina_core.errors import LuminaError, nearest
+from lumina_core.flow.solver import OnStep
 from lumina_core.hub import local_folder
 from lumina_core.plugins import host
 from lumina_core.sampling.generate import Generated, all_requests, generate_each, load_model
@@ -76,7 +77,7 @@ class Model:
         self,
         prompt: str | Sequence[str] | None = None,
         *,
-        on_step: Callable[[int, int], None] | None = None,
+        on_step: OnStep | None = None,
         **settings: Any,
     ) -> Iterator[Generated]:
         """As `generate`, but each item comes as soon as it is ready.
@@ -165,7 +166,7 @@ def generate(
     prompt: str | Sequence[str] | None = None,
     *,
     modality: str,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
     **settings: Any,
 ) -> list[Generated]:
     """As `load(modality).generate(prompt)`; the checkpoint that was read last is kept.
@@ -239,7 +240,7 @@ def _configs(
 def _made(
     model: Checkpoint,
     configs: "Sequence[RunConfig]",
-    on_step: Callable[[int, int], None] | None,
+    on_step: OnStep | None,
 ) -> Iterator[Generated]:
     """The items of requests with their notes; what is wrong is refused before the first."""
 

@@ -5,7 +5,7 @@ On a CPU each sample is a batch of its own: matrix kernels round differently for
 of rows, and a sample must not depend on its batch mates to the bit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from lumina_core.checkpoints.model import Model
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig
-from lumina_core.flow.solver import integrate
+from lumina_core.flow.solver import OnStep, integrate
 from lumina_core.modality import Media
 from lumina_core.sampling.coarse import coarser_options, enlarged_tokens
 from lumina_core.sampling.request import Request, num_positions
@@ -104,7 +104,7 @@ def sample_batch(
     requests: Sequence[Request],
     sampling: Sampling,
     *,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> list[Sampled]:
     """Make the media of one of the `batches`.
 
@@ -135,7 +135,7 @@ def _followed(
     model: Model,
     requests: Sequence[Request],
     sampling: Sampling,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> "tuple[GuidedVelocity, Tensor, int]":
     """The velocity of a batch, the state that it leads to, and the evaluations of each sample."""
     evaluations = 0
@@ -165,7 +165,7 @@ def _begun_small(
     model: Model,
     requests: Sequence[Request],
     sampling: Sampling,
-    on_step: Callable[[int, int], None] | None,
+    on_step: OnStep | None,
 ) -> tuple[list[Request], int]:
     """The requests with what they start from, and the evaluations that this cost each."""
     coarse = sampling.coarse
@@ -184,9 +184,7 @@ def _begun_small(
     return begun, made[0].network_evaluations
 
 
-def _of_both(
-    on_step: Callable[[int, int], None] | None, num_before: int
-) -> Callable[[int, int], None] | None:
+def _of_both(on_step: OnStep | None, num_before: int) -> OnStep | None:
     """Count the steps of one of two passes, which have equally many, as steps of both.
 
     Args:

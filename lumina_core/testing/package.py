@@ -221,7 +221,7 @@ def _is_public(module: str, name: str) -> bool:
 
 def _spec_apis(tree: ast.Module) -> Iterator[ast.expr]:
     """What is given as `api` wherever a file makes a spec; a name stands for what it is set to."""
-    values = {
+    named = {
         target.id: node.value
         for node in tree.body
         if isinstance(node, ast.Assign)
@@ -234,7 +234,7 @@ def _spec_apis(tree: ast.Module) -> Iterator[ast.expr]:
             fields = dict(zip(SPEC_FIELDS, node.args, strict=False))
             value = (fields | words).get("api")
             if value is not None:
-                yield values.get(value.id, value) if isinstance(value, ast.Name) else value
+                yield named.get(value.id, value) if isinstance(value, ast.Name) else value
 
 
 def _is_literal(value: ast.expr) -> bool:

@@ -7,7 +7,7 @@ frozen_text.py, which keeps their features.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -26,6 +26,16 @@ from lumina_core.text.tokenizer_limits import MAX_MADE, growth_of
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
 HOW_IT_WAS_READ = {"is_local", "local_files_only"}  # transformers writes it into the settings
 _TOKENIZER_LOCK = Lock()  # each call writes its settings into the Rust tokenizer
+
+
+Features = tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]
+"""Of several texts, packed end to end, and how many tokens each has."""
+
+
+def packed(texts: Sequence[str], features: Mapping[str, Tensor]) -> Features:
+    """The features of texts, from those of each."""
+    parts = [features[text] for text in texts]
+    return torch.cat(parts), tuple(map(len, parts))
 
 
 class TextReader:
@@ -112,13 +122,8 @@ class TextEncoder(nn.Module, TextReader):
         """Width of the features."""
         return width_of(self.model.config)
 
-    def forward(
-        self, texts: Sequence[str]
-    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
-        """Features of several texts in one padded call, packed end to end.
-
-        Returns:
-            The features of the valid tokens, and how many each text has.
+    def forward(self, texts: Sequence[str]) -> Features:
+        """Features of several texts in one padded call, of the valid tokens alone.
 
         Raises:
             LuminaError: the tokenizer names a token that the model does not have.
@@ -144,13 +149,9 @@ class TextEncoder(nn.Module, TextReader):
         return hidden[valid], lengths
 
     @torch.no_grad()
-    def encode(
-        self, texts: Sequence[str]
-    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
-        """Features of several texts, each distinct one encoded alone, packed end to end."""
-        features = {text: self([text])[0] for text in dict.fromkeys(texts)}
-        packed = [features[text] for text in texts]
-        return torch.cat(packed), tuple(len(item) for item in packed)
+    def encode(self, texts: Sequence[str]) -> Features:
+        """Features of several texts, each distinct one encoded alone."""
+        return packed(texts, {text: self([text])[0] for text in dict.fromkeys(texts)})
 
     def save(self, folder: Path) -> None:
         """Write a folder that `load_text_encoder` and transformers read.
@@ -190,10 +191,7 @@ def load_text_encoder(folder: Path, reading: Reading) -> TextEncoder:
 
 
 @torch.no_grad()
-def one_word_cosine(
-    encoder: Callable[[Sequence[str]], tuple[Tensor, tuple[int, ...]]],
-    captions: Sequence[str],
-) -> float:
+def one_word_cosine(encoder: Callable[[Sequence[str]], Features], captions: Sequence[str]) -> float:
     """How alike the features are of captions that differ in one word: the mean cosine.
 
     Each caption is compared with itself after one of its words was exchanged for a word of the next

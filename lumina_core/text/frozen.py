@@ -19,7 +19,6 @@ from pathlib import Path
 from threading import RLock
 
 import torch
-from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -30,7 +29,7 @@ from lumina_core.files.reading import open_regular
 from lumina_core.files.writing import atomic_write
 from lumina_core.hub import FILES, check_whole
 from lumina_core.runtime import release_memory
-from lumina_core.text.encoder import TextEncoder, TextReader
+from lumina_core.text.encoder import Features, TextEncoder, TextReader, packed
 from lumina_core.text.folder import open_folder, read_weights, width_of
 from lumina_core.text.settings import Reading
 
@@ -78,10 +77,8 @@ class FrozenTextEncoder(TextReader):
         """Width of the features."""
         return width_of(self._config)
 
-    def __call__(
-        self, texts: Sequence[str], *, cache: Path | None = None
-    ) -> tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]:
-        """Features of several texts, in float32, packed end to end, and how many each text has.
+    def __call__(self, texts: Sequence[str], *, cache: Path | None = None) -> Features:
+        """Features of several texts, in float32.
 
         Args:
             texts: any number of them.
@@ -91,9 +88,11 @@ class FrozenTextEncoder(TextReader):
             LuminaError: the weights cannot be read, or the cache not written.
         """
         with self._lock:
-            features = {text: self._features_of(text, cache) for text in dict.fromkeys(texts)}
-        packed = [features[text].to(self.device, torch.float32) for text in texts]
-        return torch.cat(packed), tuple(len(item) for item in packed)
+            features = {
+                text: self._features_of(text, cache).to(self.device, torch.float32)
+                for text in dict.fromkeys(texts)
+            }
+        return packed(texts, features)
 
     encode = __call__
 

@@ -27,6 +27,7 @@ from lumina_core.training.pool import build_pool
 from lumina_core.training.recipe import check_resumed, recipe
 from lumina_core.training.resume import newest_checkpoint
 from lumina_core.training.text_encoder import text_encoder_of
+from lumina_core.training.train import KEPT
 
 if TYPE_CHECKING:
     from lumina_core.training.settings import TrainConfig
@@ -95,11 +96,10 @@ def start(config: "TrainConfig") -> Run:
         check_resumed(newest, manifest["training"], recipe(config, pool))
         pool.restore(manifest["training"]["data"])
         training_state.restore_training_state(path, networks, average, optimizer)
-        run.step = manifest["training"]["step"]
         run.sampling = manifest["sampling"]
-        run.num_skipped = manifest["training"].get("num_skipped", 0)  # older ones skipped none
-        run.carried = manifest["training"].get("carried")  # and carried none
-        run.data_before = manifest["training"].get("data_before", [])
+        for key, value in (KEPT | manifest["training"]).items():
+            if key in KEPT:
+                setattr(run, key, value)
     return run
 
 

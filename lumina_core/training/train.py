@@ -9,7 +9,7 @@ repeats the uninterrupted one to the bit on a CPU.
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints.newest import CHECKPOINTS
@@ -35,17 +35,16 @@ if TYPE_CHECKING:
     from lumina_core.training.settings import TrainConfig
 
 
+KEPT: dict[str, Any] = {"step": 0, "num_skipped": 0, "carried": None, "data_before": []}
+"""What a checkpoint keeps of a run beside its weights; older ones say the step alone."""
+
+
 def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
     """Write `out/checkpoints/step-N`, averaged weights and training state; thin out older ones."""
     folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
     if folder.exists():
         return folder
-    state = {
-        "step": run.step,
-        "num_skipped": run.num_skipped,
-        "carried": run.carried,
-        "data_before": run.data_before,
-    }
+    state = {key: getattr(run, key) for key in KEPT}
     checkpoint_folder.save(
         folder,
         averaged(run),

@@ -98,49 +98,38 @@ def autoencoder_loss(
 
 @when_interrupted(lambda: "before its end; nothing is kept, the same command begins anew")
 def train_autoencoder(
-    modality: Any,
-    model: Any,
-    *,
-    max_steps: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-    log_every: int,
+    config: "TrainVAEConfig", modality: Any, model: Any
 ) -> tuple[Any, dict[str, float]]:
     """Train on drawn media.
 
     Args:
+        config: how long, on how many media at once, and how fast.
         modality: gives the world and the pixels of a medium; it has no autoencoder yet.
         model: a diffusers AutoencoderKL; changed in place, what requires a gradient.
-        max_steps: optimizer steps.
-        batch_size: media per step, all of one size.
-        learning_rate: peak, reached at once.
-        seed: of media and noise.
-        log_every: steps between lines on stderr.
 
     Returns:
         The model with its latent statistics in its config; the last training loss and the PSNR in
         dB on fresh media.
     """
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, fused=True)
     loss = torch.zeros(())
-    for step in terminal.progress(range(max_steps), "autoencoder"):
-        generator = seeded(seed, step)
-        pixels = _fitting(model, _draw(modality, batch_size, generator))
-        optimizer.param_groups[0]["lr"] = learning_rate * min(
-            1.0, (max_steps - step) / (DECAY_SHARE * max_steps)
+    for step in terminal.progress(range(config.max_steps), "autoencoder"):
+        generator = seeded(config.seed, step)
+        pixels = _fitting(model, _draw(modality, config.batch_size, generator))
+        optimizer.param_groups[0]["lr"] = config.learning_rate * min(
+            1.0, (config.max_steps - step) / (DECAY_SHARE * config.max_steps)
         )
         loss = autoencoder_loss(model, pixels, generator)
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if (step + 1) % log_every == 0:
+        if (step + 1) % config.log_every == 0:
             terminal.tell(json.dumps({"step": step + 1, "loss": loss.item()}))
     has_new_latents = next(model.encoder.parameters()).requires_grad
     model.eval().requires_grad_(False)
-    latents, psnr = _measure(model, modality, seeded(seed, max_steps))
+    latents, psnr = _measure(model, modality, seeded(config.seed, config.max_steps))
     if has_new_latents:  # else those of its config hold, to the last digit
         mean, std = latents.mean(dim=1), latents.std(dim=1)
         model.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
@@ -222,15 +211,7 @@ def _train_alone(config: "TrainVAEConfig", out: Path) -> int:
     model = _first_autoencoder(config, modality)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    model, result = train_autoencoder(
-        modality,
-        model,
-        max_steps=config.max_steps,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        seed=config.seed,
-        log_every=config.log_every,
-    )
+    model, result = train_autoencoder(config, modality, model)
     save_autoencoder(model, out, overwrite=config.overwrite)
     terminal.show_json({"out": str(out), **result}, indent=None)
     return 0

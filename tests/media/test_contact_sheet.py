@@ -18,7 +18,7 @@ def uniform(value, height=SIDE, width=SIDE):
 def test_sheet_holds_every_preview_in_its_place(tmp_path):
     path = tmp_path / "sheet.png"
     values = [40, 90, 140, 190, 240]
-    save_contact_sheet(path, [uniform(v) for v in values], ["x"] * 5, columns=2)
+    save_contact_sheet(path, [uniform(v) for v in values], ["x"] * 5)
     pixels = np.asarray(Image.open(path))
     for number, value in enumerate(values):
         top = GAP + number // 2 * (SIDE + GAP + LINE_HEIGHT)

@@ -7,9 +7,8 @@ white, sound is left alone. Pixels that are not square are not stretched.
 """
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -18,17 +17,14 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
-from PIL import Image, ImageSequence, UnidentifiedImageError
-from PIL.ExifTags import IFD, Base
+from PIL import Image, ImageSequence
 from torch import Tensor
 
 from lumina_core.files.reading import open_regular
 from lumina_core.media.clips.orientation import orientation_of, oriented
-from lumina_core.media.clips.writing import EXIF_MARK, KEY, MILLISECONDS
-from lumina_core.media.containers import COMMENT_MARK
-from lumina_core.media.pictures import as_rgb, readable
+from lumina_core.media.clips.writing import MILLISECONDS
+from lumina_core.media.pictures import as_rgb, comment_in, opened
 from lumina_core.media.pixels import MAX_LEVEL
-from lumina_core.media.png_checksums import check_png
 
 PICTURES = ("GIF", "WEBP", "PNG", "JPEG", "AVIF", "HEIF")  # through Pillow, where it has them
 FOLDER_PICTURES = ("PNG",)  # the frames of a folder
@@ -260,30 +256,14 @@ def _upright(frame: Any) -> UInt8[Tensor, "3 height width"]:
     return oriented(picture, orientation_of(frame))
 
 
-@contextmanager
-def _picture(path: Path, kinds: tuple[str, ...]) -> Iterator[Any]:
-    """A file of Pillow; a frame of a folder is called by its name.
-
-    Raises:
-        ValueError: it is empty, of another kind, or a PNG that is damaged.
-    """
-    name, allowed = "it", f"none of {KINDS}"
+def _picture(path: Path, kinds: tuple[str, ...]) -> AbstractContextManager[Image.Image]:
+    """A file of Pillow; a frame of a folder is called by its name."""
     if kinds == FOLDER_PICTURES:
-        name, allowed = f"{path.name!r} in it", "no PNG"
-    check_png(path, name)
-    with open_regular(path) as file:
-        try:
-            image = Image.open(file, formats=readable(kinds))
-        except UnidentifiedImageError as error:
-            fault = f"broken, or {allowed}" if path.stat().st_size else "empty"
-            raise ValueError(f"{name} is {fault}") from error
-        with image:
-            yield image
+        return opened(path, kinds, "broken, or no PNG", f"{path.name!r} in it")
+    return opened(path, kinds, f"broken, or none of {KINDS}")
 
 
 def _pictures(path: Path, kinds: tuple[str, ...]) -> Iterator[Timed]:
-    # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
-    warnings.filterwarnings("ignore", module=r"PIL\.")
     with _picture(path, kinds) as image:
         if image.format not in MOVING or not getattr(image, "is_animated", False):
             moving = image.format in MOVING
@@ -332,12 +312,6 @@ def _skip_gif_palette(file: BinaryIO, flags: int) -> None:
 
 
 def _comment_inside(image: Image.Image) -> str:
-    if image.format == "PNG":
-        text = getattr(image, "text", {}).get(KEY)
-        return "" if text is None else COMMENT_MARK + text
     if image.format == "GIF":
         return image.info.get("comment", b"").decode("ascii", "replace")
-    comment = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
-    if not isinstance(comment, bytes) or not comment.startswith(EXIF_MARK):
-        return ""
-    return comment.removeprefix(EXIF_MARK).decode("ascii", "replace")
+    return comment_in(image)

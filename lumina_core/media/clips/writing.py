@@ -7,24 +7,20 @@ WebP, and in an iTXt chunk of the first PNG.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image
-from PIL.ExifTags import IFD, Base
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_folder, atomic_write
 from lumina_core.media.containers import COMMENT_MARK
+from lumina_core.media.pictures import as_image, exif_with, text_chunk
 
-KEY = "lumina"  # of an iTXt chunk
-EXIF_MARK = b"ASCII\0\0\0"  # EXIF 2.3: eight bytes that name the code, then the comment
 QUALITY = "12"  # x264's crf: 0 loses nothing, 18 is said to look like it
 MAX_DENOMINATOR = 1001  # of a rate: 30000/1001 is what 29.97 stands for
 BT709 = 1  # FFmpeg's number of the colour matrix, primaries and transfer that we write
@@ -65,7 +61,7 @@ def check_kind(suffix: str, shape: tuple[int, ...], fps: float) -> None:
     """Refuse what a kind of file cannot hold.
 
     Raises:
-        LuminaError: names the nearest that it can hold, or another kind.
+        LuminaError: names the nearest that would do.
     """
     sides = {"height": shape[2], "width": shape[3]}
     for name, size in sides.items():
@@ -106,8 +102,8 @@ def _save_mp4(media: Clip, file: BinaryIO, fps: float, comment: str) -> None:
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
-        for array in _arrays(media):
-            frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(
+        for image in _images(media):
+            frame = av.VideoFrame.from_image(image).reformat(
                 format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )
             out.mux(stream.encode(frame))
@@ -127,8 +123,7 @@ def _save_gif(media: Clip, file: BinaryIO, fps: float, comment: str) -> None:
 
 
 def _save_webp(media: Clip, file: BinaryIO, fps: float, comment: str) -> None:
-    exif = Image.Exif()
-    exif.get_ifd(IFD.Exif)[Base.UserComment] = EXIF_MARK + comment.encode("ascii")
+    exif = exif_with(comment)
     times = [round(index * MILLISECONDS / fps) for index in range(len(media) + 1)]
     durations = [after - before for before, after in pairwise(times)]
     _save_animation(media, file, durations, "WEBP", lossless=True, exact=True, exif=exif)
@@ -137,7 +132,7 @@ def _save_webp(media: Clip, file: BinaryIO, fps: float, comment: str) -> None:
 def _save_animation(
     media: Clip, file: BinaryIO, durations: list[int], kind: str, **settings: Any
 ) -> None:
-    first, *rest = (Image.fromarray(array) for array in _arrays(media))
+    first, *rest = _images(media)
     if rest:
         settings |= {"append_images": rest, "duration": durations}
     else:
@@ -146,15 +141,13 @@ def _save_animation(
 
 
 def _save_frames(media: Clip, folder: Path, request: str) -> None:
-    info = PngInfo()
-    info.add_itxt(KEY, request)
-    for number, array in enumerate(_arrays(media), start=1):
-        image = Image.fromarray(array)
+    info = text_chunk(request)
+    for number, image in enumerate(_images(media), start=1):
         image.save(folder / f"{number:04d}.png", pnginfo=info if number == 1 else None)
 
 
-def _arrays(media: Clip) -> Any:
-    return rearrange(media, "frame rgb height width -> frame height width rgb").contiguous().numpy()
+def _images(media: Clip) -> Iterator[Image.Image]:
+    return map(as_image, media)
 
 
 _SAVERS: dict[str, Callable[[Clip, BinaryIO, float, str], None]] = {

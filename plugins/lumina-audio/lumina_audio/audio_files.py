@@ -41,20 +41,11 @@ class AudioDecoder(Decoder):
     def check_format(
         self, suffix: str, media_shape: tuple[int, ...], options: AudioOptions
     ) -> None:
-        """Refuse a high and odd sample rate in FLAC.
-
-        Raises:
-            LuminaError: names the nearest that it can hold, or another kind.
-        """
+        """As in Decoder: a high and odd sample rate in FLAC."""
         _check_rate(suffix, options.sample_rate)
 
     def write(self, media: Sound, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write a WAV, FLAC or Ogg Vorbis, by the suffix, the metadata inside.
-
-        Args:
-            media: the sound.
-            path: its file, which appears only once it is whole.
-            metadata: the request.
 
         Raises:
             LuminaError: the suffix is another one, or the format takes no such rate, or no request
@@ -93,11 +84,7 @@ class AudioDecoder(Decoder):
             return torch.from_numpy(read_sound(path, self.sample_rate, max_samples))
 
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
-        """The metadata inside a file, or None where there is none.
-
-        Raises:
-            LuminaError: as `read`, or what is there is no JSON.
-        """
+        """As in Decoder; a comment of ours that is no JSON is refused."""
         with reading(path, "a sound"):
             comment = comment_of(path)
         return metadata_in(comment, path)

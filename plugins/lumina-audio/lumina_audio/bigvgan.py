@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv_transpose1d, pad
 
+from lumina_audio.neural_vocoder import NeuralVocoder, check_front_end, opening, unreadable
 from lumina_audio.options import FrontEnd
-from lumina_audio.vocoders import NeuralVocoder, check_front_end, unreadable
 from lumina_core import built_within, reason_of
 from lumina_core.autoencoder.networks import are_widths, is_count
 
@@ -27,6 +27,8 @@ NORMS = (
     ("weight_g", "weight_v"),
     ("parametrizations.weight.original0", "parametrizations.weight.original1"),  # newer torch
 )
+DEFAULTS = dict.fromkeys(("snake_logscale", "use_tanh_at_final", "use_bias_at_final"), True)
+"""Of keys that the first release does not have."""
 TAPS = 12  # of the low-pass filters
 EDGE = 7  # kernel of the first and the last convolution
 NOT_ZERO = 1e-9  # added to beta, as in the release
@@ -43,17 +45,16 @@ def open_bigvgan(folder: Path, config: Mapping[str, Any], front_end: FrontEnd) -
         front_end: it must be for; what config.json does not tell is not checked.
 
     Raises:
-        LuminaError: it cannot be read, or is for other spectrograms.
+        LuminaError: as `open_vocoder`.
     """
+    config = {**DEFAULTS, **config}
     for key, wanted in _faults(config):
         raise unreadable(folder, f"{key} of config.json is not {wanted}")
     check_front_end(folder, _made_for(config), front_end)
-    try:
+    with opening(folder, (RuntimeError, ValueError, OSError, SafetensorError)):
         with torch.device("meta"), built_within([_weights_file(folder)]):
             network = BigVGAN(config)
         network.load_state_dict(plain_weights(_read_weights(folder)), strict=True, assign=True)
-    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
-        raise unreadable(folder, reason_of(error)) from error
     return NeuralVocoder(
         network, front_end.hop_length, lambda mel: network(mel.T[None].contiguous())[0, 0]
     )
@@ -65,7 +66,7 @@ def _faults(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not is_count(config.get(key)):
             yield key, "a whole number of 1 or more"
     for key in ("snake_logscale", "use_tanh_at_final", "use_bias_at_final"):
-        if not isinstance(config.get(key, True), bool):
+        if not isinstance(config[key], bool):
             yield key, "true or false"
     for key in ("upsample_rates", "upsample_kernel_sizes", "resblock_kernel_sizes"):
         if not are_widths(config.get(key)):
@@ -161,9 +162,9 @@ class BigVGAN(nn.Module):
             ):
                 self.resblocks.append(block(width, kernel, dilations, config))
         self.activation_post = SmoothActivation(width, config)
-        has_bias = config.get("use_bias_at_final", True)
+        has_bias = config["use_bias_at_final"]
         self.conv_post = nn.Conv1d(width, 1, EDGE, padding=EDGE // 2, bias=has_bias)
-        self.has_tanh = config.get("use_tanh_at_final", True)  # not asked in the first release
+        self.has_tanh = config["use_tanh_at_final"]
 
     def forward(self, mel: Signal) -> Float[Tensor, "batch 1 sample"]:
         """Samples in [-1, 1] of natural logarithms of mel amplitudes."""

@@ -2,7 +2,6 @@
 
 The only file that the renderer and the oracle share. Each wording parses back to exactly the scene
 it was made from.
-`lumina_core.media.worlds.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -192,7 +191,7 @@ def is_held_out(scene: Scene) -> bool:
 
 
 def is_drawn(scene: Scene) -> bool:
-    """Whether a split has the scene; `parse` reads more.
+    """As in `Grammar`.
 
     Tones and chords, and whatever is soft or loud, have a pitch; no noise is soft or loud.
     """

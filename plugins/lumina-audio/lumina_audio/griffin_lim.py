@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import fold, pad
 
 from lumina_audio.mel import MIN_AMPLITUDE, mel_filters, pad_ends
+from lumina_audio.neural_vocoder import Mel, Samples, Vocoder
 from lumina_audio.options import FrontEnd
 
 ITERATIONS = 32  # measured: twice as many change the log-mel error by less than a tenth
@@ -23,25 +24,18 @@ TONE = 0.2  # of what two bands hold, the most that their neighbours may hold be
 TONE_WIDTH = 0.85  # bins; the bell of a Hann window's main lobe
 TINY = 1e-12  # keeps divisions finite
 
-Mel = Float[Tensor, "time mel"]
 Amplitudes = Float[Tensor, "time bin"]
 
 
-class GriffinLim:
+class GriffinLim(Vocoder):
     """Mel spectrogram to samples, without a trained model."""
 
     def __init__(self, front_end: FrontEnd) -> None:
         self._front_end = front_end
-        self._device = torch.device("cpu")
-
-    def to(self, device: torch.device) -> "GriffinLim":
-        """Use this device from now on; returns itself."""
-        self._device = device
-        return self
 
     @torch.no_grad()
-    def __call__(self, mel: Mel) -> Float[Tensor, "sample"]:
-        """Samples of natural logarithms of mel amplitudes, hop_length per row.
+    def __call__(self, mel: Mel) -> Samples:
+        """As in Vocoder.
 
         Source: D. Griffin and J. Lim 1984; with momentum: Perraudin, Balazs and Sondergaard 2013,
         "A fast Griffin-Lim algorithm", algorithm 2.

@@ -6,7 +6,7 @@ latent statistics, and the weights under their released names.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -37,10 +37,9 @@ class MelAutoencoder(Autoencoder):
 
     kind = "MelAutoencoder1D"
     needed = frozenset({*ARCHITECTURE, "scaling_factor"})
-    defaults: ClassVar[Mapping[str, Any]] = {"shift_factor": None}
 
     def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keys of a config.json that cannot be used, each with what it should be."""
+        """As in Autoencoder."""
         for key in ("in_channels", "z_channels"):
             if not is_count(config[key]):
                 yield key, "a whole number of 1 or more"
@@ -54,7 +53,6 @@ class MelAutoencoder(Autoencoder):
         factors = config["ch_mult"]
         if not are_widths(factors) or max(factors) > MAX_FACTOR:
             yield "ch_mult", f"a list of 1 to {MAX_LEVELS} whole numbers from 1 to {MAX_FACTOR}"
-            return
         levels, halved = range(len(config["ch_mult"]) - 1), config["down_layers"]
         if not (isinstance(halved, list) and all(type(x) is int and x in levels for x in halved)):
             yield "down_layers", f"a list of levels below {len(levels)}"
@@ -81,11 +79,7 @@ class MelAutoencoder(Autoencoder):
         return 2 ** len(set(self.shape.down_layers)), self.num_mels
 
     def read(self) -> MelVAE:
-        """The model from its folder.
-
-        Raises:
-            LuminaError: it cannot be read, or its weights do not fit its config.
-        """
+        """As in Autoencoder."""
         path = self.folder / WEIGHTS
         try:
             with built_within([path]):

@@ -45,7 +45,7 @@ LEXICON = Lexicon(
 
 
 def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
-    """What may be meant; not all of it is a caption."""
+    """As in `Words`."""
     told = [list(_of_one(part)) for part in _parts(meanings)]
     for events in told:
         yield from (Scene("", (event,)) for event in events)

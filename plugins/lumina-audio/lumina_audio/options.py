@@ -129,7 +129,7 @@ class AudioOptions(Options):
 
 @dataclass(frozen=True)
 class AudioCondition(Settings, block="condition"):
-    """What may be given beside a prompt."""
+    """The sound whose beginning is given."""
 
     sound: str | None = setting(
         None,

@@ -14,27 +14,24 @@ import torch
 from torch.nn.functional import pad
 
 from lumina_audio.mel import MIN_AMPLITUDE
-from lumina_audio.options import FrontEnd
-from lumina_audio.vocoders import (
+from lumina_audio.neural_vocoder import (
     Mel,
     NeuralVocoder,
     Samples,
     check_front_end,
+    opening,
     read_settings,
     unreadable,
 )
-from lumina_core import built_within, quiet, reason_of
+from lumina_audio.options import FrontEnd
+from lumina_core import built_within, quiet
 
 SILENT_ROWS = 10  # behind a spectrogram for UnivNet; pad_end_length of its feature extractor
 NOISE_SEED = 0
 
 
 def open_hifigan(folder: Path, front_end: FrontEnd) -> NeuralVocoder:
-    """A SpeechT5HifiGan (HiFi-GAN, arXiv 2010.05646).
-
-    Raises:
-        LuminaError: it cannot be read, or is for other spectrograms.
-    """
+    """A SpeechT5HifiGan (HiFi-GAN, arXiv 2010.05646); refused as in `open_vocoder`."""
     from transformers import SpeechT5HifiGan
 
     config = _read_config(SpeechT5HifiGan, folder)
@@ -50,20 +47,14 @@ def open_hifigan(folder: Path, front_end: FrontEnd) -> NeuralVocoder:
 
 
 def open_univnet(folder: Path, front_end: FrontEnd) -> NeuralVocoder:
-    """A UnivNet (arXiv 2106.07889); its noise is the same at each call.
-
-    Raises:
-        LuminaError: it cannot be read, or is for other spectrograms.
-    """
+    """A UnivNet (arXiv 2106.07889), its noise the same at each call; refused as the other."""
     from transformers import UnivNetFeatureExtractor, UnivNetModel
 
     config = _read_config(UnivNetModel, folder)
     settings = read_settings(folder / "preprocessor_config.json")
-    try:
+    with opening(folder):
         features = UnivNetFeatureExtractor(**settings)
         gain = math.log(features.compression_factor)
-    except Exception as error:  # whatever transformers meets there; all of it is the folder's
-        raise unreadable(folder, reason_of(error)) from error
     made_for = {
         "sample_rate": features.sampling_rate,
         "n_fft": features.n_fft,
@@ -87,27 +78,22 @@ def open_univnet(folder: Path, front_end: FrontEnd) -> NeuralVocoder:
 
 
 def _read_config(kind: Any, folder: Path) -> Any:
-    try:
+    with opening(folder):
         return kind.config_class.from_dict(read_settings(folder / "config.json"))
-    except Exception as error:  # whatever transformers meets there; all of it is the folder's
-        raise unreadable(folder, reason_of(error)) from error
 
 
 def _read_model(kind: Any, folder: Path) -> Any:
     """The model in a folder, strictly; safetensors only."""
     from transformers.utils import logging
 
-    try:
-        with quiet(logging), built_within(folder.glob("*.safetensors")):
-            model, report = kind.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-    except Exception as error:  # whatever transformers meets there; all of it is the folder's
-        raise unreadable(folder, reason_of(error)) from error
+    with opening(folder), quiet(logging), built_within(folder.glob("*.safetensors")):
+        model, report = kind.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
     wrong = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
     if wrong:
         raise unreadable(folder, f"its weights do not fit its config.json ({wrong[0]})")

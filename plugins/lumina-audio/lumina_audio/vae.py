@@ -11,8 +11,9 @@ from torch.nn.functional import pad
 
 from lumina_audio.autoencoders import AnyAutoencoder, open_autoencoder
 from lumina_audio.mel import log_mel
+from lumina_audio.neural_vocoder import Vocoder
 from lumina_audio.options import AudioOptions
-from lumina_audio.vocoders import Vocoder, open_vocoder
+from lumina_audio.vocoders import open_vocoder
 from lumina_core import VAE, LuminaError
 
 FULL_SCALE = 32_767  # of a sample in a file of 16 bits

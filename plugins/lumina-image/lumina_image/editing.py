@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 from scipy import ndimage
 from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_image.options import ImageCondition
+from lumina_image.picture_files import Picture
 
 MASK_LEVEL = 128  # of 255: from here on a pixel of the mask is white
-
-Picture = UInt8[Tensor, "3 height width"]
 
 
 def place(

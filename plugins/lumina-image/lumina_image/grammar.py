@@ -3,7 +3,6 @@
 The only file that the renderer and the oracle share, beside the words of the shapes. The tasks are
 GenEval's (one object, two objects, counting, colours, position, colour attribution); the wordings
 are our own, and each parses back to exactly the scene it was made from.
-`lumina_core.media.worlds.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -143,7 +142,7 @@ def is_held_out(scene: Scene) -> bool:
 
 
 def is_drawn(scene: Scene) -> bool:
-    """Whether a split has the scene; `parse` reads more.
+    """As in `Grammar`.
 
     Two things differ in shape, both or none have a colour, and where nothing else tells them apart
     the colours differ.

@@ -26,12 +26,11 @@ from lumina_core import (
 from lumina_core.media.pixels import NUM_COLOURS, check_multiple
 from lumina_image.editing import place
 from lumina_image.options import ImageCondition, ImageOptions
-from lumina_image.picture_files import PictureDecoder
+from lumina_image.picture_files import Picture, PictureDecoder
 from lumina_image.world import ImageWorld
 
 EXTENT = 8.0  # a picture spans [-4, 4] on each axis: about one unit per token at the trained sizes
 
-Picture = UInt8[Tensor, "3 height width"]
 Resized = UInt8[Tensor, "3 new_height new_width"]
 
 
@@ -58,11 +57,7 @@ class ImageVAE(VAE):
         return self
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Shape of the latent of a picture.
-
-        Raises:
-            LuminaError: a side is not a multiple of the stride; names the nearest legal sizes.
-        """
+        """As in VAE: a picture is one frame."""
         return self._frames.latent_shape((1, *media_shape))
 
     def pixels(self, media: Picture) -> Float[Tensor, "1 3 height width"]:
@@ -129,10 +124,6 @@ class ImageModality(Modality):
         return NUM_COLOURS, options.height, options.width
 
     def fit(self, media: Picture, limits: SizeLimits) -> Resized:
-        """A picture of any size at a legal one; see `lumina_core.media.fitting`.
-
-        Raises:
-            LuminaError: it is too small or too long.
-        """
+        """As in Modality; see `lumina_core.media.fitting`."""
         unit = self.vae.autoencoder.stride * self.options.patch_size
         return fit_frames(media[None], unit, limits)[0]

@@ -31,7 +31,7 @@ LEXICON = Lexicon(
 
 
 def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
-    """What may be meant; not all of it is a caption."""
+    """As in `Words`."""
     shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
     colours = values_of(meanings, "colour", MAX_COLOURS, COLOURS)
     relations = (*values_of(meanings, "relation", 1), None)

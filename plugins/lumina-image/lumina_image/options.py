@@ -40,7 +40,7 @@ class ImageOptions(Options):
 
 @dataclass(frozen=True)
 class ImageCondition(Settings, block="condition"):
-    """What may be given beside a prompt."""
+    """The picture of which a part is given."""
 
     image: str | None = setting(
         None, "picture to fill, to change (with condition.strength) or to extend", file=True

@@ -7,7 +7,6 @@ what the file shows, not what it is called, and the first frame of an animation.
 
 import json
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -15,18 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
-from PIL.ExifTags import IFD, Base
-from PIL.PngImagePlugin import PngInfo
+from PIL import Image
 from torch import Tensor
 
-from lumina_core import Decoder, LuminaError, atomic_write, open_regular
-from lumina_core.media.containers import COMMENT_MARK, metadata_in, reading
-from lumina_core.media.pictures import as_rgb, readable
-from lumina_core.media.png_checksums import check_png
+from lumina_core import Decoder, LuminaError, atomic_write
+from lumina_core.media.containers import COMMENT_MARK, comment_with, metadata_in, reading
+from lumina_core.media.pictures import (
+    as_image,
+    as_rgb,
+    comment_in,
+    exif_with,
+    opened,
+    readable,
+    text_chunk,
+)
 from lumina_image.options import MAX_PIXELS
 
-KEY = "lumina"
 FORMATS = ("PNG", "WEBP", "JPEG", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 """Those that are read; the last two where Pillow has them."""
 
@@ -34,7 +37,6 @@ JPEG_QUALITY = 95  # Pillow's advice: above it files grow and pictures hardly im
 JPEG_MARK = COMMENT_MARK.encode()  # begins each of our comment segments
 JPEG_COMMENT = b"\xff\xfe"  # the COM marker
 MAX_SEGMENT = 65_533  # bytes in a segment of a JPEG, whose length is 16 bits and counts itself
-EXIF_MARK = b"ASCII\0\0\0" + JPEG_MARK  # EXIF 2.3: eight bytes that name the code, then the comment
 
 MAX_WEBP_SIDE = 16_383  # 14 bits
 
@@ -62,9 +64,8 @@ class PictureDecoder(Decoder):
                 f"out={path}: a side of {max(media.shape)} pixels is more than the "
                 f"{MAX_WEBP_SIDE} of WebP; write a .png"
             )
-        image = Image.fromarray(media.permute(1, 2, 0).contiguous().numpy())
         encoded = BytesIO()  # Pillow's own writing takes a cut write for a whole one
-        save(image, encoded, metadata)
+        save(as_image(media), encoded, metadata)
         with atomic_write(path) as file:
             file.write(encoded.getbuffer())
 
@@ -79,14 +80,10 @@ class PictureDecoder(Decoder):
             return as_rgb(_open(path))
 
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
-        """The metadata inside a picture, or None where there is none.
-
-        Raises:
-            LuminaError: as `read`, or what is there is no JSON.
-        """
+        """As in Decoder; a request that is no JSON is refused."""
         with _reading(path):
-            text = _metadata_text(_open(path))
-        return None if text is None else metadata_in(COMMENT_MARK + text, path)
+            comment = _comment_inside(_open(path))
+        return metadata_in(comment, path)
 
     def preview(self, media: Picture) -> Picture:
         """The picture itself."""
@@ -94,14 +91,12 @@ class PictureDecoder(Decoder):
 
 
 def _save_png(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:
-    info = PngInfo()
-    info.add_itxt(KEY, json.dumps(metadata, ensure_ascii=False))
+    info = text_chunk(json.dumps(metadata, ensure_ascii=False))
     image.save(file, format="PNG", pnginfo=info)
 
 
 def _save_webp(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:
-    exif = Image.Exif()
-    exif.get_ifd(IFD.Exif)[Base.UserComment] = EXIF_MARK + json.dumps(metadata).encode("ascii")
+    exif = exif_with(comment_with(metadata))
     image.save(file, format="WEBP", lossless=True, exif=exif)
 
 
@@ -123,25 +118,18 @@ _SAVERS: dict[str, Callable[[Image.Image, BytesIO, dict[str, Any]], None]] = {
 }
 
 
-def _metadata_text(image: Image.Image) -> str | None:
-    """What `write` put into a file, still as JSON."""
-    if image.format == "PNG":
-        return getattr(image, "text", {}).get(KEY)
-    if image.format == "WEBP":
-        comment = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
-        is_ours = isinstance(comment, bytes) and comment.startswith(EXIF_MARK)
-        return comment[len(EXIF_MARK) :].decode() if is_ours else None
+def _comment_inside(image: Image.Image) -> str:
+    """What `write` put into a file, still as JSON behind our mark."""
+    if image.format in ("PNG", "WEBP"):
+        return comment_in(image)
     segments = [data for name, data in getattr(image, "applist", ()) if name == "COM"]
     ours = [data[len(JPEG_MARK) :] for data in segments if data.startswith(JPEG_MARK)]
-    return b"".join(ours).decode() if ours else None
+    return COMMENT_MARK + b"".join(ours).decode() if ours else ""
 
 
 def _open(path: Path) -> Image.Image:
     """The first frame, decoded; refused before that if it is damaged or too large."""
-    check_png(path)
-    # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    with open_regular(path) as file, Image.open(file, formats=readable(FORMATS)) as image:
+    with opened(path, FORMATS, f"none of {', '.join(readable(FORMATS))}") as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
         image.load()
@@ -160,5 +148,3 @@ def _reading(path: Path) -> Iterator[None]:
                 f"{path} is a picture of {size} pixels; at most {MAX_PIXELS} are read. "
                 "Scale it down"
             ) from error
-        except UnidentifiedImageError as error:
-            raise LuminaError(f"it is none of {', '.join(readable(FORMATS))}") from error

@@ -16,21 +16,19 @@ from lumina_multiview.options import (
     listed,
     wrapped,
 )
-from lumina_multiview.picture_reading import read_picture
+from lumina_multiview.picture_reading import Pictures, read_picture
 from lumina_multiview.request_options import options_in
 from lumina_multiview.views_files import GRID, MultiviewDecoder
 from lumina_multiview.views_folder import read_views
 
 TOLERANCE = 0.5  # degrees by which a given view may be off the one to make
 
-Views = UInt8[Tensor, "view 3 height width"]
-
 
 def place(
     wanted: MultiviewCondition,
     options: MultiviewOptions,
     media_shape: Callable[[MultiviewOptions], tuple[int, ...]],
-) -> tuple[Views, Bool[Tensor, "view"]]:
+) -> tuple[Pictures, Bool[Tensor, "view"]]:
     """All views, each the given one or, where none is given, the nearest that is; and which are.
 
     Args:
@@ -60,7 +58,7 @@ def place(
 
 def _from_folder(
     path: Path, wanted: MultiviewCondition, options: MultiviewOptions
-) -> tuple[Views, list[int]]:
+) -> tuple[Pictures, list[int]]:
     """The views of a folder, and which of the views to make each of them is."""
     if wanted.azimuth is not None:
         raise LuminaError(
@@ -133,7 +131,7 @@ def _view_at(wanted: MultiviewCondition, options: MultiviewOptions) -> int:
 
 def _check_size(
     path: Path,
-    pictures: Views,
+    pictures: Pictures,
     options: MultiviewOptions,
     media_shape: Callable[[MultiviewOptions], tuple[int, ...]],
 ) -> None:

@@ -2,7 +2,6 @@
 
 The only file that the renderer and the oracle share. Each wording parses back to exactly the object
 it was made from.
-`lumina_core.media.worlds.caption_worlds.Grammar` says what each function promises.
 """
 
 import re

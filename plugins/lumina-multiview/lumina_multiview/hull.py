@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
-from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_multiview.camera import axes
 from lumina_multiview.options import DEFAULT_VIEWS, listed, wrapped
+from lumina_multiview.picture_reading import Pictures
 from lumina_multiview.silhouettes import pixel_of, signed_distance, silhouette_of, values_at
-from lumina_multiview.vertex_colours import colours_of
+from lumina_multiview.vertex_colours import Axes, Faces, Vertices, colours_of
 
 MIN_VIEWS = 3  # different azimuths
 MIN_SPREAD = 40.0  # degrees; the hull of a ball is then at most 1 / sin 40 = 1.56 times as deep
@@ -37,9 +37,9 @@ NEVER_ZERO = 0.05  # cells; a surface through a node of the grid has faces witho
 class Mesh:
     """A closed surface of one body; faces turn counterclockwise as seen from outside."""
 
-    vertices: Float32[np.ndarray, "vertex xyz"]
+    vertices: Vertices
     """Units of the cameras, z up."""
-    faces: Int64[np.ndarray, "face corner"]
+    faces: Faces
     """Numbers of vertices."""
     colours: UInt8[np.ndarray, "vertex rgb"]
     """As in the pictures: sRGB."""
@@ -58,7 +58,7 @@ class Grid:
 
 
 def carve(
-    views: UInt8[Tensor, "view 3 height width"],
+    views: Pictures,
     azimuths: tuple[float, ...],
     elevations: tuple[float, ...],
 ) -> Mesh:
@@ -128,9 +128,7 @@ def check_views(azimuths: tuple[float, ...], elevations: tuple[float, ...]) -> N
         )
 
 
-def _cameras(
-    azimuths: tuple[float, ...], elevations: tuple[float, ...]
-) -> Float32[np.ndarray, "view axis xyz"]:
+def _cameras(azimuths: tuple[float, ...], elevations: tuple[float, ...]) -> Axes:
     """Right, up and towards of each view."""
     pairs = zip(azimuths, elevations, strict=True)
     return torch.stack([axes(*angles).float() for angles in pairs]).numpy()
@@ -153,7 +151,7 @@ def _spread(sights: Float32[np.ndarray, "view xyz"]) -> float:
 
 def _carved(
     distances: list[Float32[np.ndarray, "height width"]],
-    cameras: Float32[np.ndarray, "view axis xyz"],
+    cameras: Axes,
 ) -> Grid:
     """A grid around the object, MIN_CELLS to MAX_CELLS long."""
     height, width = distances[0].shape
@@ -187,7 +185,7 @@ def _grid(
     high: Float32[np.ndarray, "xyz"],
     cell: float,
     distances: list[Float32[np.ndarray, "height width"]],
-    cameras: Float32[np.ndarray, "view axis xyz"],
+    cameras: Axes,
 ) -> Grid:
     """Nodes from one cell below `low` to at least one above `high`; depth = min over views."""
     start = low - np.float32(cell)
@@ -217,7 +215,7 @@ def _along(
 
 def _surface(
     grid: Grid,
-) -> tuple[Float32[np.ndarray, "vertex xyz"], Int64[np.ndarray, "face corner"]]:
+) -> tuple[Vertices, Faces]:
     """Where the depth is 0, closed where the grid ends.
 
     Raises:
@@ -237,7 +235,7 @@ def _surface(
 
 
 def _largest_body(
-    vertices: Float32[np.ndarray, "vertex xyz"], faces: Int64[np.ndarray, "face corner"]
+    vertices: Vertices, faces: Faces
 ) -> tuple[Float32[np.ndarray, "kept xyz"], Int64[np.ndarray, "kept_face corner"]]:
     """The connected surface around the most volume, and only its vertices."""
     from scipy.sparse import coo_matrix

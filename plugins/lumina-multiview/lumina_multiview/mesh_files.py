@@ -11,13 +11,12 @@ from struct import unpack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from jaxtyping import UInt8
-from torch import Tensor
 
 from lumina_core import LuminaError, atomic_write, open_regular, parse_json
 from lumina_core.media.containers import COMMENT_MARK, comment_with, metadata_in, reading, writing
 from lumina_core.media.pixels import MAX_LEVEL
 from lumina_multiview.hull import Mesh, carve
+from lumina_multiview.picture_reading import Pictures
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
@@ -35,7 +34,7 @@ HEADER_END = "end_header"
 
 
 def write_mesh(
-    views: UInt8[Tensor, "view 3 height width"],
+    views: Pictures,
     azimuths: tuple[float, ...],
     elevations: tuple[float, ...],
     path: Path,
@@ -48,10 +47,10 @@ def write_mesh(
     colours are sRGB. Equal views and metadata give equal bytes.
 
     Args:
-        views: pictures before a plain background.
+        views: of the object, before a plain background.
         azimuths: of each view, in degrees.
         elevations: of each view, in degrees.
-        path: its file, which appears only once it is whole.
+        path: its file.
         metadata: the request: `asset.extras.lumina` of a GLB, comments of a PLY.
 
     Raises:

@@ -17,15 +17,16 @@ from lumina_core import (
     FramewiseVAE,
     Given,
     Grid,
-    LuminaError,
     Modality,
     PatchTokenizer,
     SizeLimits,
     fit_together,
 )
+from lumina_core.media.fitting import square_unit
 from lumina_core.media.pixels import NUM_COLOURS, check_multiple
 from lumina_multiview.given_view import place
 from lumina_multiview.options import TURN, MultiviewCondition, MultiviewOptions
+from lumina_multiview.picture_reading import Pictures
 from lumina_multiview.views_files import MultiviewDecoder, cameras_in
 from lumina_multiview.world import MultiviewWorld
 
@@ -34,7 +35,6 @@ NUM_HARMONICS = 4  # of the azimuth: neighbouring views 45 degrees apart differ 
 USUAL_ELEVATION = 20.0  # where the feature of the elevation is 0
 ELEVATION_UNIT = 20.0  # degrees
 
-Views = UInt8[Tensor, "view 3 height width"]
 Fitted = UInt8[Tensor, "view 3 fitted_height fitted_width"]
 
 
@@ -55,11 +55,7 @@ class MultiviewModality(Modality):
         return PatchTokenizer(self.vae.autoencoder.channels, (1, *self.options.patch), _step)
 
     def media_shape(self, options: MultiviewOptions) -> tuple[int, ...]:
-        """Shape of the views that `options` ask for.
-
-        Raises:
-            LuminaError: a side fits no latent; names the nearest legal ones.
-        """
+        """As in Modality."""
         stride = self.vae.autoencoder.stride
         patch_height, patch_width = self.options.patch
         check_multiple(options.height, options.width, stride * patch_height, stride * patch_width)
@@ -72,7 +68,7 @@ class MultiviewModality(Modality):
         height = (torch.tensor(options.elevations) - USUAL_ELEVATION) / ELEVATION_UNIT
         return torch.cat([waves.cos(), waves.sin(), height[:, None]], dim=1)
 
-    def described(self, path: Path, media: Views, options: MultiviewOptions) -> MultiviewOptions:
+    def described(self, path: Path, media: Pictures, options: MultiviewOptions) -> MultiviewOptions:
         """The options of views from a file: its cameras and its size.
 
         Raises:
@@ -99,16 +95,9 @@ class MultiviewModality(Modality):
         shape = self.vae.latent_shape(tuple(canvas.shape))
         return Given(canvas, known[:, None, None].expand(shape[1:]).clone())
 
-    def fit(self, media: Views, limits: SizeLimits) -> Fitted:
-        """Views of any size at a legal one; they share the limits.
-
-        Raises:
-            LuminaError: they are too small, too long or too many.
-        """
-        height, width = self.options.patch
-        if height != width:
-            raise LuminaError("files are fitted to square tokens; use a patch with equal sides")
-        unit = self.vae.autoencoder.stride * height  # pixels of a token along a side
+    def fit(self, media: Pictures, limits: SizeLimits) -> Fitted:
+        """As in Modality; views share the limits."""
+        unit = square_unit(self.vae.autoencoder.stride, *self.options.patch)
         return fit_together(media, unit, limits, num_layers=len(media), noun="views")
 
 

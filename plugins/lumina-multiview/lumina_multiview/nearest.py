@@ -33,7 +33,7 @@ LEXICON = Lexicon(
 
 
 def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
-    """What may be meant: every solid of two colours is a caption's."""
+    """As in `Words`: every solid of two colours is a caption's."""
     colours = values_of(meanings, "colour", MAX_COLOURS, COLOURS)
     if len(colours) == 1:
         colours += tuple(colour for colour in COLOURS if colour not in colours)[:1]

@@ -117,7 +117,7 @@ def wrapped(azimuth: float) -> float:
 
 @dataclass(frozen=True)
 class MultiviewCondition(Settings, block="condition"):
-    """What may be given beside a prompt."""
+    """The views that are given."""
 
     view: str | None = setting(
         None,

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import UInt8
 from scipy import ndimage
-from torch import Tensor
 
 from lumina_multiview import grammar
+from lumina_multiview.picture_reading import Pictures
 
 MIN_AGREEING = 0.8  # of the views
 MIN_OVERLAP = 0.72  # of two silhouettes: intersection over union, at best over the views
@@ -45,7 +44,7 @@ NOTHING = -1  # where no object is
 
 
 def judge(
-    media: UInt8[Tensor, "view 3 height width"],
+    media: Pictures,
     caption: str,
     azimuths: Sequence[float],
     elevations: Sequence[float],
@@ -87,7 +86,7 @@ def judge(
 
 
 def agreement(
-    media: UInt8[Tensor, "view 3 height width"],
+    media: Pictures,
     caption: str,
     azimuths: Sequence[float],
     elevations: Sequence[float],

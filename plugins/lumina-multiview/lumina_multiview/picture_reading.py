@@ -1,19 +1,24 @@
 """Pictures of single views: read from PNG, JPEG, WebP and AVIF, told by their first bytes."""
 
-import warnings
+from functools import partial
 from pathlib import Path
 
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from lumina_core import LuminaError, open_regular
+from lumina_core import LuminaError
 from lumina_core.media.containers import reading
-from lumina_core.media.pictures import as_rgb, readable
-from lumina_core.media.png_checksums import check_png
+from lumina_core.media.pictures import as_rgb, opened
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 MAX_PICTURE_PIXELS = 1 << 27  # of one file; Pillow itself opens no more than 179 million
+
+reading_views = partial(reading, kind="views", folders=True)
+"""As `reading`, of a file or folder of views."""
+
+Pictures = UInt8[Tensor, "view 3 height width"]
+"""Views of one object."""
 
 
 def read_picture(
@@ -30,20 +35,13 @@ def read_picture(
         LuminaError: no such file, no picture, cut off or damaged, or of more pixels or another
             size.
     """
-    # what Pillow warns of, we refuse or accept; a filter per call, for tests and hosts reset them
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    with reading(path, "a picture"), open_regular(path) as file:
-        check_png(path)
+    with reading(path, "a picture"):
         try:
-            image = Image.open(file, formats=readable(FORMATS))
-        except UnidentifiedImageError as error:
-            fault = f"broken, or none of {', '.join(FORMATS)}" if file.seek(0, 2) else "empty"
-            raise LuminaError(f"it is {fault}") from error
+            with opened(path, FORMATS, f"broken, or none of {', '.join(FORMATS)}") as image:
+                _check_size(image, max_pixels, size)
+                return as_rgb(image)
         except Image.DecompressionBombError as error:
             raise LuminaError(f"it has more than {max_pixels} pixels; scale it down") from error
-        with image:
-            _check_size(image, max_pixels, size)
-            return as_rgb(image)
 
 
 def _check_size(image: Image.Image, max_pixels: int, size: tuple[int, int] | None) -> None:

@@ -7,19 +7,16 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.media.clips.reading import frames_of, held
 from lumina_core.media.clips.writing import check_kind, write_clip
 from lumina_multiview.options import MAX_PIXELS, TURN, MultiviewOptions
+from lumina_multiview.picture_reading import Pictures
 
 TURN_SECONDS = 4.0  # of one turn; many views take longer
 MAX_FPS = {".mp4": 30.0, ".gif": 50.0}
 """Of each kind of file; browsers show a GIF of more in slow motion."""
-
-Pictures = UInt8[Tensor, "view 3 height width"]
 
 
 def check_turntable(suffix: str, options: MultiviewOptions) -> None:

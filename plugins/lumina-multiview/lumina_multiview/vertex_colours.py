@@ -5,10 +5,16 @@ Shading stays in: the colours are those of the pictures, from where the light wa
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
-from torch import Tensor
 
 from lumina_core.media.pixels import MAX_LEVEL
+from lumina_multiview.picture_reading import Pictures
 from lumina_multiview.silhouettes import continued_colours, values_at
+
+Vertices = Float32[np.ndarray, "vertex xyz"]
+Faces = Int64[np.ndarray, "face corner"]
+"""Numbers of vertices, counterclockwise as seen from outside."""
+Axes = Float32[np.ndarray, "view axis xyz"]
+"""Right, up and towards of each camera."""
 
 SHARPNESS = 6  # power of the cosine: high is crisp where views differ, low has no seams
 MIN_FACING = 0.1  # cosine; from flatter than this no view counts as one that sees a vertex
@@ -17,11 +23,11 @@ SLACK_CELLS = 2.0  # by which a vertex may lie behind the nearest one and still 
 
 
 def colours_of(
-    vertices: Float32[np.ndarray, "vertex xyz"],
-    faces: Int64[np.ndarray, "face corner"],
-    views: UInt8[Tensor, "view 3 height width"],
+    vertices: Vertices,
+    faces: Faces,
+    views: Pictures,
     silhouettes: list[Bool[np.ndarray, "height width"]],
-    cameras: Float32[np.ndarray, "view axis xyz"],
+    cameras: Axes,
     *,
     cell: float,
 ) -> UInt8[np.ndarray, "vertex rgb"]:
@@ -53,9 +59,7 @@ def colours_of(
     return levels[_nearest_seen(vertices, weight[:, 0] > 0)]
 
 
-def normals_of(
-    vertices: Float32[np.ndarray, "vertex xyz"], faces: Int64[np.ndarray, "face corner"]
-) -> Float32[np.ndarray, "vertex xyz"]:
+def normals_of(vertices: Vertices, faces: Faces) -> Vertices:
     """Unit vectors outward: of each vertex the mean of its faces', weighted by their areas."""
     a, b, c = (vertices[corner] for corner in faces.T)
     doubled = np.cross(b - a, c - a).astype(np.float64)
@@ -88,7 +92,7 @@ def _in_front(
 
 
 def _nearest_seen(
-    vertices: Float32[np.ndarray, "vertex xyz"], is_seen: Bool[np.ndarray, "vertex"]
+    vertices: Vertices, is_seen: Bool[np.ndarray, "vertex"]
 ) -> Int64[np.ndarray, "vertex"]:
     """The number of each vertex that some view sees; of another, that of the nearest such."""
     from scipy.spatial import KDTree

@@ -13,11 +13,16 @@ from torch import Tensor
 
 from lumina_core import Decoder, LuminaError, open_regular
 from lumina_core.media.clips.reading import comment_of
-from lumina_core.media.containers import comment_with, metadata_in, reading, writing
+from lumina_core.media.containers import comment_with, metadata_in, writing
 from lumina_core.media.png_checksums import SIGNATURE
 from lumina_multiview.camera_files import CAMERA_FILES, cameras_of
 from lumina_multiview.options import MultiviewOptions
-from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS, read_picture
+from lumina_multiview.picture_reading import (
+    MAX_PICTURE_PIXELS,
+    Pictures,
+    read_picture,
+    reading_views,
+)
 from lumina_multiview.request_options import options_in
 from lumina_multiview.turntable import (
     MAX_FPS,
@@ -31,8 +36,6 @@ from lumina_multiview.views_grid import check_grid, cut, grid_of, grid_size, wri
 GRID, FOLDER = ".png", ".views"
 TURNTABLES = tuple(MAX_FPS)
 MESHES = (".glb", ".ply")
-
-Pictures = UInt8[Tensor, "view 3 height width"]
 
 
 class MultiviewDecoder(Decoder):
@@ -128,7 +131,7 @@ def views_in(path: Path) -> Views:
         LuminaError: no such file, a mesh or of another kind, without a request, cut off or
             damaged, or too large.
     """
-    with reading(path, "views", folders=True):
+    with reading_views(path):
         if path.is_dir():
             return read_views(path)
         if path.suffix.lower() in MESHES:
@@ -155,7 +158,7 @@ def cameras_in(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     Raises:
         LuminaError: as `views_in`.
     """
-    with reading(path, "views", folders=True):
+    with reading_views(path):
         if path.is_dir():
             cameras = cameras_of(path)
             return cameras.azimuths, cameras.elevations
@@ -169,7 +172,7 @@ def _is_png(path: Path) -> bool:
 
 
 def _request_in(path: Path) -> dict[str, Any] | None:
-    with reading(path, "views", folders=True):
+    with reading_views(path):
         if path.is_dir():
             return folder_request(path)
         if path.suffix.lower() in MESHES:

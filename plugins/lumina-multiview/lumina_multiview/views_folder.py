@@ -12,23 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from einops import rearrange
-from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_folder
-from lumina_core.media.containers import reading
+from lumina_core.media.pictures import as_image
 from lumina_multiview.camera_files import CAMERAS, cameras_of, cameras_text, view_name
 from lumina_multiview.options import MAX_PIXELS, MultiviewOptions
-from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS, read_picture
+from lumina_multiview.picture_reading import (
+    MAX_PICTURE_PIXELS,
+    Pictures,
+    read_picture,
+    reading_views,
+)
 
 
 @dataclass(frozen=True)
 class Views:
     """Pictures of one object, and where each was taken."""
 
-    pictures: UInt8[Tensor, "view 3 height width"]
+    pictures: Pictures
     azimuths: tuple[float, ...]
     """Degrees, from 0 to below 360."""
     elevations: tuple[float, ...]
@@ -36,7 +38,7 @@ class Views:
 
 
 def write_folder(
-    media: UInt8[Tensor, "view 3 height width"],
+    media: Pictures,
     path: Path,
     options: MultiviewOptions,
     metadata: Mapping[str, Any],
@@ -52,10 +54,9 @@ def write_folder(
     Raises:
         LuminaError: it is there already, or cannot be written.
     """
-    arrays = rearrange(media, "view rgb height width -> view height width rgb").contiguous()
     with atomic_folder(path) as folder:
-        for number, array in enumerate(arrays.numpy()):
-            Image.fromarray(array).save(folder / view_name(number))
+        for number, view in enumerate(media):
+            as_image(view).save(folder / view_name(number))
         text = cameras_text(options.angles, options.elevations, metadata)
         (folder / CAMERAS).write_text(text, encoding="ascii")
 
@@ -67,7 +68,7 @@ def read_views(path: Path) -> Views:
         LuminaError: it is no folder, or says not where they were taken; a picture is missing or
             broken; or they are too large or of several sizes.
     """
-    with reading(path, "views", folders=True):
+    with reading_views(path):
         if not path.is_dir():
             raise LuminaError("it is no folder")
         return _read(path)

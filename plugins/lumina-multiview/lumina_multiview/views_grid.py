@@ -12,17 +12,13 @@ from typing import Any
 
 from einops import rearrange
 from jaxtyping import UInt8
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lumina_core import LuminaError, atomic_write
-from lumina_core.media.clips.writing import KEY
+from lumina_core.media.pictures import as_image, text_chunk
 from lumina_core.media.pixels import MAX_LEVEL
 from lumina_multiview.options import MultiviewOptions
-from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS
-
-Pictures = UInt8[Tensor, "view 3 height width"]
+from lumina_multiview.picture_reading import MAX_PICTURE_PIXELS, Pictures
 
 
 def arrangement(num_views: int) -> tuple[int, int]:
@@ -66,11 +62,9 @@ def write_grid(media: Pictures, path: Path, metadata: Mapping[str, Any]) -> None
     Raises:
         LuminaError: it cannot be written.
     """
-    info = PngInfo()
-    info.add_itxt(KEY, json.dumps(dict(metadata)))
-    array = rearrange(grid_of(media), "rgb height width -> height width rgb").contiguous().numpy()
+    info = text_chunk(json.dumps(dict(metadata)))
     with atomic_write(path) as file:
-        Image.fromarray(array).save(file, format="PNG", pnginfo=info)
+        as_image(grid_of(media)).save(file, format="PNG", pnginfo=info)
 
 
 def cut(grid: UInt8[Tensor, "3 total_height total_width"], options: MultiviewOptions) -> Pictures:

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
 from lumina_core.media.worlds.caption_worlds import CaptionWorld
 from lumina_core.media.worlds.captions import pick
 from lumina_multiview import grammar, nearest, oracle
+from lumina_multiview.picture_reading import Pictures
 from lumina_multiview.renderer import draw_view
 
 SCALES = (0.9, 1.05)
@@ -94,9 +93,7 @@ class MultiviewWorld(CaptionWorld):
         """As in CaptionWorld; spoken words have no hyphen, and "l-shape" is one."""
         return super().is_caption(words.replace("l shape", "l-shape"))
 
-    def draw(
-        self, caption: str, options: Cameras, generator: torch.Generator
-    ) -> UInt8[Tensor, "view 3 height width"]:
+    def draw(self, caption: str, options: Cameras, generator: torch.Generator) -> Pictures:
         """Draw what the caption says from where the options say."""
         scene = grammar.parse(caption)
         low, high = SCALES
@@ -108,8 +105,6 @@ class MultiviewWorld(CaptionWorld):
         ]
         return torch.stack(views)
 
-    def judge(
-        self, media: UInt8[Tensor, "view 3 height width"], caption: str, options: Cameras
-    ) -> dict[str, bool]:
+    def judge(self, media: Pictures, caption: str, options: Cameras) -> dict[str, bool]:
         """The verdict of the oracle on views from these cameras."""
         return oracle.judge(media, caption, options.angles, options.elevations)

@@ -210,9 +210,9 @@ def test_an_interrupt_leaves_nothing(tmp_path, suffix, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    for name in ("rearrange", "cameras_text"):
+    for name in ("as_image", "cameras_text"):
         monkeypatch.setattr(f"lumina_multiview.views_folder.{name}", interrupted)
-    monkeypatch.setattr("lumina_core.media.clips.writing.rearrange", interrupted)
+    monkeypatch.setattr("lumina_core.media.clips.writing._images", interrupted)
     monkeypatch.setattr(Image.Image, "save", interrupted)
     with (
         pytest.raises(KeyboardInterrupt),

@@ -8,13 +8,12 @@ fit, and cut again.
 Source: diffusers 0.42, autoencoder_kl_cogvideox.py, `_encode` and `_decode`.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
-from lumina_core.autoencoder.networks import MAX_LEVELS, are_widths, statistic_faults
-from lumina_core.media.pixels import NUM_COLOURS
+from lumina_core.autoencoder.networks import FramewiseAutoencoder, statistic_faults, width_faults
 from lumina_video.temporal import (
     Batch,
     Clip,
@@ -35,34 +34,27 @@ class CogVideoXAutoencoder(TemporalAutoencoder):
     """
 
     kind = "AutoencoderKLCogVideoX"
+    stride = FramewiseAutoencoder.stride
     needed = frozenset(
         {"latent_channels", "block_out_channels", "temporal_compression_ratio", "scaling_factor"}
     )
-    defaults: ClassVar[Mapping[str, Any]] = {"shift_factor": None}
 
     def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keys of a config.json that cannot be used, each with what it should be."""
-        if not are_widths(config["block_out_channels"]):
-            yield "block_out_channels", f"a list of 1 to {MAX_LEVELS} widths"
-            return
+        """As in Autoencoder."""
+        yield from width_faults(config)
         ratios = [2**level for level in range(len(config["block_out_channels"]))]
         if config["temporal_compression_ratio"] not in ratios:
             yield "temporal_compression_ratio", f"one of {', '.join(map(str, ratios))}"
-        yield from picture_faults(config, NUM_COLOURS)
-        yield from statistic_faults(config, "latent_channels")
-
-    @property
-    def stride(self) -> int:
-        """Pixels per latent cell along height and width."""
-        return 2 ** (len(self.config["block_out_channels"]) - 1)
+        yield from picture_faults(config)
+        yield from statistic_faults(config)
 
     @property
     def frame_stride(self) -> int:
-        """Frames of the clip per latent frame after the first."""
+        """As in TemporalAutoencoder."""
         return int(self.config["temporal_compression_ratio"])
 
     def moments(self, clip: Clip) -> Iterator[Batch]:
-        """What the encoder says of a clip."""
+        """As in TemporalAutoencoder."""
         model, cache = self.model(), None
         left = 1 + (len(clip) - 1) // self.frame_stride
         length = NUM_TOGETHER * self.frame_stride

@@ -2,7 +2,6 @@
 
 The only file that the renderer and the oracle share, beside the words of the shapes. Each wording
 parses back to exactly the scene it was made from.
-`lumina_core.media.worlds.caption_worlds.Grammar` says what each function promises.
 """
 
 import re
@@ -174,10 +173,7 @@ def is_held_out(scene: Scene) -> bool:
 
 
 def is_drawn(scene: Scene) -> bool:
-    """Whether a split has the scene: two things differ in shape and colour, or name no colour.
-
-    What `parse` reads goes beyond that.
-    """
+    """As in `Grammar`: two things differ in shape and colour, or name no colour."""
     if len(scene.things) == 1:
         return True
     first, second = scene.things

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.autoencoder.networks import MAX_NUMBER, is_count, statistic_faults
-from lumina_core.media.pixels import NUM_COLOURS
 from lumina_video.streaming import Layer, streamed
 from lumina_video.temporal import (
     Batch,
@@ -44,7 +43,7 @@ class LTXAutoencoder(TemporalAutoencoder):
     }
 
     def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keys of a config.json that cannot be used, each with what it should be."""
+        """As in Autoencoder."""
         flags = config["spatio_temporal_scaling"]
         if not isinstance(flags, list) or any(type(flag) is not bool for flag in flags):
             yield "spatio_temporal_scaling", "a list of true and false"
@@ -55,17 +54,17 @@ class LTXAutoencoder(TemporalAutoencoder):
         for key in ("spatial_compression_ratio", "temporal_compression_ratio"):
             if config[key] is not None and not is_count(config[key]):
                 yield key, "a whole number of 1 or more, or null"
-        yield from picture_faults(config, NUM_COLOURS)
-        yield from statistic_faults(config, "latent_channels")
+        yield from picture_faults(config)
+        yield from statistic_faults(config)
 
     @property
     def stride(self) -> int:
-        """Pixels per latent cell along height and width."""
+        """As in TemporalAutoencoder."""
         return self.config["spatial_compression_ratio"] or self.config["patch_size"] * self._scale
 
     @property
     def frame_stride(self) -> int:
-        """Frames of the clip per latent frame after the first."""
+        """As in TemporalAutoencoder."""
         return self.config["temporal_compression_ratio"] or self._scale
 
     @property
@@ -89,7 +88,7 @@ class LTXAutoencoder(TemporalAutoencoder):
         return mean, std / self.config["scaling_factor"]
 
     def moments(self, clip: Clip) -> Iterator[Batch]:
-        """What the encoder says of a clip."""
+        """As in TemporalAutoencoder."""
         length = NUM_TOGETHER * self.frame_stride
         chunks = (self.batch_of(clip[part]) for part in parts(len(clip), 1 + length, length))
         yield from streamed(encoder_layers(self.model().encoder), chunks)

@@ -50,7 +50,7 @@ LEXICON = _Lexicon(
 
 
 def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
-    """What may be meant; not all of it is a caption."""
+    """As in `Words`."""
     shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
     colours = values_of(meanings, "colour", MAX_NAMED, COLOURS)
     motions = values_of(meanings, "motion", MAX_NAMED, EVENTS)

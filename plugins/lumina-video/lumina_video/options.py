@@ -81,7 +81,7 @@ def num_frames(frames: int | None, seconds: float | None, fps: float) -> int:
 
 @dataclass(frozen=True)
 class VideoCondition(Settings, block="condition"):
-    """What may be given beside a prompt."""
+    """The clip whose first frames are given."""
 
     frames: str | None = setting(
         None, "clip or picture with which the clip to make begins", file=True

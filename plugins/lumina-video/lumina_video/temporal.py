@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core.autoencoder.networks import Autoencoder
-from lumina_core.media.pixels import pixels_of
+from lumina_core.media.clips.writing import Clip
+from lumina_core.media.pixels import NUM_COLOURS, Pixels, pixels_of
 
-Clip = UInt8[Tensor, "frame 3 height width"]
-Pixels = Float[Tensor, "frame 3 height width"]
 Batch = Float[Tensor, "1 channel frame row column"]
 Latent = Float[Tensor, "channel group row column"]  # a group of frames, the first one alone
 
@@ -82,8 +81,10 @@ def lengthened(frames: Tensor, group: int, *, dim: int) -> Tensor:
     return torch.cat([frames, *[last] * missing], dim=dim)
 
 
-def picture_faults(config: Mapping[str, Any], channels: int) -> Iterator[tuple[str, str]]:
+def picture_faults(
+    config: Mapping[str, Any], channels: int = NUM_COLOURS
+) -> Iterator[tuple[str, str]]:
     """The channels in a config.json that are not those of RGB pixels."""
     for key in ("in_channels", "out_channels"):
-        if config.get(key, channels) != channels:
+        if key in config and config[key] != channels:
             yield key, f"{channels}"

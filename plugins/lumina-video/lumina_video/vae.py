@@ -34,7 +34,7 @@ class VideoVAE(VAE):
 
     @cached_property
     def autoencoder(self) -> FrameAutoencoder | TemporalAutoencoder:
-        """What its folder holds; the weights are read when they are used."""
+        """Of the folder, without weights yet."""
         autoencoder = open_autoencoder(self.folder)
         autoencoder.to(self._device)
         return autoencoder
@@ -47,11 +47,7 @@ class VideoVAE(VAE):
         return self
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Shape of the latent of a clip; its length is rounded up.
-
-        Raises:
-            LuminaError: a side is not a multiple of the stride; names the nearest legal sizes.
-        """
+        """As in VAE; the length of a clip is rounded up."""
         frames, _, height, width = media_shape
         stride = self.autoencoder.stride
         check_multiple(height, width, stride)
@@ -72,7 +68,7 @@ class VideoVAE(VAE):
         return self._patch * self.autoencoder.frame_stride
 
     def pixels(self, media: Clip) -> Pixels:
-        """The frames as the autoencoder sees them, in [-1, 1]."""
+        """As in VAE."""
         return pixels_of(media)
 
     def encode(self, media: Clip) -> Latent:

@@ -8,10 +8,11 @@ from math import log2
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core import Given, Grid, LuminaError, Modality, PatchTokenizer, SizeLimits, fit_together
+from lumina_core.media.fitting import Fitted, square_unit
 from lumina_core.media.pixels import NUM_COLOURS, check_multiple
 from lumina_video.options import VideoCondition, VideoOptions
 from lumina_video.temporal import Clip, Latent
@@ -21,8 +22,6 @@ from lumina_video.world import VideoWorld
 
 EXTENT = 8.0  # a clip spans [-4, 4] on each axis
 USUAL_FPS = 8.0  # where the feature of the rate is 0
-
-Fitted = UInt8[Tensor, "frame 3 fitted_height fitted_width"]
 
 
 def normalised_step(frames: int, rows: int, columns: int) -> tuple[float, float, float]:
@@ -47,11 +46,7 @@ class VideoModality(Modality):
         return PatchTokenizer(self.vae.autoencoder.channels, self.options.patch, normalised_step)
 
     def media_shape(self, options: VideoOptions) -> tuple[int, ...]:
-        """Shape of the clip that `options` ask for.
-
-        Raises:
-            LuminaError: a side fits no latent; names the nearest legal ones.
-        """
+        """As in Modality."""
         _, patch_height, patch_width = self.options.patch
         stride = self.vae.autoencoder.stride
         check_multiple(options.height, options.width, stride * patch_height, stride * patch_width)
@@ -133,15 +128,9 @@ class VideoModality(Modality):
         return found[:wants]
 
     def fit(self, media: Clip, limits: SizeLimits) -> Fitted:
-        """A clip of any size at a legal one; its frames share the limits.
-
-        Raises:
-            LuminaError: it is too small or too long.
-        """
+        """As in Modality; the frames of a clip share the limits."""
         _, height, width = self.options.patch
-        if height != width:
-            raise LuminaError("files are fitted to square tokens; use a patch with equal sides")
-        unit = self.vae.autoencoder.stride * height  # pixels of a token along a side
+        unit = square_unit(self.vae.autoencoder.stride, height, width)
         count = self.vae.latent_shape((len(media), NUM_COLOURS, unit, unit))[1]
         count //= self.options.patch[0]
         return fit_together(media, unit, limits, num_layers=count)

@@ -54,20 +54,13 @@ class VideoDecoder(Decoder):
     def check_format(
         self, suffix: str, media_shape: tuple[int, ...], options: VideoOptions
     ) -> None:
-        """Refuse what a kind of file cannot hold: odd sides in MP4, high rates in GIF.
-
-        Raises:
-            LuminaError: names the nearest that it can hold, or another kind.
-        """
+        """As in Decoder: odd sides in MP4, high rates in GIF."""
         check_kind(suffix, media_shape, options.fps)
 
     def write(self, media: Clip, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write an MP4, GIF, WebP or a folder of PNG, by the suffix, the metadata inside.
 
-        Args:
-            media: the clip.
-            path: its file, which appears only once it is whole.
-            metadata: the request; the rate is its `options.fps`.
+        The rate is the `options.fps` of the metadata.
 
         Raises:
             LuminaError: the suffix is another one, or the format takes no such size or rate.
@@ -121,11 +114,7 @@ class VideoDecoder(Decoder):
         return frames, fps
 
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
-        """The metadata inside a file, or None where there is none.
-
-        Raises:
-            LuminaError: as `read`, or what is there is no JSON.
-        """
+        """As in Decoder; what is there and no JSON is refused."""
         with reading(path, "a clip", folders=True):
             comment = comment_of(path)
         return metadata_in(comment, path)

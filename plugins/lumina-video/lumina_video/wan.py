@@ -30,16 +30,14 @@ class WanAutoencoder(TemporalAutoencoder):
     defaults: ClassVar[Mapping[str, Any]] = {"patch_size": None}
 
     def faults(self, config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keys of a config.json that cannot be used, each with what it should be."""
+        """As in Autoencoder."""
         if not are_widths(config["dim_mult"]):
             yield "dim_mult", f"a list of 1 to {MAX_LEVELS} whole numbers"
-            return
         num_steps = len(config["dim_mult"]) - 1
         if not _are_flags(config["temperal_downsample"], num_steps):
             yield "temperal_downsample", f"a list of {num_steps} times true or false"
         if config["patch_size"] is not None and not is_count(config["patch_size"]):
             yield "patch_size", "a whole number of 1 or more, or null"
-            return
         wanted = NUM_COLOURS * (config["patch_size"] or 1) ** 2
         yield from picture_faults(config, wanted)
         for key in ("latents_mean", "latents_std"):
@@ -54,12 +52,12 @@ class WanAutoencoder(TemporalAutoencoder):
 
     @property
     def stride(self) -> int:
-        """Pixels per latent cell along height and width."""
+        """As in TemporalAutoencoder."""
         return self._patch * 2 ** (len(self.config["dim_mult"]) - 1)
 
     @property
     def frame_stride(self) -> int:
-        """Frames of the clip per latent frame after the first."""
+        """As in TemporalAutoencoder."""
         return 2 ** sum(self.config["temperal_downsample"])
 
     @property
@@ -67,7 +65,7 @@ class WanAutoencoder(TemporalAutoencoder):
         return self.config["patch_size"] or 1
 
     def moments(self, clip: Clip) -> Iterator[Batch]:
-        """What the encoder says of a clip."""
+        """As in TemporalAutoencoder."""
         model = self.model()
         cache = _feature_cache(model.encoder)
         found = []

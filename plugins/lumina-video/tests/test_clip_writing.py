@@ -220,11 +220,11 @@ def test_a_full_disk_is_noticed_and_leaves_nothing(tmp_path, suffix, missing, ca
 @pytest.mark.parametrize("suffix", DECODER.suffixes)
 def test_an_interrupt_leaves_the_old_file(tmp_path, suffix, monkeypatch):
     def interrupted(media):
-        yield from found(media)[:2]
+        yield from list(found(media))[:2]
         raise KeyboardInterrupt
 
-    found = writing._arrays
-    monkeypatch.setattr(writing, "_arrays", interrupted)
+    found = writing._images
+    monkeypatch.setattr(writing, "_images", interrupted)
     with pytest.raises(KeyboardInterrupt):
         DECODER.write(clip(9), tmp_path / f"a{suffix}", {})
     assert not list(tmp_path.iterdir())
