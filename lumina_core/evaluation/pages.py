@@ -1,6 +1,6 @@
 """Static HTML pages in one file: no script, no network, every text escaped.
 
-The folder pages/ holds their markup; gallery.py and evaluation_report.py say what stands on them.
+The folder html/ holds their markup; gallery.py and report.py say what stands on them.
 """
 
 import os
@@ -49,7 +49,7 @@ def render(template: str, **values: Any) -> str:
     """A page.
 
     Args:
-        template: a file of the folder pages/.
+        template: a file of the folder html/.
         values: what stands on it.
     """
     return _environment().get_template(template).render(values)
@@ -63,7 +63,7 @@ def _environment() -> "Environment":
         return value if hasattr(value, "__html__") else harmless_lines(str(value))
 
     return Environment(
-        loader=PackageLoader("lumina_core", "pages"),
+        loader=PackageLoader("lumina_core.evaluation", "html"),
         autoescape=True,
         finalize=harmless,
         trim_blocks=True,

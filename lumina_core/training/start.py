@@ -27,12 +27,13 @@ from lumina_core.training.pool import build_pool
 from lumina_core.training.recipe import check_resumed, recipe
 from lumina_core.training.resume import newest_checkpoint
 from lumina_core.training.text_encoder import text_encoder_of
-from lumina_core.training.train import KEPT
 
 if TYPE_CHECKING:
     from lumina_core.training.settings import TrainConfig
 
 
+KEPT: dict[str, Any] = {"step": 0, "num_skipped": 0, "carried": None, "data_before": []}
+"""What a checkpoint keeps of a run beside its weights; older ones say the step alone."""
 BEFORE_THE_FIRST_STEP = "before the first step; nothing is lost, give the same command again"
 
 

@@ -9,7 +9,7 @@ repeats the uninterrupted one to the bit on a CPU.
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints.newest import CHECKPOINTS
@@ -25,7 +25,7 @@ from lumina_core.training import state as training_state
 from lumina_core.training.folder import METRICS, SAMPLES, finished_checkpoints
 from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
 from lumina_core.training.recipe import recipe
-from lumina_core.training.start import BEFORE_THE_FIRST_STEP, Run, averaged
+from lumina_core.training.start import BEFORE_THE_FIRST_STEP, KEPT, Run, averaged
 from lumina_core.training.step import stop_at_bad_batch, training_step
 from lumina_core.training.text_encoder import encode_captions_ahead
 from lumina_core.training.validation import held_samples, is_due, measures
@@ -33,10 +33,6 @@ from lumina_core.training.written_settings import resume_command
 
 if TYPE_CHECKING:
     from lumina_core.training.settings import TrainConfig
-
-
-KEPT: dict[str, Any] = {"step": 0, "num_skipped": 0, "carried": None, "data_before": []}
-"""What a checkpoint keeps of a run beside its weights; older ones say the step alone."""
 
 
 def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
