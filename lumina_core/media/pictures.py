@@ -1,4 +1,4 @@
-"""For plugins: pictures of Pillow, opened with care, shown as viewers show them, with the request inside.
+"""For plugins: pictures of Pillow, opened with care and shown as viewers show them.
 
 Turned as its EXIF says, transparency over white, deep greys scaled to 8 bits. Colour profiles are
 not applied.
