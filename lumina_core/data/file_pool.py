@@ -11,7 +11,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -25,10 +25,6 @@ from lumina_core.media.seal import check_undamaged
 from lumina_core.modality import Decoder, Modality
 from lumina_core.runtime import seeded
 from lumina_core.terminal import tell
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
-
 
 QUARANTINE = "quarantine.jsonl"  # in the folder of a training run
 HELD_STREAM = 2**40  # of random numbers from the pool's seed; epochs have the numbers below
@@ -68,25 +64,37 @@ def list_data(config: FilesConfig, decoder: Decoder) -> Listing:
     return listing
 
 
+class Wanted(NamedTuple):
+    """What a training run wants of the samples from files."""
+
+    modality: str
+    options: Any
+    """Of the modality, where a file does not say otherwise."""
+    token_budget: int
+    """Positions that a sample has at most, separators included."""
+    separators: bool
+    num_held: int
+    """Items that are never trained on, but measured."""
+    folder: Path
+    """Takes the quarantine file."""
+
+
 class FilePool(LatentPool):
     """The newest items of a data set, epoch after epoch; None stands for one left out."""
 
-    def __init__(
-        self, config: "TrainConfig", data: FilesConfig, modality: Modality, seed: int
-    ) -> None:
+    def __init__(self, wanted: Wanted, data: FilesConfig, modality: Modality, seed: int) -> None:
         listing = list_data(data, modality.decoder)
-        num_held = config.num_validation_samples if config.validate_every else 0
-        trained, held = _split(listing.items, num_held, seed)
+        trained, held = _split(listing.items, wanted.num_held, seed)
         num_items = len(trained)
         fits = num_items <= data.pool_size
         refresh = 0 if fits else data.refresh_per_step
         super().__init__(min(num_items, data.pool_size), refresh, data.pool_start)
         self._items, self._held, self._skipped = trained, held, listing.skipped
         self._lone_texts = listing.lone_texts
-        self._config, self._data, self._modality = config, data, modality
+        self._wanted, self._data, self._modality = wanted, data, modality
         self._seed = seed
         self._num_tried = self._num_broken = 0
-        self._quarantine = Quarantine(Path(config.out) / QUARANTINE)
+        self._quarantine = Quarantine(wanted.folder / QUARANTINE)
         self._num_recorded = 0
         self._order = lru_cache(maxsize=2)(self._epoch)
 
@@ -168,13 +176,13 @@ class FilePool(LatentPool):
         return torch.randperm(len(self._items), generator=seeded(self._seed, epoch)).tolist()
 
     def _encoded(self, item: Item) -> CaptionedSample:
-        modality, budget = self._modality, self._config.token_budget
+        modality, budget = self._modality, self._wanted.token_budget
         check_undamaged(item.path)
-        media = modality.read(item.path, self._config.options)
-        options = modality.described(item.path, media, self._config.options)
+        media = modality.read(item.path, self._wanted.options)
+        options = modality.described(item.path, media, self._wanted.options)
         media = modality.fit(media, self._data.limits)
-        sample = encode_sample(self._config.modality, modality, media, options, item.caption)
-        length = sample.tokens.grid.num_positions(self._config.backbone.separators)
+        sample = encode_sample(self._wanted.modality, modality, media, options, item.caption)
+        length = sample.tokens.grid.num_positions(self._wanted.separators)
         if length > budget:
             raise LuminaError(f"its {length} positions are more than token_budget={budget}")
         return sample

@@ -1,8 +1,9 @@
 """Builds the pool that a training run asks for, checked before anything is computed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lumina_core.data.file_pool import FilePool
+from lumina_core.data.file_pool import FilePool, Wanted
 from lumina_core.data.pool import LatentPool
 from lumina_core.data.settings import FilesConfig
 from lumina_core.data.synthetic import (
@@ -33,7 +34,15 @@ def build_pool(config: "TrainConfig", modality: Modality) -> LatentPool:
     if isinstance(config.data, FilesConfig):
         modality.media_shape(config.options)  # of the samples on the sheets
         _check_budget(config, longest_fitted(config.data, config.backbone.separators), "up to ")
-        return FilePool(config, config.data, modality, seed)
+        wanted = Wanted(
+            config.modality,
+            config.options,
+            config.token_budget,
+            config.backbone.separators,
+            num_held=config.num_validation_samples if config.validate_every else 0,
+            folder=Path(config.out),
+        )
+        return FilePool(wanted, config.data, modality, seed)
     refuse_varied_options(config.modality, config.options, world_of(modality))
     variants = training_variants(modality, config.data.max_tokens)
     _check_budget(config, longest_sample(modality, variants, config.backbone.separators))
