@@ -5,6 +5,7 @@ A value of a wrong type would fail somewhere in the core, far from where it came
 numbers of axes are checked, which costs microseconds; what values mean is the contract's business.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from inspect import isfunction
@@ -153,6 +154,23 @@ def _method(name: str, want: _Want) -> property:
             return found
 
         return checked
+
+    return property(method)
+
+
+def _writer(name: str) -> property:
+    """A method that writes a file or folder, which is there afterwards."""
+
+    def method(self: _Checked) -> Callable[..., None]:
+        def write(media: Tensor, path: Path, *more: Any, **named: Any) -> None:
+            getattr(self.part, name)(media, path, *more, **named)
+            if not os.path.lexists(path):
+                raise PluginError(
+                    f"{self.title}: {self._named(name)} wrote nothing where it was told to",
+                    self._named(name),
+                )
+
+        return write
 
     return property(method)
 
@@ -334,6 +352,8 @@ def _class_of(kind: str) -> type[_Checked]:
         if name in _BASES:
             make = _part
         names[name] = make(name, wants[name]) if name in wants else _handed_on(name)
+    if kind == "decoder":
+        names["write"] = _writer("write")
     return type(f"Checked{kind.title()}", (_Checked, base), names)
 
 

@@ -36,7 +36,7 @@ NAMES = [(kind, name) for kind in _WANTS for name in _WANTS[kind] if name not in
 UNCHECKED = {
     "options": "a class of the plugin's own, which a record checks",
     "world": "a part", "vae": "a part", "decoder": "a part", "tokenizer": "a part",
-    "to": "nobody takes what it returns", "write": "it returns nothing",
+    "to": "nobody takes what it returns", "write": "it returns nothing; a file is there",
     "check_format": "it returns nothing", "has_preview_file": "true or false, as it is asked",
     "check_suffix": "it returns nothing", "noun": "stands in messages alone",
     "array": "for those who use it", "image": "for those who use it",
@@ -162,6 +162,16 @@ def test_what_the_contract_does_not_name_is_handed_on(make):
     assert (part.extra, part.to("cpu")) == (5, "self")
     part.extra = 6
     assert part.part.extra == 6
+
+
+def test_a_decoder_that_writes_nothing_is_named(make, tmp_path):
+    path = tmp_path / "a.csv"
+    part = make("decoder", write=lambda self, media, path, *more: path.touch())
+    part.write(None, path, {})
+    part = make("decoder", write=lambda self, media, path, *more: None)
+    part.write(None, path, {})  # it is there
+    with pytest.raises(PluginError, match=r"its decoder\.write wrote nothing where it was told to"):
+        part.write(None, tmp_path / "b.csv", {})
 
 
 def test_a_part_stays_one_object(make):
