@@ -118,15 +118,13 @@ def wheel(session: nox.Session) -> None:
     session.run("git", "clone", "--quiet", str(ROOT), str(clone), external=True)
     away.mkdir()
     wheels.mkdir()
-    session.install("build", env=CONSTRAINED)
+    session.install("build", "setuptools>=77", env=CONSTRAINED)  # all that pyproject.toml names
     for source in (clone, *(clone / plugin for plugin in PLUGINS)):
         # the wheel is built from the sdist, so both are complete
-        session.run("python", "-m", "build", "--outdir", str(wheels), str(source), env=CONSTRAINED)
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(wheels), str(source))
     _check_conf(session, clone, next(wheels.glob("lumina_core-*.whl")))
     session.install(*(str(path) for path in wheels.glob("*.whl")), env=CONSTRAINED)
     with session.chdir(away):
-        for plugin in PLUGINS:
-            _run_demo(session, clone / plugin, Path(session.bin, "python"))
         session.run("lumina", "plugins", "--check")
         for shell in ("bash", "zsh"):
             session.run("lumina", "completion", shell, silent=True)

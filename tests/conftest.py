@@ -103,15 +103,6 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return configs
 
 
-TINY_TRAINING = (
-    "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
-    "backbone.rope_dims=[0,4,4,4,4] text_encoder.hidden_size=32 text_encoder.depth=1 "
-    "text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=300 data.pool_size=4 "
-    "data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 "
-    "device=cpu max_steps=3"
-)
-
-
 @pytest.fixture(scope="session")
 def tiny_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A diffusers folder that `train-vae` wrote after two steps."""
@@ -140,21 +131,19 @@ def other_vae(tiny_vae: Path, tmp_path: Path) -> Path:
 def tiny_training(tiny_vae: Path) -> Words:
     """The words of `train` for a run of seconds; later words win over earlier ones."""
 
+    from lumina_core.testing.fixtures import tiny_words
+
     def words(out: Path, *more: str) -> list[str]:
         where = ["+modality=image", f"modality.vae={tiny_vae}", f"out={out}"]
-        return [*where, *TINY_TRAINING.split(), *more]
+        return [*where, *tiny_words(), "token_budget=300", *more]
 
     return words
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_training: Words) -> Path:
+def tiny_checkpoint(tiny_checkpoint_of: Callable[..., Path], tiny_vae: Path) -> Path:
     """A finished checkpoint of three steps, its training state included."""
-    from lumina_core.cli.main import main
-
-    out = tmp_path_factory.mktemp("trained")
-    assert main(["train", *tiny_training(out / "run")]) == 0
-    return out / "run" / "checkpoints" / "step-0000003"
+    return tiny_checkpoint_of("image", f"modality.vae={tiny_vae}", "token_budget=300")
 
 
 @pytest.fixture
@@ -200,46 +189,9 @@ def ask(at_checkpoint: list[str]) -> Words:
 
 
 @pytest.fixture
-def make(ask: Words, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
-    """Run a small request and give its JSON."""
-    from lumina_core.cli.main import main
-
-    def result(*words: str) -> dict[str, Any]:
-        capsys.readouterr()
-        assert main(ask("json=true", *words)) == 0
-        return json.loads(capsys.readouterr().out)
-
-    return result
-
-
-@pytest.fixture
-def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run words that are refused and give the one line that says why."""
-    from lumina_core.cli.main import main
-
-    def line(*words: str) -> str:
-        capsys.readouterr()
-        assert main(list(words)) == 2
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        assert captured.err.startswith("error: ")
-        assert captured.err.count("\n") == 1
-        return captured.err
-
-    return line
-
-
-@pytest.fixture
-def clean_refusal(refusal: Callable[..., str], work: Path) -> Callable[..., str]:
-    """Do as `refusal`; nothing may be written in the working folder."""
-
-    def line(*words: str) -> str:
-        before = {path: path.stat().st_mtime_ns for path in work.rglob("*")}
-        error = refusal(*words)
-        assert {path: path.stat().st_mtime_ns for path in work.rglob("*")} == before
-        return error
-
-    return line
+def clean_refusal(work: Path, clean_refusal: Callable[..., str]) -> Callable[..., str]:
+    """In an empty working folder."""
+    return clean_refusal
 
 
 @pytest.fixture(scope="session")

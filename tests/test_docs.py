@@ -1,6 +1,7 @@
 """The documentation: every block of code runs, and no name of the contract is missing."""
 
 import dataclasses
+import inspect
 import re
 
 import pytest
@@ -20,12 +21,15 @@ from lumina_core.cli.help import USAGES
 from lumina_core.config.keys import CONFIG_NAMES, conf_root, read_keys
 from lumina_core.modality import VAE, Decoder, Modality, Tokenizer, World, members
 from lumina_core.plugins import hookspecs
+from lumina_core.testing import fixtures
 from lumina_core.testing.package import PUBLIC_MODULES
 from rooms import CORE, modules
 
 PAGES = sorted(
     path for path in [ROOT / "README.md", *DOCS.rglob("*.md")] if "```" in path.read_text()
 )
+LONG_PAGES = ("authoring", "cli")
+"""Their code takes longer than that of all others; the nox session `docs` runs it."""
 MAX_AUTHORED = 250  # lines of code in the page about a modality from nothing
 
 
@@ -33,7 +37,13 @@ def page(name):
     return (DOCS / name).read_text()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=pytest.mark.docs if path.stem in LONG_PAGES else ())
+        for path in PAGES
+    ],
+)
 def test_every_block_of_a_page_runs(path, work, tmp_path, monkeypatch):
     site = tmp_path / "site"
     site.mkdir()
@@ -105,6 +115,8 @@ def test_python_page_names_everything_public():
     text = page("use/python_api.md")
     assert not [name for name in lumina_core.__all__ if f"`{name}`" not in text]
     assert not [name for name in PUBLIC_MODULES if f"`{name}`" not in text]
+    shared = re.findall(r"^def ([a-z]\w+)", inspect.getsource(fixtures), re.MULTILINE)
+    assert not [name for name in shared if not re.search(rf"`{name}[`(]", text)]
 
 
 def test_architecture_page_has_every_module_once():

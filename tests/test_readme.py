@@ -71,6 +71,7 @@ def made(tmp_path_factory):
     return tmp_path_factory.mktemp("making"), {}
 
 
+@pytest.mark.demos
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_an_example_that_starts_from_a_file_shows_what_it_says(line, made, monkeypatch, capsys):
     folder, printed = made

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from lumina_core import LuminaError
+from lumina_core.data import synthetic
 from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.data.settings import SyntheticConfig
 from lumina_core.data.synthetic import (
@@ -49,6 +50,19 @@ def test_pool_is_renewed_a_few_at_a_time(tiny_model):
     before, after = contents(pool_at(tiny_model, 0)), contents(pool_at(tiny_model, 1))
     assert len(before) == len(after) == 6
     assert are_equal(before[2:], after[:4])
+
+
+def test_a_vocabulary_misses_no_word_of_the_world(tiny_model, small_vocabulary, monkeypatch):
+    def words(captions):
+        return {word for caption in captions for word in caption.split()}
+
+    pool = pool_at(tiny_model)
+    others = words(pool.captions(small_vocabulary, seeded(8)))
+    assert words(pool.vocabulary_captions(seeded(7))) >= others
+    monkeypatch.setattr(synthetic, "NUM_VOCABULARY_CAPTIONS", small_vocabulary)
+    captions = pool.vocabulary_captions(seeded(7))
+    assert len(captions) == small_vocabulary >= 4000
+    assert words(captions) >= others
 
 
 def test_pool_that_is_not_refreshed_stays(tiny_model):

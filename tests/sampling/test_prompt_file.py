@@ -21,12 +21,6 @@ def config(ask):
     return compose_run(ask("prompt_file=x.txt", "seed=5", "negative_prompt=a star")[1:])
 
 
-@pytest.fixture
-def refused(ask, clean_refusal):
-    """The line that refuses a small request."""
-    return lambda *words: clean_refusal(*ask(*words))
-
-
 def test_a_text_file_holds_one_prompt_per_line(config, tmp_path):
     path = tmp_path / "a.txt"
     text = "\ufeffa red circle\r\n\r\n# a comment\n  a # star, e=mc2 \n雪\x0b\u2028x\n \t\nlast"

@@ -14,18 +14,13 @@ from lumina_audio.vae import FULL_SCALE
 from lumina_core import LuminaError, SizeLimits
 from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options
+from lumina_core.testing.fixtures import tiny_words
 from lumina_core.training.train_vae import AutoencoderShape, build_autoencoder
 
 CHANNELS, RATE, STRIDE = 4, 16_000, 4
+TRAINING = ("token_budget=600",)
 ROW = STRIDE * 256  # samples
 TOKEN = 2 * ROW
-TRAINING = (
-    "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
-    "backbone.rope_dims=[0,8,8,0,0] text_encoder.hidden_size=32 "
-    "text_encoder.depth=1 text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=600 "
-    "data.pool_size=8 data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 "
-    "device=cpu max_steps=3"
-)
 
 
 @pytest.fixture(scope="module")
@@ -43,42 +38,16 @@ def modality(vae):
 
 
 @pytest.fixture(scope="module")
-def trained(vae, tmp_path_factory):
+def trained(tiny_checkpoint_of, vae):
     """A checkpoint of three steps."""
-    out = tmp_path_factory.mktemp("trained") / "run"
-    words = ["train", "+modality=audio", f"modality.vae={vae}", f"out={out}", *TRAINING.split()]
-    assert main(words) == 0
-    return out / "checkpoints" / "step-0000003"
+    return tiny_checkpoint_of("audio", f"modality.vae={vae}", *TRAINING)
 
 
 @pytest.fixture
-def run(trained, tmp_path, monkeypatch, capsys):
-    """Run a small request; its JSON. Later words win over earlier ones."""
+def ask(trained, tmp_path, monkeypatch):
+    """The words of a small request, in an empty folder; later words win over earlier ones."""
     monkeypatch.chdir(tmp_path)
-
-    def result(*words):
-        capsys.readouterr()
-        assert main(["run", *at(trained), "json=true", *words]) == 0
-        return json.loads(capsys.readouterr().out)
-
-    return result
-
-
-@pytest.fixture
-def refusal(trained, tmp_path, monkeypatch, capsys):
-    """Run a request that is refused; the one line that says why. It may write nothing."""
-    monkeypatch.chdir(tmp_path)
-
-    def result(*words):
-        before = sorted(tmp_path.rglob("*"))
-        capsys.readouterr()
-        assert main(["run", *at(trained), *words]) == 2
-        printed = capsys.readouterr()
-        assert (printed.out, printed.err.count("\n")) == ("", 1)
-        assert sorted(tmp_path.rglob("*")) == before
-        return printed.err
-
-    return result
+    return lambda *words: ["run", *at(trained), *words]
 
 
 def at(folder):
@@ -193,15 +162,15 @@ def test_what_is_too_loud_is_made_softer_and_said(modality, monkeypatch, caplog)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
-def test_a_run_writes_a_sound_that_repeats(suffix, run, tmp_path, capsys):
-    (file,) = run("two high beeps, then a falling sweep", f"out=a{suffix}", "seed=3")["files"]
+def test_a_run_writes_a_sound_that_repeats(suffix, make, tmp_path, capsys):
+    (file,) = make("two high beeps, then a falling sweep", f"out=a{suffix}", "seed=3")["files"]
     assert (tmp_path / f"a{suffix}-preview.png").is_file()
     assert len(AudioDecoder(RATE).read(tmp_path / f"a{suffix}")) == RATE // 2
     assert main(["info", f"a{suffix}", "--json"]) == 0
     request = json.loads(capsys.readouterr().out)
     assert request["prompt"] == "two high beeps, then a falling sweep"
     assert request["options"]["seconds"] == 0.5
-    again = run(f"repeat=a{suffix}", f"out=again{suffix}")["files"][0]
+    again = make(f"repeat=a{suffix}", f"out=again{suffix}")["files"][0]
     assert again["media_sha256"] == file["media_sha256"]
     assert again["sha256"] == file["sha256"]
 
@@ -233,7 +202,7 @@ def test_a_gap_is_unknown_and_silent(modality, tmp_path):
     assert not known[start // ROW : -(-end // ROW)].any()
 
 
-def test_a_given_sound_changes_what_follows(run, tmp_path):
+def test_a_given_sound_changes_what_follows(make, tmp_path):
     write("given.wav", sound(0.25))
     made = {}
     for name, words in (
@@ -243,7 +212,7 @@ def test_a_given_sound_changes_what_follows(run, tmp_path):
         ("gap", ("condition.sound=whole.wav", "condition.gap=[0.1,0.3]")),
     ):
         write("whole.wav", sound(0.5))
-        made[name] = run("a low tone", *words, f"out=made-{name}.wav")["files"][0]["media_sha256"]
+        made[name] = make("a low tone", *words, f"out=made-{name}.wav")["files"][0]["media_sha256"]
     assert len(set(made.values())) == len(made)
 
 
@@ -268,11 +237,11 @@ def test_a_given_sound_changes_what_follows(run, tmp_path):
         (["modality.vocoder=grifin_lim"], "griffin_lim"),
     ],
 )
-def test_wrong_requests_are_one_line(words, message, refusal, tmp_path):
+def test_wrong_requests_are_one_line(words, message, refused, tmp_path):
     for name, seconds in (("long", 1.0), ("half", 0.5), ("short", 0.2)):
         write(tmp_path / f"{name}.wav", sound(seconds))
     (tmp_path / "text.wav").write_text("no sound")
-    assert message in refusal("a low tone", *words)
+    assert message in refused("a low tone", *words)
 
 
 def test_a_folder_of_sounds_trains_a_checkpoint_that_runs(vae, tmp_path, monkeypatch):
@@ -287,7 +256,8 @@ def test_a_folder_of_sounds_trains_a_checkpoint_that_runs(vae, tmp_path, monkeyp
     words = ["data=folder", "data.path=set", "data.min_tokens=1", "data.max_tokens=48"]
     words += ["modality.seconds=0.8", "data.max_quarantined=0.5"]
     out = tmp_path / "run"
-    fixed = ["+modality=audio", f"modality.vae={vae}", f"out={out}", *TRAINING.split()]
+    where = ["+modality=audio", f"modality.vae={vae}", f"out={out}"]
+    fixed = [*where, *tiny_words(), *TRAINING]
     assert main(["train", *fixed, *words]) == 0
     skipped = (out / "quarantine.jsonl").read_text()
     assert "broken.wav" in skipped and skipped.count("\n") == 1

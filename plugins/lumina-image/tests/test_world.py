@@ -143,12 +143,14 @@ def test_held_out_captions_all_name_a_held_out_combination():
     assert {WORLD.task_of(caption) for caption in captions} == set(grammar.HELD_OUT_TASKS)
 
 
+@pytest.mark.worlds
 @pytest.mark.parametrize("split", WORLD.splits)
 def test_judge_accepts_what_was_drawn(split):
     verdicts = [is_right(picture, caption) for caption, picture in drawn(split, 200, seed=3)]
     assert sum(verdicts) >= 0.99 * len(verdicts)
 
 
+@pytest.mark.worlds
 @pytest.mark.parametrize("split", WORLD.splits)
 def test_judge_tolerates_blur_and_noise(split):
     noise = seeded(4)

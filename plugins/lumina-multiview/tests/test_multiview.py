@@ -16,6 +16,7 @@ from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options, compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
+from lumina_core.testing.fixtures import tiny_words
 from lumina_core.training.train_vae import AutoencoderShape, build_autoencoder
 from lumina_multiview.multiview import MultiviewModality
 from lumina_multiview.options import DEFAULT_VIEWS, MAX_VIEWS, MultiviewOptions
@@ -23,13 +24,7 @@ from lumina_multiview.views_files import MultiviewDecoder
 from view_sets import view_matrix
 
 CHANNELS = 4
-TRAINING = (
-    "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
-    "backbone.rope_dims=[4,4,4,2,2] modality.patch=[2,2] text_encoder.hidden_size=32 "
-    "text_encoder.depth=1 text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=1300 "
-    "data.pool_size=8 data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 "
-    "device=cpu max_steps=3"
-)
+TRAINING = ("modality.patch=[2,2]", "token_budget=1300")
 SMALL = "modality.height=16 modality.width=24 modality.views=4 solver.num_steps=2 device=cpu"
 CUBE = "a cube, red in front and blue behind"
 
@@ -49,42 +44,16 @@ def modality(vae):
 
 
 @pytest.fixture(scope="module")
-def trained(vae, tmp_path_factory):
+def trained(tiny_checkpoint_of, vae):
     """A checkpoint of three steps."""
-    out = tmp_path_factory.mktemp("trained") / "run"
-    words = ["train", "+modality=multiview", f"modality.vae={vae}", f"out={out}"]
-    assert main([*words, *TRAINING.split()]) == 0
-    return out / "checkpoints" / "step-0000003"
+    return tiny_checkpoint_of("multiview", f"modality.vae={vae}", *TRAINING)
 
 
 @pytest.fixture
-def run(trained, tmp_path, monkeypatch, capsys):
-    """Run a small request; its JSON. Later words win over earlier ones."""
+def ask(trained, tmp_path, monkeypatch):
+    """The words of a small request, in an empty folder; later words win over earlier ones."""
     monkeypatch.chdir(tmp_path)
-
-    def result(*words):
-        capsys.readouterr()
-        assert main(["run", *at(trained), "json=true", *words]) == 0
-        return json.loads(capsys.readouterr().out)
-
-    return result
-
-
-@pytest.fixture
-def refusal(trained, tmp_path, monkeypatch, capsys):
-    """Run a request that is refused; the one line that says why. It may write nothing."""
-    monkeypatch.chdir(tmp_path)
-
-    def result(*words):
-        before = sorted(tmp_path.rglob("*"))
-        capsys.readouterr()
-        assert main(["run", *at(trained), *words]) == 2
-        printed = capsys.readouterr()
-        assert (printed.out, printed.err.count("\n")) == ("", 1)
-        assert sorted(tmp_path.rglob("*")) == before
-        return printed.err
-
-    return result
+    return lambda *words: ["run", *at(trained), *words]
 
 
 def at(folder):
@@ -227,55 +196,55 @@ def test_files_are_fitted_to_whole_tokens_of_all_their_views(modality):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".views", ".mp4", ".gif"])
-def test_a_run_writes_views_that_repeat(suffix, run, capsys):
-    (file,) = run(CUBE, f"out=a{suffix}", "seed=3", "modality.elevation=12.5")["files"]
+def test_a_run_writes_views_that_repeat(suffix, make, capsys):
+    (file,) = make(CUBE, f"out=a{suffix}", "seed=3", "modality.elevation=12.5")["files"]
     assert main(["info", f"a{suffix}", "--json"]) == 0
     request = json.loads(capsys.readouterr().out)
     assert request["prompt"] == CUBE
     assert (request["options"]["views"], request["options"]["elevation"]) == (4, 12.5)
-    again = run(f"repeat=a{suffix}", f"out=again{suffix}")["files"][0]
+    again = make(f"repeat=a{suffix}", f"out=again{suffix}")["files"][0]
     assert again["media_sha256"] == file["media_sha256"]
     assert again["sha256"] == file["sha256"]
 
 
-def test_listed_azimuths_repeat_too(run):
+def test_listed_azimuths_repeat_too(make):
     words = ["modality.views=null", "modality.azimuths=[0,200,45.5]", "modality.elevation=[1,2,3]"]
-    (file,) = run(CUBE, "out=a.views", *words)["files"]
+    (file,) = make(CUBE, "out=a.views", *words)["files"]
     cameras = json.loads(Path("a.views/cameras.json").read_text())["views"]
     assert [view["azimuth"] for view in cameras] == [0, 200, 45.5]
-    again = run("repeat=a.views", "modality.views=null", "out=again.png")["files"][0]
+    again = make("repeat=a.views", "modality.views=null", "out=again.png")["files"][0]
     assert again["media_sha256"] == file["media_sha256"]
 
 
-def test_a_grid_has_every_view(run):
-    run(CUBE, "out=a.png", "modality.views=6")
-    run(CUBE, "out=a.views", "modality.views=6")
+def test_a_grid_has_every_view(make):
+    make(CUBE, "out=a.png", "modality.views=6")
+    make(CUBE, "out=a.views", "modality.views=6")
     grid, folder = (MultiviewDecoder().read(Path(name)) for name in ("a.png", "a.views"))
     assert grid.shape == (6, 3, 16, 24)
     assert torch.equal(grid, folder)
 
 
-def test_a_given_view_comes_back_as_the_autoencoder_has_it(run, vae):
+def test_a_given_view_comes_back_as_the_autoencoder_has_it(make, vae):
     given = write("given.views")
     words = ["condition.view=given.views/0003.png", "condition.azimuth=-90", "modality.height=16"]
-    (file,) = run(CUBE, "out=a.views", *words)["files"]
+    (file,) = make(CUBE, "out=a.views", *words)["files"]
     made = MultiviewDecoder().read(Path("a.views"))
     assert latents_alike(vae, given[2:3], made[3:4])
     assert not latents_alike(vae, given[2:3], made[2:3])
     assert file["seed"] == 0
-    again = run("repeat=a.views", "out=again.views", "condition.view=given.views/0003.png")
+    again = make("repeat=a.views", "out=again.views", "condition.view=given.views/0003.png")
     assert again["files"][0]["media_sha256"] == file["media_sha256"]
 
 
-def test_a_picture_without_an_azimuth_is_the_first_view(run, vae):
+def test_a_picture_without_an_azimuth_is_the_first_view(make, vae):
     given = write("given.views")
-    run(CUBE, "out=a.views", "condition.view=given.views/0002.png")
+    make(CUBE, "out=a.views", "condition.view=given.views/0002.png")
     assert latents_alike(vae, given[1:2], MultiviewDecoder().read(Path("a.views"))[:1])
 
 
-def test_a_given_folder_stands_where_its_cameras_say(run, vae):
+def test_a_given_folder_stands_where_its_cameras_say(make, vae):
     given = write("given.views", azimuths=[90, 0], views=None)
-    run(CUBE, "out=a.views", "condition.view=given.views")
+    make(CUBE, "out=a.views", "condition.view=given.views")
     made = MultiviewDecoder().read(Path("a.views"))
     assert latents_alike(vae, given, made[[1, 0]])
 
@@ -318,32 +287,32 @@ def test_a_given_folder_stands_where_its_cameras_say(run, vae):
         (["modality.width=20"], "modality.width=20 is not a multiple of 8 pixels; use 16 or 24"),
     ],
 )
-def test_wrong_requests_are_one_line(words, message, refusal, tmp_path):
+def test_wrong_requests_are_one_line(words, message, refused, tmp_path):
     write(tmp_path / "g.views")
     write(tmp_path / "g.png")
     write(tmp_path / "odd.views", height=18, width=30)
     write(tmp_path / "twice.views", azimuths=[0, 0], views=None)
     (tmp_path / "text.png").write_text("hello")
-    assert message in refusal(CUBE, *words)
+    assert message in refused(CUBE, *words)
 
 
-def test_a_picture_of_another_modality_may_be_given(run, vae):
+def test_a_picture_of_another_modality_may_be_given(make, vae):
     picture = write("given.views")[0].permute(1, 2, 0).numpy()
     info = PngInfo()
     info.add_itxt("lumina", '{"modality": "image", "options": {"height": 16, "width": 24}}')
     Image.fromarray(picture).save("image.png", pnginfo=info)
-    run(CUBE, "out=a.views", "condition.view=image.png")
+    make(CUBE, "out=a.views", "condition.view=image.png")
     given = MultiviewDecoder().read(Path("given.views"))
     assert latents_alike(vae, given[:1], MultiviewDecoder().read(Path("a.views"))[:1])
 
 
-def test_a_grid_of_one_view_may_be_given(run, vae):
+def test_a_grid_of_one_view_may_be_given(make, vae):
     given = write("one.png", views=1)
-    run(CUBE, "out=a.views", "condition.view=one.png")
+    make(CUBE, "out=a.views", "condition.view=one.png")
     assert latents_alike(vae, given, MultiviewDecoder().read(Path("a.views"))[:1])
 
 
-def test_a_folder_of_nerf_may_be_given_and_repeated(run, tmp_path):
+def test_a_folder_of_nerf_may_be_given_and_repeated(make, tmp_path):
     write("given.views")
     (tmp_path / "lego" / "train").mkdir(parents=True)
     for number, name in enumerate(("0001", "0003")):
@@ -353,25 +322,27 @@ def test_a_folder_of_nerf_may_be_given_and_repeated(run, tmp_path):
         for number, azimuth in enumerate((0, 180))
     ]
     Path("lego/transforms.json").write_text(json.dumps({"frames": frames}))
-    (file,) = run(CUBE, "out=a.views", "condition.view=lego")["files"]
-    again = run("repeat=a.views", "out=again.views", "condition.view=lego")["files"][0]
+    (file,) = make(CUBE, "out=a.views", "condition.view=lego")["files"]
+    again = make("repeat=a.views", "out=again.views", "condition.view=lego")["files"][0]
     assert again["media_sha256"] == file["media_sha256"]
 
 
-def test_views_in_a_folder_of_any_name_carry_their_request(run, capsys):
-    (file,) = run(CUBE, "out=a.views")["files"]
+def test_views_in_a_folder_of_any_name_carry_their_request(make, capsys):
+    (file,) = make(CUBE, "out=a.views")["files"]
     Path("a.views").rename("cube")
     assert main(["info", "cube", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["prompt"] == CUBE
-    assert run("repeat=cube", "out=again.views")["files"][0]["media_sha256"] == file["media_sha256"]
+    assert (
+        make("repeat=cube", "out=again.views")["files"][0]["media_sha256"] == file["media_sha256"]
+    )
 
 
 @pytest.mark.parametrize("name", ["cube/", "cube/new.png", "new.views/x.png", "cube/x/y.png"])
-def test_nothing_is_written_into_views(name, run, refusal):
-    run(CUBE, "out=a.views")
+def test_nothing_is_written_into_views(name, make, refused):
+    make(CUBE, "out=a.views")
     Path("a.views").rename("cube")
     before = sorted(Path("cube").iterdir())
-    assert "one medium" in refusal(CUBE, f"out={name}")
+    assert "one medium" in refused(CUBE, f"out={name}")
     assert sorted(Path("cube").iterdir()) == before
     assert not Path("new.views").exists()
 
@@ -393,8 +364,8 @@ def test_folders_of_views_train_with_their_own_cameras(vae, tmp_path, monkeypatc
         return features(self, options, grid)
 
     monkeypatch.setattr(MultiviewModality, "features", spy)
-    words = ["train", "+modality=multiview", f"modality.vae={vae}", "out=run", "data=folder"]
-    words += ["data.path=data", *TRAINING.split(), "data.min_tokens=1"]
+    fixed = ["train", "+modality=multiview", f"modality.vae={vae}", *tiny_words(), *TRAINING]
+    words = [*fixed, "out=run", "data=folder", "data.path=data", "data.min_tokens=1"]
     assert main(words) == 0
     assert {((0, angle), (5, 5)) for angle in (10, 20, 30)} <= set(seen)
     assert main(["run", *at("run/checkpoints/step-0000003"), "chair 1", "out=a.png"]) == 0

@@ -111,6 +111,7 @@ def test_unseen_splits_have_cameras_that_training_has_not():
     assert not lists & unseen
 
 
+@pytest.mark.worlds
 def test_views_are_as_large_and_many_as_asked_and_the_same_every_time():
     for split in WORLD.splits:
         for index in range(len(WORLD.variants(split))):
@@ -152,6 +153,7 @@ def test_large_views_are_drawn_in_bands_that_fit_together():
     assert (means - small.float()).abs().mean() < 1.5
 
 
+@pytest.mark.worlds
 @pytest.mark.parametrize("split", WORLD.splits)
 def test_judge_accepts_what_was_drawn(split):
     verdicts = [is_right(views, caption, where) for caption, where, views in drawn(split, 60, 3)]
@@ -186,6 +188,7 @@ def test_judge_refuses_one_changed_attribute(caption, wrong):
     assert not verdict[wrong]
 
 
+@pytest.mark.worlds
 @pytest.mark.parametrize("split", WORLD.splits)
 def test_judge_refuses_the_views_of_another_caption(split):
     others = [caption for caption, _, _ in drawn(split, 60, seed=4)]

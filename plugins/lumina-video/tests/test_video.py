@@ -15,19 +15,14 @@ from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options, compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
+from lumina_core.testing.fixtures import tiny_words
 from lumina_core.training.train_vae import AutoencoderShape, build_autoencoder
 from lumina_video.options import DEFAULT_FRAMES, MAX_FRAMES, VideoCondition, VideoOptions
 from lumina_video.vae import VideoVAE
 from lumina_video.video import VideoModality
 
 CHANNELS = 4
-TRAINING = (
-    "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
-    "backbone.rope_dims=[4,4,4,2,2] modality.patch=[1,2,2] text_encoder.hidden_size=32 "
-    "text_encoder.depth=1 text_encoder.num_heads=2 optimizer.warmup_steps=0 token_budget=1300 "
-    "data.pool_size=8 data.refresh_per_step=1 sample_every=0 save_every=0 log_every=1 "
-    "device=cpu max_steps=3"
-)
+TRAINING = ("modality.patch=[1,2,2]", "token_budget=1300")
 SMALL = "modality.height=16 modality.width=24 modality.frames=5 solver.num_steps=2 device=cpu"
 
 
@@ -46,42 +41,16 @@ def modality(vae):
 
 
 @pytest.fixture(scope="module")
-def trained(vae, tmp_path_factory):
+def trained(tiny_checkpoint_of, vae):
     """A checkpoint of three steps."""
-    out = tmp_path_factory.mktemp("trained") / "run"
-    words = ["train", "+modality=video", f"modality.vae={vae}", f"out={out}", *TRAINING.split()]
-    assert main(words) == 0
-    return out / "checkpoints" / "step-0000003"
+    return tiny_checkpoint_of("video", f"modality.vae={vae}", *TRAINING)
 
 
 @pytest.fixture
-def run(trained, tmp_path, monkeypatch, capsys):
-    """Run a small request; its JSON. Later words win over earlier ones."""
+def ask(trained, tmp_path, monkeypatch):
+    """The words of a small request, in an empty folder; later words win over earlier ones."""
     monkeypatch.chdir(tmp_path)
-
-    def result(*words):
-        capsys.readouterr()
-        assert main(["run", *at(trained), "json=true", *words]) == 0
-        return json.loads(capsys.readouterr().out)
-
-    return result
-
-
-@pytest.fixture
-def refusal(trained, tmp_path, monkeypatch, capsys):
-    """Run a request that is refused; the one line that says why. It may write nothing."""
-    monkeypatch.chdir(tmp_path)
-
-    def result(*words):
-        before = sorted(tmp_path.rglob("*"))
-        capsys.readouterr()
-        assert main(["run", *at(trained), *words]) == 2
-        printed = capsys.readouterr()
-        assert (printed.out, printed.err.count("\n")) == ("", 1)
-        assert sorted(tmp_path.rglob("*")) == before
-        return printed.err
-
-    return result
+    return lambda *words: ["run", *at(trained), *words]
 
 
 def at(folder):
@@ -229,23 +198,23 @@ def test_files_are_fitted_to_whole_tokens_of_all_their_frames(modality):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp", ".frames"])
-def test_a_run_writes_a_clip_that_repeats(suffix, run, tmp_path, capsys):
-    (file,) = run("a red circle moving to the right", f"out=a{suffix}", "seed=3")["files"]
+def test_a_run_writes_a_clip_that_repeats(suffix, make, tmp_path, capsys):
+    (file,) = make("a red circle moving to the right", f"out=a{suffix}", "seed=3")["files"]
     assert (tmp_path / f"a{suffix}-preview.png").is_file()
     assert main(["info", f"a{suffix}", "--json"]) == 0
     request = json.loads(capsys.readouterr().out)
     assert request["prompt"] == "a red circle moving to the right"
     assert request["options"]["frames"] == 5
-    again = run(f"repeat=a{suffix}", f"out=again{suffix}")["files"][0]
+    again = make(f"repeat=a{suffix}", f"out=again{suffix}")["files"][0]
     assert again["media_sha256"] == file["media_sha256"]
     assert again["sha256"] == file["sha256"]
 
 
-def test_a_sample_has_the_size_the_length_and_the_rate_that_were_asked_for(run):
+def test_a_sample_has_the_size_the_length_and_the_rate_that_were_asked_for(make):
     import av
 
     words = ["modality.seconds=1.5", "modality.frames=null", "modality.fps=6", "out=a.mp4"]
-    run("a star", "modality.height=32", *words)
+    make("a star", "modality.height=32", *words)
     with av.open("a.mp4") as container:
         (stream,) = container.streams
         assert (stream.width, stream.height) == (24, 32)
@@ -254,35 +223,35 @@ def test_a_sample_has_the_size_the_length_and_the_rate_that_were_asked_for(run):
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
 
 
-def test_given_frames_come_back_as_the_autoencoder_has_them(run, trained, vae):
+def test_given_frames_come_back_as_the_autoencoder_has_them(make, trained, vae):
     given = clip(2, seed=4)
     write("given.webp", given)
-    run("a red circle", "condition.frames=given.webp", "out=a.webp")
+    make("a red circle", "condition.frames=given.webp", "out=a.webp")
     modality = VideoModality(options(), vae)
     made = modality.decoder.read(Path("a.webp"))
     assert len(made) == 5
     assert torch.equal(made[:2], modality.vae.decode(modality.vae.encode(given)))
     assert not torch.equal(made[2:4], made[:2])
-    run("a red circle", "condition.frames=given.webp", "condition.num_frames=1", "out=b.webp")
+    make("a red circle", "condition.frames=given.webp", "condition.num_frames=1", "out=b.webp")
     fewer = modality.decoder.read(Path("b.webp"))
     assert torch.equal(fewer[:1], made[:1])
     assert not torch.equal(fewer[1], made[1])
 
 
-def test_a_picture_is_a_first_frame(run, vae):
+def test_a_picture_is_a_first_frame(make, vae):
     Image.new("RGB", (24, 16), (200, 40, 40)).save("first.png")
-    (file,) = run("a red circle", "condition.frames=first.png", "out=a.webp")["files"]
+    (file,) = make("a red circle", "condition.frames=first.png", "out=a.webp")["files"]
     modality = VideoModality(options(), vae)
     first = torch.tensor([200, 40, 40], dtype=torch.uint8)[None, :, None, None]
     wanted = modality.vae.decode(modality.vae.encode(first.expand(1, 3, 16, 24)))
     assert torch.equal(modality.decoder.read(Path("a.webp"))[:1], wanted)
-    again = run("repeat=a.webp", "condition.frames=first.png", "out=b.webp")["files"][0]
+    again = make("repeat=a.webp", "condition.frames=first.png", "out=b.webp")["files"][0]
     assert again["media_sha256"] == file["media_sha256"]
 
 
-def test_a_clip_is_given_at_the_rate_of_the_clip_to_make(run, vae):
+def test_a_clip_is_given_at_the_rate_of_the_clip_to_make(make, vae):
     write("given.webp", clip(6), fps=24.0)
-    run("a red circle", "condition.frames=given.webp", "out=a.webp")
+    make("a red circle", "condition.frames=given.webp", "out=a.webp")
     modality = VideoModality(options(), vae)
     wanted = modality.vae.decode(modality.vae.encode(clip(6)[1::3]))
     assert torch.equal(modality.decoder.read(Path("a.webp"))[:2], wanted)
@@ -307,13 +276,13 @@ def test_a_clip_is_given_at_the_rate_of_the_clip_to_make(run, vae):
         (["modality.frame=4"], "modality.frame"),
     ],
 )
-def test_wrong_requests_are_one_line(words, message, refusal, tmp_path):
+def test_wrong_requests_are_one_line(words, message, refused, tmp_path):
     write(tmp_path / "wide.webp", clip(2, 16, 32))
     write(tmp_path / "long.webp", clip(9))
     write(tmp_path / "whole.webp", clip(5))
     write(tmp_path / "two.webp", clip(2))
     (tmp_path / "text.mp4").write_text("no film")
-    assert message in refusal("a red circle moving to the right", *words)
+    assert message in refused("a red circle moving to the right", *words)
 
 
 def test_given_frames_that_end_within_a_token_are_refused(vae, tmp_path):
@@ -344,9 +313,10 @@ def test_a_folder_of_clips_and_pictures_trains_a_checkpoint_that_runs(vae, tmp_p
     (tmp_path / "set" / "broken.mp4").write_bytes((tmp_path / "set" / "0.mp4").read_bytes()[:200])
     (tmp_path / "set" / "broken.txt").write_text("a red circle")
     words = ["data=folder", "data.path=set", "data.min_tokens=1", "data.max_tokens=48"]
-    words += ["modality.frames=4", "data.max_quarantined=0.5"]
+    words += ["modality.frames=4", "data.max_quarantined=0.5", "data.pool_size=8"]
     out = tmp_path / "run"
-    fixed = ["+modality=video", f"modality.vae={vae}", f"out={out}", *TRAINING.split()]
+    where = ["+modality=video", f"modality.vae={vae}", f"out={out}"]
+    fixed = [*where, *tiny_words(), *TRAINING]
     assert main(["train", *fixed, *words]) == 0
     skipped = (out / "quarantine.jsonl").read_text()
     assert "broken.mp4" in skipped

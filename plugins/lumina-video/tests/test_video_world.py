@@ -96,6 +96,7 @@ def test_held_out_captions_and_no_others_name_a_held_out_combination():
     assert len(shapes) == len(motions) == len(grammar.EVENTS)
 
 
+@pytest.mark.worlds
 @pytest.mark.parametrize("split", ["trained", "unseen_lengths", "unseen_aspects"])
 def test_training_never_shows_a_held_out_pair_even_where_the_caption_leaves_it_open(split):
     for caption, clip in drawn(split, 90, seed=1):
@@ -130,12 +131,14 @@ def test_twice_the_frames_show_the_same_in_between():
     assert torch.equal(short, long[1::3])  # moments (i + 0.5) / n
 
 
+@pytest.mark.worlds
 @pytest.mark.parametrize("split", WORLD.splits)
 def test_judge_accepts_what_was_drawn(split):
     verdicts = [is_right(clip, caption) for caption, clip in drawn(split, 180, seed=3)]
     assert sum(verdicts) >= 0.99 * len(verdicts)
 
 
+@pytest.mark.worlds
 def test_judge_accepts_what_was_drawn_and_went_through_a_file(tmp_path):
     decoder, path = VideoDecoder(8.0), tmp_path / "clip.mp4"
     verdicts = []
@@ -194,6 +197,7 @@ def is_caption(scene):
         return False
 
 
+@pytest.mark.worlds
 @pytest.mark.parametrize("kind", ["colour", "shape", "motion", "change", "background"])
 def test_judge_refuses_one_changed_attribute(kind):
     generator, num_drawn, num_accepted = seeded(6), 0, 0
