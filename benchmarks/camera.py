@@ -19,13 +19,14 @@ from pathlib import Path
 
 import torch
 
-from lumina_core.config.compose import compose_sampling, compose_train
 from lumina_core.evaluation.oracle import cases
 from lumina_core.media.patches import PatchTokenizer
 from lumina_core.plugins import host
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.sample import sample
 from lumina_core.training import start
 from lumina_core.training import step as training_step
+from lumina_core.training.compose import compose_train
 from lumina_multiview import oracle
 from lumina_multiview.multiview import EXTENT, MultiviewModality
 

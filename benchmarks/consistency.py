@@ -11,9 +11,9 @@ import argparse
 import json
 from pathlib import Path
 
-from lumina_core.config.compose import compose_run
 from lumina_core.evaluation.oracle import cases, wilson_interval
 from lumina_core.plugins import host
+from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.generate import load_model
 from lumina_core.sampling.sample import sample
 from lumina_multiview import oracle

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import torch
 
-from lumina_core.config.compose import compose_options, compose_run, compose_sampling
+from lumina_core.config.compose import compose_options
 from lumina_core.evaluation.oracle import wilson_interval
 from lumina_core.media.previews import save_contact_sheet
 from lumina_core.plugins import host
 from lumina_core.runtime import seeded
+from lumina_core.sampling.compose import compose_run, compose_sampling
 from lumina_core.sampling.generate import load_model
 from lumina_core.sampling.given import given_tokens
 from lumina_core.sampling.request import Request

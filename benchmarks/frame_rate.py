@@ -26,14 +26,15 @@ from types import SimpleNamespace
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.config.compose import compose_sampling, compose_train
 from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.media.worlds.finding import find_objects
 from lumina_core.plugins import host
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
 from lumina_core.training import start
 from lumina_core.training import step as training_step
+from lumina_core.training.compose import compose_train
 from lumina_video.video import EXTENT, VideoModality
 
 SPEED, START, RADIUS, SIDE = 0.3, 0.18, 0.17, 48

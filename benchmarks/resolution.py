@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from lumina_core.backbone.settings import RopeScaling
-from lumina_core.config.compose import compose_options, compose_run, compose_sampling
+from lumina_core.config.compose import compose_options
 from lumina_core.evaluation.oracle import cases, wilson_interval
 from lumina_core.media.previews import save_contact_sheet
 from lumina_core.plugins import host
+from lumina_core.sampling.compose import compose_run, compose_sampling
 from lumina_core.sampling.generate import load_model
 from lumina_core.sampling.sample import sample
 from lumina_core.sampling.settings import CoarseConfig

@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import torch
-
 from lumina_core.errors import LuminaError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    import torch
     from jaxtyping import Bool, Float, UInt8
     from PIL.Image import Image
     from torch import Generator, Tensor

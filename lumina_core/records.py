@@ -11,6 +11,7 @@ lists, and speak of their own types in messages that a user has to read.
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import types
 from collections.abc import Mapping
@@ -40,7 +41,19 @@ class Setting(NamedTuple):
     idle: Mapping[str, tuple[Any, ...]] = {}
     fixed: bool = False
     file: bool = False
-    raw: bool = False
+
+    @property
+    def range(self) -> str:
+        """The bounds in words: `1 to 9`, `above 0`; empty where there are none."""
+        if self.at_least is not None and self.at_most is not None:
+            return f"{_short(self.at_least)} to {_short(self.at_most)}"
+        bounds = [
+            f"{_short(self.at_least)} or more" if self.at_least is not None else "",
+            f"above {_short(self.above)}" if self.above is not None else "",
+            f"at most {_short(self.at_most)}" if self.at_most is not None else "",
+            f"below {_short(self.below)}" if self.below is not None else "",
+        ]
+        return ", ".join(filter(None, bounds))
 
 
 class Block(NamedTuple):
@@ -49,6 +62,17 @@ class Block(NamedTuple):
     record: type
     choice: str | None = None
     others: Mapping[str, type] = {}
+
+    def record_of(self, choice: Any, key: str) -> type:
+        """The record of a choice.
+
+        Raises:
+            LuminaError: there is no such choice; the message calls it by its key.
+        """
+        known = {str(self.choice): self.record, **self.others}
+        if str(choice) not in known:
+            raise _unknown_choice(key, choice, tuple(known))
+        return known[str(choice)]
 
 
 def setting(
@@ -64,7 +88,6 @@ def setting(
     idle: Mapping[str, tuple[Any, ...]] | None = None,
     fixed: bool = False,
     file: bool = False,
-    raw: bool = False,
 ) -> Any:
     """A field of a record of settings. It is all that is said about a key, and said nowhere else.
 
@@ -79,11 +102,10 @@ def setting(
         choices: the texts that are allowed.
         idle: a key beside this one, and its values that switch this one off: who sets both is told.
         fixed: part of the architecture. It is set in training, and a checkpoint fixes it.
-        file: names a file or folder: taken letter by letter, ~ is the home folder.
-        raw: a text that is taken letter by letter, so that it needs no quotes.
+        file: names a file or folder, in which ~ is the home folder.
     """
     about = Setting(
-        meaning, unit, at_least, above, at_most, below, choices, idle or {}, fixed, file, raw
+        meaning, unit, at_least, above, at_most, below, choices, idle or {}, fixed, file
     )
     return dataclasses.field(default=default, metadata={_SETTING: about})
 
@@ -99,6 +121,11 @@ def block(record: type, choice: str | None = None, **others: type) -> Any:
     return dataclasses.field(
         default_factory=record, metadata={_BLOCK: Block(record, choice, others)}
     )
+
+
+def is_key(field: "dataclasses.Field[Any]") -> bool:
+    """Whether a field is declared with `setting`."""
+    return _SETTING in field.metadata
 
 
 def setting_of(field: "dataclasses.Field[Any]") -> Setting:
@@ -146,10 +173,7 @@ class Settings:
             value, about = getattr(self, field.name), setting_of(field)
             key = self._prefix + field.name
             if about.choices and value not in about.choices:
-                raise LuminaError(
-                    f"{key} is {value!r}; choose one of {', '.join(about.choices)}."
-                    + nearest(str(value), about.choices)
-                )
+                raise _unknown_choice(key, value, about.choices)
             values = value if isinstance(value, tuple) else (value,)
             if not all(_is_within(each, about) for each in values if type(each) in (int, float)):
                 text = printable(str(list(values) if values is value else value), MAX_REASON)
@@ -158,6 +182,12 @@ class Settings:
 
 class Options(Settings, block="modality"):
     """Base of the options of a modality."""
+
+
+def _unknown_choice(key: str, value: Any, choices: tuple[str, ...]) -> LuminaError:
+    return LuminaError(
+        f"{key} is {value!r}; choose one of {', '.join(choices)}.{nearest(str(value), choices)}"
+    )
 
 
 def _is_within(value: float, about: Setting) -> bool:
@@ -194,12 +224,18 @@ def _short(bound: float | None) -> str:
     return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
-def build(
-    record: type[T],
-    values: Mapping[str, Any],
-    prefix: str = "",
-    namespace: dict[str, Any] | None = None,
-) -> T:
+def plain(record: type) -> dict[str, Any]:
+    """The defaults of a record as plain values; a record in it is a mapping."""
+    fields = dataclasses.fields(record)
+    blocks = {field.name: block_of(field) for field in fields}
+    return {
+        field.name: plain(inner.record) if (inner := blocks[field.name]) else field.default
+        for field in fields
+        if blocks[field.name] or is_key(field)
+    }
+
+
+def build(record: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     """A record of this type, every value checked against the annotation of its field.
 
     A whole number serves where a number is wanted, and a list becomes a tuple. A value that is
@@ -209,25 +245,21 @@ def build(
         record: a dataclass; its fields may be records themselves.
         values: field name to plain value.
         prefix: what stands before a field in messages, with its dot.
-        namespace: names that the annotations use and their module does not import.
 
     Raises:
         LuminaError: an unknown, missing or wrongly typed value, or one the record refuses.
     """
-    hints = get_type_hints(record, localns=namespace)
+    hints = get_type_hints(record)
     fields = {field.name: field for field in dataclasses.fields(record)}  # type: ignore[arg-type]
     names = [prefix + name for name in fields]
     for key in values:
         if key not in fields:
             raise unknown_key(f"{prefix}{key}", names)
-    built = {
-        name: _convert(hints[name], values[name], prefix + name, namespace)
-        for name in fields
-        if name in values
-    }
     for name, field in fields.items():
-        if name not in values and _has_no_default(field):
-            raise LuminaError(f"{prefix + name} has no value. Give it one: {prefix + name}=...")
+        inner, given = block_of(field), values.get(name)
+        if inner is not None and inner.others and isinstance(given, Mapping):
+            hints[name] = inner.record_of(given.get("name"), f"{prefix}{name}.name")
+    built = {name: _convert(hints[name], values[name], prefix + name) for name in values}
     try:
         return record(**built)
     except (TypeError, ValueError) as error:
@@ -238,13 +270,18 @@ def check_types(record: type) -> None:
     """Refuse fields of types that no value of a YAML or a command line can be checked against.
 
     Raises:
-        LuminaError: a field is neither bool, int, float, str, a tuple or a choice of these, nor
-            a dataclass of such fields.
+        LuminaError: a field is declared without `setting`, or neither bool, int, float, str, a
+            tuple or a choice of these, nor a dataclass of such fields.
         Exception: an annotation cannot be read.
     """
     hints = get_type_hints(record)
-    for name in (field.name for field in dataclasses.fields(record)):
-        hint = hints[name]
+    for field in dataclasses.fields(record):
+        name, hint = field.name, hints[field.name]
+        if not is_key(field) and block_of(field) is None:
+            raise LuminaError(
+                f"{record.__name__}.{name} is no setting; declare it as {name}: ... = "
+                "setting(DEFAULT, MEANING)"
+            )
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             check_types(hint)
         elif not _is_plain(hint):
@@ -261,23 +298,18 @@ def _is_plain(hint: Any) -> bool:
     return hint in (*_NAMES, types.NoneType)
 
 
-def _has_no_default(field: "dataclasses.Field[Any]") -> bool:
-    missing = dataclasses.MISSING
-    return field.default is missing and field.default_factory is missing
-
-
-def _convert(hint: Any, value: Any, key: str, namespace: dict[str, Any] | None) -> Any:
+def _convert(hint: Any, value: Any, key: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return _convert_union(args, value, key, namespace)
+        return _convert_union(args, value, key)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, hint):
             return value
         if not isinstance(value, Mapping):
             raise _mismatch(key, value, "a block of keys")
-        return build(hint, value, f"{key}.", namespace)
+        return build(hint, value, f"{key}.")
     if origin is tuple:
-        return _convert_tuple(args, value, key, namespace)
+        return _convert_tuple(args, value, key)
     if hint is float and type(value) is int and abs(value) < sys.float_info.max:
         return float(value)
     if hint in _NAMES and type(value) is not hint:  # type(): True is no whole number here
@@ -285,9 +317,7 @@ def _convert(hint: Any, value: Any, key: str, namespace: dict[str, Any] | None) 
     return value
 
 
-def _convert_union(
-    args: tuple[Any, ...], value: Any, key: str, namespace: dict[str, Any] | None
-) -> Any:
+def _convert_union(args: tuple[Any, ...], value: Any, key: str) -> Any:
     if value is None and types.NoneType in args:
         return None
     is_list = isinstance(value, list | tuple)
@@ -296,7 +326,7 @@ def _convert_union(
     for choice in fitting:
         if choice is not types.NoneType:
             try:
-                return _convert(choice, value, key, namespace)
+                return _convert(choice, value, key)
             except LuminaError as fault:
                 faults.append(fault)
     if faults and (is_list or isinstance(value, Mapping)):
@@ -312,16 +342,14 @@ def _described(hint: Any) -> str:
     return _NAMES.get(hint, "a block of keys")
 
 
-def _convert_tuple(
-    args: tuple[Any, ...], value: Any, key: str, namespace: dict[str, Any] | None
-) -> tuple[Any, ...]:
+def _convert_tuple(args: tuple[Any, ...], value: Any, key: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise _mismatch(key, value, _LIST)
     hints = [args[0]] * len(value) if args[1:] == (...,) else list(args)
     if len(hints) != len(value):
         raise _mismatch(key, value, f"a list of {len(hints)} values")
     return tuple(
-        _convert(hint, item, f"{key}[{index}]", namespace)
+        _convert(hint, item, f"{key}[{index}]")
         for index, (hint, item) in enumerate(zip(hints, value, strict=True))
     )
 
@@ -339,6 +367,11 @@ def shown(value: Any) -> str:
     return f"{printable(repr(value), MAX_REASON)} ({type(value).__name__})"
 
 
+def as_text(value: Any) -> str:
+    """A value as one writes it on a command line."""
+    return value if value and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted keys; an empty one stays, tuples become lists."""
     found: dict[str, Any] = {}
@@ -346,7 +379,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping) and value:
             found |= flat(value, f"{prefix}{key}.")
         else:
-            found[prefix + key] = list(value) if isinstance(value, tuple) else value
+            found[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
     return found
 
 
@@ -354,19 +387,14 @@ MAX_TEXT = 10_000  # characters of a prompt or a caption; encoders read the firs
 NUM_SEEDS = 2**63  # torch generators take a seed below this
 
 
-def _check_at_least(record: Any, least: int, *names: str) -> None:
-    for name in names:
-        value = getattr(record, name)
-        if value is not None and value < least:
-            raise LuminaError(f"{name} is {value}; set a whole number of at least {least}.")
-
-
-def _check_seed(seed: int, count: int = 1) -> None:
+def check_seed(seed: int, count: int) -> None:
+    """Refuse a seed from which so many samples cannot be counted on."""
     if not 0 <= seed <= NUM_SEEDS - count:
         raise LuminaError(f"seed is {seed}; set a whole number from 0 to {NUM_SEEDS - count}.")
 
 
-def _check_text(key: str, text: str) -> None:
+def check_text(key: str, text: str) -> None:
+    """Refuse a text that no encoder reads: too long, or no Unicode."""
     if len(text) > MAX_TEXT:
         raise LuminaError(
             f"the {key} has {len(text)} characters; at most {MAX_TEXT} are read. Shorten it."

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lumina_core.cli.commands import CONFIGURED
 from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import GROUP
-from toy_plugin import GIVEN, GIVEN_YAML, OPTIONS, PLUGIN, YAML
+from toy_plugin import GIVEN, OPTIONS, PLUGIN, YAML
 
 if TYPE_CHECKING:
     from lumina_core.checkpoints.model import Model
@@ -75,7 +76,7 @@ def toy(write_distribution: WriteDistribution) -> Path:
 def write_conditioned(write_distribution: WriteDistribution) -> Callable[..., Path]:
     """Install a modality of toys with conditions, and with a YAML of its own if one is given."""
 
-    def write(yaml: str = YAML + GIVEN_YAML) -> Path:
+    def write(yaml: str = YAML) -> Path:
         condition = 'api={api}, condition="{package}.options:Given"'
         source = PLUGIN.replace("api={api}", condition).format(package="lumina_toy", api="(3, 0)")
         return write_distribution("lumina-toy", "toy", source, options=OPTIONS + GIVEN, yaml=yaml)
@@ -92,14 +93,14 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         configs.append(config)
         return 0
 
-    homes = ("sampling.run", "training.command", "training.train_vae", "evaluation.evaluate")
-    for name, home in zip(("run", "train", "train_vae", "evaluate"), homes, strict=True):
+    for each in CONFIGURED.values():
+        home, _, name = each.function.partition(":")
         module = ModuleType(f"lumina_core.{home}")
-        setattr(module, f"{name}_command", record)
-        monkeypatch.setitem(sys.modules, f"lumina_core.{home}", module)
+        setattr(module, name, record)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     request = {"modality": "toy", "prompt": "a dög", "seed": 5, "solver": {"num_steps": 3}}
-    for module in ("sampling.file_request", "config.compose"):
-        monkeypatch.setattr(f"lumina_core.{module}.read_request", lambda path: request)
+    for home in ("file_request", "compose"):
+        monkeypatch.setattr(f"lumina_core.sampling.{home}.read_request", lambda path: request)
     return configs
 
 

@@ -9,8 +9,9 @@ from lumina_core import LuminaError
 from lumina_core.backbone.settings import BACKENDS
 from lumina_core.checkpoints import model as checkpoint
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_options, compose_sampling
+from lumina_core.config.compose import compose_options
 from lumina_core.runtime import resolve_device, resolve_dtype
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import batches, sample
 

@@ -1,7 +1,7 @@
 """What may come next on a command line, for the completion of shells.
 
 The script of a shell stands beside this file; it asks the hidden command `complete` at each
-completion, so that it knows what is installed now. Answers come from the text of the YAML files,
+completion, so that it knows what is installed now. Answers come from the keys of a command,
 package metadata and the options of the one chosen modality: nothing heavy is imported.
 """
 
@@ -9,24 +9,12 @@ import re
 from pathlib import Path
 
 from lumina_core.cli import help
-from lumina_core.config.keys import (
-    CONFIG_NAMES,
-    PATH_KEYS,
-    command_keys,
-    group_choices,
-    group_defaults,
-    modality_keys,
-)
-from lumina_core.config.words import (
-    CHECKPOINT_COMMANDS,
-    CONDITIONED_COMMANDS,
-    MULTIRUN,
-    modalities_in_use,
-)
+from lumina_core.cli.commands import CONFIGURED
+from lumina_core.config.keys import Command, Key, modality_keys, record_keys
+from lumina_core.config.words import MULTIRUN, modalities_in_use
 from lumina_core.errors import LuminaError, nearest
-from lumina_core.plugins import host, yaml_files
+from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION
-from lumina_core.records import file_names, fixed_names
 
 SHELLS = ("bash", "zsh")
 FILES = "@files"
@@ -68,11 +56,11 @@ def complete(words: list[str]) -> list[str]:
     if command not in help.USAGES or "--" in given:
         return []
     if begun.startswith("-"):
-        options = MULTIRUN if command in CONFIG_NAMES else ()
+        options = MULTIRUN if command in CONFIGURED else ()
         options += tuple(re.findall(r"--[\w-]+", help.USAGES[command]))
         return _begin_with(begun, [*options, "--help"])
-    if command in CONFIG_NAMES:
-        return _settings(command, given, begun)
+    if command in CONFIGURED:
+        return _settings(CONFIGURED[command].command, given, begun)
     return _arguments(command, given, begun)
 
 
@@ -99,70 +87,42 @@ def _arguments(command: str, given: list[str], begun: str) -> list[str]:
     return _begin_with(begun, [*keys, *choices, *([FILES] if takes_file else [])])
 
 
-def _settings(command: str, given: list[str], begun: str) -> list[str]:
+def _settings(command: Command, given: list[str], begun: str) -> list[str]:
     """Keys of a command, or the values of a key."""
     pluses = "+" * (len(begun) - len(begun.lstrip("+")))
     key, equals, _ = begun.removeprefix(pluses).partition("=")
     blocks = ("modality.", f"{CONDITION}.")
     is_own = any(key.startswith(block) or block.startswith(key) for block in blocks)
-    modality = _modality(command, given) if is_own else None  # importing it takes time
+    keys = list(record_keys(command.record))
+    if is_own:  # importing a modality takes time
+        keys += _keys_of_modality(command, given)
     if equals:
-        values = _values(command, key, modality)
+        values = _values(key, keys)
         return _begin_with(
             begun, [word if word == FILES else f"{pluses}{key}={word}" for word in values]
         )
     if pluses:  # needed nowhere, and written by habit in front of this one
         return _begin_with(begun, [f"{pluses}modality="])
-    return _begin_with(begun, [f"{name}=" for name in ["modality", *_defaults(command, modality)]])
+    return _begin_with(begun, ["modality=", *(f"{key.name}=" for key in keys)])
 
 
-def _modality(command: str, given: list[str]) -> str | None:
-    """The modality in use; None where none is, or one that cannot be used."""
-    named = modalities_in_use(command, given)
+def _keys_of_modality(command: Command, given: list[str]) -> list[Key]:
+    """The keys of the modality in use; none where none is, or one that cannot be used."""
     try:
-        for name in named:
-            host.options_class(name)
-            modality_keys(yaml_files.modality_yaml(name))
+        names = modalities_in_use(command, given)
+        keys = [key for name in names[-1:] for key in modality_keys(name, command)]
     except LuminaError:
-        return None  # a command that uses it says why
-    return named[-1] if named else None
+        return []  # a command that uses it says why
+    return [key for key in keys if not (key.about.fixed and command.has_fixed_architecture)]
 
 
-def _defaults(command: str, modality: str | None) -> dict[str, str]:
-    """Key to default of everything that a command line may set."""
-    groups = group_defaults(command)
-    keys = [key for key in command_keys(command) if key.default or key.name in groups]
-    if modality is not None:
-        blocks = ("modality", CONDITION) if command in CONDITIONED_COMMANDS else ("modality",)
-        fixed = _fixed_options(modality) if command in CHECKPOINT_COMMANDS else []
-        keys += [
-            key
-            for key in modality_keys(yaml_files.modality_yaml(modality))
-            if key.default and key.name.partition(".")[0] in blocks and key.name not in fixed
-        ]
-    return {key.name: key.default for key in keys}
-
-
-def _values(command: str, key: str, modality: str | None) -> list[str]:
+def _values(name: str, keys: list[Key]) -> list[str]:
     """What a key may be set to, as far as it is known."""
-    if key == "modality":
+    if name == "modality":
         return host.installed()
-    default = _defaults(command, modality).get(key)
-    if default is None:
-        return []
-    group = key.removesuffix(".name")
-    if group in group_defaults(command):
-        return group_choices(group)
-    if default in ("true", "false"):
-        return ["true", "false"]
-    is_path = key in PATH_KEYS or key == "modality.vae" or key in _file_conditions(modality)
-    return [FILES] if is_path else []
-
-
-def _fixed_options(modality: str) -> list[str]:
-    return [f"modality.{name}" for name in fixed_names(host.options_class(modality))]
-
-
-def _file_conditions(modality: str | None) -> list[str]:
-    record = host.condition_class(modality) if modality else None
-    return [f"{CONDITION}.{name}" for name in file_names(record)] if record else []
+    for key in keys:
+        if key.name == name:
+            is_path = key.about.file or name == "modality.vae"
+            truths = ["true", "false"] * (key.type == "bool")
+            return [FILES] if is_path else [*key.about.choices, *truths]
+    return []

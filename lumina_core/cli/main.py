@@ -6,29 +6,17 @@ faults.py says which code means what. Everything heavy is imported inside the co
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__, terminal
 from lumina_core.cli import help, reports
 from lumina_core.cli.faults import report
-from lumina_core.config.keys import CONFIG_NAMES, command_keys, modality_keys
-from lumina_core.config.words import (
-    ARCHITECTURE_KEYS,
-    CHECKPOINT_COMMANDS,
-    CONDITIONED_COMMANDS,
-    is_override,
-    modalities_in_use,
-    parse,
-    without_multirun,
-)
 from lumina_core.errors import LuminaError, nearest, unknown_key
-from lumina_core.plugins import host, yaml_files
-from lumina_core.plugins.yaml_files import CONDITION
-from lumina_core.sampling.python_arguments import texts
+from lumina_core.plugins import host
 
 HELP = (["-h"], ["--help"], ["help"])
+KEYS = "KEY=VALUE"  # in the usage of commands that are configured by keys
 VAE_KEY = "modality.vae="  # of doctor --contract
 
 
@@ -43,9 +31,15 @@ def main(argv: list[str] | None = None) -> int:
     """
     with terminal.libraries_harmless():
         try:
-            return _dispatch(sys.argv[1:] if argv is None else texts("argv", argv))
+            return _dispatch(sys.argv[1:] if argv is None else _checked(argv))
         except (Exception, KeyboardInterrupt) as error:
             return report(error)
+
+
+def _checked(argv: list[str]) -> list[str]:
+    from lumina_core.sampling.python_arguments import texts
+
+    return texts("argv", argv)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -65,7 +59,10 @@ def _dispatch(words: list[str]) -> int:
 def _unknown_command(words: list[str]) -> str:
     command = words[0]
     text = f"unknown command {command!r}."
-    if is_override(command, _names("run", words)):
+    from lumina_core.cli.commands import known_names
+    from lumina_core.config.words import is_override
+
+    if is_override(command, known_names("run", words)):
         return f"{text} Did you mean: run {' '.join(words)} ?"
     if hint := nearest(command, list(help.SUMMARIES)):
         return text + hint
@@ -75,63 +72,9 @@ def _unknown_command(words: list[str]) -> str:
 
 
 def _configured(command: str, words: list[str]) -> int:
-    words, of_hydra = without_multirun(words)
-    overrides = _overrides(command, words)
-    if overrides is None:
-        return 0
-    if of_hydra is None:
-        return _execute(command, overrides)
-    from lumina_core.cli.sweep import sweep
+    from lumina_core.cli.commands import configured
 
-    return sweep(command, overrides, of_hydra, _compose, _execute)
-
-
-def _compose(command: str, overrides: list[str]) -> Any:
-    """The record of a command whose configuration is composed."""
-    compose = f"compose_{command.replace('-', '_')}"
-    return getattr(import_module("lumina_core.config.compose"), compose)(overrides)
-
-
-def _execute(command: str, overrides: list[str]) -> int:
-    """Do such a command: `NAME_command(compose_NAME(overrides))`."""
-    config = _compose(command, overrides)
-    terminal.tell(*host.find(config.modality).deprecations)
-    # the command's module brings torch: only once the request is right
-    name = CONFIG_NAMES[command]
-    module = import_module(f"lumina_core.{_MODULES[name]}")
-    return int(getattr(module, f"{name}_command")(config))
-
-
-_MODULES = {
-    "run": "sampling.run",
-    "train": "training.command",
-    "train_vae": "training.train_vae",
-    "evaluate": "evaluation.evaluate",
-}
-
-
-def _overrides(command: str, words: list[str]) -> list[str] | None:
-    """The overrides among the words, or None after help was printed."""
-    arguments = parse(words, _names(command, words))
-    if arguments.wants_help:
-        terminal.show(*help.command_help(command, words))
-        return None
-    return arguments.overrides
-
-
-def _names(command: str, words: list[str]) -> list[str]:
-    """Every key that a command knows, those of the modality that the words choose included."""
-    names = [key.name for key in command_keys(command)] + ["modality"]
-    blocks = ("modality", CONDITION) if command in CONDITIONED_COMMANDS else ("modality",)
-    installed = host.installed()
-    chosen = [name for name in modalities_in_use(command, words) if name in installed]
-    for modality in chosen or installed:
-        try:
-            keys = modality_keys(yaml_files.modality_yaml(modality))
-        except LuminaError:
-            continue  # a plugin that ships no YAML is reported when it is used
-        names += [key.name for key in keys if key.name.partition(".")[0] in blocks]
-    return names + list(ARCHITECTURE_KEYS) * (command in CHECKPOINT_COMMANDS)
+    return configured(command, words)
 
 
 def _plugins(words: list[str]) -> int:
@@ -366,7 +309,7 @@ def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> boo
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    **{name: partial(_configured, name) for name in CONFIG_NAMES},
+    **{name: partial(_configured, name) for name, usage in help.USAGES.items() if KEYS in usage},
     "plugins": _plugins,
     "schema": _schema,
     "examples": _examples,

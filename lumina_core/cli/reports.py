@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__
-from lumina_core.config.effective import as_text
 from lumina_core.errors import LuminaError, printable
 from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import MAX_NAME, Plugin, unreadable_packages
-from lumina_core.records import flat
+from lumina_core.records import as_text, flat
 from lumina_core.sampling.output_paths import OUTPUTS
 
 FAULTS = ("broken", "incompatible", "duplicate")
@@ -50,7 +49,7 @@ def check_plugins(only: str | None = None) -> list[Plugin]:
 
 
 def _check(name: str) -> None:
-    from lumina_core.config.layers import check_modality_file  # brings Hydra where it is called
+    from lumina_core.training.compose import check_modality_file
 
     check_modality_file(name)
     import_module("torch")  # as a run does, so that it is not the plugin's doing

@@ -1,22 +1,19 @@
-"""The options of a modality: what `schema NAME` prints.
+"""The options of a modality: what `schema NAME` prints, from the fields of its records.
 
-Types come from the plugin's dataclasses, defaults, units and meanings from its YAML and the
-comments in it. Imports the plugin's options and nothing heavy.
+Imports the plugin's options and nothing heavy.
 """
 
 import dataclasses
-import json
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import isfinite
-from typing import Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from lumina_core.config.compose import compose_options
-from lumina_core.config.keys import Key, modality_keys, unit_and_meaning
 from lumina_core.errors import LuminaError, printable
 from lumina_core.plugins import host
-from lumina_core.plugins.yaml_files import CONDITION, MAX_TEXT, modality_yaml
-from lumina_core.records import setting_of
+from lumina_core.plugins.yaml_files import CONDITION, MAX_TEXT
+from lumina_core.records import as_text, block_of, setting_of
 
 _FIXED = "(fixed by a checkpoint)"
 _HEADINGS = ("key", "type", "unit", "default", "meaning")
@@ -48,13 +45,12 @@ def modality_schema(name: str) -> list[Option]:
     """The options of a modality in the order of their dataclass, then its conditions.
 
     Raises:
-        LuminaError: the modality cannot be used, or its YAML does not fit its dataclass.
+        LuminaError: the modality cannot be used.
     """
-    notes = {key.name: key for key in modality_keys(modality_yaml(name))}
-    defaults = compose_options(name)
-    options = list(_options("modality.", host.options_class(name), defaults, notes))
+    compose_options(name)  # or refuses what cannot be made
+    options = list(_options("modality.", host.options_class(name)))
     condition = host.condition_class(name)
-    return options + list(_options(f"{CONDITION}.", condition, None, notes) if condition else [])
+    return options + list(_options(f"{CONDITION}.", condition) if condition else [])
 
 
 def schema_records(options: list[Option]) -> list[dict[str, Any]]:
@@ -104,22 +100,20 @@ def type_name(hint: Any, is_file: bool = False) -> str:
     return getattr(hint, "__name__", str(hint))
 
 
-def _options(
-    prefix: str, record: type, defaults: Any, notes: Mapping[str, Key], is_fixed: bool = False
-) -> Iterator[Option]:
+def _options(prefix: str, record: type, is_fixed: bool = False) -> Iterator[Option]:
     """Each field of a record, those of a record in it with dotted keys."""
     hints = get_type_hints(record)
     for field in dataclasses.fields(record):
-        key, hint = prefix + field.name, hints[field.name]
-        default = None if defaults is None else getattr(defaults, field.name)
-        fixed = is_fixed or setting_of(field).fixed
-        if dataclasses.is_dataclass(hint):
-            yield from _options(f"{key}.", cast(type, hint), default, notes, fixed)
+        key, about, inner = prefix + field.name, setting_of(field), block_of(field)
+        fixed = is_fixed or about.fixed
+        if inner is not None:
+            yield from _options(f"{key}.", inner.record, fixed)
             continue
-        comment = printable(notes[key].meaning, MAX_TEXT) if key in notes else ""
-        unit, meaning = unit_and_meaning(comment)
-        type_ = type_name(hint, setting_of(field).file)
-        yield Option(key, type_, unit, _plain(default), meaning, fixed)
+        type_, meaning = (
+            type_name(hints[field.name], about.file),
+            printable(about.meaning, MAX_TEXT),
+        )
+        yield Option(key, type_, about.unit, _plain(field.default), meaning, fixed)
 
 
 def _plain(value: Any) -> Any:
@@ -130,7 +124,6 @@ def _plain(value: Any) -> Any:
 
 
 def _row(option: Option) -> tuple[str, ...]:
-    default = option.default
-    shown = default if isinstance(default, str) else json.dumps(default)
     meaning = f"{option.meaning} {_FIXED}" if option.is_fixed_by_checkpoint else option.meaning
-    return option.key, option.type, option.unit or "", printable(shown, MAX_TEXT), meaning.strip()
+    shown = printable(as_text(option.default), MAX_TEXT)
+    return option.key, option.type, option.unit or "", shown, meaning.strip()

@@ -11,17 +11,16 @@ from functools import partial
 from io import StringIO
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, NamedTuple
 
 from lumina_core import terminal
+from lumina_core.cli.commands import CONFIGURED
 from lumina_core.cli.faults import report
-from lumina_core.config.keys import RAW_KEYS, group_defaults
+from lumina_core.config.keys import Command, modality_keys, record_keys
 from lumina_core.config.values import Job, has_several, multirun
 from lumina_core.config.words import modalities_in_use, split_override
 from lumina_core.errors import LuminaError, when_interrupted
 from lumina_core.plugins import host
-from lumina_core.plugins.yaml_files import CONDITION
-from lumina_core.records import file_names
 from lumina_core.sampling.output_paths import OUTPUTS, check_folder
 
 ONE_FILE = ("run", "infer", "evaluate")  # commands whose `out` may name a file
@@ -66,7 +65,8 @@ def sweep(
     Raises:
         LuminaError: a job is refused; none is started then.
     """
-    literal = _literal_keys(modalities_in_use(command, list(overrides)))
+    about = CONFIGURED[command].command
+    literal = _literal_keys(about, modalities_in_use(about, list(overrides)))
     several = [each for each in overrides if _has_several(each, literal)]
     shared = [each for each in overrides if each not in several]
     several = [each.lstrip("+") for each in several]
@@ -90,8 +90,8 @@ def sweep(
     task = partial(_do, command, shared, execute, is_json)
     try:
         with when_interrupted(left):
-            groups, names = group_defaults(command), host.installed()
-            done = multirun(several, of_hydra, groups, names, place, check_job, task)
+            names = host.installed()
+            done = multirun(several, of_hydra, about.groups, names, place, check_job, task)
     except _NobodyReads:
         return 0
     except LuminaError:
@@ -109,16 +109,15 @@ def sweep(
     return min((outcome.exit_code for outcome in failed), default=0)
 
 
-def _literal_keys(names: list[str]) -> set[str]:
+def _literal_keys(command: Command, names: list[str]) -> set[str]:
     """Keys whose values are texts, letter by letter: a comma in one separates nothing."""
-    found = set(RAW_KEYS)
+    keys = list(record_keys(command.record))
     for name in set(names) & set(host.installed()):
-        hints = get_type_hints(host.options_class(name))
-        texts = {key for key, hint in hints.items() if str in (hint, *get_args(hint))}
-        found |= {f"modality.{prefix}{key}" for key in texts for prefix in ("", f"{name}.")}
-        record = host.condition_class(name)
-        found |= {f"{CONDITION}.{key}" for key in (file_names(record) if record else ())}
-    return found
+        own = modality_keys(name, command)
+        keys += own
+        whole = f"modality.{name}."  # with one modality this says the same
+        keys += [key._replace(name=key.name.replace("modality.", whole)) for key in own]
+    return {key.name for key in keys if key.is_text}
 
 
 def _has_several(override: str, literal: set[str]) -> bool:

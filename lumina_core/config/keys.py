@@ -1,182 +1,187 @@
-"""The keys of a command with their defaults and meanings, read from the text of the YAML files.
+"""The keys of a command: one list, walked from the fields of its record.
 
-The comment beside a key in conf/ is its only documentation: help, messages and the argument rules
-come from here. Reads the few forms of YAML that conf/ uses, so that help needs no YAML library;
-values are never taken from here, only shown.
+Checks, help, schema, completion and pages are views of this list; layers.py merges the values.
 """
 
-import re
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lumina_core.flow.settings import ADAPTIVE, FIXED_STEP
-from lumina_core.plugins.yaml_files import CONDITION, RECOMMENDATION_BLOCKS, read_yaml_text
+from lumina_core.errors import LuminaError, nearest
+from lumina_core.plugins import host
+from lumina_core.plugins.yaml_files import CONDITION
+from lumina_core.records import Block, Setting, block_of, is_key, setting_of, shown
 
-CONFIG_NAMES = {
-    "run": "run",
-    "infer": "run",
-    "train": "train",
-    "train-vae": "train_vae",
-    "evaluate": "evaluate",
-}
-"""Which file in conf/ holds the keys of a command."""
 
-PROMPT_KEYS = ("prompt", "negative_prompt")
-PATH_KEYS = (
-    *("out", "checkpoint", "repeat", "prompt_file", "compare", "init_from"),
-    *("data.path", "text_encoder.path", "text_encoder.cache", "text_cache"),
-)
-"""`null` is what all of them are when they are not given."""
+class Command(NamedTuple):
+    """What a command is configured by."""
 
-CHECKPOINT_KEYS = {
-    "run": "checkpoint",
-    "infer": "checkpoint",
-    "evaluate": "checkpoint",
-    "train": "init_from",
-}
-"""The key of a command that names a checkpoint, or a folder of training that holds one."""
+    name: str
+    record: type
+    modalities: Callable[[Mapping[str, str]], list[str]]
+    """The modalities of what values name, such as a checkpoint; values are as written."""
+    advice: str | None = None
+    """Block of a modality's YAML that recommends values."""
+    advised: tuple[str, ...] = ()
+    """Keys that may be recommended: nothing that acts for the user."""
+    checkpoint: str | None = None
+    """Key that names a checkpoint, or a folder of training that holds one."""
+    read: Callable[[Any], dict[str, Any]] = lambda words: {}
+    """What a file or folder says with which it goes on; `words` are sorted."""
+    between: Callable[[Any], None] = lambda layers: None
+    """Puts layers between what is recommended and what is written."""
 
-RAW_KEYS = (*PROMPT_KEYS, *PATH_KEYS)
-"""Their values are taken letter by letter, so that no prompt or path needs quoting."""
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether something may be given beside a prompt."""
+        return CONDITION in self.blocks
 
-NAME_LIST_KEYS = ("splits",)
-"""Lists of names; one name needs no brackets."""
-IDLE_KEYS: dict[str, tuple[str, tuple[str | int | None, ...]]] = {
-    "optimizer.muon_learning_rate": ("optimizer.name", ("adamw",)),
-    "num_sample_prompts": ("sample_every", (0,)),
-    "num_validation_samples": ("validate_every", (0,)),
-    "validation_times": ("validate_every", (0,)),
-    "num_evaluation_prompts": ("evaluate_every", (0,)),
-    "time.mean": ("time.distribution", ("uniform",)),
-    "time.std": ("time.distribution", ("uniform",)),
-    "solver.num_steps": ("solver.name", ADAPTIVE),
-    "solver.shift": ("solver.name", ADAPTIVE),
-    "solver.atol": ("solver.name", FIXED_STEP),
-    "solver.rtol": ("solver.name", FIXED_STEP),
-    "coarse.tokens": ("coarse.above", (None,)),
-    "coarse.strength": ("coarse.above", (None,)),
-}
-"""Keys that another key switches off, and its values that do; a user who sets both is told."""
+    @property
+    def has_fixed_architecture(self) -> bool:
+        """Whether it uses a checkpoint, which fixes the architecture."""
+        return self.checkpoint == "checkpoint"
 
-TRAINING_SETTINGS = (
-    *("max_steps", "token_budget", "gradient_accumulation", "max_nonfinite_steps"),
-    *("caption_dropout", "condition_share", "position_jitter"),
-    *("backbone", "text_encoder", "optimizer", "time", "data"),
-    *("log_every", "sample_every", "num_sample_prompts", "save_every"),
-    *("validate_every", "num_validation_samples", "validation_times"),
-    *("evaluate_every", "num_evaluation_prompts"),
-)
-"""Keys that say how a network is trained; a modality's YAML may set these but for PATH_KEYS."""
-_LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?: (?P<rest>.*))?")
-_UNIT = re.compile(r"\[(?P<unit>[^\[\]]+)\] *(?P<meaning>.*)")
-_CHOICE = re.compile(r" +- (?P<group>\w+): *(?P<choice>[\w-]+)")
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """The records in its record, by their names."""
+        found = ((field.name, block_of(field)) for field in dataclasses.fields(self.record))
+        return {name: block for name, block in found if block is not None}
+
+    @property
+    def groups(self) -> dict[str, Block]:
+        """The records in whose place others can be chosen."""
+        return {name: block for name, block in self.blocks.items() if block.choice is not None}
 
 
 class Key(NamedTuple):
-    """One key of a YAML file."""
+    """One key of a command or of a modality."""
 
     name: str
-    """Dotted, from the top of the configuration."""
+    """Dotted, as one writes it."""
+    default: Any
+    about: Setting
+    type: str
+    """As its field is annotated."""
 
-    default: str
-    """As written; empty for a block of further keys."""
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are taken letter by letter, so that they need no quotes."""
+        return "str" in self.type.split(" | ") and not self.about.choices
 
-    meaning: str
-    """The comment beside it."""
+    @property
+    def description(self) -> str:
+        """Unit, meaning, and what is allowed."""
+        unit, allowed = self.about.unit, ", ".join(self.about.choices) or self.about.range
+        words = [f"[{unit}]" if unit else "", self.about.meaning, f"({allowed})" if allowed else ""]
+        return " ".join(filter(None, words))
 
 
 def conf_root() -> Path:
-    """The core's configuration folder: inside the package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
+    """The core's folder of choices: inside the package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def read_keys(path: Path, prefix: str = "") -> list[Key]:
-    """Every key of a YAML file in its order, without its defaults list.
+def choices_of(group: str, block: Block) -> list[str]:
+    """What can be chosen in a group."""
+    files = (path.stem for path in (conf_root() / group).glob("*.yaml"))
+    return sorted({str(block.choice), *block.others, *files})
 
-    Args:
-        path: the file.
-        prefix: stands before each name, with its dot.
+
+def checked_choice(group: str, block: Block, choice: str) -> str:
+    """A choice of a group, as it is.
 
     Raises:
-        LuminaError: as `read_yaml_text`.
+        LuminaError: there is no such choice.
     """
-    text = read_yaml_text(path)
-    keys: list[Key] = []
-    parents: list[tuple[int, str]] = []  # indent and name of the blocks we are in
-    for line in text.splitlines():
-        match = _LINE.fullmatch(line.rstrip())
-        if match is None:
-            continue
-        indent = len(match["indent"])
-        parents = [parent for parent in parents if parent[0] < indent]
-        name = ".".join([*(parent[1] for parent in parents), match["name"]])
-        if name != "defaults":
-            value, _, note = f" {match['rest'] or ''}".partition(" #")
-            keys.append(Key(prefix + name, value.strip(), note.strip()))
-        parents.append((indent, match["name"]))
+    choices = choices_of(group, block)
+    if choice not in choices:
+        raise LuminaError(
+            f"{group}={choice} is unknown; choose one of {', '.join(choices)}."
+            + nearest(choice, choices)
+        )
+    return choice
+
+
+@lru_cache
+def record_keys(record: type, prefix: str = "") -> tuple[Key, ...]:
+    """The keys of a record: its own before those of its bases, plain ones before records in it.
+
+    Args:
+        record: a dataclass whose fields are declared with `setting` and `block`.
+        prefix: stands before each name, with its dot.
+    """
+    own: list[Key] = []
+    inside: list[Key] = []
+    for field in _ordered(record):
+        name, block = prefix + field.name, block_of(field)
+        if block is not None:
+            if block.choice is not None:
+                about = Setting("a set of values", choices=tuple(choices_of(name, block)))
+                inside.append(Key(name, block.choice, about, "str"))
+            inside += record_keys(block.record, f"{name}.")
+            inside += _keys_of_others(name, block)
+        elif is_key(field):
+            kind = field.type
+            text = kind.__name__ if isinstance(kind, type) else str(kind)
+            own.append(Key(name, field.default, setting_of(field), text))
+    return (*own, *inside)
+
+
+def _ordered(record: type) -> Iterator["dataclasses.Field[Any]"]:
+    by_name = {field.name: field for field in dataclasses.fields(record)}
+    names = [name for each in record.__mro__ for name in inspect.get_annotations(each)]
+    return (by_name[name] for name in dict.fromkeys(names) if name in by_name)
+
+
+def _keys_of_others(group: str, block: Block) -> Iterator[Key]:
+    """Keys that only other choices of a group have; their meaning says which."""
+    known = {key.name for key in record_keys(block.record, f"{group}.")}
+    for record in dict.fromkeys(block.others.values()):
+        owners = " or ".join(name for name, other in block.others.items() if other is record)
+        for key in record_keys(record, f"{group}."):
+            if key.name not in known:
+                meaning = f"with {group}={owners}: {key.about.meaning}"
+                yield key._replace(about=key.about._replace(meaning=meaning))
+
+
+def modality_keys(name: str, command: Command | None = None) -> list[Key]:
+    """The keys of a modality: its options, and what may be given beside a prompt.
+
+    Args:
+        name: the modality.
+        command: leave out what this one does not take; None: all.
+
+    Raises:
+        LuminaError: the modality cannot be used, or gives something that no user gave.
+    """
+    keys = [*record_keys(host.options_class(name), "modality.")]
+    given = host.condition_class(name)
+    if given is not None and (command is None or command.is_conditioned):
+        keys += record_keys(given, f"{CONDITION}.")
+    for key in keys:
+        if key.name.startswith(f"{CONDITION}.") and key.default is not None:
+            raise LuminaError(
+                f"{host.find(name).title} is broken: {key.name} has the default "
+                f"{shown(key.default)}; only a user gives something: write setting(None, ...)."
+            )
     return keys
 
 
-def group_defaults(command: str) -> dict[str, str]:
-    """The groups of a command, each with the choice taken when none is named."""
-    text = _primary(command).read_text(encoding="utf-8")
-    return {match["group"]: match["choice"] for match in _CHOICE.finditer(text)}
-
-
-def group_choices(group: str) -> list[str]:
-    """What can be chosen in a group."""
-    return sorted(path.stem for path in (conf_root() / group).glob("*.yaml"))
-
-
-def command_keys(command: str) -> list[Key]:
-    """Every key of the core that a command reads, with the defaults of its default groups.
-
-    Where the choices of a group have different keys, those of the default come first.
-    """
-    own = {key.name: key for key in read_keys(_primary(command))}
-    for group, choice in group_defaults(command).items():
-        chosen = read_keys(conf_root() / group / f"{choice}.yaml", f"{group}.")
-        own |= {key.name: key for key in [Key(group, "", ""), *chosen]}
-        own |= {key.name: key for key in _keys_of_other_choices(group, choice, own)}
-    return sorted(own.values(), key=lambda key: "." in key.name)  # plain keys first
-
-
-def _keys_of_other_choices(group: str, choice: str, known: dict[str, Key]) -> list[Key]:
-    """Keys that only other choices of a group have; their meaning says which."""
-    found: dict[str, tuple[Key, list[str]]] = {}
-    for other in group_choices(group):
-        if other != choice:
-            for key in read_keys(conf_root() / group / f"{other}.yaml", f"{group}."):
-                found.setdefault(key.name, (key, []))[1].append(other)
-    return [
-        key._replace(meaning=f"with {group}={' or '.join(choices)}: {key.meaning}")
-        for name, (key, choices) in found.items()
-        if name not in known
-    ]
-
-
-def modality_keys(path: Path) -> list[Key]:
-    """The keys of a modality's YAML as one writes them: its options below `modality`."""
-    return [
-        key
-        if key.name.partition(".")[0] in (*RECOMMENDATION_BLOCKS, CONDITION)
-        else key._replace(name=full)
-        for key in read_keys(path)
-        if (full := f"modality.{key.name}")
-    ]
-
-
-def unit_and_meaning(comment: str) -> tuple[str | None, str]:
-    """Unit and meaning in the comment beside an option of a modality: `[Hz] lower edge`.
+def switched_off_by(key: Key, values: Mapping[str, Any]) -> str | None:
+    """The key that switches this one off by its value; None where none does.
 
     Args:
-        comment: from the YAML; without brackets at its beginning the option has no unit.
+        key: one whose `about` says what makes it idle.
+        values: of all keys, flat.
     """
-    match = _UNIT.fullmatch(comment)
-    return (match["unit"], match["meaning"]) if match else (None, comment)
-
-
-def _primary(command: str) -> Path:
-    return conf_root() / f"{CONFIG_NAMES[command]}.yaml"
+    block = key.name.rpartition(".")[0]
+    for beside, idle in key.about.idle.items():
+        switch = f"{block}.{beside}" if block else beside
+        if values[switch] in idle:
+            return switch
+    return None

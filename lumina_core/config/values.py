@@ -1,15 +1,14 @@
-"""Reads YAML files and the values of a command line: the only file that knows Hydra and OmegaConf.
+"""The grammar of values, the choices of a group, and sweeps: the only file that knows Hydra.
 
-Hydra is used for two things: composing the core's YAML with its groups, and the grammar of values.
-A file that is read may come from a plugin. It can neither run code, nor read the environment, nor
-grow in memory: no tags beyond plain YAML's, no interpolation, no aliases, and no more than
-MAX_YAML_BYTES.
+The plain values of the records are nodes of Hydra's ConfigStore. A choice in conf/ may begin with
+one of them (`defaults: [NAME]`), and Hydra composes the two.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -17,8 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lumina_core.config.keys import conf_root
 from lumina_core.errors import MAX_REASON, LuminaError, printable
+from lumina_core.records import Block, plain
 
 if TYPE_CHECKING:
+    from hydra.core.config_store import ConfigStore
     from hydra.core.override_parser.types import Override
 
 
@@ -38,30 +39,46 @@ class Job(NamedTuple):
     """In which it may write; Hydra makes it."""
 
 
-def compose_core(config_name: str) -> dict[str, Any]:
-    """The values of a YAML file in conf/, with the default choice of each of its groups.
+def compose_choice(group: str, block: Block, choice: str) -> dict[str, Any]:
+    """The values that a choice of a group brings.
 
-    They are composed once in a process; what is returned is the caller's own.
+    Args:
+        group: such as `optimizer`.
+        block: its records.
+        choice: one of `choices_of(group, block)`.
     """
-    return deepcopy(_composed(config_name))
-
-
-@cache
-def _composed(config_name: str) -> dict[str, Any]:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
+    from hydra import compose
     from omegaconf import OmegaConf
 
-    with _LOCK:
-        outer = GlobalHydra.instance().hydra  # a program that itself runs on Hydra may call us
-        GlobalHydra.instance().clear()
-        try:
-            with initialize_config_dir(str(conf_root().resolve()), version_base="1.3"):
-                composed = OmegaConf.to_container(compose(config_name), resolve=True)
-        finally:
-            GlobalHydra.instance().hydra = outer
+    with _LOCK, _composer({group: block}):
+        composed = OmegaConf.to_container(compose(f"{group}/{choice}"), resolve=True)
     assert isinstance(composed, dict)
-    return {str(key): value for key, value in composed.items()}
+    return dict(composed[group])
+
+
+@contextmanager
+def _composer(groups: Mapping[str, Block]) -> Iterator["ConfigStore"]:
+    """Hydra over conf/ and the records of groups; a program that runs on Hydra keeps its own."""
+    from hydra import initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+
+    store, outer = ConfigStore.instance(), GlobalHydra.instance().hydra
+    nodes = {name: deepcopy(store.repo.get(name)) for name in groups}
+    GlobalHydra.instance().clear()
+    try:
+        for group, block in groups.items():
+            if not (conf_root() / group / f"{block.choice}.yaml").is_file():
+                store.store(str(block.choice), plain(block.record), group)
+            for name, record in block.others.items():
+                store.store(name, plain(record) | {"name": name}, group)
+        with initialize_config_dir(str(conf_root().resolve()), version_base="1.3"):
+            yield store
+    finally:
+        GlobalHydra.instance().hydra = outer  # of another instance, which Hydra made meanwhile
+        store.repo |= {name: node for name, node in nodes.items() if node is not None}
+        for name in [name for name, node in nodes.items() if node is None]:
+            store.repo.pop(name, None)
 
 
 def parse_value(key: str, value: str) -> Any:
@@ -109,7 +126,7 @@ def _parsed(key: str, value: str) -> "Override":
 def multirun(
     settings: Sequence[str],
     of_hydra: Sequence[str],
-    groups: Mapping[str, str],
+    groups: Mapping[str, Block],
     modalities: Sequence[str],
     folder: Callable[[], Path],
     check: Callable[[int, list[str]], None],
@@ -120,7 +137,7 @@ def multirun(
     Args:
         settings: `key=a,b` each.
         of_hydra: settings of Hydra itself, such as `hydra/launcher=joblib`.
-        groups: those of the command, with a choice of each.
+        groups: those of the command.
         modalities: what can be chosen.
         folder: names the folder of the sweep, once all jobs are checked.
         check: is given the number and the words of each job before the first one starts.
@@ -132,31 +149,25 @@ def multirun(
     Raises:
         LuminaError: Hydra refuses a setting, or there are too many jobs; or as `check` does.
     """
-    from hydra import initialize_config_dir
-    from hydra.core.config_store import ConfigStore
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
     keys = [setting.partition("=")[0] for setting in settings]
-    outer = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(conf_root().resolve()), version_base="1.3"):
+        with _composer(groups) as store:
             hydra = GlobalHydra.instance().hydra
             assert hydra is not None
             for number, words in enumerate(_jobs(settings, hydra.config_loader)):
                 check(number, words)
-            store = ConfigStore.instance()
             for name in modalities:
                 store.store(name=name, node={}, group="modality")
-            choices = {**groups, "modality": modalities[0]}
+            choices = {name: str(block.choice) for name, block in groups.items()}
+            choices["modality"] = modalities[0]
             store.store(name="sweep", node=_sweep_node(keys, choices, folder()))
             done = hydra.multirun("sweep", partial(_do, task), [*settings, *of_hydra])
     except HydraException as error:
         reason = printable(str(error).partition("\nConfig search path")[0], MAX_REASON)
         raise LuminaError(f"Hydra refuses the sweep: {reason}") from error
-    finally:
-        GlobalHydra.instance().hydra = outer
     return [job.return_value for batch in done for job in batch]
 
 

@@ -7,30 +7,17 @@ like an override with a misspelt key is refused instead of being painted.
 
 import os.path
 import re
-from pathlib import Path
 from typing import NamedTuple
 
-from lumina_core.checkpoints.newest import modalities_of
-from lumina_core.config.keys import (
-    CHECKPOINT_KEYS,
-    PATH_KEYS,
-    PROMPT_KEYS,
-    command_keys,
-    group_choices,
-    group_defaults,
-)
-from lumina_core.errors import LuminaError, closest, nearest, unknown_key
-from lumina_core.plugins import host
+from lumina_core.config.keys import Command, checked_choice, record_keys
+from lumina_core.errors import LuminaError, closest, unknown_key
 from lumina_core.plugins.yaml_files import CONDITION, RECOMMENDATION_BLOCKS
 from lumina_core.program import command_line
 
 ARCHITECTURE_KEYS = ("backbone", "text_encoder")
 """Known to commands that use a checkpoint only in order to be refused: it fixes them."""
 
-CHECKPOINT_COMMANDS = ("run", "infer", "evaluate")
-
-CONDITIONED_COMMANDS = ("run", "infer")
-"""Commands that take what may be given beside a prompt."""
+PROMPT_KEYS = ("prompt", "negative_prompt")
 
 MULTIRUN = ("-m", "--multirun")
 """Make one job of each combination of values."""
@@ -115,31 +102,18 @@ def chosen_modalities(words: list[str]) -> list[str]:
     return [name.strip() for value in values[-1:] for name in value.strip("[]").split(",")]
 
 
-def modalities_in_use(command: str, words: list[str]) -> list[str]:
+def modalities_in_use(command: Command, words: list[str]) -> list[str]:
     """The modalities that a command works on, before its words are checked: those that they
-    choose, else those of the checkpoint that they name, else what `infer` takes.
+    choose, else those of what they name, such as a checkpoint.
 
     Empty where nothing says it, or a checkpoint cannot be read: the command says why.
     """
     if chosen := chosen_modalities(words):
         return chosen
-    named = dict(word.lstrip("+").partition("=")[::2] for word in words)
-    folder = named.get(CHECKPOINT_KEYS.get(command, ""))
     try:
-        if command == "train" and named.get("resume") == "true" and named.get("out"):
-            return _modality_of_training(Path(named["out"]).expanduser())
-        if folder:
-            return modalities_of(Path(folder).expanduser())
+        return command.modalities(dict(word.lstrip("+").partition("=")[::2] for word in words))
     except (LuminaError, OSError, RuntimeError):  # ~nobody has no home folder
         return []
-    return [host.usual()] if command == "infer" else []
-
-
-def _modality_of_training(out: Path) -> list[str]:
-    from lumina_core.training.written_settings import read_settings  # it imports this module
-
-    name = read_settings(out).get("modality")
-    return [] if name is None else [name]
 
 
 def split_override(override: str) -> tuple[str, str]:
@@ -156,7 +130,7 @@ def split_override(override: str) -> tuple[str, str]:
     return key.lstrip("+"), value
 
 
-def sort_overrides(overrides: list[str], command: str) -> Overrides:
+def sort_overrides(overrides: list[str], command: Command) -> Overrides:
     """Sort the overrides of a command; the last one of a key wins.
 
     Raises:
@@ -164,12 +138,11 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
             fixes.
     """
     words = Overrides([], {}, {}, {})
-    names = [key.name for key in command_keys(command)]
-    blocks = {name.rpartition(".")[0] for name in names} - {""}
-    groups = group_defaults(command)
+    keys = {key.name: key for key in record_keys(command.record)}
+    names, groups = list(keys), command.groups
     for override in overrides:
         key, value = split_override(override)
-        if key.partition(".")[0] in ARCHITECTURE_KEYS and command in CHECKPOINT_COMMANDS:
+        if key.partition(".")[0] in ARCHITECTURE_KEYS and command.has_fixed_architecture:
             raise LuminaError(
                 f"{key} belongs to the architecture, which the checkpoint fixes. "
                 f"It is set in training: {command_line('train', f'{key}={value}')}"
@@ -179,15 +152,15 @@ def sort_overrides(overrides: list[str], command: str) -> Overrides:
         elif key.startswith("modality."):
             words.options[key.removeprefix("modality.")] = value
         elif key in groups:
-            words.choices[key] = _checked_choice(key, value)
-        elif key in blocks and key != CONDITION:  # layers.py knows what the modality has in it
+            words.choices[key] = checked_choice(key, groups[key], value)
+        elif (
+            key in command.blocks and key != CONDITION
+        ):  # layers.py knows what the modality has in it
             members = ", ".join(name for name in names if name.startswith(f"{key}."))
             raise LuminaError(f"{key!r} is a block of keys. Set one of them: {members}")
-        elif key in PATH_KEYS and key in names:
+        elif key in keys and keys[key].about.file:
             _set_path(words.values, key, value)
-        elif key in names or (
-            command in CONDITIONED_COMMANDS and key.partition(".")[0] == CONDITION
-        ):
+        elif key in keys or (command.is_conditioned and key.partition(".")[0] == CONDITION):
             words.values[key] = value
         else:
             raise unknown_key(key, names)
@@ -200,16 +173,6 @@ def _set_path(values: dict[str, str], key: str, text: str) -> None:
     values.pop(key, None)
     if text != "null":
         values[key] = os.path.expanduser(text)
-
-
-def _checked_choice(group: str, choice: str) -> str:
-    choices = group_choices(group)
-    if choice not in choices:
-        raise LuminaError(
-            f"{group}={choice} is unknown; choose one of {', '.join(choices)}."
-            + nearest(choice, choices)
-        )
-    return choice
 
 
 def _split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:

@@ -170,18 +170,15 @@ def modality_class(name: str) -> Any:
 
 
 def conf_folder(name: str) -> Path:
-    """The `conf` folder beside a plugin's modules, found without importing the plugin.
+    """The `conf` folder beside a plugin's modules, there or not; imports no plugin.
 
     Raises:
-        LuminaError: the modality cannot be used, or its package ships no such folder.
+        LuminaError: the modality cannot be used.
     """
-    folder = _data_folder(name, "conf")
-    if folder is None:
-        raise LuminaError(
-            f"{find(name).title} ships no conf folder. Its package_data should list "
-            "conf/modality/*.yaml: tell its author."
-        )
-    return folder
+    found, package = _data_folder(name, "conf"), _data_folder(name, "")
+    if package is None:
+        raise LuminaError(f"{find(name).title} is no package, a folder with modules: make it one.")
+    return found or package / "conf"
 
 
 def demo_folder(name: str) -> Path | None:

@@ -1,6 +1,6 @@
 """The YAML that packages ship: found, bounded in size, and read without executing anything."""
 
-import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,29 +18,56 @@ def read_yaml(path: Path) -> dict[str, Any]:
         LuminaError: it is broken or too large, has a key twice or one that is no text, an alias,
             or holds a list.
     """
-    from omegaconf import OmegaConf
-    from yaml import MarkedYAMLError
+    import yaml  # comes with hydra-core
 
     text = read_yaml_text(path)
     try:
         if "*" in text and _has_alias(text):  # nine lines of them can stand for 10^9 values
             raise LuminaError("it has an alias (*name); write the value out")
-        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
-    except MarkedYAMLError as error:
+        values = yaml.load(text, _loader())
+    except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
         problem = printable(error.problem or "it is broken", MAX_REASON)
         raise LuminaError(f"{path} cannot be read: {where}{problem}") from error
-    except Exception as error:  # OmegaConf's, or of a parser that gave up: all mean the file
+    except Exception as error:  # of a parser that gave up: all mean the file
         raise LuminaError(f"{path} cannot be read: {reason_of(error)}") from error
+    if values is None:
+        return {}
     if not isinstance(values, dict):
-        raise LuminaError(f"{path} holds a list; keys with values are wanted.")
+        kind = "a list" if isinstance(values, list) else "one value"
+        raise LuminaError(f"{path} holds {kind}; keys with values are wanted.")
     _refuse_strange_keys(values, path)
-    return {str(key): value for key, value in values.items()}
+    return values
+
+
+def _loader() -> type:
+    """Plain YAML, where no key stands twice, 1e-5 is a number and a date is a text."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value]
+            for place, (key, _) in enumerate(node.value):
+                if key.value in keys[:place]:
+                    raise yaml.constructor.ConstructorError(
+                        problem=f"found duplicate key {key.value}", problem_mark=key.start_mark
+                    )
+            return super().construct_mapping(node, deep)
+
+    number = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+")
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in those if not tag.endswith("timestamp")]
+        for first, those in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    for first in "-+.0123456789":
+        resolvers[first] = [("tag:yaml.org,2002:float", number), *resolvers.get(first, ())]
+    Loader.yaml_implicit_resolvers = resolvers
+    return Loader
 
 
 def _has_alias(text: str) -> bool:
-    import yaml  # comes with hydra-core, as omegaconf does
+    import yaml
 
     return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
 
@@ -59,8 +86,7 @@ RECOMMENDATION_BLOCKS = ("sampling", "training")
 """Blocks of a modality's YAML that recommend values for the core."""
 
 CONDITION = "condition"
-"""Block of a modality's YAML with what may be given beside a prompt; what is in no block of these
-are the modality's options."""
+"""Block of keys with what may be given beside a prompt."""
 
 MAX_YAML_BYTES = 2**16  # 25 times the largest of ours; a file of this size is parsed in 1 s
 
@@ -88,19 +114,19 @@ def read_yaml_text(path: Path) -> str:
 MAX_TEXT = 300  # characters of a default or a comment in a plugin's YAML
 
 
-def modality_yaml(name: str) -> Path:
-    """The file with a modality's options and recommended values.
+def modality_yaml(name: str) -> Path | None:
+    """The file with what a modality recommends; None where it recommends nothing.
 
     Raises:
-        LuminaError: the modality cannot be used, or its package ships no such file.
+        LuminaError: the modality cannot be used, or the file has another name.
     """
     path = host.conf_folder(name) / "modality" / f"{name}.yaml"
-    if not path.is_file():
-        others = ", ".join(sorted(each.name for each in path.parent.glob("*.yaml")))
-        reason = (
-            f"It holds {printable(others, MAX_TEXT)}: the file and the entry point have one name"
-            if others
-            else "Its package_data should list conf/modality/*.yaml: tell its author"
+    if path.is_file():
+        return path
+    others = ", ".join(sorted(each.name for each in path.parent.glob("*.yaml")))
+    if others:
+        raise LuminaError(
+            f"Modality {name!r} ships no conf/modality/{name}.yaml. It holds "
+            f"{printable(others, MAX_TEXT)}: the file and the entry point have one name."
         )
-        raise LuminaError(f"Modality {name!r} ships no conf/modality/{name}.yaml. {reason}.")
-    return path
+    return None

@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.errors import LuminaError
+from lumina_core.files.reading import is_deeply_nested
 from lumina_core.media.seal import DAMAGED, damaged, request_of, state_of
 from lumina_core.modality import Decoder
 from lumina_core.plugins import host
+from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.program import command_line
+
+_BLOCKS = ("options", "solver", "guidance", "rope_scaling")
+"""What must be a mapping in a request."""
 
 
 class NoRequestError(LuminaError):
@@ -46,8 +51,6 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
     Raises:
         LuminaError: as `read_request`.
     """
-    from lumina_core.config.layers import check_request
-
     if not path.is_file() and not is_media_folder(path, found):
         raise LuminaError(f"{path} is no file")
     broken = [name for name, decoder in found.items() if decoder is None]
@@ -88,3 +91,30 @@ def is_media_folder(path: Path, found: Mapping[str, Decoder | None]) -> bool:
 def _is_open_folder(path: Path, decoder: Decoder) -> bool:
     """Whether a path is a folder of any name that holds a file which makes it a medium."""
     return any((path / name).is_file() for name in decoder.folder_files)
+
+
+def check_request(path: Path, request: Any) -> dict[str, Any]:
+    """A request that a file carries, refused unless it is the kind of thing that `run` wrote.
+
+    Raises:
+        LuminaError: it is no mapping, names no modality, or has a block that is no mapping.
+    """
+    is_request = isinstance(request, dict) and isinstance(request.get("modality"), str)
+    if not is_request or is_deeply_nested(request) or not _has_blocks(request):
+        raise LuminaError(
+            f"{path} carries a broken request; a modality, and its options and settings as blocks "
+            "are wanted. Make the file again from its prompt."
+        )
+    return dict(request)
+
+
+def _has_blocks(request: Mapping[str, Any]) -> bool:
+    """Whether everything that is read as a block is one; a condition may also be null."""
+    blocks = [request[key] for key in _BLOCKS if key in request]
+    condition = request.get(CONDITION)
+    if condition is not None:
+        blocks.append(condition)
+    if not all(isinstance(block, dict) for block in blocks):
+        return False
+    files = condition["files"] if condition and "files" in condition else {}
+    return isinstance(files, dict) and all(isinstance(value, str) for value in files.values())

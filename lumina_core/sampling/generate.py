@@ -17,7 +17,7 @@ from lumina_core.backbone.attention import resolve_backend
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.checkpoints.model import Model
-from lumina_core.config.keys import IDLE_KEYS
+from lumina_core.config.keys import record_keys, switched_off_by
 from lumina_core.errors import LuminaError
 from lumina_core.files.writing import new_output
 from lumina_core.flow.solver import OnStep
@@ -31,12 +31,11 @@ from lumina_core.sampling.output_paths import OUTPUTS, check_target
 from lumina_core.sampling.request import _KEPT, Request, describe, media_sha256
 from lumina_core.sampling.sample import batches, in_turn, sample_batch
 from lumina_core.sampling.saving import save_numbered
-from lumina_core.sampling.settings import SAMPLING_SETTINGS, sampling_of
+from lumina_core.sampling.settings import SAMPLING_SETTINGS, ModelSource, Sampling, sampling_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from lumina_core.evaluation.settings import EvaluateConfig
     from lumina_core.sampling.settings import RunConfig
 
 
@@ -71,11 +70,8 @@ class Generated:
         keys = ("negative_prompt", "dtype", *SAMPLING_SETTINGS)
         made = {key: self.request[key] for key in keys}
         values = flat({"modality": self.request["options"], **made})
-        idle = [
-            key
-            for key, (switch, off) in IDLE_KEYS.items()
-            if key in values and values[switch] in off
-        ]
+        keys = [key for key in record_keys(Sampling) if key.name in values]
+        idle = [key.name for key in keys if switched_off_by(key, values)]
         return {key: value for key, value in values.items() if key not in idle}
 
     @property
@@ -171,7 +167,7 @@ def generate_batches(
             )
 
 
-def load_model(config: "RunConfig | EvaluateConfig", held: Model | None = None) -> Model:
+def load_model(config: ModelSource, held: Model | None = None) -> Model:
     """The checkpoint of a request; the one that was read last is kept, and threads may share it.
 
     Args:
@@ -192,7 +188,7 @@ def load_model(config: "RunConfig | EvaluateConfig", held: Model | None = None) 
     return replace(model, attention=config.attention, text_cache=text_cache)
 
 
-def _kept(config: "RunConfig | EvaluateConfig", device: torch.device, dtype: torch.dtype) -> Model:
+def _kept(config: ModelSource, device: torch.device, dtype: torch.dtype) -> Model:
     folder = Path(
         str(config.checkpoint)
     ).absolute()  # parts are read later, maybe from another folder
@@ -211,7 +207,7 @@ def _load(
     folder: Path, name: str, device: torch.device, dtype: torch.dtype, download: bool
 ) -> Model:
     from lumina_core.config.compose import compose_options
-    from lumina_core.config.layers import fixed_options
+    from lumina_core.sampling.compose import fixed_options
 
     options = compose_options(name, fixed_options(name, checkpoints_manifest.read_manifest(folder)))
     return checkpoint_model.load(

@@ -141,7 +141,7 @@ def _with_values(config: "RunConfig", values: dict[str, Any]) -> "RunConfig":
         if key not in names:
             raise unknown_key(key, names)
     own = {key: value for key, value in values.items() if key not in texts}
-    text = build(_Text, {key: values.get(key, getattr(config, key)) for key in texts})
+    text = build(_Text, {key: {key: getattr(config, key), **values}[key] for key in texts})
     if own:
         changed = build_options(config.modality, asdict(config.options) | own, "")
         config = replace(config, options=changed)

@@ -15,6 +15,7 @@ from lumina_core.errors import LuminaError, nearest
 from lumina_core.flow.solver import OnStep
 from lumina_core.hub import local_folder
 from lumina_core.plugins import host
+from lumina_core.sampling.compose import RUN, compose_run
 from lumina_core.sampling.generate import Generated, all_requests, generate_each, load_model
 from lumina_core.sampling.python_arguments import path, prompts, text, words_of
 from lumina_core.sampling.run import request_notes
@@ -199,7 +200,7 @@ def _folder_of(name: str, settings: Mapping[str, Any]) -> Path:
 
 def _words(modality: str, settings: Mapping[str, Any]) -> dict[str, str]:
     """Settings as keys and values of a command line."""
-    words = words_of("run", modality, settings)
+    words = words_of(RUN, modality, settings)
     for key in words.keys() & ELSEWHERE.keys():
         raise LuminaError(f"{key} is no setting here: {ELSEWHERE[key]}")
     return words
@@ -213,8 +214,6 @@ def _with(words: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
 
 
 def _composed(words: Mapping[str, str]) -> "RunConfig":
-    from lumina_core.config.compose import compose_run
-
     return compose_run([f"{key}={value}" for key, value in words.items()])
 
 

@@ -7,15 +7,14 @@ type is a `LuminaError`, and so is a keyword that is no key.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from lumina_core.config.keys import PROMPT_KEYS, command_keys
+from lumina_core.config.keys import Command, modality_keys, record_keys
+from lumina_core.config.words import PROMPT_KEYS
 from lumina_core.errors import LuminaError, unknown_key
-from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.records import shown
 
@@ -79,7 +78,7 @@ def prompts(value: Any) -> list[str]:
     return list(found)
 
 
-def words_of(command: str, modality: str, keywords: Mapping[str, Any]) -> dict[str, str]:
+def words_of(command: Command, modality: str, keywords: Mapping[str, Any]) -> dict[str, str]:
     """Keywords as whole keys and the values of a command line.
 
     A keyword is a public key of the command, or its last part: `height` is `modality.height`. What
@@ -87,7 +86,7 @@ def words_of(command: str, modality: str, keywords: Mapping[str, Any]) -> dict[s
     these the blocks first that are chosen in the same call (`data="folder", path=...`).
 
     Args:
-        command: `run`, `train` or `evaluate`.
+        command: whose keys.
         modality: whose options and conditions are meant.
         keywords: names and values.
 
@@ -95,10 +94,9 @@ def words_of(command: str, modality: str, keywords: Mapping[str, Any]) -> dict[s
         LuminaError: an unknown name, one that several keys end in, or a value of another type than
             a command takes.
     """
-    names = [key.name for key in command_keys(command)]
-    names += _names_below("modality", host.options_class(modality))
-    if command == "run" and (condition := host.condition_class(modality)):
-        names += _names_below(CONDITION, condition)
+    keys = {key.name: key for key in record_keys(command.record)}
+    keys |= {key.name: key for key in modality_keys(modality, command)}
+    names = list(keys)
     words: dict[str, str] = {}
     given: dict[str, str] = {}
     for name, value in keywords.items():
@@ -110,10 +108,6 @@ def words_of(command: str, modality: str, keywords: Mapping[str, Any]) -> dict[s
         given[key] = name
         words[key] = text(name, value) if key in PROMPT_KEYS else _as_text(name, value)
     return words
-
-
-def _names_below(block: str, record: type) -> list[str]:
-    return [f"{block}.{field.name}" for field in fields(record)]
 
 
 def _whole_key(name: str, names: list[str], keywords: Iterable[str]) -> str:

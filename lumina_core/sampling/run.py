@@ -112,7 +112,7 @@ def _repeat_notes(path: str, request: Mapping[str, Any], model: Model) -> Iterat
     changes = [
         f"{key} {stored[key]}, here it is {value}"
         for key, value in here.items()
-        if stored.get(key, value) != value  # earlier versions stored no arithmetic
+        if key in stored and stored[key] != value  # earlier versions stored no arithmetic
     ]
     if changes:
         yield f"note: {path} was made with {'; '.join(changes)}: the result may differ a little"

@@ -1,104 +1,22 @@
 """What `run` is asked for: the records. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lumina_core.config.keys import PROMPT_KEYS
+from lumina_core.backbone.settings import BACKENDS, RopeScaling
 from lumina_core.errors import LuminaError
-from lumina_core.flow.settings import GuidanceConfig
-from lumina_core.records import Settings, _check_at_least, _check_seed, _check_text, setting
-
-if TYPE_CHECKING:
-    from lumina_core.backbone.settings import RopeScaling
-    from lumina_core.flow.settings import SolverConfig
-
+from lumina_core.flow.settings import GuidanceConfig, SolverConfig
+from lumina_core.records import (
+    DTYPE_NAMES,
+    NUM_SEEDS,
+    Settings,
+    block,
+    check_seed,
+    check_text,
+    setting,
+)
 
 MAX_SAMPLES = 10_000  # of one request; their names are made before the first is computed
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How samples are made."""
-
-    solver: SolverConfig
-    guidance: GuidanceConfig
-    rope_scaling: RopeScaling
-    longest_side: float | None
-    """Of rows or columns in their common unit; positions of longer ones are shrunk. None: never."""
-    position_limit: float | None
-    """On the axes of the modality's own units; positions beyond are held at it. None: never."""
-    proportional_attention: int | None
-    """Positions of the sequences trained on; None: attention is not scaled."""
-    coarse: CoarseConfig
-    token_budget: int
-    """Positions computed at once on a GPU; at least one sample, whatever its length."""
-
-    def __post_init__(self) -> None:
-        _check_at_least(self, 1, "token_budget")
-        _check_at_least(self, 2, "proportional_attention")
-        for name in ("longest_side", "position_limit"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise LuminaError(f"{name} is {value}; set a number above 0, or null for no limit.")
-
-
-@dataclass(frozen=True)
-class RunConfig(Sampling):
-    """A request: everything that decides what `run` makes."""
-
-    modality: str
-    options: Any
-    """The plugin's own dataclass."""
-    prompt: str
-    """Empty with a prompt_file."""
-    prompt_file: str | None
-    negative_prompt: str
-    seed: int
-    num_samples: int
-    out: str | None
-    overwrite: bool
-    checkpoint: str | None
-    """A folder; the modality's demo checkpoint if none was named; None if it ships none."""
-    repeat: str | None
-    """The file whose request this is."""
-    condition: Condition
-    json: bool
-    text_cache: str | None
-    """Folder that keeps features of texts; None: they are kept in memory alone."""
-    download: bool
-    device: str
-    dtype: str
-    attention: str
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.prompt_file is None and not self.prompt.strip():
-            raise LuminaError("the prompt is empty. Write what to show, in quotes.")
-        for key in PROMPT_KEYS:
-            _check_text(key, getattr(self, key))
-        _check_at_least(self, 1, "num_samples")
-        if self.num_samples > MAX_SAMPLES:
-            raise LuminaError(
-                f"num_samples is {self.num_samples}; set at most {MAX_SAMPLES} per command."
-            )
-        _check_seed(self.seed, self.num_samples)
-
-
-SAMPLING_SETTINGS = (
-    *("solver", "guidance", "rope_scaling", "longest_side", "position_limit"),
-    *("proportional_attention", "coarse"),
-)
-"""Keys that say how a sample is made; its file carries them. A checkpoint and a modality's YAML
-recommend these alone: nothing that acts for the user, such as a path, a device or a download."""
-
-
-def sampling_of(config: Sampling) -> Sampling:
-    """The part of a command's configuration that says how samples are made."""
-    return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})
-
-
 MIN_STRENGTH = 1e-6  # of a request; below it 1 - strength rounds to 1 in float32
 
 
@@ -151,3 +69,99 @@ class CoarseConfig(Settings, block="coarse"):
                 f"coarse.tokens={self.tokens} and coarse.above={self.above}: use no more tokens "
                 "than above"
             )
+
+
+@dataclass(frozen=True)
+class Sampling(Settings):
+    """How samples are made."""
+
+    solver: SolverConfig = block(SolverConfig, "euler")
+    guidance: GuidanceConfig = block(GuidanceConfig, "default")
+    coarse: CoarseConfig = block(CoarseConfig)
+    rope_scaling: RopeScaling = block(RopeScaling)
+    longest_side: float | None = setting(
+        None,
+        "of training, in the common unit of rows and columns; positions of longer ones are shrunk "
+        "to it",
+        above=0,
+    )
+    position_limit: float | None = setting(
+        None,
+        "of training, in the units of the modality; positions farther from zero are held at it",
+        above=0,
+    )
+    proportional_attention: int | None = setting(
+        None, "tokens of the sequence trained on; scales attention for longer ones", at_least=2
+    )
+    token_budget: int = setting(65_536, "tokens computed at once on a GPU", at_least=1)
+    """At least one sample is computed, whatever its length."""
+
+
+SAMPLING_SETTINGS = tuple(f.name for f in fields(Sampling) if f.name != "token_budget")
+"""Keys that say how a sample is made; its file carries them. A checkpoint and a modality's YAML
+recommend these alone: nothing that acts for the user, such as a path, a device or a download."""
+
+
+@dataclass(frozen=True)
+class ModelSource(Settings):
+    """Which model is loaded, and how it computes."""
+
+    modality: str = ""
+    options: Any = None
+    """The plugin's own dataclass."""
+    checkpoint: str | None = setting(
+        None,
+        "a checkpoint, or the folder of a training, whose newest is taken; null: the demo of the "
+        "modality",
+        file=True,
+    )
+    """In a record a checkpoint; None if the modality ships no demo."""
+    text_cache: str | None = setting(
+        None,
+        "folder that keeps text features, for encoders that are slow to read; null: memory only",
+        file=True,
+    )
+    download: bool = setting(False, "fetch models that are named by a hub id and are not there yet")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1")
+    dtype: str = setting("float32", "of the backbone", choices=DTYPE_NAMES)
+    attention: str = setting(
+        "auto", "how attention is computed; the last two on a GPU", choices=BACKENDS
+    )
+
+
+@dataclass(frozen=True)
+class RunConfig(ModelSource, Sampling):
+    """A request: everything that decides what `run` makes."""
+
+    prompt: str = setting(None, "what to show; a bare argument is the same")
+    """Empty with a prompt_file."""
+    prompt_file: str | None = setting(
+        None, "many prompts: one per line, or .jsonl; makes the files that are missing", file=True
+    )
+    negative_prompt: str = setting("", "what guidance moves away from")
+    seed: int = setting(
+        0, "of the first sample; sample i has seed + i", at_least=0, at_most=NUM_SEEDS - 1
+    )
+    num_samples: int = setting(1, "files to make", at_least=1, at_most=MAX_SAMPLES)
+    out: str | None = setting(
+        None, "file or folder; null: outputs/<modality>-<number>-s<seed>", file=True
+    )
+    overwrite: bool = setting(False, "replace a file that exists")
+    repeat: str | None = setting(
+        None, "file to make again; keys beside it change its request", file=True
+    )
+    json: bool = setting(False, "print the result as JSON")
+    condition: Condition = block(Condition)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prompt_file is None and not self.prompt.strip():
+            raise LuminaError("the prompt is empty. Write what to show, in quotes.")
+        for key in ("prompt", "negative_prompt"):
+            check_text(key, getattr(self, key))
+        check_seed(self.seed, self.num_samples)
+
+
+def sampling_of(config: Sampling) -> Sampling:
+    """The part of a command's configuration that says how samples are made."""
+    return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})

@@ -1,6 +1,5 @@
 """Rules about a modality's options: how they are typed, checked and turned into shapes."""
 
-import dataclasses
 import re
 from dataclasses import replace
 from functools import partial
@@ -8,15 +7,16 @@ from math import inf, nan
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from lumina_core.config.compose import compose_options, compose_sampling, compose_train
-from lumina_core.config.layers import modality_options
+from lumina_core.config.compose import compose_options
 from lumina_core.errors import LuminaError
 from lumina_core.plugins import host
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.testing.refusal import refusal
 from lumina_core.testing.rules import rule
 from lumina_core.testing.samples import GROWTH, growing_keys
 from lumina_core.testing.subject import Subject
 from lumina_core.testing.verdicts import BrokenRuleError, NotApplicableError, demand
+from lumina_core.training.compose import compose_train
 
 NO_NUMBERS = (nan, inf)
 ABSURD = {int: (-(10**9), 10**12), float: (*NO_NUMBERS, -1e12)}
@@ -34,18 +34,14 @@ def options_are_frozen_and_comparable(subject: Subject) -> None:
 
 
 @rule
-def yaml_and_options_agree(subject: Subject) -> None:
-    """The YAML has a value of the right type for each field of the options, and no other key."""
-    fields = {field.name for field in dataclasses.fields(host.options_class(subject.name))}
-    keys = set(modality_options(subject.name))
-    demand(keys >= fields, f"the YAML lacks {sorted(fields - keys)}", "give each a value there")
-    demand(fields >= keys, f"nothing reads {sorted(keys - fields)}", "delete it from the YAML")
+def defaults_make_options(subject: Subject) -> None:
+    """The options are made of their defaults, each of the type of its field."""
     _composed(lambda: compose_options(subject.name), "its options")
 
 
 @rule
 def recommendations_compose(subject: Subject) -> None:
-    """What the YAML recommends for sampling and training are keys and values of the core."""
+    """The YAML holds nothing but keys and values of the core, for sampling and for training."""
     _composed(lambda: compose_sampling(subject.name), "its block 'sampling'")
     _composed(lambda: compose_train([f"modality={subject.name}"]), "its block 'training'")
 

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import lumina_core
-from lumina_core.config.keys import modality_keys, unit_and_meaning
+from lumina_core.config.keys import modality_keys
 from lumina_core.errors import MAX_REASON, printable
 from lumina_core.modality import ModalitySpec
 from lumina_core.plugins import host
@@ -142,11 +142,13 @@ def summary_is_one_line(subject: Subject) -> None:
 
 @rule
 def yaml_is_shipped(subject: Subject) -> None:
-    """The installed package holds conf/modality/NAME.yaml."""
+    """The installed package holds conf/modality/NAME.yaml, where the modality has one."""
+    name = f"{subject.top_package}/conf/modality/{subject.name}.yaml"
     origin = json.loads(subject.distribution.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):
         raise NotApplicableError("it is installed as editable; pip install without -e would tell")
-    name = f"{subject.top_package}/conf/modality/{subject.name}.yaml"
+    if not (subject.source / "conf" / "modality" / f"{subject.name}.yaml").is_file():
+        raise NotApplicableError("it recommends nothing in a YAML")
     demand(
         name in {str(path) for path in subject.distribution.files or []},
         f"{name} is not among the files of {subject.plugin.package}",
@@ -155,16 +157,14 @@ def yaml_is_shipped(subject: Subject) -> None:
 
 
 @rule
-def yaml_explains_every_option(subject: Subject) -> None:
-    """Beside each option in the YAML stands a comment that says what it means."""
-    path = subject.source / "conf" / "modality" / f"{subject.name}.yaml"
-    for key in modality_keys(path):
-        if key.default and key.name.startswith(("modality.", "condition.")):
-            demand(
-                unit_and_meaning(key.meaning)[1],
-                f"{key.name} in {path.name} has no comment that says what it means",
-                "write behind it, after #, its [unit] and what it means: help is made of that",
-            )
+def every_option_is_explained(subject: Subject) -> None:
+    """Each option, and what may be given beside a prompt, says what it means."""
+    for key in modality_keys(subject.name):
+        demand(
+            key.about.meaning.strip(),
+            f"{key.name} does not say what it means",
+            "write its meaning as the second argument of setting(...): help is made of that",
+        )
 
 
 @rule

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lumina_core.checkpoints.model import Model
-from lumina_core.config.compose import compose_options, compose_train
+from lumina_core.config.compose import compose_options
 from lumina_core.data.pool import CaptionedSample, encode_sample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, has_weights
@@ -28,6 +28,7 @@ from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid
 from lumina_core.testing.samples import Sample, Size, all_sizes, grid_of, medium, small_sizes
 from lumina_core.testing.verdicts import NotApplicableError
+from lumina_core.training.compose import compose_train
 from lumina_core.training.settings import TrainConfig
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_sampling
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.flow.settings import SolverConfig
 from lumina_core.modality import Given
 from lumina_core.plugins import host
 from lumina_core.records import file_names
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample, sample_latents
 from lumina_core.testing.rules import builds_on, rule

@@ -7,7 +7,6 @@ import torch
 
 from lumina_core import terminal
 from lumina_core.errors import LuminaError
-from lumina_core.runtime import resolve_dtype
 from lumina_core.training.folder import check_out, clear, used_alone
 from lumina_core.training.start import start
 from lumina_core.training.text_encoder import word_notes
@@ -25,18 +24,12 @@ def train_command(config: "TrainConfig") -> int:
     """Run `train` and print the newest checkpoint as JSON."""
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    if resolve_dtype(config.dtype) == torch.float16:
-        raise LuminaError(
-            "dtype=float16 would need its loss scaled, which this version does not; train with "
-            "dtype=bfloat16 or float32"
-        )
-    resolve_dtype(config.save_dtype)
     with used_alone(Path(config.out)):
         return _train_alone(config)
 
 
 def _train_alone(config: "TrainConfig") -> int:
-    from lumina_core.config.compose import compose_sampling
+    from lumina_core.sampling.compose import compose_sampling
 
     out = Path(config.out)
     check_out(out, config)

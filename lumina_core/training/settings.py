@@ -1,130 +1,14 @@
 """What `train` and `train-vae` are asked for: the records. Imports no torch."""
 
-from __future__ import annotations
+from dataclasses import dataclass, fields
+from typing import Any
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
+from lumina_core.backbone.settings import BACKENDS, FlagDiTConfig
+from lumina_core.data.settings import FilesConfig, SyntheticConfig
 from lumina_core.errors import LuminaError
-from lumina_core.records import Settings, _check_at_least, _check_seed, setting
-
-if TYPE_CHECKING:
-    from lumina_core.backbone.settings import FlagDiTConfig
-    from lumina_core.data.settings import FilesConfig, SyntheticConfig
-    from lumina_core.flow.settings import TimeConfig
-    from lumina_core.text.settings import TextEncoderConfig
-
-
-MAX_JITTER = 2.0  # seven times larger or smaller: positions of another picture
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What `train` trains, on what and for how long."""
-
-    modality: str
-    options: Any
-    out: str
-    overwrite: bool
-    resume: bool
-    init_from: str | None
-    """A checkpoint folder or `demo`, whose weights a new run starts with."""
-    max_steps: int
-    token_budget: int
-    gradient_accumulation: int
-    """Batches whose samples together make the loss of a step."""
-    seed: int
-    download: bool
-    device: str
-    dtype: str
-    attention: str
-    save_dtype: str
-    """Of the stored weights; the training state keeps float32."""
-    num_threads: int | None
-    backbone: FlagDiTConfig
-    """Without token_dims and feature_dims: these follow from the modality."""
-    text_encoder: TextEncoderConfig
-    optimizer: OptimizerConfig
-    time: TimeConfig
-    caption_dropout: float
-    condition_share: float
-    position_jitter: float
-    data: SyntheticConfig | FilesConfig
-    log_every: int
-    sample_every: int
-    save_every: int
-    num_sample_prompts: int
-    validate_every: int
-    num_validation_samples: int
-    validation_times: tuple[float, ...]
-    evaluate_every: int
-    num_evaluation_prompts: int
-    max_nonfinite_steps: int
-    """Skipped steps in a row after which a run gives up."""
-
-    def __post_init__(self) -> None:
-        _check_at_least(self, 1, "max_steps", "token_budget", "num_threads", "log_every")
-        _check_at_least(self, 1, "gradient_accumulation", "max_nonfinite_steps")
-        _check_at_least(self, 1, "num_validation_samples", "num_evaluation_prompts")
-        _check_at_least(self, 0, "sample_every", "save_every", "num_sample_prompts")
-        _check_at_least(self, 0, "validate_every", "evaluate_every")
-        times = self.validation_times
-        if not times or not all(0 <= t <= 1 for t in times) or len(set(times)) < len(times):
-            raise LuminaError(
-                f"validation_times is {list(times)}; give different times in [0, 1], such as "
-                "[0.1,0.5,0.9]."
-            )
-        _check_seed(self.seed)
-        for key in ("caption_dropout", "condition_share"):
-            if not 0 <= getattr(self, key) <= 1:
-                raise LuminaError(f"{key} is {getattr(self, key)}; set a share in [0, 1].")
-        if not 0 <= self.position_jitter <= MAX_JITTER:
-            raise LuminaError(
-                f"position_jitter is {self.position_jitter}; set a number from 0 (none) to "
-                f"{MAX_JITTER:g}."
-            )
-        if self.resume and self.overwrite:
-            raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
-
-
-@dataclass(frozen=True)
-class TrainVAEConfig:
-    """How the small autoencoder of a modality is trained on its world."""
-
-    modality: str
-    options: Any
-    out: str
-    overwrite: bool
-    init_from: str | None
-    """An autoencoder to start from; block_channels and its like are not used then."""
-    decoder_only: bool
-    max_steps: int
-    batch_size: int
-    seed: int
-    num_threads: int | None
-    learning_rate: float
-    latent_channels: int
-    block_channels: tuple[int, ...]
-    """Width at each resolution; each after the first halves the size."""
-    layers_per_block: int
-    log_every: int
-
-    def __post_init__(self) -> None:
-        _check_at_least(self, 1, "max_steps", "batch_size", "num_threads", "log_every")
-        _check_at_least(self, 1, "latent_channels", "layers_per_block")
-        _check_seed(self.seed)
-        if not self.block_channels or min(self.block_channels) < 1:
-            raise LuminaError(
-                f"block_channels is {list(self.block_channels)}; give one width of 1 or more per "
-                "resolution, such as [32,64]."
-            )
-        if self.decoder_only and self.init_from is None:
-            raise LuminaError(
-                "decoder_only=true keeps an encoder, and there is none; give init_from=FOLDER"
-            )
-        if not self.learning_rate > 0:
-            raise LuminaError(f"learning_rate is {self.learning_rate}; set a number above 0.")
-
+from lumina_core.flow.settings import TimeConfig
+from lumina_core.records import DTYPE_NAMES, NUM_SEEDS, Settings, block, setting
+from lumina_core.text.settings import TextEncoderConfig
 
 OPTIMIZERS = ("adamw", "muon")
 
@@ -162,3 +46,162 @@ class OptimizerConfig(Settings, block="optimizer"):
         rise = (step + 1) / (self.warmup_steps + 1)
         fall = (max_steps - step) / (self.decay_share * max_steps) if self.decay_share else 1.0
         return min(1.0, rise, fall)
+
+
+MAX_JITTER = 2.0  # seven times larger or smaller: positions of another picture
+
+
+@dataclass(frozen=True)
+class Training(Settings):
+    """How a network is trained: all that a modality's YAML may recommend."""
+
+    max_steps: int = setting(2000, "optimizer steps", at_least=1)
+    token_budget: int = setting(4096, "tokens of one batch", at_least=1)
+    gradient_accumulation: int = setting(1, "batches of each optimizer step", at_least=1)
+    """Their samples together make the loss of a step."""
+    caption_dropout: float = setting(
+        0.1, "share of samples trained without their caption", at_least=0, at_most=1
+    )
+    position_jitter: float = setting(
+        0.0,
+        "largest logarithm of a random factor on the common unit of rows and columns",
+        at_least=0,
+        at_most=MAX_JITTER,
+    )
+    condition_share: float = setting(
+        0.2,
+        "share of samples of which a part is given (filling, continuing)",
+        at_least=0,
+        at_most=1,
+    )
+    log_every: int = setting(10, "steps between lines of the log", at_least=1)
+    sample_every: int = setting(500, "steps between sheets of samples; 0: none", at_least=0)
+    save_every: int = setting(500, "steps between saved states; 0: only at the end", at_least=0)
+    num_sample_prompts: int = setting(
+        8, "prompts on a sheet of samples", at_least=0, idle={"sample_every": (0,)}
+    )
+    validate_every: int = setting(
+        0, "steps between validation losses of the averaged weights; 0: none", at_least=0
+    )
+    num_validation_samples: int = setting(
+        64,
+        "for validation; so many files are set aside, none of which is trained on",
+        at_least=1,
+        idle={"validate_every": (0,)},
+    )
+    validation_times: tuple[float, ...] = setting(
+        (0.1, 0.3, 0.5, 0.7, 0.9),
+        "times of the validation loss",
+        at_least=0,
+        at_most=1,
+        idle={"validate_every": (0,)},
+    )
+    evaluate_every: int = setting(
+        0, "steps between accuracies of the averaged weights; 0: none", at_least=0
+    )
+    num_evaluation_prompts: int = setting(
+        40,
+        "prompts of the trained split for an accuracy",
+        at_least=1,
+        idle={"evaluate_every": (0,)},
+    )
+    max_nonfinite_steps: int = setting(
+        10, "steps in a row skipped for a loss that is not finite, then it stops", at_least=1
+    )
+    backbone: FlagDiTConfig = block(FlagDiTConfig, "tiny")
+    """Without token_dims and feature_dims: these follow from the modality."""
+    text_encoder: TextEncoderConfig = block(TextEncoderConfig, "tiny")
+    optimizer: OptimizerConfig = block(OptimizerConfig, "adamw")
+    time: TimeConfig = block(TimeConfig, "logit_normal")
+    data: SyntheticConfig | FilesConfig = block(
+        SyntheticConfig, "synthetic", folder=FilesConfig, manifest=FilesConfig
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        times = self.validation_times
+        if not times or len(set(times)) < len(times):
+            raise LuminaError(
+                f"validation_times is {list(times)}; give different times, such as [0.1,0.5,0.9]."
+            )
+
+
+TRAINING_SETTINGS = tuple(field.name for field in fields(Training))
+"""Keys that say how a network is trained; a modality's YAML may set these but for paths."""
+
+
+@dataclass(frozen=True)
+class TrainConfig(Training):
+    """What `train` trains, on what and for how long."""
+
+    modality: str = ""
+    options: Any = None
+    out: str = setting(None, "checkpoint folder; null: outputs/<modality>-checkpoint", file=True)
+    overwrite: bool = setting(False, "replace a folder that exists")
+    resume: bool = setting(
+        False,
+        "go on with the training in the folder `out`, with the settings that are kept there",
+    )
+    init_from: str | None = setting(
+        None,
+        "start with the weights of a checkpoint, of the newest in the folder of a training, or of "
+        "the demo: demo",
+        file=True,
+    )
+    seed: int = setting(0, "of weights, data, noise and times", at_least=0, at_most=NUM_SEEDS - 1)
+    download: bool = setting(False, "fetch models that are named by a hub id and are not there yet")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1")
+    dtype: str = setting(
+        "float32", "in which the networks compute; weights stay float32", choices=DTYPE_NAMES[:2]
+    )
+    attention: str = setting(
+        "auto", "how attention is computed; the last two on a GPU", choices=BACKENDS
+    )
+    save_dtype: str = setting(
+        "float32", "of the stored weights; the training state keeps float32", choices=DTYPE_NAMES
+    )
+    num_threads: int | None = setting(None, "CPU threads; null: torch decides", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resume and self.overwrite:
+            raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
+
+
+@dataclass(frozen=True)
+class TrainVAEConfig(Settings):
+    """How the small autoencoder of a modality is trained on its world."""
+
+    modality: str = ""
+    options: Any = None
+    out: str = setting(None, "folder of the autoencoder; null: outputs/<modality>-vae", file=True)
+    overwrite: bool = setting(False, "replace a folder that exists")
+    init_from: str | None = setting(
+        None, "folder of an autoencoder to start from; its architecture stays", file=True
+    )
+    decoder_only: bool = setting(
+        False,
+        "leave the encoder as it is, so that latents keep their meaning; with init_from",
+    )
+    max_steps: int = setting(1700, "optimizer steps", at_least=1)
+    batch_size: int = setting(8, "samples per step", at_least=1)
+    seed: int = setting(0, "of weights and data", at_least=0, at_most=NUM_SEEDS - 1)
+    num_threads: int | None = setting(None, "CPU threads; null: torch decides", at_least=1)
+    learning_rate: float = setting(0.002, "of AdamW", above=0)
+    latent_channels: int = setting(4, "channels of the latent", at_least=1)
+    block_channels: tuple[int, ...] = setting(
+        (16, 32, 64), "width at each resolution; each after the first halves the size", at_least=1
+    )
+    layers_per_block: int = setting(1, "residual layers at each resolution", at_least=1)
+    log_every: int = setting(50, "steps between lines of the log", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.block_channels:
+            raise LuminaError(
+                "block_channels is []; give one width per resolution, such as [32,64]."
+            )
+        if self.decoder_only and self.init_from is None:
+            raise LuminaError(
+                "decoder_only=true keeps an encoder, and there is none; give init_from=FOLDER"
+            )

@@ -10,11 +10,10 @@ import torch
 
 from lumina_core.checkpoints.manifest import TEXT_ENCODER, read_manifest, verify
 from lumina_core.checkpoints.model import load_frozen_encoder
-from lumina_core.config.keys import conf_root
 from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.errors import LuminaError
 from lumina_core.hub import local_folder
-from lumina_core.plugins.yaml_files import read_yaml
+from lumina_core.records import plain
 from lumina_core.runtime import seeded
 from lumina_core.sampling.prompt_notes import shown_words, unknown_words_note
 from lumina_core.terminal import announced, tell
@@ -162,7 +161,7 @@ def _refuse_other_tokenizer(folder: Path, stored: TextReader, given: TextReader)
 
 def _refuse_others(folder: Path, settings: TextEncoderConfig, stored: Mapping[str, Any]) -> None:
     """Refuse a setting that the encoder of a checkpoint does not follow; defaults mean nothing."""
-    defaults = read_yaml(conf_root() / "text_encoder" / "tiny.yaml")
+    defaults = plain(TextEncoderConfig)
     for key, value in stored.items():
         wanted = getattr(settings, key)
         if wanted not in (value, defaults[key]):

@@ -9,20 +9,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lumina_core.checkpoints.newest import CHECKPOINTS, DEMO, finished, modalities_of
-from lumina_core.config.keys import PATH_KEYS
-from lumina_core.config.modality_file import read_modality_file
+from lumina_core.config.keys import record_keys
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files.reading import read_json
 from lumina_core.files.writing import atomic_write
 from lumina_core.plugins import host
 from lumina_core.program import command_line
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
-
+from lumina_core.records import plain
+from lumina_core.training.settings import TrainConfig
 
 SETTINGS = "config.json"
 OF_A_COMMAND = ("out", "overwrite", "resume", "download")
@@ -36,7 +33,7 @@ def default_out(name: str) -> str:
     return f"outputs/{name}-checkpoint"
 
 
-def write_settings(config: "TrainConfig") -> None:
+def write_settings(config: TrainConfig) -> None:
     """Keep the settings of a run in its folder.
 
     Raises:
@@ -46,7 +43,7 @@ def write_settings(config: "TrainConfig") -> None:
     kept = {key: value for key, value in values.items() if key not in OF_A_COMMAND}
     kept["backbone"] = {k: v for k, v in kept["backbone"].items() if k not in DERIVED}
     kept["options"] = _placed_options(config.modality, kept["options"])
-    text = json.dumps(_with_places(kept), indent=2, ensure_ascii=False)
+    text = json.dumps(_with_places(kept, ""), indent=2, ensure_ascii=False)
     with atomic_write(Path(config.out) / SETTINGS) as file:
         file.write(f"{text}\n".encode())
 
@@ -95,13 +92,14 @@ def _damaged(path: Path, reason: str) -> LuminaError:
     )
 
 
-def _with_places(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _with_places(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Values whose paths hold in any working folder."""
+    paths = [key.name for key in record_keys(TrainConfig) if key.about.file]
     found = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
             value = _with_places(value, f"{prefix}{key}.")
-        elif prefix + key in PATH_KEYS and value not in (None, DEMO):
+        elif prefix + key in paths and value not in (None, DEMO):
             value = placed(value)
         found[key] = value
     return found
@@ -109,7 +107,7 @@ def _with_places(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _placed_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a modality, the folders among them absolute; a known name is no folder."""
-    defaults = read_modality_file(name).options
+    defaults = plain(host.options_class(name))
     names = {path.stem for path in (host.conf_folder(name) / "vae").glob("*.yaml")}
     return {
         key: placed(value)

@@ -23,10 +23,10 @@ from torch.nn.attention import varlen
 from lumina_core.backbone import attention, settings
 from lumina_core.backbone.settings import FlagDiTConfig
 from lumina_core.backbone.transformer import FlagDiT, _mean_of_each
-from lumina_core.config.compose import compose_train
 from lumina_core.runtime import autocast, seeded
 from lumina_core.sequence import Grid, TokenSample, pack
 from lumina_core.training import start, step
+from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import draw, drawn_loss
 
 HALF = (torch.bfloat16, torch.float16)

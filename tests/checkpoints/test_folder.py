@@ -16,9 +16,10 @@ from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_options, compose_sampling
+from lumina_core.config.compose import compose_options
 from lumina_core.files import hashes
 from lumina_core.files.hashes import sha256_of
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
 

@@ -201,12 +201,11 @@ def test_plugins_json_is_the_documented_list(toy, write_distribution, capsys):
 
 def test_check_finds_missing_options_and_yaml(write_distribution, capsys):
     write_distribution("lumina-toy", "toy", options="import a_package_that_is_missing")
-    folder = write_distribution("lumina-two", "two")
-    (folder / "conf/modality/two.yaml").unlink()
+    write_distribution("lumina-two", "two", yaml="training: {out: x}")
     assert main(["plugins", "--check"]) == 1
     toy, two = capsys.readouterr().out.splitlines()
     assert "cannot load lumina_toy.options:Options" in toy
-    assert "ships no conf/modality/two.yaml" in two
+    assert "conf/modality/two.yaml: unknown key 'training.out'" in two
 
 
 def test_doctor_shows_the_traceback_of_a_named_plugin(toy, write_distribution, capsys):
@@ -245,7 +244,6 @@ BROKEN_PARTS = {
     "exit": {"toy": "class Toy:\n    def __init__(self, *_): raise SystemExit"},
     "decoder": {"toy": "class Toy:\n    def __init__(self, *_): self.decoder = None"},
     "options": {"options": "x = 1"},
-    "yaml": {"yaml": "height: nonsense\n"},
 }
 
 
@@ -291,8 +289,6 @@ def test_a_yaml_that_is_not_utf8_harms_only_its_plugin(toy, write_distribution, 
     folder = write_distribution("lumina-bad", "bad")
     (folder / "conf/modality/bad.yaml").write_bytes(b"height: 1  # \xff\n")
     assert main(["run", "+modality=toy", "a cat"]) == 0
-    assert main(["run", "--help"]) == 0
-    assert "bad.yaml cannot be read" in capsys.readouterr().out
     assert main(["plugins", "--check"]) == 1
     assert "bad.yaml cannot be read" in capsys.readouterr().out
     assert "bad.yaml cannot be read" in _error(capsys, ["run", "+modality=bad", "a cat"])
@@ -305,9 +301,9 @@ def test_help_of_run_lists_keys_units_and_modalities(toy, write_distribution, ca
     assert "solver=euler" in out
     assert "dopri5, euler, heun, midpoint, rk4" in out
     assert "solver.num_steps=30" in out
-    assert "modality.height=32" in out
-    assert "pixels" in out
+    assert "solver.shift=1.0" in out
     assert "modality toy (lumina-toy 0.1): About lumina-toy" in out
+    assert "modality bad (lumina-bad 0.1): About lumina-bad" in out
     for words in (["help", "run"], ["--help", "run"], ["-h", "run"]):
         assert main(words) == 0
         assert capsys.readouterr().out == out
@@ -376,9 +372,10 @@ def _python(*words, **environment):
      ["complete", "--", "run", "+modality="], ["complete", "--", "train", ""]],
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy_and_are_cheap(toy, words):
+    heavy = HEAVY[:-1] if "+modality=toy" in words else HEAVY  # loading a plugin takes pluggy
     source = (
         f"import sys; from lumina_core.cli.main import main; code = main({words!r}); "
-        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]; "
+        f"heavy = [name for name in {heavy!r} if name in sys.modules]; "
         "sys.exit(f'{code} {heavy}' if code or heavy else 0)"
     )
     done = _python("-c", source, LUMINA_ONLY="toy")

@@ -9,14 +9,13 @@ import pytest
 
 from lumina_core.cli.main import main
 from lumina_core.cli.schema import modality_schema, type_name
-from lumina_core.config.keys import unit_and_meaning
 from lumina_core.plugins import host
 
 INSTALLED = [plugin.name for plugin in host.discover()]
 NUMBER = re.compile(r"\b(int|float)\b")
 
 
-def test_json_holds_what_dataclass_and_yaml_say(toy, capsys):
+def test_json_holds_what_the_fields_say(toy, capsys):
     assert main(["schema", "toy", "--json"]) == 0
     options = json.loads(capsys.readouterr().out)
     assert options[0] == {
@@ -62,20 +61,6 @@ def test_every_shipped_option_has_a_meaning_and_every_number_a_unit(name):
     for option in modality_schema(name):
         assert option.meaning, option.key
         assert (option.unit is not None) == bool(NUMBER.search(option.type)), option.key
-
-
-@pytest.mark.parametrize(
-    ("comment", "unit", "meaning"),
-    [
-        ("[Hz] lower edge", "Hz", "lower edge"),
-        ("[frames per second]", "frames per second", ""),
-        ("slaney or htk", None, "slaney or htk"),
-        ("a list, [down, right]", None, "a list, [down, right]"),
-        ("", None, ""),
-    ],
-)
-def test_the_unit_stands_first_in_brackets(comment, unit, meaning):
-    assert unit_and_meaning(comment) == (unit, meaning)
 
 
 @pytest.mark.parametrize(

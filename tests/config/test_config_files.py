@@ -6,7 +6,9 @@ import pytest
 
 from lumina_core import LuminaError
 from lumina_core.checkpoints.manifest import sealed
-from lumina_core.config.compose import compose_evaluate, compose_run, compose_train
+from lumina_core.evaluation.compose import compose_evaluate
+from lumina_core.sampling.compose import compose_run
+from lumina_core.training.compose import compose_train
 
 RUN = ["+modality=toy", "prompt=a cat"]
 
@@ -153,7 +155,7 @@ def test_a_wrong_value_of_a_repeated_file_names_it(
 ):
     write_conditioned()
     request = {"modality": "toy", "prompt": "a dog"} | request_part
-    monkeypatch.setattr("lumina_core.config.compose.read_request", lambda path: request)
+    monkeypatch.setattr("lumina_core.sampling.compose.read_request", lambda path: request)
     with pytest.raises(LuminaError) as raised:
         compose_run(["repeat=a.png"])
     assert fault in str(raised.value)
@@ -162,11 +164,11 @@ def test_a_wrong_value_of_a_repeated_file_names_it(
 
 def test_a_repeated_file_sets_nothing_that_acts_for_the_user(toy, monkeypatch):
     request = {"modality": "toy", "prompt": "a dog"}
-    monkeypatch.setattr("lumina_core.config.compose.read_request", lambda path: request)
+    monkeypatch.setattr("lumina_core.sampling.compose.read_request", lambda path: request)
     plain = compose_run(["repeat=a.png"])
     legal = {"prompt", "negative_prompt", "seed", "dtype", "condition"}  # how the sample was made
     acts = {key: ACTS[key] for key in ACTS.keys() - legal}
-    monkeypatch.setattr("lumina_core.config.compose.read_request", lambda path: acts | request)
+    monkeypatch.setattr("lumina_core.sampling.compose.read_request", lambda path: acts | request)
     assert compose_run(["repeat=a.png"]) == plain
 
 
@@ -203,7 +205,7 @@ def test_repeat_takes_the_request_and_lets_the_command_line_win(toy, monkeypatch
         "options": {"height": 48}, "solver": {"name": "heun", "num_steps": 4},
         "guidance": {"scale": 9}, "checkpoint_sha256": "00",
     }  # fmt: skip
-    monkeypatch.setattr("lumina_core.config.compose.read_request", lambda path: request)
+    monkeypatch.setattr("lumina_core.sampling.compose.read_request", lambda path: request)
     config = compose_run(["repeat=a, file.png", "guidance.scale=5"])
     assert (config.prompt, config.negative_prompt, config.seed) == ("a dog", "fog", 7)
     assert (config.solver.name, config.solver.num_steps, config.options.height) == ("heun", 4, 48)

@@ -3,15 +3,15 @@
 import pytest
 
 from lumina_core.checkpoints.manifest import sealed
+from lumina_core.cli.commands import CONFIGURED
+from lumina_core.cli.key_help import effective
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_train
-from lumina_core.config.effective import CORE, DEMO, TYPED, effective_keys
-from lumina_core.config.layers import merge_layers
-from lumina_core.config.values import parse_value
-from lumina_core.config.words import sort_overrides
+from lumina_core.config.compose import composed
+from lumina_core.config.layers import CORE, TYPED
 from lumina_core.plugins import host
-from lumina_core.plugins.yaml_files import modality_yaml
-from lumina_core.records import flat
+from lumina_core.records import as_text, flat
+from lumina_core.sampling.compose import DEMO, RUN
+from lumina_core.training.compose import compose_train
 from lumina_core.training.written_settings import write_settings
 
 WORDS = {
@@ -26,14 +26,11 @@ WORDS = {
 @pytest.mark.parametrize("command", WORDS)
 def test_help_shows_what_a_command_uses(modality, command):
     for words in ([], WORDS[command]):
-        sorted_words = sort_overrides([f"modality={modality}", *words], command)
-        values, options = merge_layers(command, modality, sorted_words)
-        used = flat({**values, "modality": options})
-        shown = effective_keys(command, words, modality, modality_yaml(modality))
-        texts = {each.key.name: each.key.default for each in shown}
-        assert not [key for key in used if key not in texts and used[key] != {}]
-        for key in texts.keys() & used.keys() - {"checkpoint"}:  # the demo, which null stands for
-            assert parse_value(key, texts[key]) == used[key], key
+        about = CONFIGURED[command].command
+        used = flat(composed(about, [f"modality={modality}", *words]).values)
+        shown = {key.name: value for key, value, _ in effective(about, words, modality)}
+        assert shown.keys() - about.groups.keys() == used.keys()
+        assert {key: shown[key] for key in used} == used
 
 
 def test_help_says_where_each_value_comes_from(toy, tmp_path, capsys):
@@ -47,10 +44,10 @@ def test_help_says_where_each_value_comes_from(toy, tmp_path, capsys):
         (folder / "lumina.json").write_text(sealed(content))
     mine = str(tmp_path / "mine")
     for words, origin in ((["+modality=toy"], DEMO), ([f"checkpoint={mine}"], mine)):
-        words = [*words, "solver=heun", "coarse.tokens=9", "a prompt", "nope=3"]
+        words = [*words, "solver=heun", "guidance.channels=9", "a prompt", "nope=3"]
         found = {
-            each.key.name: (each.key.default, each.origin)
-            for each in effective_keys("run", words, "toy", modality_yaml("toy"))
+            key.name: (as_text(value), origin)
+            for key, value, origin in effective(RUN, words, "toy")
         }
         assert found["guidance.scale"] == ("9.5", origin)
         assert found["coarse.above"] == ("null", origin)
@@ -58,7 +55,7 @@ def test_help_says_where_each_value_comes_from(toy, tmp_path, capsys):
         assert found["modality.height"] == ("32", "lumina-toy")
         assert found["solver"] == found["solver.name"] == ("heun", "solver=heun")
         assert found["solver.shift"] == ("3.0", "lumina-toy")
-        assert found["coarse.tokens"] == ("9", TYPED)
+        assert found["guidance.channels"] == ("9", TYPED)
         assert found["seed"] == ("0", CORE)
         capsys.readouterr()
         assert main(["run", "--help", *words]) == 0
@@ -67,13 +64,11 @@ def test_help_says_where_each_value_comes_from(toy, tmp_path, capsys):
         assert "guidance.scale=4.0" not in out
 
 
-def test_help_without_a_modality_names_what_stands_instead(capsys):
+def test_help_without_a_modality_names_those_that_are_there(capsys):
     assert main(["run", "--help"]) == 0
     out = capsys.readouterr().out
-    assert "values it sets instead: solver.num_steps=24 guidance.scale=2.0\n" in out
-    assert "values its demo checkpoint sets instead: coarse.above=132 coarse.strength=0.5" in out
-    assert main(["train-vae", "--help"]) == 0  # for which nothing is recommended
-    assert "instead" not in capsys.readouterr().out
+    assert "modality image (lumina-image 0.1.0): Text to image" in out
+    assert "run --help +modality=NAME shows its keys and the values in use." in out
 
 
 def test_help_of_a_training_shows_its_settings(tmp_path, capsys):

@@ -2,26 +2,29 @@
 
 import pytest
 
-from lumina_core.config.keys import (
-    IDLE_KEYS,
-    command_keys,
-    conf_root,
-    group_choices,
-    group_defaults,
-    read_keys,
-)
+from lumina_core.cli.commands import CONFIGURED
+from lumina_core.config.keys import choices_of, record_keys
+from lumina_core.config.values import compose_choice
 from lumina_core.errors import closest
+from lumina_core.records import build, flat, plain
+
+COMMANDS = {name: each.command for name, each in CONFIGURED.items()}
 
 
-def test_every_switch_names_keys_and_choices_that_exist():
-    for key, (switch, idle_values) in IDLE_KEYS.items():
-        commands = [c for c in ("run", "train") if key in {k.name for k in command_keys(c)}]
-        assert commands
-        for command in commands:
-            assert switch in {known.name for known in command_keys(command)}
-            group = switch.partition(".")[0]
-            if group in group_defaults(command):
-                assert set(idle_values) <= set(group_choices(group))
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_key_of_the_core_says_what_it_means(name):
+    for key in record_keys(COMMANDS[name].record):
+        assert key.about.meaning, key.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_switch_is_a_key_and_can_be_thrown(name):
+    keys = {key.name: key for key in record_keys(COMMANDS[name].record)}
+    for key in keys.values():
+        for beside, values in key.about.idle.items():
+            block = key.name.rpartition(".")[0]
+            switch = keys[f"{block}.{beside}" if block else beside]
+            assert set(values) <= set(switch.about.choices or values)
 
 
 @pytest.mark.parametrize(
@@ -35,32 +38,31 @@ def test_every_switch_names_keys_and_choices_that_exist():
     ],
 )
 def test_the_closest_key_is_the_one_that_was_meant(written, meant):
-    names = [key.name for command in ("run", "train") for key in command_keys(command)]
+    names = [key.name for name in ("run", "train") for key in record_keys(COMMANDS[name].record)]
     assert closest(written, names) == meant
 
 
-def test_every_key_of_the_core_says_what_it_means():
-    for path in sorted(conf_root().rglob("*.yaml")):
-        for key in read_keys(path):
-            assert key.meaning or not key.default, f"{path.name}: {key.name} has no comment"
+@pytest.mark.parametrize("name", COMMANDS)
+def test_keys_are_those_of_the_values(name):
+    command = COMMANDS[name]
+    values = flat(plain(command.record))
+    others = {f"data.{key}" for key in ("path", "min_tokens", "max_aspect", "max_quarantined")}
+    names = {key.name for key in record_keys(command.record)} - command.groups.keys() - others
+    assert names == values.keys()
 
 
-def test_help_reads_the_same_keys_as_hydra():
-    from omegaconf import OmegaConf
-
-    def flat(values, prefix=""):
-        for key, value in values.items():
-            yield f"{prefix}{key}"
-            if isinstance(value, dict):
-                yield from flat(value, f"{prefix}{key}.")
-
-    for path in sorted(conf_root().rglob("*.yaml")):
-        values = OmegaConf.to_container(OmegaConf.load(path))
-        values.pop("defaults", None)
-        assert [key.name for key in read_keys(path)] == list(flat(values)), path
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_default_choice_of_a_group_is_its_record_and_each_choice_fits_one(name):
+    for group, block in COMMANDS[name].groups.items():
+        for choice in choices_of(group, block):
+            chosen = compose_choice(group, block, choice)
+            record = block.others.get(choice, block.record)
+            built = build(record, chosen, f"{group}.")
+            if choice == block.choice:
+                assert built == build(record, plain(record))
 
 
 def test_help_says_which_choice_a_key_belongs_to():
-    meanings = {key.name: key.meaning for key in command_keys("train")}
-    assert meanings["data.path"].startswith("with data=folder or manifest: ")
-    assert meanings["data.pool_size"] == "samples kept encoded"
+    found = {key.name: key.description for key in record_keys(COMMANDS["train"].record)}
+    assert found["data.path"].startswith("with data=folder or manifest: ")
+    assert found["data.pool_size"] == "samples kept encoded (1 or more)"

@@ -3,55 +3,37 @@
 import pytest
 
 from lumina_core import LuminaError
-from lumina_core.config.compose import compose_evaluate, compose_run, compose_train
-from lumina_core.config.keys import TRAINING_SETTINGS, command_keys
+from lumina_core.cli.main import main
+from lumina_core.config.keys import record_keys
 from lumina_core.config.modality_file import read_modality_file
-from lumina_core.sampling.settings import SAMPLING_SETTINGS
+from lumina_core.evaluation.compose import compose_evaluate
+from lumina_core.sampling.compose import RUN as RUN_COMMAND
+from lumina_core.sampling.compose import compose_run
+from lumina_core.training.compose import TRAIN as TRAIN_COMMAND
+from lumina_core.training.compose import compose_train
 
-VALUES = "height: 32\nratio: 1\npatch_size: 2\nvae: demo\nsizes: null\n"
-GIVEN = "condition:\n  image: null\n  frames: null\n"
 RUN = ["+modality=toy", "prompt=a cat"]
-
-
-def changed(old, new):
-    assert old in VALUES + GIVEN
-    return (VALUES + GIVEN).replace(old, new)
-
-
+TRAIN = RUN[:1]
 MISTAKES = {
-    "unknown option": (changed("sizes", "sises"), "unknown key 'sises'. Did you mean 'sizes'?"),
-    "code": (VALUES + GIVEN + "_target_: os.system\n", "unknown key '_target_'. Known: height, "),
-    "number as key": (VALUES + GIVEN + "1: 2\n", "has the key 1 (int); a key is a text: write a"),
-    "empty": ("", "condition.image, condition.frames of Given has no value here"),
-    "a word": ("height", "height must be a whole number, got null"),
+    "option": ("height: 32\n", "height has its default in Options, where setting(...) declares it"),
+    "condition": ("condition: {image: null}\n", "condition has its default in Options"),
+    "code": ("_target_: os.system\n", "unknown key '_target_'. Known: sampling, training"),
+    "number as key": ("1: 2\n", "has the key 1 (int); a key is a text: write a"),
+    "misspelt block": ("samplin: {}\n", "unknown key 'samplin'. Did you mean 'sampling'?"),
+    "a word": ("height", "holds one value; keys with values are wanted"),
     "a list": ("- 1\n", "holds a list; keys with values are wanted"),
-    "text for number": (changed("32", "abc"), "height must be a whole number, got 'abc' (str)"),
-    "fraction": (changed("32", "1.5"), "height must be a whole number, got 1.5 (float)"),
-    "null": (changed("32", "null"), "height must be a whole number, got null"),
-    "block": (changed("32", "{a: 1}"), "height must be a whole number, got {'a': 1} (dict)"),
-    "boolean": (changed("demo", "yes"), "vae must be a text, got true"),
-    "reference": (changed("32", "${ratio}"), "height must be a whole number, got '${ratio}'"),
-    "no list": (changed("sizes: null", "sizes: 5"), "sizes must be a list [a,b] or null, got 5"),
-    "item": (changed("sizes: null", "sizes: [1, x]"), "sizes[1] must be a whole number, got 'x'"),
-    "refused value": (changed("32", "0"), "height must be at least 1"),
-    "key twice": (VALUES + GIVEN + "height: 3\n", "line 9: found duplicate key height"),
-    "tab": (VALUES + "condition:\n\tframes: null\n", "line 7: found character '\\t'"),
-    "tag": (VALUES + "x: !!python/object/apply:os.system [ls]\n", "line 6: could not determine"),
-    "unknown condition": (changed("image:", "imagee:"), "Did you mean 'condition.image'?"),
-    "no condition": (changed("  frames: null\n", ""), "condition.frames of Given has no value"),
-    "given": (changed("frames: null", "frames: 3"), "condition.frames must be null, got 3 (int)"),
-    "condition": (VALUES + "condition: 3\n", "condition must be a block of keys, got 3"),
-    "unknown advice": (VALUES + GIVEN + "sampling: {out: x}\n", "unknown key 'sampling.out'"),
-    "misspelt advice": (VALUES + GIVEN + "sampling: {solvr: {}}\n", "mean 'sampling.solver'?"),
-    "advice": (VALUES + GIVEN + "sampling: [1]\n", "sampling must be a block of keys, got [1]"),
-}  # fmt: skip
+    "key twice": ("training: {}\ntraining: {}\n", "line 2: found duplicate key training"),
+    "tab": ("training:\n\tdata: {}\n", "line 2: found character '\\t'"),
+    "tag": ("x: !!python/object/apply:os.system [ls]\n", "line 1: could not determine"),
+    "no block": ("sampling: [1]\n", "sampling must be a block of keys, got [1]"),
+}
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
 def test_a_mistake_in_yaml_names_the_file(write_conditioned, kind):
     yaml, said = MISTAKES[kind]
     path = write_conditioned(yaml) / "conf/modality/toy.yaml"
-    for compose, words in ((compose_run, RUN), (compose_train, RUN[:1])):
+    for compose, words in ((compose_run, RUN), (compose_train, TRAIN)):
         with pytest.raises(LuminaError) as raised:
             compose(words)
         assert said in str(raised.value)
@@ -62,6 +44,8 @@ def test_a_mistake_in_yaml_names_the_file(write_conditioned, kind):
 @pytest.mark.parametrize(
     ("compose", "advice", "said"),
     [
+        (compose_run, "sampling: {out: x}", "unknown key 'sampling.out'"),
+        (compose_run, "sampling: {solvr: {}}", "Did you mean 'sampling.solver'?"),
         (compose_run, "sampling: {solver: {steps: 3}}", "Did you mean 'solver.num_steps'?"),
         (compose_run, "sampling: {solver: {_target_: os.system}}", "'solver._target_'"),
         (compose_run, "sampling: {solver: {1: 2}}", "has the key 1 (int); a key is a text"),
@@ -78,7 +62,7 @@ def test_a_mistake_in_yaml_names_the_file(write_conditioned, kind):
     ],
 )  # fmt: skip
 def test_a_wrong_recommendation_names_the_file(write_conditioned, compose, advice, said):
-    path = write_conditioned(f"{VALUES}{GIVEN}{advice}\n") / "conf/modality/toy.yaml"
+    path = write_conditioned(f"{advice}\n") / "conf/modality/toy.yaml"
     with pytest.raises(LuminaError) as raised:
         compose(RUN if compose is compose_run else RUN[:1])
     assert said in str(raised.value)
@@ -109,7 +93,7 @@ ACTS = {  # all that `train` and `run` read and a plugin may not decide
 def test_a_plugin_recommends_nothing_that_acts_for_the_user(write_conditioned, block, key):
     group, _, last = key.rpartition(".")
     value = f"{{{last}: x}}" if group else "x"
-    path = write_conditioned(f"{VALUES}{GIVEN}{block}: {{{group or key}: {value}}}\n")
+    path = write_conditioned(f"{block}: {{{group or key}: {value}}}\n")
     with pytest.raises(LuminaError) as raised:
         compose_train(RUN[:1]) if block == "training" else compose_run(RUN)
     assert f"{block}.{key}" in str(raised.value)
@@ -117,16 +101,15 @@ def test_a_plugin_recommends_nothing_that_acts_for_the_user(write_conditioned, b
 
 
 def test_what_a_plugin_may_recommend_and_what_not_are_all_keys_there_are():
-    allowed = {"sampling": SAMPLING_SETTINGS, "training": TRAINING_SETTINGS}
-    for block, command in (("sampling", "run"), ("training", "train")):
-        own = {key.name.partition(".")[0] for key in command_keys(command)}
+    for block, command in (("sampling", RUN_COMMAND), ("training", TRAIN_COMMAND)):
+        own = {key.name.partition(".")[0] for key in record_keys(command.record)}
         forbidden = {key for key in ACTS[block] if "." not in key}
-        assert own == forbidden | set(allowed[block])
-        assert not forbidden & set(allowed[block])
+        assert own == forbidden | set(command.advised)
+        assert not forbidden & set(command.advised)
 
 
 def test_a_mistake_of_the_user_names_no_file(write_conditioned):
-    write_conditioned(VALUES + GIVEN)
+    write_conditioned()
     for word in ("modality.height=x", "solver.num_steps=x", "condition.frames=x"):
         with pytest.raises(LuminaError, match=f"^{word[:-2]} must be a whole number"):
             compose_run([*RUN, word])
@@ -134,17 +117,19 @@ def test_a_mistake_of_the_user_names_no_file(write_conditioned):
         compose_train([RUN[0], "backbone.depth=x"])
 
 
-def test_a_condition_without_a_dataclass_is_refused(write_distribution):
-    write_distribution("lumina-toy", "toy", yaml=VALUES + GIVEN)
-    with pytest.raises(LuminaError, match=r"unknown key 'condition\.image'. Known: none"):
-        read_modality_file("toy")
+def test_a_modality_without_a_yaml_recommends_nothing(toy):
+    path = toy / "conf/modality/toy.yaml"
+    path.unlink()
+    assert read_modality_file("toy") is None
+    assert compose_run(RUN).solver.num_steps == 30
+    path.with_name("other.yaml").write_text("")
+    with pytest.raises(LuminaError, match=r"It holds other\.yaml: the file and the entry point"):
+        compose_run(RUN)
 
 
 def test_check_and_doctor_read_the_yaml(write_conditioned, capsys, refusal):
-    from lumina_core.cli.main import main
-
-    write_conditioned(changed("32", "abc"))
+    write_conditioned("training: {max_steps: 0}")
     for words in (["plugins", "--check"], ["doctor", "toy"]):
         assert main(words) == 1
-        assert "toy.yaml: height must be a whole number, got 'abc'" in capsys.readouterr().out
-    assert "toy.yaml: height must be a whole number" in refusal("schema", "toy")
+        assert "toy.yaml: max_steps is 0; set a whole number" in capsys.readouterr().out
+    assert "toy.yaml: max_steps is 0" in refusal("train", "+modality=toy")

@@ -8,7 +8,8 @@ from lumina_core import LuminaError, errors
 from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options
 from lumina_core.plugins import host
-from toy_plugin import OPTIONS, YAML
+from lumina_core.sampling.compose import compose_sampling
+from toy_plugin import OPTIONS
 
 CHECK = "    def __post_init__(self):\n"
 NESTED = (
@@ -19,8 +20,6 @@ NESTED = (
         "sizes: tuple[int, ...] | None =", "place: Place = Place() #"
     )
 )
-PLACE = "place:\n  x: 1  # [cells] across\n  y: 0.5  # [cells] down\n#"
-NESTED_YAML = YAML.replace("sizes: null", PLACE)
 
 
 @pytest.fixture(params=["schema", "run", "train"])
@@ -80,7 +79,7 @@ def test_types_that_nothing_is_checked_against_are_refused(
 
 
 def test_a_record_in_the_options_has_dotted_keys(write_distribution, commands, capsys, refusal):
-    write_distribution("lumina-toy", "toy", options=NESTED, yaml=NESTED_YAML)
+    write_distribution("lumina-toy", "toy", options=NESTED)
     assert main(["schema", "toy", "--json"]) == 0
     found = {each["key"]: each for each in json.loads(capsys.readouterr().out)}
     assert found["modality.place.y"]["type"] == "float"
@@ -93,7 +92,7 @@ def test_a_record_in_the_options_has_dotted_keys(write_distribution, commands, c
 
 
 def test_numbers_that_json_has_not_are_texts(write_distribution, capsys):
-    write_distribution("lumina-toy", "toy", yaml=YAML.replace("ratio: 1 ", "ratio: .inf "))
+    write_distribution("lumina-toy", "toy", options=OPTIONS.replace("setting(1.0", "setting(1e999"))
     assert main(["schema", "toy", "--json"]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert found[1]["default"] == "inf"
@@ -125,8 +124,12 @@ def test_a_value_that_nothing_can_read_is_one_line(toy, commands, refusal, word)
 
 
 def test_a_number_beyond_all_in_a_yaml_is_one_line(write_distribution):
-    write_distribution(
-        "lumina-toy", "toy", yaml=YAML.replace("ratio: 1 ", "ratio: 1" + "0" * 400 + " ")
-    )
-    with pytest.raises(LuminaError, match=r"toy\.yaml: ratio must be a number, got 1000"):
-        compose_options("toy")
+    number = "1" + "0" * 400
+    write_distribution("lumina-toy", "toy", yaml=f"sampling: {{guidance: {{scale: {number}}}}}")
+    with pytest.raises(LuminaError, match=r"toy\.yaml: guidance\.scale must be a number, got 1000"):
+        compose_sampling("toy")
+
+
+def test_options_without_settings_are_refused(write_distribution, refusal):
+    write_distribution("lumina-bad", "bad", options=OPTIONS.replace("setting(1.0, ", "(1.0, "))
+    assert "declare it as ratio: ... = setting(DEFAULT, MEANING)" in refusal("schema", "bad")

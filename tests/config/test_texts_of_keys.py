@@ -12,7 +12,7 @@ import pytest
 
 from lumina_core import LuminaError
 from lumina_core.cli import help
-from lumina_core.config import compose as config
+from lumina_core.cli.commands import CONFIGURED
 
 FILE = Path(__file__).parent / "golden" / "texts_of_keys.json"
 COMMANDS = ("run", "infer", "train", "train-vae", "evaluate")
@@ -82,9 +82,8 @@ def help_of(command: str) -> list[str]:
 def refusal_of(command: str, words: str) -> str | None:
     """The line that refuses them; None where the composition takes them."""
     prompt = ["prompt=a red circle"] * (command == "run")
-    compose = getattr(config, f"compose_{command.replace('-', '_')}")
     try:
-        compose(["modality=image", *prompt, *words.split()])
+        CONFIGURED[command].compose(["modality=image", *prompt, *words.split()])
     except LuminaError as error:
         return str(error)
     return None

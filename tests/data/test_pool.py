@@ -20,7 +20,7 @@ def pool_at(model, *steps, seed=5, size=6, refresh=2, start=None):
     pool = SyntheticPool(
         "image",
         model.modality,
-        SyntheticConfig("synthetic", size, start or size, refresh, None),
+        SyntheticConfig(size, start or size, refresh),
         seed,
     )
     for step in steps:
@@ -208,7 +208,7 @@ def test_samples_of_more_tokens_than_wanted_are_never_drawn(tiny_model):
     every = tiny_model.modality.world.variants("trained")
     assert found == [v for v in every if v["height"] * v["width"] <= 36 * 64]
     assert len(found) < len(every)
-    config = SyntheticConfig("synthetic", 8, 8, 0, 36)
+    config = SyntheticConfig(8, 8, 0, max_tokens=36)
     pool = SyntheticPool("image", tiny_model.modality, config, seed=1)
     assert pool.variants() == found
     assert max(pool.draw(n).tokens.grid.num_patches for n in range(20)) <= 36
@@ -233,11 +233,11 @@ def test_variants_and_captions_are_those_of_training(tiny_model):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (("synthetic", 0, 1, 0, None), "data.pool_size is 0"),
-        (("synthetic", 4, 1, 5, None), "data.refresh_per_step=5"),
-        (("synthetic", 4, 1, -1, None), "data.refresh_per_step is -1"),
-        (("synthetic", 4, 0, 1, None), "data.pool_start is 0; set a whole number of at least 1"),
-        (("synthetic", 4, 1, 1, 0), "data.max_tokens is 0"),
+        ((0, 1, 0), "data.pool_size is 0"),
+        ((4, 1, 5), "data.refresh_per_step=5"),
+        ((4, 1, -1), "data.refresh_per_step is -1"),
+        ((4, 0, 1), "data.pool_start is 0; set a whole number of at least 1"),
+        ((4, 1, 1, "synthetic", 0), "data.max_tokens is 0"),
     ],
 )
 def test_impossible_pools_are_refused(values, message):

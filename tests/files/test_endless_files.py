@@ -107,7 +107,7 @@ def test_no_settings_of_a_plugin_are_read_from_what_never_ends(endless, toy, ref
 
 
 def test_a_line_of_prompts_that_is_too_deep_is_named(tmp_path):
-    from lumina_core.config.compose import compose_run
+    from lumina_core.sampling.compose import compose_run
 
     config = compose_run(["+modality=image", "prompt=x"])
     for levels in (40, 900, 100_000):

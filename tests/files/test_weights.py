@@ -15,7 +15,7 @@ from checkpoint_edits import edit_manifest, read, refusal
 from lumina_core import LuminaError, built_within
 from lumina_core.autoencoder.networks import read_autoencoder
 from lumina_core.checkpoints import manifest
-from lumina_core.config.compose import compose_run
+from lumina_core.sampling.compose import compose_run
 from lumina_core.text.encoder import load_text_encoder
 from lumina_core.text.folder import open_folder
 from lumina_core.text.settings import Reading

@@ -9,9 +9,9 @@ from PIL import Image
 
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_run
 from lumina_core.files import writing
 from lumina_core.sampling import generate
+from lumina_core.sampling.compose import compose_run
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from rich.progress import Progress
 from lumina_core import LuminaError
 from lumina_core.checkpoints import folder as checkpoint
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_options, compose_run, compose_sampling
+from lumina_core.config.compose import compose_options
+from lumina_core.sampling.compose import compose_run, compose_sampling
 from lumina_core.sampling.generate import step_bar
 from lumina_core.sampling.request import Request, num_positions
 from lumina_core.sampling.sample import batches, sample, sample_batch

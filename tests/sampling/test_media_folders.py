@@ -10,12 +10,12 @@ import pytest
 
 from lumina_core import LuminaError, atomic_folder
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_run
 from lumina_core.data.listing import list_folder
 from lumina_core.files import writing
 from lumina_core.files.hashes import sha256_of
 from lumina_core.files.writing import publish
 from lumina_core.sampling import file_request, generate
+from lumina_core.sampling.compose import compose_run
 
 
 @pytest.fixture

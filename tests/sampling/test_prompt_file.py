@@ -7,10 +7,10 @@ from PIL import Image
 
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_run
 from lumina_core.sampling import file_request, generate, prompt_run, sample
 from lumina_core.sampling import request as sampling_request
 from lumina_core.sampling import settings as sampling_settings
+from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.file_request import decoders
 from lumina_core.sampling.prompt_file import read_prompts
 from lumina_core.sampling.settings import MAX_SAMPLES

@@ -9,8 +9,8 @@ from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.checkpoints.manifest import data_seen, read_manifest
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_run
 from lumina_core.plugins import host
+from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.prompt_file import read_prompts
 from lumina_core.sampling.prompt_notes import MAX_SHOWN_LINES, file_notes, text_notes
 

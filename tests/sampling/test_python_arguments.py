@@ -9,7 +9,7 @@ import torch
 import lumina_core
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_run
+from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.generate import Generated
 from lumina_core.sampling.python_arguments import words_of
 

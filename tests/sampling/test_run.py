@@ -15,12 +15,12 @@ import lumina_core
 from lumina_core import LuminaError
 from lumina_core.checkpoints import model as checkpoint
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_run
 from lumina_core.files import writing
 from lumina_core.media import previews as contact_sheet
 from lumina_core.sampling import file_request, run
 from lumina_core.sampling import generate as sampling_generate
 from lumina_core.sampling import request as sampling_request
+from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.request import media_sha256
 
 PROMPTS = [

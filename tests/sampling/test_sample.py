@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.config.compose import compose_options, compose_sampling
+from lumina_core.config.compose import compose_options
 from lumina_core.sampling import request as sampling_request
 from lumina_core.sampling import velocity as sampling_velocity
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.given import GivenTokens
 from lumina_core.sampling.request import Request, media_sha256
 from lumina_core.sampling.sample import sample, sample_batch

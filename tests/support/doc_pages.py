@@ -22,12 +22,14 @@ from new_packages import declare
 from pytest import MonkeyPatch
 
 from lumina_core.cli import help
+from lumina_core.cli.commands import CONFIGURED
+from lumina_core.cli.key_help import effective
 from lumina_core.cli.main import main
-from lumina_core.config.effective import CORE as CORE_ORIGIN
-from lumina_core.config.effective import DEMO, Effective, effective_keys
-from lumina_core.config.keys import command_keys, group_choices, group_defaults
-from lumina_core.plugins import host, yaml_files
-from lumina_core.plugins.yaml_files import CONDITION
+from lumina_core.config.keys import record_keys
+from lumina_core.config.layers import CORE as CORE_ORIGIN
+from lumina_core.plugins import host
+from lumina_core.records import as_text
+from lumina_core.sampling.compose import DEMO
 from lumina_core.testing.report import contract_page
 from rooms import CORE, LEAVES, ROOMS, modules
 
@@ -217,41 +219,32 @@ def _first_line(path: Path) -> str:
 
 
 def _key_rows(command: str) -> list[tuple[str, ...]]:
-    groups = group_defaults(command)
-    rows: list[tuple[str, ...]] = []
-    for key in command_keys(command):
-        if key.name in groups:
-            choices = ", ".join(f"`{choice}`" for choice in group_choices(key.name))
-            rows.append((f"`{key.name}`", f"`{groups[key.name]}`", f"a set of values: {choices}"))
-        elif key.default:
-            meaning = key.meaning.replace("<", "\\<")  # Markdown takes it for a tag
-            rows.append((f"`{key.name}`", f"`{key.default}`", meaning))
-    return rows
+    return [
+        (f"`{key.name}`", f"`{as_text(key.default)}`", key.description.replace("<", "\\<"))
+        for key in record_keys(CONFIGURED[command].command.record)  # Markdown takes < for a tag
+    ]
 
 
 def _value_rows(command: str) -> list[tuple[str, ...]]:
     """The keys of the core that a modality or its demo gives another value, and all of these."""
+    about = CONFIGURED[command].command
     values = {
-        name: {
-            each.key.name: each
-            for each in effective_keys(command, [], name, yaml_files.modality_yaml(name))
-            if not each.key.name.startswith(("modality.", f"{CONDITION}."))
-        }
+        name: {key.name: (as_text(value), origin) for key, value, origin in used}
         for name in host.SHIPPED
+        for used in [effective(about, [], name)]
     }
     rows = []
-    defaults = {key.name: key.default for key in command_keys(command)} | group_defaults(command)
-    for name, default in defaults.items():
-        used = [of_modality.get(name) for of_modality in values.values()]
-        if any(each is not None and each.origin != CORE_ORIGIN for each in used):
-            rows.append((f"`{name}`", f"`{default}`", *map(_value_cell, used)))
+    for key in record_keys(about.record):
+        used = [of_modality.get(key.name) for of_modality in values.values()]
+        if not key.about.file and any(each and each[1] != CORE_ORIGIN for each in used):
+            rows.append((f"`{key.name}`", f"`{as_text(key.default)}`", *map(_value_cell, used)))
     return rows
 
 
-def _value_cell(used: Effective | None) -> str:
-    if used is None or used.origin == CORE_ORIGIN:
+def _value_cell(used: tuple[str, str] | None) -> str:
+    if used is None or used[1] == CORE_ORIGIN:
         return ""
-    return f"`{used.key.default}`" + " (demo)" * (used.origin == DEMO)
+    return f"`{used[0]}`" + " (demo)" * (used[1] == DEMO)
 
 
 def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -205,10 +205,7 @@ GRID_CHECK = (
 )
 """Options that check themselves, without the base class."""
 
-MARKS = (
-    (OPTIONS, None, '    marks: tuple[int, ...] = setting((), "numbers of any size")\n'),
-    ahead(YAML, "sampling:\n", "marks: []  # numbers of any size\n"),
-)
+MARKS = ((OPTIONS, None, '    marks: tuple[int, ...] = setting((), "numbers of any size")\n'),)
 """An option whose numbers mean anything."""
 
 CONSTANT = ((WORLD, LINE_WAVE, "return torch.zeros(options.samples)"),)
@@ -231,9 +228,6 @@ class SproutCondition:
 
     beginning: str | None = setting(None, "signal whose first half is kept", file=True)
 ''',
-    ),
-    ahead(
-        YAML, "sampling:\n", "condition:\n  beginning: null  # signal whose first half is kept\n"
     ),
     ahead(PARTS, "    PatchTokenizer,\n", "    Given,\n"),
     ahead(
@@ -281,7 +275,6 @@ GRID_FEATURES = (
 
 WEIGHTS = (
     (OPTIONS, None, '    vae: str = setting("demo", "where the scale is", fixed=True)\n'),
-    ahead(YAML, "sampling:\n", "vae: demo  # where the scale is\n"),
     (SETUP, "conf/modality/*.yaml", "conf/modality/*.yaml, demo/vae/sprout/*"),
     ("lumina_sprout/demo/vae/sprout/scale.pt", None, "0.5\n"),
     (

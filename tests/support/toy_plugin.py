@@ -27,11 +27,6 @@ class Options:
             raise ValueError("height must be at least 1")
 """
 YAML = """
-height: 32       # [pixels] of the toy
-ratio: 1         # height over width
-patch_size: 2    # [cells] of a token
-vae: demo        # which autoencoder
-sizes: null      # a list of sizes
 sampling:
   solver: {name: midpoint, num_steps: 10, shift: 3.0}
   guidance:
@@ -46,9 +41,4 @@ GIVEN = """
 class Given:
     image: str | None = setting(None, "picture to begin with", file=True)
     frames: int | None = setting(None, "how many of it", unit="frames")
-"""
-GIVEN_YAML = """
-condition:
-  image: null      # picture to begin with
-  frames: null     # [frames] how many of it
 """

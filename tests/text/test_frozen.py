@@ -13,11 +13,11 @@ from lumina_core import LuminaError
 from lumina_core.backbone.transformer import FlagDiT
 from lumina_core.checkpoints import folder as checkpoint
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_train
 from lumina_core.text import frozen
 from lumina_core.text.encoder import TextEncoder, load_text_encoder
 from lumina_core.text.frozen import FrozenTextEncoder, read_features
 from lumina_core.text.settings import Reading
+from lumina_core.training.compose import compose_train
 
 TEXTS = ["a red circle and a blue square", "", "Müller's ☃ star", "a red circle " * 40]
 NAMES = ["llama2_7b", "gemma_2b", "t5"]

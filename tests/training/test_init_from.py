@@ -11,8 +11,9 @@ from lumina_core.backbone.transformer import FlagDiT
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import manifest
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_run, compose_train
+from lumina_core.sampling.compose import compose_run
 from lumina_core.training import start
+from lumina_core.training.compose import compose_train
 from lumina_core.training.init_from import start_from
 
 

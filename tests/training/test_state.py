@@ -19,9 +19,9 @@ from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints.manifest import sealed
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_train
 from lumina_core.data.synthetic import SyntheticPool
 from lumina_core.training import start
+from lumina_core.training.compose import compose_train
 from lumina_core.training.recipe import check_resumed, recipe
 
 SIGNAL_WAIT_SECONDS = 120  # for a machine that does other things

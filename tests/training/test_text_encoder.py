@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_sampling, compose_train
 from lumina_core.data import pool as data_pool
 from lumina_core.data.pool import LatentPool
 from lumina_core.flow.settings import GuidanceConfig
 from lumina_core.sampling import request, sample
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.text import frozen as frozen_text
 from lumina_core.text.encoder import load_text_encoder
@@ -19,6 +19,7 @@ from lumina_core.text.frozen import FrozenTextEncoder
 from lumina_core.text.settings import Reading
 from lumina_core.text.tiny import add_words
 from lumina_core.training import command, start, text_encoder, train
+from lumina_core.training.compose import compose_train
 
 SIZES = {"pool_size": 5, "refresh_per_step": 0}
 

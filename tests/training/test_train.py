@@ -10,14 +10,15 @@ from safetensors.torch import load_file
 from lumina_core.checkpoints import manifest
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_sampling, compose_train
 from lumina_core.data.pool import CaptionedSample
 from lumina_core.runtime import autocast, seeded
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
 from lumina_core.sequence import TokenSample, _unscaled_layout
 from lumina_core.training import loss, start, step, train
 from lumina_core.training import state as training_state
+from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import Drawn, draw, drawn_loss
 
 

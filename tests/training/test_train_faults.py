@@ -12,7 +12,6 @@ from safetensors import safe_open
 from lumina_core.checkpoints import manifest
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_train
 from lumina_core.data.pool import CaptionedSample
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid, TokenSample
@@ -20,6 +19,7 @@ from lumina_core.training import loss as training_loss
 from lumina_core.training import start, train
 from lumina_core.training import state as training_state
 from lumina_core.training import step as training_step
+from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import Drawn, drawn_loss
 
 SHEET = ["sample_every=1", "num_sample_prompts=2"]

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from lumina_core.checkpoints import manifest as checkpoints
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_train
+from lumina_core.training.compose import compose_train
 from lumina_core.training.pool import build_pool
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 220)}

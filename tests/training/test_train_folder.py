@@ -13,8 +13,8 @@ import torch
 
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_train
 from lumina_core.files import locks
+from lumina_core.training.compose import compose_train
 from lumina_core.training.folder import check_out
 
 TIMINGS = ("seconds", "tokens_per_second")

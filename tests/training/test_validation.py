@@ -5,14 +5,15 @@ import torch
 
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_sampling, compose_train
 from lumina_core.data import synthetic
 from lumina_core.data.pool import LatentPool
 from lumina_core.data.settings import SyntheticConfig
 from lumina_core.data.synthetic import SyntheticPool
 from lumina_core.runtime import derived_seed, seeded
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.training import command
 from lumina_core.training import start as training_start
+from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import Drawn, drawn_loss
 from lumina_core.training.validation import (
     NOISE_STREAM,

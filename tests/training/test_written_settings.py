@@ -8,10 +8,10 @@ import pytest
 
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_train
 from lumina_core.plugins import host
 from lumina_core.training import step as training_step
 from lumina_core.training import train
+from lumina_core.training.compose import compose_train
 from lumina_core.training.written_settings import SETTINGS, write_settings
 
 OTHER_SETTINGS = [

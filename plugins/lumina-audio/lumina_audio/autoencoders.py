@@ -13,7 +13,7 @@ from lumina_audio.mel_autoencoder import MelAutoencoder
 from lumina_core import FramewiseAutoencoder, LuminaError, nearest
 from lumina_core.autoencoder.networks import read_config, shown
 
-PICTURE_CHANNELS = 3  # of pixels, where a config.json of diffusers names none
+SIZES = {"in_channels": 3, "out_channels": 3}  # where a config.json of diffusers names none
 
 
 class SpectrogramAutoencoder(FramewiseAutoencoder):
@@ -37,19 +37,18 @@ def open_autoencoder(folder: Path) -> AnyAutoencoder:
         LuminaError: there is none, or it is of a kind that spectrograms cannot go through.
     """
     kinds = {found.kind: found for found in (SpectrogramAutoencoder, MelAutoencoder)}
-    config = read_config(folder)
-    kind = config.get("_class_name", SpectrogramAutoencoder.kind)
+    config = {"_class_name": SpectrogramAutoencoder.kind, **SIZES, **read_config(folder)}
+    kind = config["_class_name"]
     if not isinstance(kind, str) or kind not in kinds:
         raise LuminaError(
             f"the autoencoder in {folder} is of kind {shown(kind)}; spectrograms take "
             f"{', '.join(kinds)}; give modality.vae=FOLDER of one of these."
             f"{nearest(str(kind), list(kinds))}"
         )
-    for key in ("in_channels", "out_channels") if kind == SpectrogramAutoencoder.kind else ():
-        if config.get(key, PICTURE_CHANNELS) != 1:
+    for key in SIZES if kind == SpectrogramAutoencoder.kind else ():
+        if config[key] != 1:
             raise LuminaError(
                 f"the autoencoder in {folder} is not one of spectrograms: {key} is "
-                f"{shown(config.get(key, PICTURE_CHANNELS))}, not 1; give modality.vae=FOLDER of "
-                "another"
+                f"{shown(config[key])}, not 1; give modality.vae=FOLDER of another"
             )
     return kinds[kind](folder)

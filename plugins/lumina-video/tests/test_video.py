@@ -12,7 +12,8 @@ from lumina_core import LuminaError, SizeLimits
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.cli.main import main
-from lumina_core.config.compose import compose_options, compose_sampling
+from lumina_core.config.compose import compose_options
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
 from lumina_core.testing.fixtures import tiny_words

@@ -27,20 +27,21 @@ OPTION_RULES = (
         (OPTIONS, "@dataclass(frozen=True)", "@dataclass(frozen=True, eq=False)"),
     ),
     line(
-        "yaml_and_options_agree",
-        "a key that the options have not",
-        ahead(YAML, "sampling:", "rate: 8000  # [Hz] samples in a second\n"),
+        "recommendations_compose",
+        "an option that the YAML sets",
+        ahead(YAML, "sampling:", "samples: 64\n"),
     ),
     line(
-        "yaml_and_options_agree",
-        "a field that the YAML has not",
-        (YAML, "patch: 8                # [samples] length of a token\n", ""),
+        "recommendations_compose",
+        "a key that nothing reads",
+        ahead(YAML, "sampling:", "rate: 8000\n"),
     ),
-    grid("yaml_and_options_agree", "a word for a number", (YAML, "patch: 4 ", "patch: four ")),
+    line("defaults_make_options", "no default", (OPTIONS, '8, "length', 'None, "length')),
+    grid("defaults_make_options", "a word for a number", (OPTIONS, '4, "both', '"four", "both')),
     line(
-        "yaml_and_options_agree",
-        "a default in the class instead of the YAML",
-        (OPTIONS, None, '    gain: float = setting(1.0, "loudness")\n'),
+        "defaults_make_options",
+        "a default out of its own bounds",
+        (OPTIONS, "at_least=1, at_most=MAX_SAMPLES, fixed", "at_least=9, fixed"),
     ),
     line("recommendations_compose", "a misspelt key", (YAML, "num_steps: 16", "num_step: 16")),
     grid("recommendations_compose", "an optimizer that there is not", (YAML, "muon", "sgd")),
@@ -89,7 +90,6 @@ OPTION_RULES = (
             "        if self.gain < 0 or self.gain > 10:\n"
             '            raise LuminaError(f"modality.gain={self.gain} is out of range")\n',
         ),
-        ahead(YAML, "sampling:", "gain: 1.0  # [times] loudness\n"),
         sound=LINE_CHECK,
     ),
     line(
@@ -112,7 +112,6 @@ OPTION_RULES = (
             None,
             '    gains: tuple[float, ...] = setting((1.0,), "loudness of each channel")\n',
         ),
-        ahead(YAML, "sampling:", "gains: [1.0]  # [times] loudness of each channel\n"),
         sound=LINE_CHECK,
     ),
     grid(

@@ -7,8 +7,8 @@ from planting import (
     LINE_DECODE,
     LINE_FEATURES,
     LINE_FOUND,
+    OPTIONS,
     PARTS,
-    YAML,
     grid,
     line,
     line_tokenizer,
@@ -139,7 +139,7 @@ WHOLE = (
     line(
         "condition_takes_a_file",
         "a file is given unless the user says otherwise",
-        (YAML, "beginning: null", "beginning: first.csv"),
+        (OPTIONS, 'setting(None, "signal', 'setting("first.csv", "signal'),
         sound=CONDITION,
     ),
     line(

@@ -1,0 +1,107 @@
+"""From the words of `train` and `train-vae` to their records."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lumina_core.checkpoints.newest import DEMO, modalities_of
+from lumina_core.config.compose import composed
+from lumina_core.config.keys import Command
+from lumina_core.config.layers import Layers, advised, build_record
+from lumina_core.config.values import parse_value
+from lumina_core.config.words import Overrides
+from lumina_core.errors import LuminaError
+from lumina_core.sampling.compose import compose_sampling
+from lumina_core.training.settings import TRAINING_SETTINGS, TrainConfig, TrainVAEConfig
+from lumina_core.training.written_settings import SETTINGS, default_out, placed, read_settings
+
+
+def modalities_named(values: Mapping[str, str]) -> list[str]:
+    """The modalities of the training that goes on, or of what a new one begins with."""
+    if values.get("resume") == "true" and values.get("out"):
+        name = read_settings(Path(values["out"]).expanduser()).get("modality")
+        return [] if name is None else [name]
+    folder = values.get("init_from")
+    return [] if folder in (None, "", "null", DEMO) else modalities_of(Path(folder).expanduser())
+
+
+def compose_train(overrides: list[str]) -> TrainConfig:
+    """What `train` is asked for; see `compose_run`. With `resume=true` the folder `out` gives the
+    rest.
+    """
+    layers = composed(TRAIN, overrides)
+    return layers.built(lambda values: _training_of(layers.name, values))
+
+
+def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
+    """What `train-vae` is asked for; see `compose_run`."""
+    layers = composed(TRAIN_VAE, overrides)
+    out = layers.values["out"] or f"outputs/{layers.name}-vae"
+    return build_record(TrainVAEConfig, layers.name, layers.values | {"out": out})
+
+
+def check_modality_file(name: str) -> None:
+    """Refuse a modality's YAML that does not fit the keys of the core.
+
+    Raises:
+        LuminaError: it cannot be read, or recommends what is no key, wrong, or acts for the user.
+    """
+    compose_sampling(name)
+    advised(TRAIN, name).built(lambda values: _training_of(name, values))
+
+
+def _training_of(name: str, values: Mapping[str, Any]) -> TrainConfig:
+    return build_record(TrainConfig, name, {**values, "out": values["out"] or default_out(name)})
+
+
+def _put_settings(layers: Layers) -> None:
+    """Put the settings of a training that goes on."""
+    path = _out_of(layers.words) / SETTINGS
+    for key, value in layers.known.items():
+        if key in layers.command.groups and isinstance(value, Mapping):
+            layers.replace(key, value, SETTINGS)
+        elif key == "options":
+            layers.put({"modality": value}, SETTINGS, str(path))
+        elif key != "modality":
+            layers.put({key: value}, SETTINGS, str(path))
+    if layers.known:
+        layers.close(path)
+
+
+def _resumed_settings(words: Overrides) -> dict[str, Any]:
+    """The settings of the run that is to go on; empty for one that begins.
+
+    Raises:
+        LuminaError: there is none, or it began with other weights than `init_from` names now.
+    """
+    if "resume" not in words.values or parse_value("resume", words.values["resume"]) is not True:
+        return {}
+    if "out" not in words.values and not words.modalities:
+        raise LuminaError("resume=true needs the folder of a training: out=FOLDER")
+    out = _out_of(words)
+    settings = read_settings(out)
+    named = words.values.get("init_from")
+    if named is not None and settings.get("init_from") not in (named, placed(named)):
+        raise LuminaError(
+            f"resume=true goes on with the weights in out={out}; leave out init_from={named}, "
+            "with which a run only begins"
+        )
+    return settings
+
+
+def _out_of(words: Overrides) -> Path:
+    """The folder of a training that is to go on, whose modality is named if the folder is not."""
+    return Path(words.values.get("out") or default_out(words.modalities[0]))
+
+
+TRAIN = Command(
+    "train",
+    TrainConfig,
+    modalities_named,
+    "training",
+    TRAINING_SETTINGS,
+    "init_from",
+    _resumed_settings,
+    _put_settings,
+)
+TRAIN_VAE = Command("train-vae", TrainVAEConfig, lambda values: [])
