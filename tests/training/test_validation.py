@@ -25,7 +25,7 @@ from lumina_core.training.validation import (
 )
 
 TIMES = (0.1, 0.5)
-DATA = SyntheticConfig("synthetic", pool_size=4, pool_start=4, refresh_per_step=1, max_tokens=None)
+DATA = SyntheticConfig(pool_size=4, pool_start=4, refresh_per_step=1)
 
 
 def measured(model, samples, budget=300):
