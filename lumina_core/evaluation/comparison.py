@@ -8,19 +8,16 @@ for that is what one compares; such differences are shown.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lumina_core.checkpoints.model import Model
 from lumina_core.data.synthetic import world_of
 from lumina_core.errors import LuminaError
+from lumina_core.evaluation.settings import EvaluateConfig
 from lumina_core.files.reading import read_json
 from lumina_core.records import flat
 from lumina_core.sampling.request import Request, describe
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, Sampling
-
-if TYPE_CHECKING:
-    from lumina_core.evaluation.settings import EvaluateConfig
-
 
 QUESTIONS = ("modality", "oracle", "seed", "num_prompts")
 """What must be the same for numbers to be comparable, beside splits and their tasks."""
@@ -30,7 +27,7 @@ SHARE = ("accuracy", "low", "high")
 MAX_BYTES = 10_000_000  # of a file to compare with; a measurement has a few thousand
 
 
-def protocol_of(model: Model, config: "EvaluateConfig", sampling: Sampling) -> dict[str, Any]:
+def protocol_of(model: Model, config: EvaluateConfig, sampling: Sampling) -> dict[str, Any]:
     """What a measurement must say to be compared with another, as JSON has it."""
     world = world_of(model.modality)
     varied = {key for split in world.splits for v in world.variants(split) for key in v}

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lumina_core.checkpoints.model import Model
 from lumina_core.data.synthetic import refuse_varied_options, world_of
@@ -25,6 +25,7 @@ from lumina_core.evaluation.report import (
     report_page,
     share_rows,
 )
+from lumina_core.evaluation.settings import EvaluateConfig
 from lumina_core.files.writing import atomic_folder
 from lumina_core.media.previews import save_contact_sheet
 from lumina_core.modality import World
@@ -32,10 +33,6 @@ from lumina_core.sampling.generate import load_model
 from lumina_core.sampling.output_paths import check_new_file, check_new_folder
 from lumina_core.sampling.settings import Sampling, sampling_of
 from lumina_core.terminal import progress, show_json, show_table, tell
-
-if TYPE_CHECKING:
-    from lumina_core.evaluation.settings import EvaluateConfig
-
 
 NUM_FAILURES_SHOWN = 64  # of a split, on its contact sheet and in the report
 NOTHING_KEPT = "before the last file was judged; nothing is kept, the same command begins anew"
@@ -46,7 +43,7 @@ Verdicts = dict[str, list[Verdict]]
 """Of each split."""
 
 
-def evaluate(model: Model, config: "EvaluateConfig", sampling: Sampling, folder: Path) -> Verdicts:
+def evaluate(model: Model, config: EvaluateConfig, sampling: Sampling, folder: Path) -> Verdicts:
     """The verdicts of each split; the files that were judged are in `folder`/<split>."""
     world = world_of(model.modality)
     verdicts = {}
@@ -57,7 +54,7 @@ def evaluate(model: Model, config: "EvaluateConfig", sampling: Sampling, folder:
     return verdicts
 
 
-def _check_splits(config: "EvaluateConfig", world: World) -> None:
+def _check_splits(config: EvaluateConfig, world: World) -> None:
     refuse_varied_options(config.modality, config.options, world)
     for split in config.splits or ():
         if split not in world.splits:
@@ -72,11 +69,11 @@ def _with_bar(judged: Iterator[Verdict], count: int, split: str) -> Iterator[Ver
         yield next(judged)
 
 
-def _is_page(config: "EvaluateConfig") -> bool:
+def _is_page(config: EvaluateConfig) -> bool:
     return config.out is not None and Path(config.out).suffix.lower() in PAGE_SUFFIXES
 
 
-def _check_out(config: "EvaluateConfig") -> None:
+def _check_out(config: EvaluateConfig) -> None:
     """Refuse an `out` that could not be written, before anything is computed."""
     if config.out is None:
         return
@@ -92,7 +89,7 @@ def _check_out(config: "EvaluateConfig") -> None:
 
 
 @contextmanager
-def _working_folder(config: "EvaluateConfig") -> Iterator[Path]:
+def _working_folder(config: EvaluateConfig) -> Iterator[Path]:
     """Where files go while they are judged; at the end it becomes `out`, if that is a folder."""
     if config.out is None or _is_page(config):
         with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +103,7 @@ def _working_folder(config: "EvaluateConfig") -> Iterator[Path]:
 
 
 def _save(
-    model: Model, config: "EvaluateConfig", result: dict[str, Any], verdicts: Verdicts, folder: Path
+    model: Model, config: EvaluateConfig, result: dict[str, Any], verdicts: Verdicts, folder: Path
 ) -> None:
     """The page, and in a folder also the result and a sheet per split."""
     failures = {split: list(_failures(model, found)) for split, found in verdicts.items()}
@@ -131,7 +128,7 @@ def _failures(model: Model, verdicts: list[Verdict]) -> Iterator[Failure]:
         yield Failure(verdict.case.task, request.prompt, request.seed, wrong, preview)
 
 
-def evaluate_command(config: "EvaluateConfig") -> int:
+def evaluate_command(config: EvaluateConfig) -> int:
     """Run `evaluate` and print a table or JSON."""
     _check_out(config)
     earlier = None if config.compare is None else read_result(Path(config.compare))

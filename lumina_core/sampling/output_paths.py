@@ -2,15 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lumina_core.errors import LuminaError
 from lumina_core.media.names import preview_path, sheet_path
 from lumina_core.modality import Decoder
-
-if TYPE_CHECKING:
-    from lumina_core.sampling.settings import RunConfig
-
+from lumina_core.sampling.settings import RunConfig
 
 OUTPUTS = Path("outputs")
 
@@ -93,7 +89,7 @@ def _check_replaceable(folder: Path) -> None:
     check_folder(folder.absolute().parent, folder)
 
 
-def prompts_folder(config: "RunConfig", decoder: Decoder) -> Path:
+def prompts_folder(config: RunConfig, decoder: Decoder) -> Path:
     """Where the files of a prompt file go: `out`, or a folder in outputs/ with the file's name.
 
     Raises:
@@ -135,7 +131,7 @@ def check_folder(folder: Path, path: Path) -> None:
         raise LuminaError(f"out={path}: the folder {existing} cannot be written; choose another")
 
 
-def targets(config: "RunConfig", decoder: Decoder) -> list[Path | None]:
+def targets(config: RunConfig, decoder: Decoder) -> list[Path | None]:
     """Where each sample goes; None: the next default name in the folder.
 
     A path with a suffix is a file (with several samples, its stem and the seed); one without, with
@@ -193,6 +189,6 @@ def check_beside(path: Path, *, overwrite: bool) -> None:
         raise LuminaError(f"{path} exists already; {way}")
 
 
-def out_path(config: "RunConfig") -> Path:
+def out_path(config: RunConfig) -> Path:
     """The file or folder that the request names."""
     return OUTPUTS if config.out is None else Path(config.out)

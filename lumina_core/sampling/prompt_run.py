@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lumina_core import terminal
 from lumina_core.checkpoints.model import Model
@@ -27,11 +27,7 @@ from lumina_core.sampling.prompt_notes import file_notes
 from lumina_core.sampling.request import Request, describe, latent_shape
 from lumina_core.sampling.sample import batches
 from lumina_core.sampling.saving import file_record, save_with_preview
-from lumina_core.sampling.settings import sampling_of
-
-if TYPE_CHECKING:
-    from lumina_core.sampling.settings import RunConfig
-
+from lumina_core.sampling.settings import RunConfig, sampling_of
 
 NOT_ASKED = (MEDIA, "versions")  # what a file's request tells beside what was asked for
 
@@ -46,7 +42,7 @@ class Job:
     """The request as it will stand inside the file."""
 
 
-def run_prompts(config: "RunConfig") -> int:
+def run_prompts(config: RunConfig) -> int:
     """Run `run` with a prompt file: make what is missing, and print the paths or JSON.
 
     Raises:
@@ -102,7 +98,7 @@ def _left_over(missing: Sequence[Job], made: Mapping[Path, Any]) -> str:
 
 
 def _jobs(
-    config: "RunConfig",
+    config: RunConfig,
     model: Model,
     lines: Sequence[PromptLine],
     given: Mapping[str, GivenTokens | None],

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lumina_core.checkpoints.newest import CHECKPOINTS, STEP, finished
 from lumina_core.data.file_pool import QUARANTINE
@@ -13,11 +12,8 @@ from lumina_core.errors import LuminaError
 from lumina_core.files.locks import sole_process
 from lumina_core.files.unfinished import DELETABLE, refuse_link, remove_unfinished
 from lumina_core.modality import has_weights
+from lumina_core.training.settings import TrainConfig
 from lumina_core.training.written_settings import SETTINGS, resume_command
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
-
 
 SAMPLES, METRICS = "samples", "metrics.jsonl"  # what a run writes beside its checkpoints
 LOCK = ".lumina-lock"
@@ -42,7 +38,7 @@ def used_alone(out: Path) -> Iterator[None]:
         yield
 
 
-def check_out(out: Path, config: "TrainConfig") -> None:
+def check_out(out: Path, config: TrainConfig) -> None:
     """Refuse a folder that holds something, before anything is computed.
 
     What a refused or a killed run may leave is no use: empty folders, its list of broken files,
@@ -69,7 +65,7 @@ def _is_of_use(path: Path) -> bool:
     return not (is_left_over or path.is_dir())
 
 
-def _refuse_own_inputs(out: Path, config: "TrainConfig") -> None:
+def _refuse_own_inputs(out: Path, config: TrainConfig) -> None:
     """Refuse to overwrite a folder in which the run itself has something to read."""
     inputs = {
         "modality.vae": config.options.vae if has_weights(config.options) else None,
@@ -92,7 +88,7 @@ def _refuse_links(out: Path) -> None:
         refuse_link(folder)
 
 
-def clear(out: Path, config: "TrainConfig") -> None:
+def clear(out: Path, config: TrainConfig) -> None:
     """Delete what a killed run left unfinished and, to overwrite, what an earlier run wrote.
 
     Nothing outside of `out` is deleted: no link is followed.

@@ -1,7 +1,6 @@
 """Builds the pool that a training run asks for, checked before anything is computed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lumina_core.data.file_pool import FilePool, Wanted
 from lumina_core.data.pool import LatentPool
@@ -16,15 +15,12 @@ from lumina_core.data.synthetic import (
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
 from lumina_core.runtime import derived_seed
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
-
+from lumina_core.training.settings import TrainConfig
 
 POOL_STREAM = 1  # of random numbers from the seed of the run; stream 0 belongs to its steps
 
 
-def build_pool(config: "TrainConfig", modality: Modality) -> LatentPool:
+def build_pool(config: TrainConfig, modality: Modality) -> LatentPool:
     """The pool of a run, still empty.
 
     Raises:
@@ -63,7 +59,7 @@ def longest_fitted(data: FilesConfig, separators: bool) -> int:
     )
 
 
-def _check_budget(config: "TrainConfig", longest: int, bound: str = "") -> None:
+def _check_budget(config: TrainConfig, longest: int, bound: str = "") -> None:
     if longest > config.token_budget:
         raise LuminaError(
             f"token_budget={config.token_budget} is shorter than one sample of {bound}{longest} "

@@ -7,15 +7,12 @@ attention backend.
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lumina_core.data.pool import LatentPool
 from lumina_core.errors import LuminaError
 from lumina_core.records import flat
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
-
+from lumina_core.training.settings import TrainConfig
 
 LISTING = "data.listing_sha256"
 MAY_CHANGE = {  # the number grows while files are read; the share only says when to stop
@@ -25,7 +22,7 @@ MAY_CHANGE = {  # the number grows while files are read; the share only says whe
 }
 
 
-def recipe(config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
+def recipe(config: TrainConfig, pool: LatentPool) -> dict[str, Any]:
     """What one needs to train the same weights again, but for the data's code."""
     numbers = ("seed", "max_steps", "token_budget", "gradient_accumulation", "dtype")
     shares = ("caption_dropout", "condition_share", "position_jitter")

@@ -2,17 +2,14 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lumina_core.checkpoints.manifest import MANIFEST, TRAINING, read_manifest, verify
 from lumina_core.checkpoints.newest import CHECKPOINTS, STEP
 from lumina_core.errors import LuminaError
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
+from lumina_core.training.settings import TrainConfig
 
 
-def newest_checkpoint(config: "TrainConfig") -> Path | None:
+def newest_checkpoint(config: TrainConfig) -> Path | None:
     """The checkpoint that a run goes on from; None where it begins, be it that an earlier process
     ended before the first one.
 

@@ -3,7 +3,7 @@
 import time
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -14,16 +14,13 @@ from lumina_core.runtime import autocast, seeded
 from lumina_core.training.folder import BAD_BATCH
 from lumina_core.training.loss import Objective, draw, save_drawn, training_loss
 from lumina_core.training.optimizer import update_average
+from lumina_core.training.settings import TrainConfig
 from lumina_core.training.start import Run
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
-
 
 STEP_STREAM = 0  # of random numbers from the seed; the pool of data has another
 
 
-def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str, Any]:
+def training_step(run: Run, config: TrainConfig, pool: LatentPool) -> dict[str, Any]:
     """One update of weights and average; advances `run.step` and returns what it measured.
 
     A step whose loss or gradient is not finite updates nothing; what it returns says so.
@@ -69,7 +66,7 @@ def training_step(run: Run, config: "TrainConfig", pool: LatentPool) -> dict[str
 
 
 def draw_batches(
-    config: "TrainConfig", pool: LatentPool, generator: torch.Generator, carried: int | None
+    config: TrainConfig, pool: LatentPool, generator: torch.Generator, carried: int | None
 ) -> tuple[list[list[CaptionedSample]], int | None]:
     """The batches of one step.
 
@@ -91,14 +88,14 @@ def draw_batches(
     return batches, carried
 
 
-def objective_of(config: "TrainConfig") -> Objective:
+def objective_of(config: TrainConfig) -> Objective:
     """The part of the configuration that says what is asked of the networks."""
     shares = (config.caption_dropout, config.condition_share, config.position_jitter)
     return Objective(config.time, *shares)
 
 
 def stop_at_bad_batch(
-    run: Run, config: "TrainConfig", pool: LatentPool, carried: int | None
+    run: Run, config: TrainConfig, pool: LatentPool, carried: int | None
 ) -> NoReturn:
     """Save the batches of the step before, whose loss or gradient was not finite, and give up.
 

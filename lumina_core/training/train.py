@@ -9,7 +9,6 @@ repeats the uninterrupted one to the bit on a CPU.
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints.newest import CHECKPOINTS
@@ -25,17 +24,15 @@ from lumina_core.training import state as training_state
 from lumina_core.training.folder import METRICS, SAMPLES, finished_checkpoints
 from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
 from lumina_core.training.recipe import recipe
+from lumina_core.training.settings import TrainConfig
 from lumina_core.training.start import BEFORE_THE_FIRST_STEP, KEPT, Run, averaged
 from lumina_core.training.step import stop_at_bad_batch, training_step
 from lumina_core.training.text_encoder import encode_captions_ahead
 from lumina_core.training.validation import held_samples, is_due, measures
 from lumina_core.training.written_settings import resume_command
 
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
 
-
-def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
+def save_checkpoint(run: Run, config: TrainConfig) -> Path:
     """Write `out/checkpoints/step-N`, averaged weights and training state; thin out older ones."""
     folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
     if folder.exists():
@@ -54,7 +51,7 @@ def save_checkpoint(run: Run, config: "TrainConfig") -> Path:
 
 
 @when_interrupted(lambda: BEFORE_THE_FIRST_STEP)
-def prepare(config: "TrainConfig", run: Run) -> list[CaptionedSample]:
+def prepare(config: TrainConfig, run: Run) -> list[CaptionedSample]:
     """What may refuse a run and computes: it comes before anything of an earlier run is deleted.
 
     Returns:
@@ -72,7 +69,7 @@ def prepare(config: "TrainConfig", run: Run) -> list[CaptionedSample]:
     return held
 
 
-def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[CaptionedSample]) -> Path:
+def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[CaptionedSample]) -> Path:
     """Train until `max_steps` or until a signal asks to stop; the state is saved either way.
 
     A second signal stops at once. Nothing is measured or saved at a step that was skipped. What a
@@ -127,17 +124,17 @@ def train(config: "TrainConfig", run: Run, sampling: Sampling, held: list[Captio
         return save_checkpoint(run, config)
 
 
-def has_sheet(run: Run, config: "TrainConfig") -> bool:
+def has_sheet(run: Run, config: TrainConfig) -> bool:
     """Whether the step has a sheet of samples."""
     return is_due(run.step, config.sample_every) and config.num_sample_prompts > 0
 
 
-def sheet_path(run: Run, config: "TrainConfig") -> Path:
+def sheet_path(run: Run, config: TrainConfig) -> Path:
     """Where the sheet of the step is."""
     return Path(config.out) / SAMPLES / f"step-{run.step:07d}.png"
 
 
-def save_samples(run: Run, config: "TrainConfig", sampling: Sampling) -> None:
+def save_samples(run: Run, config: TrainConfig, sampling: Sampling) -> None:
     """Generate from fixed prompts and seeds, with the function that `run` uses."""
     model = replace(averaged(run), attention="auto")  # in float32, as not every backend computes
     captions = run.pool.captions(config.num_sample_prompts, seeded(config.seed))
@@ -157,7 +154,7 @@ def save_samples(run: Run, config: "TrainConfig", sampling: Sampling) -> None:
     save_contact_sheet(sheet_path(run, config), previews, [request.prompt for request in requests])
 
 
-def _kept(run: Run, config: "TrainConfig") -> str:
+def _kept(run: Run, config: TrainConfig) -> str:
     """What is left of a run that is interrupted before it could save, and how it goes on."""
     found = finished_checkpoints(Path(config.out))
     kept = f"the checkpoint {found[-1].name} is kept" if found else "no checkpoint was saved yet"

@@ -11,7 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -30,10 +30,7 @@ from lumina_core.modality import has_weights
 from lumina_core.plugins.parts import make_modality
 from lumina_core.program import command_line
 from lumina_core.runtime import quiet, seeded
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainVAEConfig
-
+from lumina_core.training.settings import TrainVAEConfig
 
 LATENT_NOISE = 0.1  # standard deviation added to z in training, about a tenth of its own
 NUM_STATISTICS = 512  # samples over which the latent statistics are measured
@@ -98,7 +95,7 @@ def autoencoder_loss(
 
 @when_interrupted(lambda: "before its end; nothing is kept, the same command begins anew")
 def train_autoencoder(
-    config: "TrainVAEConfig", modality: Any, model: Any
+    config: TrainVAEConfig, modality: Any, model: Any
 ) -> tuple[Any, dict[str, float]]:
     """Train on drawn media.
 
@@ -192,7 +189,7 @@ def _measure(
     return torch.cat(latents, dim=1), float(torch.stack(errors).mean())
 
 
-def train_vae_command(config: "TrainVAEConfig") -> int:
+def train_vae_command(config: TrainVAEConfig) -> int:
     """Run `train-vae` and print what it measured as JSON."""
     if not has_weights(config.options):
         raise LuminaError(
@@ -205,7 +202,7 @@ def train_vae_command(config: "TrainVAEConfig") -> int:
         return _train_alone(config, out)
 
 
-def _train_alone(config: "TrainVAEConfig", out: Path) -> int:
+def _train_alone(config: TrainVAEConfig, out: Path) -> int:
     _check_out(out, overwrite=config.overwrite)
     modality = make_modality(config.modality, config.options, out)
     model = _first_autoencoder(config, modality)
@@ -217,7 +214,7 @@ def _train_alone(config: "TrainVAEConfig", out: Path) -> int:
     return 0
 
 
-def _first_autoencoder(config: "TrainVAEConfig", modality: Any) -> Any:
+def _first_autoencoder(config: TrainVAEConfig, modality: Any) -> Any:
     """A fresh autoencoder, or the one to start from.
 
     Raises:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -22,10 +22,7 @@ from lumina_core.runtime import autocast, derived_seed, seeded
 from lumina_core.sampling.settings import Sampling
 from lumina_core.terminal import announced
 from lumina_core.training.loss import Drawn, drawn_loss
-
-if TYPE_CHECKING:
-    from lumina_core.training.settings import TrainConfig
-
+from lumina_core.training.settings import TrainConfig
 
 NOISE_STREAM = 2  # of random numbers from the seed of a run; its steps and its data have others
 
@@ -35,7 +32,7 @@ def is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def held_samples(config: "TrainConfig", pool: LatentPool) -> list[CaptionedSample]:
+def held_samples(config: TrainConfig, pool: LatentPool) -> list[CaptionedSample]:
     """The samples of `validation_samples` that a run needs: none, if it never validates."""
     return validation_samples(pool, config.num_validation_samples) if config.validate_every else []
 
@@ -43,7 +40,7 @@ def held_samples(config: "TrainConfig", pool: LatentPool) -> list[CaptionedSampl
 def measures(
     model: Model,
     step: int,
-    config: "TrainConfig",
+    config: TrainConfig,
     sampling: Sampling,
     held: Sequence[CaptionedSample],
     is_stopped: Callable[[], bool],
