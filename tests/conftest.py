@@ -2,7 +2,6 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ import pytest
 
 from lumina_core.cli.commands import CONFIGURED
 from lumina_core.plugins import host
-from lumina_core.plugins.entry_points import GROUP
-from toy_plugin import GIVEN, OPTIONS, PLUGIN, YAML
+from lumina_core.plugins.entry_points import plugins_on
+from toy_plugin import EXTENSIONS, GIVEN, MODALITIES, OPTIONS, PLUGIN, YAML
 
 if TYPE_CHECKING:
     from lumina_core.checkpoints.model import Model
@@ -33,12 +32,7 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
     for switch in ("LUMINA_BLOCK", "LUMINA_ONLY", "LUMINA_STRICT"):
         monkeypatch.delenv(switch, raising=False)
     before = set(sys.modules)
-
-    def entry_points() -> list[metadata.EntryPoint]:
-        found = metadata.distributions(path=[str(site)])
-        return [point for each in found for point in each.entry_points if point.group == GROUP]
-
-    monkeypatch.setattr(host, "installed_entry_points", entry_points)
+    monkeypatch.setattr(host, "installed_plugins", lambda: plugins_on((str(site),)))
 
     def write(
         package: str, modality: str, source: str | None = None, api: str = "(3, 0)", **files: str
@@ -48,7 +42,7 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
         info.mkdir()
         about = f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.1\nSummary: About {package}\n"
         (info / "METADATA").write_text(about)
-        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{modality} = {module}.plugin\n")
+        (info / "entry_points.txt").write_text(f"[{MODALITIES}]\n{modality} = {module}.plugin\n")
         folder = site / module
         (folder / "conf" / "modality").mkdir(parents=True)
         (folder / "__init__.py").write_text("")
@@ -57,6 +51,7 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
         (folder / "options.py").write_text(files.get("options", OPTIONS))
         (folder / "toy.py").write_text(files.get("toy", "class Toy: ...\n"))
         (folder / "conf" / "modality" / f"{modality}.yaml").write_text(files.get("yaml", YAML))
+        host.forget()
         return folder
 
     yield write
@@ -64,6 +59,26 @@ def write_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write
     for name in set(sys.modules) - before:
         if getattr(sys.modules[name], "__file__", None) and str(site) in sys.modules[name].__file__:
             del sys.modules[name]
+
+
+@pytest.fixture
+def write_extension(write_distribution: WriteDistribution, tmp_path: Path) -> Callable[..., Path]:
+    """Write a fake installed extension `lumina-NAME`, its entry module and what else it ships."""
+
+    def write(name: str, source: str = "", files: dict[str, str] | None = None) -> Path:
+        site = tmp_path / "site"
+        info, folder = site / f"lumina_{name}-0.1.dist-info", site / f"lumina_{name}"
+        info.mkdir()
+        about = f"Metadata-Version: 2.1\nName: lumina-{name}\nVersion: 0.1\nSummary: Adds {name}\n"
+        (info / "METADATA").write_text(about)
+        (info / "entry_points.txt").write_text(f"[{EXTENSIONS}]\n{name} = lumina_{name}\n")
+        for path, text in {"__init__.py": source, **(files or {})}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        host.forget()
+        return folder
+
+    return write
 
 
 @pytest.fixture

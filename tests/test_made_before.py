@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 from lumina_core.cli.main import main
-from lumina_core.plugins import host, spec_check
+from lumina_core.plugins import host
 
 MADE = Path(__file__).parent / "made_before"
 TRAINING = MADE / "training"
@@ -82,13 +82,12 @@ def test_a_plugin_of_api_2_1_is_told_what_to_change(refusal, tmp_path, monkeypat
     with ZipFile(MADE / "lumina_waves-0.1.0-py3-none-any.whl") as wheel:
         wheel.extractall(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(spec_check, "PLUGIN_API", (3, 0))
     host.forget()
     line = refusal("run", "+modality=waves", "a rising wave")
     assert line == (
         "error: Modality 'waves' (lumina-waves 0.1.0) is incompatible: it was written for plugin "
         "API 2.1, this lumina-core has 3.0. Upgrade lumina-waves, or change what "
-        "docs/plugin_api.md lists for 3.0.\n"
+        "docs/authors/plugin_api.md lists for 3.0.\n"
     )
     host.forget()
     for name in [each for each in sys.modules if each.partition(".")[0] == "lumina_waves"]:

@@ -1,12 +1,14 @@
 """For plugins: a VAE that codes each frame by an autoencoder of pictures."""
 
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumina_core.autoencoder.networks import FramewiseAutoencoder
+from lumina_core.autoencoder.networks import PICTURES, open_autoencoder
 from lumina_core.media.pixels import Frames, Pixels, check_multiple, levels_of, pixels_of
 from lumina_core.modality import VAE
 
@@ -16,13 +18,24 @@ Latent = Float[Tensor, "channel frame row column"]
 class FramewiseVAE(VAE):
     """Frames <-> latent (channels, frames, height / stride, width / stride), each by itself."""
 
+    folder: Path
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.autoencoder = FramewiseAutoencoder(folder)
+        self._device = torch.device("cpu")
+
+    @cached_property
+    def autoencoder(self) -> Any:
+        """What its folder holds; the weights are read when they are used."""
+        autoencoder = open_autoencoder(self.folder, PICTURES)
+        autoencoder.to(self._device)
+        return autoencoder
 
     def to(self, device: torch.device) -> "FramewiseVAE":
         """Use this device from now on."""
-        self.autoencoder.to(device)
+        self._device = device
+        if "autoencoder" in vars(self):
+            self.autoencoder.to(device)
         return self
 
     def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -4,7 +4,8 @@ The folder is an ordinary diffusers folder (config.json and safetensors). Scale 
 its config: `latents_mean` and `latents_std` per channel where they are given, else `shift_factor`
 and `scaling_factor`. Weights are read at the first use. It decodes and encodes one sample at a
 time, so that a sample does not depend on what else is in its request. Here is the kind that works
-frame by frame; a plugin adds others as subclasses of `Autoencoder`.
+frame by frame; a plugin adds others as subclasses of `Autoencoder`, named in its hook
+`lumina_autoencoders`.
 """
 
 from abc import ABC, abstractmethod
@@ -20,11 +21,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core.autoencoder.tiles import decode_in_tiles, has_tiles
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.files.reading import read_json
 from lumina_core.files.weights import built_within, weights_in
+from lumina_core.plugins import host
+from lumina_core.plugins.entry_points import Plugin
 from lumina_core.runtime import quiet
 
+PICTURES = "pictures"
+"""The medium of what goes frame by frame, as `lumina_autoencoders` names it."""
 MAX_WHOLE_PIXELS = 1024 * 1024  # of a frame that is decoded at once: 3 GB with the widths of SDXL
 MAX_SHOWN = 60  # characters of a value in a message
 MAX_LEVELS = 10  # resolutions; released autoencoders have four
@@ -168,6 +173,45 @@ class FramewiseAutoencoder(Autoencoder):
         if pixels > MAX_WHOLE_PIXELS and has_tiles(model):
             return decode_in_tiles(model, latent)
         return model.decode(latent).sample
+
+
+def open_autoencoder(folder: Path, medium: str, modality: str | None = None) -> Any:
+    """The autoencoder of a folder, of the kind that its config.json names; reads no weights.
+
+    Args:
+        folder: of diffusers, or like one.
+        medium: what goes through it, as plugins name it in `lumina_autoencoders`.
+        modality: whose plugin has kinds of its own; None: the core's and those of extensions.
+
+    Raises:
+        LuminaError: there is none, or it is of a kind that nobody has for this medium.
+    """
+    kinds = host.autoencoders(medium, modality)
+    own = {FramewiseAutoencoder.kind: FramewiseAutoencoder} if medium == PICTURES else {}
+    kind = {"_class_name": FramewiseAutoencoder.kind, **read_config(folder)}["_class_name"]
+    if not isinstance(kind, str) or kind not in {*own, *kinds}:
+        known = list(own | kinds)
+        raise LuminaError(
+            f"the autoencoder in {folder} is of kind {shown(kind)}; {medium} take "
+            f"{', '.join(known)}; give modality.vae=FOLDER of one of these."
+            f"{nearest(str(kind), known)}"
+        )
+    return (own.get(kind) or autoencoder_class(*kinds[kind]))(folder)
+
+
+def autoencoder_class(plugin: Plugin, path: str) -> type[Autoencoder]:
+    """A kind that a plugin has.
+
+    Raises:
+        LuminaError: it cannot be imported, or is no Autoencoder.
+    """
+    found = host.class_at(plugin, path)
+    if not issubclass(found, Autoencoder):
+        raise LuminaError(
+            f"{plugin.title} is broken: {path} does not inherit Autoencoder of "
+            "lumina_core.autoencoder.networks"
+        )
+    return found
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Finds the autoencoder that `modality.vae` names: the demo's, a known one, a folder or a hub id.
 
-A plugin describes the autoencoders it knows in conf/vae/NAME.yaml: where they are (`hub_id`), and
-some keys of their config.json. The folder's own config.json is what is used; the description only
-refuses a folder that is another autoencoder than its name says.
+A plugin describes the autoencoders it knows in conf/vae/NAME.yaml, an extension in
+conf/vae/MODALITY/NAME.yaml: where they are (`hub_id`), and some keys of their config.json. The
+folder's own config.json is what is used; the description only refuses a folder that is another
+autoencoder than its name says.
 """
 
 import shutil
@@ -50,13 +51,11 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
                 f"modality {modality!r} ships no demo autoencoder; give modality.vae=FOLDER"
             )
         return _checked(demo, modality, vae)
-    yaml = host.conf_folder(modality) / "vae" / f"{vae}.yaml"
-    if "/" in vae or not yaml.is_file():
+    yaml = host.vae_files(modality).get(vae)
+    if yaml is None:
         return _checked(_local(modality, vae, download=download), modality, vae)
-    facts = read_yaml(yaml)
-    if not isinstance(facts.get("hub_id"), str):
-        raise LuminaError(f"{yaml} names no hub_id, say to the author of the plugin")
-    folder = _checked(_local(modality, facts.pop("hub_id"), download=download), modality, vae)
+    hub_id, facts = described_vae(yaml)
+    folder = _checked(_local(modality, hub_id, download=download), modality, vae)
     config = {**FramewiseAutoencoder.defaults, **read_config(folder)}
     for key, value in facts.items():
         own = config.get(key)
@@ -66,6 +65,18 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
                 "give modality.vae=FOLDER to use it as it is"
             )
     return folder
+
+
+def described_vae(yaml: Path) -> tuple[str, dict[str, Any]]:
+    """Where an autoencoder is that a plugin describes, and what its config.json should say.
+
+    Raises:
+        LuminaError: the description cannot be read, or does not say where.
+    """
+    facts = read_yaml(yaml)
+    if not isinstance(facts.get("hub_id"), str):
+        raise LuminaError(f"{yaml} names no hub_id, say to the author of the plugin")
+    return facts.pop("hub_id"), facts
 
 
 def copy_vae(folder: Path, target: Path) -> None:
@@ -123,7 +134,7 @@ def _local(modality: str, name: str, *, download: bool) -> Path:
     try:
         return local_folder(name, download=download, files=wanted)
     except LuminaError as error:
-        names = sorted(path.stem for path in (host.conf_folder(modality) / "vae").glob("*.yaml"))
+        names = sorted(host.vae_files(modality))
         hint = nearest(name, [DEMO, *names])
         known = ", ".join([DEMO, *names])
         raise LuminaError(

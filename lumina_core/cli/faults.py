@@ -67,7 +67,8 @@ def _plugin_in(error: BaseException) -> Plugin | None:
     """The loaded plugin whose code an exception comes from; None where it passed through none."""
     names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     tops = {name.partition(".")[0] for name in names}
-    loaded = (plugin for plugin in host.discover() if plugin.status == "loaded")
+    plugins = [*host.discover(), *host.extensions()]
+    loaded = (plugin for plugin in plugins if plugin.status == "loaded")
     return next((each for each in loaded if each.module.partition(".")[0] in tops), None)
 
 

@@ -81,7 +81,7 @@ def _plugins(words: list[str]) -> int:
     if _wants_help("plugins", words, ("--json", "--check")):
         return 0
     is_check = "--check" in words
-    plugins = reports.check_plugins() if is_check else host.discover()
+    plugins = reports.check_plugins() if is_check else reports.all_plugins()
     if "--json" in words:
         terminal.show_json(reports.plugin_records(plugins, is_check=is_check))
     else:
@@ -139,7 +139,7 @@ def _doctor(words: list[str]) -> int:
     vaes = [word for word in words if word.startswith(VAE_KEY)]
     options = [word for word in words if word.startswith("-")]
     names = [_modality_name(word) for word in words if word not in (*vaes, *options)]
-    if _wants_help("doctor", options, ("--contract", "--json")):
+    if _wants_help("doctor", options, ("--contract", "--json", "--trace")):
         return 0
     for name in names:
         if "=" in name:
@@ -148,11 +148,18 @@ def _doctor(words: list[str]) -> int:
         raise LuminaError(f"doctor looks at one modality, got {len(names)}: {', '.join(names)}")
     if "--contract" in options:
         return _contract(names, vaes, is_json="--json" in options)
-    if options or vaes:
+    is_traced = options == ["--trace"]
+    if (options and not is_traced) or vaes:
         raise LuminaError(f"{(options or vaes)[0]} of doctor goes with --contract")
-    plugins = reports.check_plugins(only=names[0] if names else None)
+    if is_traced and not names:
+        raise LuminaError("--trace of doctor needs a name: whose hooks to watch")
+    from lumina_core.plugins.loading import traced
+
+    calls: list[str] = []
+    with traced(calls):
+        plugins = reports.check_plugins(only=names[0] if names else None)
     if names:
-        terminal.show(*reports.diagnosis(names[0], plugins))
+        terminal.show(*reports.diagnosis(names[0], plugins), *(calls if is_traced else ()))
         plugins = [plugin for plugin in plugins if plugin.name == names[0]]
     else:
         terminal.show(*reports.environment(plugins))

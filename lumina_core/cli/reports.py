@@ -12,14 +12,21 @@ from typing import Any
 from lumina_core import __version__
 from lumina_core.errors import LuminaError, printable
 from lumina_core.plugins import host
-from lumina_core.plugins.entry_points import MAX_NAME, Plugin, unreadable_packages
+from lumina_core.plugins.entry_points import (
+    EXTENSION,
+    MAX_NAME,
+    MODALITY,
+    Plugin,
+    unreadable_packages,
+)
 from lumina_core.records import as_text, flat
 from lumina_core.sampling.output_paths import OUTPUTS
 
 FAULTS = ("broken", "incompatible", "duplicate")
-FIELDS = ("name", "package", "version", "status", "summary", "error")
+FIELDS = ("name", "package", "version", "status", "summary", "error", "kind")
 CHECK_FIELDS = ("notes", "deprecations")
 _MAX_IDLE_FILES = 20  # that doctor names
+_EXTENSIONS = "extensions:"
 _MAX_LINE = 500  # characters of a line of a traceback
 _PACKAGES = (
     *("torch", "numpy", "einops", "pluggy", "hydra-core", "omegaconf", "safetensors"),
@@ -27,33 +34,49 @@ _PACKAGES = (
 )
 
 
+def all_plugins() -> list[Plugin]:
+    """Every modality, then every extension, with its state so far; imports none of them."""
+    return [*host.discover(), *host.extensions()]
+
+
 def check_plugins(only: str | None = None) -> list[Plugin]:
     """Every plugin, after an attempt to import it with its parts and to read its YAML.
 
     Args:
-        only: import this modality and no other.
+        only: import this modality or extension and no other.
     """
     faults = {}
-    for name in host.installed():
-        if only in (None, name):
+    for plugin in all_plugins():
+        if plugin.error is None and only in (None, plugin.name):
             try:
-                _check(name)
+                _check(plugin)
             except LuminaError as error:
-                faults[name] = str(error)
+                faults[plugin.key] = str(error)
     return [
-        dataclasses.replace(plugin, status="broken", error=faults[plugin.name])
-        if plugin.error is None and plugin.name in faults
+        dataclasses.replace(plugin, status="broken", error=faults[plugin.key])
+        if plugin.error is None and plugin.key in faults
         else plugin
-        for plugin in host.discover()
+        for plugin in all_plugins()
     ]
 
 
-def _check(name: str) -> None:
+def _check(plugin: Plugin) -> None:
+    from lumina_core.checkpoints.vae_folder import described_vae
     from lumina_core.training.compose import check_modality_file
 
-    check_modality_file(name)
+    if plugin.kind == MODALITY:
+        check_modality_file(plugin.name)
+    answers = host.answers(plugin)
     import_module("torch")  # as a run does, so that it is not the plugin's doing
-    host.modality_class(name)
+    if plugin.kind == MODALITY:
+        host.modality_class(plugin.name)
+    from lumina_core.autoencoder.networks import autoencoder_class
+
+    for kinds in answers.autoencoders.values():
+        for path in kinds.values():
+            autoencoder_class(plugin, path)
+    for file in _vae_files(plugin):
+        described_vae(file)
 
 
 def has_faults(plugins: list[Plugin]) -> bool:
@@ -63,10 +86,12 @@ def has_faults(plugins: list[Plugin]) -> bool:
 
 def plugin_table(plugins: list[Plugin]) -> list[str]:
     """One line per plugin, and one for each thing that its import should not do."""
-    if not plugins:
-        return [f"No modality is installed. Install one: {host.install_command(host.SHIPPED[0])}"]
     lines = []
+    if all(plugin.kind == EXTENSION for plugin in plugins):
+        lines = [f"No modality is installed. Install one: {host.install_command(host.SHIPPED[0])}"]
     for p in plugins:
+        if p.kind == EXTENSION and _EXTENSIONS not in lines:
+            lines += ["", _EXTENSIONS]
         row = f"{p.name:<12}{p.package:<20}{p.version:<10}{p.status:<14}{p.error or p.summary}"
         lines += [row.rstrip(), *_remarks(p)]
     return lines
@@ -94,7 +119,7 @@ def environment(plugins: list[Plugin]) -> list[str]:
 
 
 def diagnosis(name: str, plugins: list[Plugin]) -> list[str]:
-    """Everything known about one modality, the traceback of its import included.
+    """Everything known about one modality or extension, the traceback of its import included.
 
     Raises:
         LuminaError: it is not installed.
@@ -110,8 +135,17 @@ def diagnosis(name: str, plugins: list[Plugin]) -> list[str]:
         lines += [f"  {line}" for line in (plugin.error, *trace) if line]
         lines += _remarks(plugin)
         if plugin.status == "loaded":
-            lines += [f"  note: nothing reads {path}" for path in _idle_files(name)]
+            lines += _autoencoder_lines(plugin)
+            lines += [f"  note: nothing reads {path}" for path in _idle_files(plugin)]
     return lines
+
+
+def _autoencoder_lines(plugin: Plugin) -> list[str]:
+    media = host.answers(plugin).autoencoders.items()
+    return [
+        "  " + printable(f"autoencoders of {medium}: {', '.join(kinds)}", _MAX_LINE)
+        for medium, kinds in media
+    ]
 
 
 def _indented(line: str) -> str:
@@ -120,13 +154,21 @@ def _indented(line: str) -> str:
     return " " * min(len(line) - len(words), _MAX_LINE) + printable(words, _MAX_LINE)
 
 
-def _idle_files(name: str) -> list[str]:
+def _vae_files(plugin: Plugin) -> set[Path]:
+    """The YAML files of a plugin that describe autoencoders."""
+    folder = host.data_folder(plugin, "conf/vae")
+    return set(folder.glob("*.yaml" if plugin.kind == MODALITY else "*/*.yaml") if folder else ())
+
+
+def _idle_files(plugin: Plugin) -> list[str]:
     """Files in a plugin's conf folder that nothing reads, such as one of the core's groups."""
-    folder = host.conf_folder(name)
-    top = host.find(name).module.partition(".")[0]
-    siblings = [each.name for each in host.discover() if each.module.partition(".")[0] == top]
-    read = {folder / "modality" / f"{sibling}.yaml" for sibling in siblings}
-    read |= set((folder / "vae").glob("*.yaml"))
+    folder = host.data_folder(plugin, "conf")
+    if folder is None:
+        return []
+    top = plugin.module.partition(".")[0]
+    siblings = [each for each in all_plugins() if each.module.partition(".")[0] == top]
+    read = {folder / "modality" / f"{sibling.name}.yaml" for sibling in siblings}
+    read = read.union(*(_vae_files(sibling) for sibling in siblings))
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in read)
     return [
         printable(f"conf/{path.relative_to(folder)}", MAX_NAME)

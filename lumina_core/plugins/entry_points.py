@@ -15,7 +15,8 @@ from typing import Any
 
 from lumina_core.errors import printable, reason_of
 
-GROUP = "lumina_core.modalities"
+MODALITY, EXTENSION = "modality", "extension"
+GROUPS = {"lumina_core.modalities": MODALITY, "lumina_core.extensions": EXTENSION}
 MAX_NAME, MAX_SUMMARY = 80, 160  # characters; longer texts of others are cut where they are kept
 
 MODALITY_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -24,10 +25,13 @@ _VALUE = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*)\s*(\[.*\])?")  # ext
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point of the group, and what became of it."""
+    """One entry point of a group, and what became of it."""
+
+    kind: str
+    """MODALITY, or EXTENSION: a package that brings something for the modalities of others."""
 
     name: str
-    """The modality."""
+    """Of the modality or extension."""
 
     package: str
     version: str
@@ -39,7 +43,7 @@ class Plugin:
     """From the metadata of the package, so that it costs no import."""
 
     error: str | None
-    """Why the modality cannot be used, in one line; None for found and loaded."""
+    """Why it cannot be used, in one line; None for found and loaded."""
 
     value: str
     """The module that implements the hook."""
@@ -55,8 +59,8 @@ class Plugin:
 
     @property
     def title(self) -> str:
-        """How messages call it: the modality with its package and version."""
-        return f"Modality {self.name!r} ({self.package} {self.version})"
+        """How messages call it: by its name, package and version."""
+        return f"{self.kind.capitalize()} {self.name!r} ({self.package} {self.version})"
 
     @property
     def module(self) -> str:
@@ -65,35 +69,33 @@ class Plugin:
         return match["module"] if match else self.value
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str, str]:
         """What tells it from every other plugin."""
-        return self.name, self.package, self.value
+        return self.kind, self.name, self.package, self.value
 
 
-def installed_entry_points() -> list[metadata.EntryPoint]:
-    """Every entry point of the group in this environment, without importing any.
+def installed_plugins() -> tuple[Plugin, ...]:
+    """What stands in the metadata of this environment, without importing any.
 
     A distribution that is found twice, as an editable install beside a wheel, counts once: the
-    first on sys.path, which is the one that an import finds. They are read once, until
-    `forget_entry_points` or a change of sys.path.
+    first on sys.path, which is the one that an import finds. It is read once, until
+    `forget_plugins` or a change of sys.path.
     """
-    return _entry_points_on(tuple(sys.path))
+    return plugins_on(tuple(sys.path))
 
 
 @cache
-def _entry_points_on(path: tuple[str, ...]) -> list[metadata.EntryPoint]:
+def plugins_on(path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    """The same, of the packages in these folders."""
     found: dict[str, list[metadata.EntryPoint]] = {}
     for distribution in metadata.distributions(path=list(path)):
         points = _points(distribution) or []
         if points:
             found.setdefault(_normalized_name(distribution), points)
-    return [point for points in found.values() for point in points]
+    return tuple(_described(point) for points in found.values() for point in points)
 
 
-def forget_entry_points() -> None:
-    """Read what is installed anew when it is next asked for."""
-    _entry_points_on.cache_clear()
-    _in_metadata.cache_clear()
+forget_plugins = plugins_on.cache_clear
 
 
 def unreadable_packages() -> list[str]:
@@ -104,12 +106,12 @@ def unreadable_packages() -> list[str]:
 
 
 def _points(distribution: metadata.Distribution) -> list[metadata.EntryPoint] | None:
-    """A distribution's entry points of the group; None where they cannot be read."""
+    """A distribution's entry points of our groups; None where they cannot be read."""
     try:
         text = distribution.read_text("entry_points.txt") or ""
-        if GROUP not in text:  # as of nearly all: saves half of the time of listing
+        if not any(group in text for group in GROUPS):  # as in nearly all: saves half of the time
             return []
-        return [point for point in distribution.entry_points if point.group == GROUP]
+        return [point for point in distribution.entry_points if point.group in GROUPS]
     except Exception:  # whatever a parser says of a file that anybody wrote
         return None
 
@@ -127,19 +129,11 @@ def _normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def describe(point: metadata.EntryPoint) -> Plugin:
-    """What the metadata says of an entry point, the switches of the environment regarded."""
-    return _with_switches(*_in_metadata(point, point.dist))
-
-
-@cache
-def _in_metadata(
-    point: metadata.EntryPoint, distribution: metadata.Distribution | None
-) -> tuple[Plugin, str | None]:
-    """A plugin and what is wrong with its metadata; equal points may be of two distributions."""
+def _described(point: metadata.EntryPoint) -> Plugin:
+    """What the metadata says of an entry point; a switch may change it."""
     package, version, summary, error = "unknown package", "?", "", None
     try:
-        about: Any = distribution.metadata if distribution else {}
+        about: Any = point.dist.metadata if point.dist else {}
         package, version = about.get("Name") or package, about.get("Version") or version
         summary = about.get("Summary") or ""
     except Exception as fault:  # whatever a parser says of a file that anybody wrote
@@ -147,6 +141,7 @@ def _in_metadata(
             f"{reason_of(fault)})"
         )
     plugin = Plugin(
+        kind=GROUPS[point.group],
         name=printable(point.name, MAX_NAME),
         package=printable(package, MAX_NAME),
         version=printable(version, MAX_NAME),
@@ -155,12 +150,14 @@ def _in_metadata(
         error=None,
         value=printable(point.value, MAX_SUMMARY),
     )
-    return plugin, error or _form_fault(plugin)
+    error = error or _form_fault(plugin)
+    return dataclasses.replace(plugin, status="broken", error=error) if error else plugin
 
 
 def _form_fault(plugin: Plugin) -> str | None:
     if not MODALITY_NAME.fullmatch(plugin.name):
-        return "the name of a modality is made of lower-case letters, digits and underscores"
+        a_kind = "a modality" if plugin.kind == MODALITY else "an extension"
+        return f"the name of {a_kind} is made of lower-case letters, digits and underscores"
     if not _VALUE.fullmatch(plugin.value):
         return (
             f"its entry point is {plugin.value!r}; a module is wanted that holds the hook, such "
@@ -169,7 +166,8 @@ def _form_fault(plugin: Plugin) -> str | None:
     return None
 
 
-def _with_switches(plugin: Plugin, error: str | None) -> Plugin:
+def with_switches(plugin: Plugin) -> Plugin:
+    """A plugin as it is, or as LUMINA_BLOCK and LUMINA_ONLY have it."""
     names = {plugin.name, _normalized(plugin.package)}
     if names & _listed("LUMINA_BLOCK"):
         error = "it stands in LUMINA_BLOCK; to use it, unset LUMINA_BLOCK"
@@ -177,7 +175,7 @@ def _with_switches(plugin: Plugin, error: str | None) -> Plugin:
     if "LUMINA_ONLY" in os.environ and not names & _listed("LUMINA_ONLY"):
         error = "LUMINA_ONLY is set and does not name it; to use it, unset LUMINA_ONLY"
         return dataclasses.replace(plugin, status="blocked", error=error)
-    return dataclasses.replace(plugin, status="broken", error=error) if error else plugin
+    return plugin
 
 
 def without_copies(plugins: list[Plugin]) -> list[Plugin]:
@@ -188,7 +186,7 @@ def without_copies(plugins: list[Plugin]) -> list[Plugin]:
 
 
 def _as_duplicate(plugin: Plugin, usable: list[Plugin]) -> Plugin:
-    rivals = [other for other in usable if other.name == plugin.name]
+    rivals = [other for other in usable if (other.kind, other.name) == (plugin.kind, plugin.name)]
     if plugin.error is not None or len(rivals) < 2:
         return plugin
     usual = f"lumina-{plugin.name.replace('_', '-')}"  # kept, where it is one of them

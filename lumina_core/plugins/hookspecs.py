@@ -1,5 +1,7 @@
 """The hooks a plugin can implement. A new one comes only with a shipped plugin that needs it."""
 
+from collections.abc import Mapping
+
 import pluggy
 
 from lumina_core.modality import ModalitySpec
@@ -13,3 +15,12 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def lumina_modality() -> ModalitySpec:  # type: ignore[empty-body]
     """Describe the modality of this plugin, without importing anything heavy."""
+
+
+@hookspec
+def lumina_autoencoders() -> Mapping[str, Mapping[str, str]]:  # type: ignore[empty-body]
+    """The kinds of autoencoder that this package has, as `{medium: {_class_name: path}}`.
+
+    A path is `module:class`; the class inherits `Autoencoder` of `lumina_core.autoencoder.networks`
+    and is called with the folder. docs/authors/hooks.md names the media, and what each asks of it.
+    """

@@ -1,12 +1,14 @@
-"""Finds, isolates and loads the modality plugins.
+"""Finds, isolates and loads plugins: modalities, and extensions that add to those of others.
 
 Listing reads package metadata only (entry_points.py). Loading imports one plugin, the one asked
 for, under watch (import_watch.py): a broken plugin is a record with a reason, never a broken
-program. Every plugin has its own pluggy manager, so that nothing one plugin does reaches another.
+program. An extension is imported where an autoencoder is opened; its YAML and its demo are found
+without.
 
 Switches: LUMINA_BLOCK=a,b (never import these), LUMINA_ONLY=a (only these; empty: none), both by
-modality or by package name, and LUMINA_STRICT=1 (let a plugin's exception through). What no
-program survives, such as os._exit at import, only the switches keep away.
+the name of the modality or extension or by that of the package, and LUMINA_STRICT=1 (let a plugin's
+exception through). What no program survives, such as os._exit at import, only the switches keep
+away.
 """
 
 import dataclasses
@@ -14,6 +16,8 @@ import importlib
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,33 +25,45 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lumina_core.errors import LuminaError, similar
 from lumina_core.plugins.entry_points import (
+    EXTENSION,
+    MODALITY,
     Plugin,
-    describe,
-    forget_entry_points,
-    installed_entry_points,
+    forget_plugins,
+    installed_plugins,
+    with_switches,
     without_copies,
 )
 from lumina_core.program import command_line
 
 if TYPE_CHECKING:
     from lumina_core.modality import ModalitySpec
+    from lumina_core.plugins.loading import Answers
 
 
 SHIPPED = ("image", "video", "multiview", "audio")
 """Names that people will try, for hints in messages; the first is what `infer` means."""
 
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, str, str]
 _LOCK = threading.RLock()  # re-entrant: a plugin may itself ask for another modality
-_SPECS: dict[_Key, "ModalitySpec"] = {}
+_LOADED: "dict[_Key, Answers]" = {}
 _FAILURES: dict[_Key, Plugin] = {}
 _NOTES: dict[_Key, list[str]] = {}
 _DEPRECATIONS: dict[_Key, list[str]] = {}
 
 
 def discover() -> list[Plugin]:
-    """Every plugin with its state so far, by name. Imports none of them."""
-    points = installed_entry_points()
-    plugins = sorted((describe(point) for point in points), key=lambda plugin: plugin.key)
+    """Every modality with its state so far, by name. Imports none of them."""
+    return _found(MODALITY)
+
+
+def extensions() -> list[Plugin]:
+    """Every extension with its state so far, by name. Imports none of them."""
+    return _found(EXTENSION)
+
+
+def _found(kind: str) -> list[Plugin]:
+    plugins = [with_switches(plugin) for plugin in installed_plugins() if plugin.kind == kind]
+    plugins.sort(key=lambda plugin: plugin.key)
     return [_with_state(plugin) for plugin in without_copies(plugins)]
 
 
@@ -79,7 +95,7 @@ def find(name: str) -> Plugin:
     """
     named = [plugin for plugin in discover() if plugin.name == name]
     if not named:
-        forget_entry_points()  # it may have been installed since we looked
+        forget_plugins()  # it may have been installed since we looked
         named = [plugin for plugin in discover() if plugin.name == name]
     usable = [plugin for plugin in named if plugin.error is None]
     if usable:
@@ -101,17 +117,30 @@ def load(name: str) -> "ModalitySpec":
 
 
 def _loaded(name: str) -> "tuple[Plugin, ModalitySpec]":
+    plugin = find(name)
+    return plugin, cast("ModalitySpec", answers(plugin).spec)
+
+
+def answers(plugin: Plugin) -> "Answers":
+    """Import one usable plugin, and no other, and return what its hooks say. Safe from threads.
+
+    Raises:
+        LuminaError: it cannot be used; the text says why and what to do.
+        Exception: whatever the plugin raised, when LUMINA_STRICT is set.
+    """
     from lumina_core.plugins import loading  # here and not above: listing plugins does not need it
 
     with _LOCK:
-        plugin = find(name)
-        if plugin.key not in _SPECS:
+        for blocked in (each for each in [*discover(), *extensions()] if each.status == "blocked"):
+            loading.block(blocked)
+            _LOADED.pop(blocked.key, None)
+        if plugin.key in _FAILURES:
+            raise LuminaError(_refusal(_FAILURES[plugin.key]))
+        if plugin.key not in _LOADED:
             try:
                 with loading.named_when_interrupted(plugin):
                     deprecations = _DEPRECATIONS.setdefault(plugin.key, [])
-                    _SPECS[plugin.key] = loading.import_spec(
-                        plugin, _notes_of(plugin), deprecations
-                    )
+                    _LOADED[plugin.key] = loading.load(plugin, _notes_of(plugin), deprecations)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # a plugin may raise SystemExit, or a kind of its own
@@ -119,7 +148,7 @@ def _loaded(name: str) -> "tuple[Plugin, ModalitySpec]":
                     raise
                 _FAILURES[plugin.key] = loading.failure(plugin, error)
                 raise LuminaError(_refusal(_FAILURES[plugin.key])) from error
-        return plugin, _SPECS[plugin.key]
+        return _LOADED[plugin.key]
 
 
 def forget() -> None:
@@ -127,10 +156,13 @@ def forget() -> None:
 
     Modules that were imported stay as they are: an upgraded plugin needs a new process.
     """
+    from lumina_core.plugins import loading
+
     with _LOCK:
-        for records in (_SPECS, _FAILURES, _NOTES, _DEPRECATIONS):
+        for records in (_LOADED, _FAILURES, _NOTES, _DEPRECATIONS):
             records.clear()
-        forget_entry_points()
+        loading.manager.cache_clear()
+        forget_plugins()
         importlib.invalidate_caches()
 
 
@@ -162,10 +194,44 @@ def modality_class(name: str) -> Any:
         LuminaError: the modality cannot be used, or the path in its spec leads to no class.
     """
     plugin, spec = _loaded(name)
-    found = _resolve(plugin, spec.modality)
+    return class_at(plugin, spec.modality)
+
+
+def autoencoders(medium: str, modality: str | None) -> dict[str, tuple[Plugin, str]]:
+    """The kinds of autoencoder that are there for a medium, each with whose it is and its path.
+
+    Args:
+        medium: as the hooks name it.
+        modality: whose own kinds come first; no extension takes the place of one. None: extensions
+            only.
+
+    Raises:
+        LuminaError: the modality cannot be used. An extension that cannot be used is left out.
+    """
+    found: dict[str, tuple[Plugin, str]] = {}
+    owners = [] if modality is None else [find(modality)]
+    for plugin in [*owners, *extensions()]:
+        try:
+            kinds = {} if plugin.error else answers(plugin).autoencoders.get(medium, {})
+        except LuminaError:
+            if plugin.kind == MODALITY:
+                raise
+            continue
+        for kind, path in kinds.items():
+            found.setdefault(kind, (plugin, path))
+    return found
+
+
+def class_at(plugin: Plugin, path: str) -> type:
+    """The class at `module:class`, imported as a part of a plugin.
+
+    Raises:
+        LuminaError: it cannot be imported, or is none.
+    """
+    found = _resolve(plugin, path)
     if not isinstance(found, type):
         kind = type(found).__name__
-        raise LuminaError(f"{plugin.title} is broken: {spec.modality} is of type {kind}, no class.")
+        raise LuminaError(f"{plugin.title} is broken: {path} is of type {kind}, no class.")
     return found
 
 
@@ -175,15 +241,31 @@ def conf_folder(name: str) -> Path:
     Raises:
         LuminaError: the modality cannot be used.
     """
-    found, package = _data_folder(name, "conf"), _data_folder(name, "")
+    plugin = find(name)
+    found, package = data_folder(plugin, "conf"), data_folder(plugin, "")
     if package is None:
-        raise LuminaError(f"{find(name).title} is no package, a folder with modules: make it one.")
+        raise LuminaError(f"{plugin.title} is no package, a folder with modules: make it one.")
     return found or package / "conf"
 
 
 def demo_folder(name: str) -> Path | None:
-    """The demo checkpoint that a plugin ships, or None."""
-    return _data_folder(name, "demo")
+    """The demo checkpoint that a plugin ships, else one that an extension does, or None."""
+    own = data_folder(find(name), "demo")
+    return own or next(extension_folders(f"demo/{name}"), None)
+
+
+def vae_files(name: str) -> dict[str, Path]:
+    """The autoencoders that a modality's plugin and the extensions describe, by their names."""
+    folders = [conf_folder(name) / "vae", *extension_folders(f"conf/vae/{name}")]
+    return {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}
+
+
+def extension_folders(folder: str) -> Iterator[Path]:
+    """A folder beside the modules of each usable extension that has it; imports none of them."""
+    for plugin in extensions():
+        with suppress(LuminaError):  # it has no such package; an import says so
+            if plugin.error is None and (found := data_folder(plugin, folder)):
+                yield found
 
 
 def _with_state(plugin: Plugin) -> Plugin:
@@ -191,7 +273,7 @@ def _with_state(plugin: Plugin) -> Plugin:
         return plugin
     if plugin.key in _FAILURES:
         plugin = _FAILURES[plugin.key]
-    elif plugin.key in _SPECS:
+    elif plugin.key in _LOADED:
         plugin = dataclasses.replace(plugin, status="loaded")
     return dataclasses.replace(
         plugin,
@@ -237,8 +319,12 @@ def _resolve(plugin: Plugin, path: str) -> Any:
     return found
 
 
-def _data_folder(name: str, folder: str) -> Path | None:
-    plugin = find(name)
+def data_folder(plugin: Plugin, folder: str) -> Path | None:
+    """A folder beside the modules of a plugin, or None; imports nothing.
+
+    Raises:
+        LuminaError: it has no such package.
+    """
     top_package = plugin.module.partition(".")[0]
     try:
         spec = find_spec(top_package)  # of a top-level name: imports nothing
@@ -259,6 +345,8 @@ def _absence(name: str) -> str:
     names = installed()
     there = f"installed: {', '.join(names)}" if names else "no modality is"
     text = f"Modality {name!r} is not installed ({there})."
+    if extension := next((each for each in extensions() if each.name == name), None):
+        return f"{extension.title} is no modality ({there})."
     meant = name if name in SHIPPED else similar(name, [*names, *SHIPPED])
     if meant is None:
         return text if names else f"{text} Install one: {install_command(SHIPPED[0])}"

@@ -1,18 +1,25 @@
-"""Imports the modules of one plugin under watch and asks its hook.
+"""Imports the modules of one plugin under watch, registers its hooks, and asks them.
 
 The host imports this module when a plugin is loaded: listing needs neither pluggy nor the watch.
+There is one pluggy manager. A plugin is registered when it is first asked for, and taken out where
+something of it is wrong; a hook is called on one plugin at a time, so that no wrapper and no fault
+of one reaches another.
 """
 
 import dataclasses
 import importlib
 import os
+import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
-from types import TracebackType
+from types import FunctionType, ModuleType, TracebackType
+from typing import Any
 
 import pluggy
 from packaging.requirements import Requirement
@@ -25,56 +32,141 @@ from lumina_core.errors import LuminaError, nearest, printable, reason_of
 from lumina_core.modality import ModalitySpec
 from lumina_core.plugins import hookspecs
 from lumina_core.plugins import import_watch as watch
-from lumina_core.plugins.entry_points import Plugin
-from lumina_core.plugins.spec_check import IncompatibleError, checked_spec
+from lumina_core.plugins.entry_points import MODALITY, Plugin
+from lumina_core.plugins.spec_check import IncompatibleError, checked_autoencoders, checked_spec
 
 _CORE = "lumina-core"
-_MAX_DEPRECATION, _MAX_SHOWN = 300, 60  # characters of texts that others wrote
+_HOOKS = ("lumina_modality", "lumina_autoencoders")
+_MAX_DEPRECATION, _MAX_SHOWN, _MAX_TRACED = 300, 60, 500  # characters of texts that others wrote
 
 
-def import_spec(plugin: Plugin, notes: list[str], deprecations: list[str]) -> ModalitySpec:
-    """What the hook of a plugin returns, its entry module imported under watch.
+@dataclass(frozen=True)
+class Answers:
+    """What the hooks of one plugin say."""
+
+    spec: ModalitySpec | None
+    """None for an extension."""
+
+    autoencoders: Mapping[str, Mapping[str, str]]
+    """By medium and `_class_name`, each as `module:class`."""
+
+
+@cache
+def manager() -> pluggy.PluginManager:
+    """The one manager, without plugins at first; `manager.cache_clear` forgets them."""
+    made = pluggy.PluginManager(hookspecs.PROJECT)
+    made.add_hookspecs(hookspecs)
+    return made
+
+
+def load(plugin: Plugin, notes: list[str], deprecations: list[str]) -> Answers:
+    """Import the entry module of a plugin under watch, register its hooks and ask them.
 
     Args:
-        plugin: whose.
+        plugin: which.
         notes: where sentences are appended about what the import should not do.
         deprecations: the same, about what a coming plugin API will not have.
 
     Raises:
-        LuminaError: its hook, or what that returns, is not what the contract says.
+        LuminaError: one of its hooks, or what that returns, is not what the contract says.
         IncompatibleError: it was written for a plugin API that this core does not have.
         BaseException: whatever the plugin raises.
     """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+    name = _registered_name(plugin)
     with _watched(plugin.module, notes):
         module = import_module(plugin.module)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            manager.register(module, plugin.name)
-        hook = manager.hook.lumina_modality
-        if hook.get_hookimpls():  # its version says the most, also of hooks that are unknown here
-            spec = checked_spec(hook(), plugin)
-        _refuse_unknown_hooks(manager, plugin.module)
-        if not hook.get_hookimpls():
-            raise LuminaError(
-                f"{plugin.module} has no lumina_modality function marked with @hookimpl"
-            )
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                manager().unblock(name)
+                manager().register(_functions_of(module, plugin.module), name)
+            answers = _answers(plugin)
+        except BaseException:
+            manager().unregister(name=name)
+            raise
     deprecations += [
         f"{plugin.title} is outdated: {printable(str(warning.message), _MAX_DEPRECATION)}. Upgrade "
         f"{plugin.package}, or tell its author"
         for warning in caught
     ]
-    return spec
+    return answers
 
 
-def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: str) -> None:
+def block(plugin: Plugin) -> None:
+    """Keep a plugin out of the manager, and take it out if it is in."""
+    manager().set_blocked(_registered_name(plugin))
+
+
+@contextmanager
+def traced(lines: list[str]) -> Iterator[None]:
+    """Append a line for each call of a hook within the block: whose it was, and what it gave."""
+    started: list[float] = []
+
+    def before(hook: str, implementations: Sequence[Any], arguments: Mapping[str, Any]) -> None:
+        started.append(time.perf_counter())
+
+    def after(
+        outcome: Any, hook: str, implementations: Sequence[Any], arguments: Mapping[str, Any]
+    ) -> None:
+        seconds = time.perf_counter() - started.pop()
+        names = ", ".join(each.plugin_name for each in implementations) or "nobody"
+        gave = (
+            f"raised {one_line(outcome.exception)}" if outcome.exception else outcome.get_result()
+        )
+        line = f"{hook}() of {names}: {gave} in {seconds * 1000:.1f} ms"
+        lines.append(printable(line, _MAX_TRACED))
+
+    undo = manager().add_hookcall_monitoring(before, after)
+    try:
+        yield
+    finally:
+        undo()
+
+
+def _registered_name(plugin: Plugin) -> str:
+    return f"{plugin.kind} {plugin.name} ({plugin.package}, {plugin.module})"
+
+
+def _functions_of(module: Any, name: str) -> ModuleType:
+    """The functions of an entry module, without what else it may do when pluggy looks at it.
+
+    One module may stand for two entry points, and pluggy registers an object once.
+    """
+    found = ModuleType(name)
+    functions = {k: x for k, x in vars(module).items() if isinstance(x, FunctionType)}
+    vars(found).update(functions)
+    return found
+
+
+def _answers(plugin: Plugin) -> Answers:
+    modality, autoencoders = (_caller(plugin, name) for name in _HOOKS)
+    spec = None
+    if plugin.kind == MODALITY and modality.get_hookimpls():
+        # before unknown hooks are refused, for its version says the most of them, too
+        spec = checked_spec(modality(), plugin)
+    _refuse_unknown_hooks(plugin.module)
+    if plugin.kind == MODALITY and spec is None:
+        raise LuminaError(f"{plugin.module} has no lumina_modality function marked with @hookimpl")
+    return Answers(spec, checked_autoencoders(autoencoders(), plugin))
+
+
+def _caller(plugin: Plugin, hook: str) -> pluggy.HookCaller:
+    """A hook as this plugin alone has it."""
+    own = manager().get_plugin(_registered_name(plugin))
+    others = [each for _, each in manager().list_name_plugin() if each not in (None, own)]
+    return manager().subset_hook_caller(hook, others)
+
+
+def _refuse_unknown_hooks(module: str) -> None:
     """Refuse what pluggy would silently ignore: hooks that the core does not have."""
-    callers = vars(manager.hook)
-    known = [name for name, caller in callers.items() if caller.has_spec()]
-    for name in callers.keys() - set(known):
-        if not all(implementation.optionalhook for implementation in callers[name].get_hookimpls()):
-            raise LuminaError(f"{module} has an unknown hook {name!r}.{nearest(name, known)}")
+    try:
+        manager().check_pending()
+    except pluggy.PluginValidationError as error:
+        name = str(error).split("'")[1]  # it says: unknown hook 'NAME' in plugin ...
+        known = [each for each, caller in vars(manager().hook).items() if caller.has_spec()]
+        raise LuminaError(
+            f"{module} has an unknown hook {name!r}.{nearest(name, known)}"
+        ) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ policy of its version.
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from lumina_core.errors import LuminaError, printable, reason_of
@@ -50,6 +51,33 @@ def checked_spec(returned: list[Any], plugin: Plugin) -> ModalitySpec:
     return spec
 
 
+def checked_autoencoders(returned: list[Any], plugin: Plugin) -> Mapping[str, Mapping[str, str]]:
+    """The kinds of autoencoder that a hook returned; none where the plugin has no such hook.
+
+    Args:
+        returned: what pluggy collected: one value per function, without None.
+        plugin: whose hook it was, for messages.
+
+    Raises:
+        LuminaError: it is not what the contract says.
+    """
+    kinds: dict[str, Mapping[str, str]] = {}
+    for media in returned:
+        if not (isinstance(media, dict) and all(map(_are_paths, media.values()))):
+            raise LuminaError(
+                f"lumina_autoencoders() in {plugin.module} returned {_shown(media)}, not "
+                "{medium: {class name: 'module:class'}}"
+            )
+        kinds |= media
+    return kinds
+
+
+def _are_paths(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(x, str) and _PATH.fullmatch(x) for x in value.values()
+    )
+
+
 def dataclass_fault(found: Any) -> str | None:
     """Why something cannot be the options or the condition of a modality; None if it can."""
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
@@ -72,7 +100,7 @@ def _check_api(api: Any, package: str) -> None:
     if not is_pair:
         raise LuminaError(f"ModalitySpec.api is {_shown(api)}, not two integers like {PLUGIN_API}")
     if api[0] != PLUGIN_API[0] or api[1] > PLUGIN_API[1]:
-        change = f"{package}, or change what docs/plugin_api.md lists for {PLUGIN_API[0]}.0"
+        change = f"{package}, or change what docs/authors/plugin_api.md lists for {PLUGIN_API[0]}.0"
         raise IncompatibleError(
             f"it was written for plugin API {api[0]}.{api[1]}, this lumina-core has "
             f"{PLUGIN_API[0]}.{PLUGIN_API[1]}. Upgrade "

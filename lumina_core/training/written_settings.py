@@ -108,7 +108,7 @@ def _with_places(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 def _placed_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a modality, the folders among them absolute; a known name is no folder."""
     defaults = plain(host.options_class(name))
-    names = {path.stem for path in (host.conf_folder(name) / "vae").glob("*.yaml")}
+    names = host.vae_files(name)
     return {
         key: placed(value)
         if isinstance(value, str) and value not in (*names, defaults.get(key))

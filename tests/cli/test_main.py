@@ -190,7 +190,7 @@ def test_plugins_json_is_the_documented_list(toy, write_distribution, capsys):
     write_distribution("lumina-bad", "bad", "import a_package_that_is_missing")
     assert main(["plugins", "--json"]) == 0
     bad, good = json.loads(capsys.readouterr().out)
-    assert list(good) == ["name", "package", "version", "status", "summary", "error"]
+    assert list(good) == ["name", "package", "version", "status", "summary", "error", "kind"]
     assert (bad["status"], good["status"], good["error"]) == ("found", "found", None)
     assert good["summary"] == "About lumina-toy"
     assert main(["plugins", "--json", "--check"]) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from lumina_core import LuminaError, ModalitySpec
 from lumina_core.plugins import host
-from lumina_core.plugins.entry_points import GROUP
+from toy_plugin import MODALITIES
 
 HOOK = """
 from lumina_core import ModalitySpec, hookimpl
@@ -128,7 +128,7 @@ def test_duplicates_name_both_packages_and_the_way_out(write_distribution, monke
 def test_what_can_never_be_used_is_no_duplicate(write_distribution, monkeypatch):
     bad = write_distribution("lumina-bad", "toy")
     entry = bad.parent / "lumina_bad-0.1.dist-info" / "entry_points.txt"
-    entry.write_text(f"[{GROUP}]\ntoy = lumina_bad.plugin:hook\n")
+    entry.write_text(f"[{MODALITIES}]\ntoy = lumina_bad.plugin:hook\n")
     write_distribution("lumina-toy", "toy")
     assert host.load("toy").options == "lumina_toy.options:Options"
 

@@ -40,13 +40,15 @@ def deprecated(monkeypatch):
     def lumina_other(old, new): ...
 
     coming.lumina_modality, coming.lumina_other = lumina_modality, lumina_other
+    coming.lumina_autoencoders = hookspecs.lumina_autoencoders
+    host.forget()
     monkeypatch.setattr(loading, "hookspecs", coming)
 
 
 @pytest.mark.parametrize(
     ("api", "way_out"),
     [
-        ((2, 2), "lumina-toy, or change what docs/plugin_api.md lists for 3.0"),
+        ((2, 2), "lumina-toy, or change what docs/authors/plugin_api.md lists for 3.0"),
         ((3, 4), "lumina-core"),
         ((4, 0), "lumina-core"),
     ],

@@ -7,8 +7,8 @@ import pytest
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
 from lumina_core.plugins import host
-from lumina_core.plugins.entry_points import GROUP, installed_entry_points, unreadable_packages
-from toy_plugin import PLUGIN, YAML
+from lumina_core.plugins.entry_points import installed_plugins, unreadable_packages
+from toy_plugin import MODALITIES, PLUGIN, YAML
 
 
 def info_of(folder):
@@ -18,7 +18,7 @@ def info_of(folder):
 @pytest.fixture
 def read_again(monkeypatch):
     """Look at the whole environment, as a real process does."""
-    monkeypatch.setattr(host, "installed_entry_points", installed_entry_points)
+    monkeypatch.setattr(host, "installed_plugins", installed_plugins)
     monkeypatch.setenv("LUMINA_ONLY", "bad,toy")
     importlib.invalidate_caches()
 
@@ -48,7 +48,7 @@ def test_a_package_without_name_or_version_is_listed(write_distribution, about):
 @pytest.mark.parametrize("value", ["os:system", "lumina_bad.plugin:lumina_modality", "?", "", ".a"])
 def test_an_entry_point_that_is_no_module_is_refused_unread(write_distribution, value):
     folder = write_distribution("lumina-bad", "bad", "raise RuntimeError('imported')")
-    text = f"[{GROUP}]\nbad = {value}\n"
+    text = f"[{MODALITIES}]\nbad = {value}\n"
     (info_of(folder) / "entry_points.txt").write_text(text)
     (plugin,) = host.discover()
     assert (plugin.status, plugin.trace) == ("broken", None)
@@ -57,7 +57,7 @@ def test_an_entry_point_that_is_no_module_is_refused_unread(write_distribution, 
 
 def test_extras_of_an_entry_point_change_nothing(write_distribution):
     folder = write_distribution("lumina-bad", "bad")
-    text = f"[{GROUP}]\nbad = lumina_bad.plugin [extra]\n"
+    text = f"[{MODALITIES}]\nbad = lumina_bad.plugin [extra]\n"
     (info_of(folder) / "entry_points.txt").write_text(text)
     assert host.load("bad").summary == "Toys"
     assert host.conf_folder("bad") == folder / "conf"
@@ -92,10 +92,11 @@ def test_a_distribution_found_twice_is_no_duplicate(
 def test_a_package_that_states_a_name_twice_is_named_once(write_distribution):
     folder = write_distribution("lumina-bad", "bad")
     entry = info_of(folder) / "entry_points.txt"
-    entry.write_text(f"[{GROUP}]\nbad = lumina_bad.plugin\nbad = lumina_bad.other\n")
+    entry.write_text(f"[{MODALITIES}]\nbad = lumina_bad.plugin\nbad = lumina_bad.other\n")
     with pytest.raises(LuminaError, match=r"lumina-bad states it twice, as .*other and .*plugin"):
         host.load("bad")
-    entry.write_text(f"[{GROUP}]\nbad = lumina_bad.plugin\nbad = lumina_bad.plugin\n")
+    entry.write_text(f"[{MODALITIES}]\nbad = lumina_bad.plugin\nbad = lumina_bad.plugin\n")
+    host.forget()
     assert host.load("bad").summary == "Toys"
 
 

@@ -10,7 +10,7 @@ import forking
 
 from lumina_core.cli.new_modality import new_modality
 from lumina_core.plugins import host
-from lumina_core.plugins.entry_points import GROUP
+from toy_plugin import MODALITIES
 
 
 def install(folder: Path, site: Path) -> None:
@@ -41,8 +41,8 @@ def declare(folder: Path, site: Path) -> Path:
     lines += [f"Summary: {about['metadata']['description']}"]
     lines += [f"Requires-Dist: {requirement}" for requirement in wanted]
     (info / "METADATA").write_text("\n".join(lines) + "\n")
-    points = about["options.entry_points"][GROUP].strip()
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{points}\n")
+    points = about["options.entry_points"][MODALITIES].strip()
+    (info / "entry_points.txt").write_text(f"[{MODALITIES}]\n{points}\n")
     origin = {"url": folder.resolve().as_uri(), "dir_info": {"editable": True}}
     (info / "direct_url.json").write_text(json.dumps(origin))
     return info

@@ -25,7 +25,7 @@ ROOMS = {
     "backbone": "records sequence",
     "text": "terminal records files hub runtime",
     "media": "terminal files runtime sequence modality",
-    "autoencoder": "files runtime modality media",
+    "autoencoder": "files runtime modality media plugins",
     "plugins": "program records files sequence modality",
     "config": "program records files plugins",
     "checkpoints": "records files hub modality backbone text autoencoder plugins",

@@ -1,5 +1,6 @@
 """The source of a small working plugin, from which tests write good and bad ones."""
 
+MODALITIES, EXTENSIONS = "lumina_core.modalities", "lumina_core.extensions"
 PLUGIN = """
 from lumina_core import ModalitySpec, hookimpl
 

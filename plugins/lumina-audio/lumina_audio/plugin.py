@@ -13,3 +13,14 @@ def lumina_modality() -> ModalitySpec:
         modality="lumina_audio.audio:AudioModality",
         condition="lumina_audio.options:AudioCondition",
     )
+
+
+@hookimpl
+def lumina_autoencoders() -> dict[str, dict[str, str]]:
+    """The kinds of autoencoder that spectrograms go through."""
+    return {
+        "spectrograms": {
+            "AutoencoderKL": "lumina_audio.autoencoders:SpectrogramAutoencoder",
+            "MelAutoencoder1D": "lumina_audio.mel_autoencoder:MelAutoencoder",
+        }
+    }

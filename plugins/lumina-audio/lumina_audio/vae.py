@@ -3,18 +3,19 @@
 import logging
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int16
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lumina_audio.autoencoders import AnyAutoencoder, open_autoencoder
 from lumina_audio.mel import log_mel
 from lumina_audio.neural_vocoder import Vocoder
 from lumina_audio.options import AudioOptions
 from lumina_audio.vocoders import open_vocoder
 from lumina_core import VAE, LuminaError
+from lumina_core.autoencoder.networks import open_autoencoder
 
 FULL_SCALE = 32_767  # of a sample in a file of 16 bits
 
@@ -41,9 +42,9 @@ class AudioVAE(VAE):
         self._vocoders: dict[str, Vocoder] = {}
 
     @cached_property
-    def autoencoder(self) -> AnyAutoencoder:
+    def autoencoder(self) -> Any:
         """What its folder holds; the weights are read when they are used."""
-        autoencoder = open_autoencoder(self.folder)
+        autoencoder = open_autoencoder(self.folder, "spectrograms", "audio")
         autoencoder.to(self._device)
         return autoencoder
 

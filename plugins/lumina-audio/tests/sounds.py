@@ -1,4 +1,6 @@
-"""Sounds for the tests of files."""
+"""Sounds for the tests of files, and the autoencoders of their spectrograms."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import torch
 
 from lumina_audio.audio_files import AudioDecoder
 from lumina_core import LuminaError
+from lumina_core.autoencoder import networks
 
+open_autoencoder = partial(networks.open_autoencoder, medium="spectrograms", modality="audio")
 RATE = 16_000
 DECODER = AudioDecoder(RATE)
 LOSSLESS = (".wav", ".flac")

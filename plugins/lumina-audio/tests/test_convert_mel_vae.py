@@ -6,10 +6,10 @@ from collections import OrderedDict
 import pytest
 import torch
 
-from lumina_audio.autoencoders import open_autoencoder
 from lumina_audio.convert_mel_vae import convert_mel_vae, main
 from lumina_audio.mel_vae import MelVAE, MelVAEShape
 from lumina_core import LuminaError
+from sounds import open_autoencoder
 
 TINY = MelVAEShape(12, 5, 4, 32, (1, 2, 2), 2, 5, (0,))
 

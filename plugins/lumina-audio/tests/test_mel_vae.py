@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from lumina_audio.autoencoders import open_autoencoder
 from lumina_audio.mel_autoencoder import MelAutoencoder
 from lumina_audio.mel_vae import MelVAE, MelVAEShape, empty_mel_vae
 from lumina_audio.options import AudioOptions
 from lumina_audio.vae import AudioVAE
 from lumina_core import LuminaError, PatchTokenizer
 from lumina_core.checkpoints.vae_folder import copy_vae
+from sounds import open_autoencoder
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 RELEASED = MelVAEShape(80, 20, 20, 384, (1, 2, 4), 2, 5, (0,))

@@ -7,11 +7,11 @@ import diffusers
 import pytest
 import torch
 
-from lumina_audio.autoencoders import open_autoencoder
 from lumina_audio.mel import log_mel
 from lumina_audio.options import AudioOptions
 from lumina_audio.vae import AudioVAE
 from lumina_core import LuminaError
+from sounds import open_autoencoder
 
 AUDIOLDM = {"in_channels": 1, "out_channels": 1, "latent_channels": 8, "norm_num_groups": 4}
 AUDIOLDM |= {"scaling_factor": 0.9227914214134216, "block_out_channels": (8, 8, 16)}

@@ -13,3 +13,16 @@ def lumina_modality() -> ModalitySpec:
         modality="lumina_video.video:VideoModality",
         condition="lumina_video.options:VideoCondition",
     )
+
+
+@hookimpl
+def lumina_autoencoders() -> dict[str, dict[str, str]]:
+    """The kinds of diffusers autoencoder that clips go through."""
+    return {
+        "clips": {
+            "AutoencoderKL": "lumina_video.autoencoders:FrameAutoencoder",
+            "AutoencoderKLWan": "lumina_video.wan:WanAutoencoder",
+            "AutoencoderKLLTXVideo": "lumina_video.ltx:LTXAutoencoder",
+            "AutoencoderKLCogVideoX": "lumina_video.cogvideox:CogVideoXAutoencoder",
+        }
+    }

@@ -2,18 +2,19 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lumina_core import VAE, LuminaError
+from lumina_core.autoencoder.networks import open_autoencoder
 from lumina_core.media.pixels import NUM_COLOURS, check_multiple, levels_of, pixels_of
-from lumina_video.autoencoders import FrameAutoencoder, open_autoencoder
-from lumina_video.temporal import Clip, Latent, Pixels, TemporalAutoencoder
+from lumina_video.temporal import Clip, Latent, Pixels
 
 
 class VideoVAE(VAE):
-    """Clip <-> latent, by an autoencoder of any kind that open_autoencoder knows.
+    """Clip <-> latent, by an autoencoder of any kind of clips that a plugin brings.
 
     With t frames of the clip per latent frame, 1 + k t frames have 1 + k latent frames. With p
     latent frames per token, the first one stands alone, too: it fills a token p times, so that one
@@ -33,9 +34,9 @@ class VideoVAE(VAE):
         self._device = torch.device("cpu")
 
     @cached_property
-    def autoencoder(self) -> FrameAutoencoder | TemporalAutoencoder:
+    def autoencoder(self) -> Any:
         """Of the folder, without weights yet."""
-        autoencoder = open_autoencoder(self.folder)
+        autoencoder = open_autoencoder(self.folder, "clips", "video")
         autoencoder.to(self._device)
         return autoencoder
 

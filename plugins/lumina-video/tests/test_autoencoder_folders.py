@@ -7,9 +7,8 @@ from safetensors.torch import load_file, save_file
 from lumina_core import LuminaError
 from lumina_core.checkpoints.differences import has_same_autoencoder
 from lumina_core.checkpoints.vae_folder import copy_vae, find_vae
-from lumina_video.autoencoders import open_autoencoder
 from lumina_video.vae import VideoVAE
-from tiny_autoencoders import WEIGHTS, change_config, clip
+from tiny_autoencoders import WEIGHTS, change_config, clip, open_autoencoder
 
 DAMAGES = [
     ("wan", {"z_dim": "four"}),

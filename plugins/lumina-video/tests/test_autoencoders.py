@@ -16,11 +16,19 @@ from lumina_core.media.pixels import pixels_of
 from lumina_core.sequence import Grid
 from lumina_core.testing.fixtures import tiny_words
 from lumina_video import ltx
-from lumina_video.autoencoders import FrameAutoencoder, open_autoencoder
+from lumina_video.autoencoders import FrameAutoencoder
 from lumina_video.options import VideoOptions
 from lumina_video.vae import VideoVAE
 from lumina_video.video import VideoModality
-from tiny_autoencoders import KINDS, ROUNDING, SHAPES, WEIGHTS, change_config, clip
+from tiny_autoencoders import (
+    KINDS,
+    ROUNDING,
+    SHAPES,
+    WEIGHTS,
+    change_config,
+    clip,
+    open_autoencoder,
+)
 
 
 def reference(folder):
