@@ -13,6 +13,7 @@ from lumina_core import LuminaError
 from lumina_core.cli.main import main
 from lumina_core.modality import PLUGIN_API
 from lumina_core.plugins import hookspecs, host, loading, spec_check
+from lumina_core.testing.package import PUBLIC_MODULES
 from toy_plugin import PLUGIN
 
 DOCS = Path(__file__).parents[2] / "docs" / "authors" / "plugin_api.md"
@@ -118,6 +119,12 @@ def test_docs_tell_the_history_up_to_this_version():
     versions = [(int(major), int(minor)) for major, minor in rows]
     assert versions == sorted(versions)
     assert versions[-1] == PLUGIN_API
+
+
+def test_docs_tell_where_public_modules_moved():
+    moved = re.findall(r"^\| `lumina_core\.\w+` \| `(.+)` \|", DOCS.read_text(), re.MULTILINE)
+    assert len(moved) == 10
+    assert set(moved) <= set(PUBLIC_MODULES)
 
 
 def test_a_deprecation_is_one_line_on_stderr_of_commands_that_use_the_plugin(
