@@ -257,7 +257,7 @@ class Quarantine:
         """Write down an item, unless it is there already.
 
         Raises:
-            LuminaError: the file cannot be written.
+            LuminaError: as `atomic_write`.
         """
         self.newest = (name, reason)
         if name in self.names:

@@ -63,7 +63,7 @@ def check_writable(folder: Path) -> None:
     """Make a folder, and refuse one in which no file can be written.
 
     Raises:
-        LuminaError: it cannot be made or written, or the disk is full.
+        LuminaError: as `unfinished`.
     """
     with unfinished(folder / "file", Path.touch) as temporary:
         temporary.write_bytes(b"0")  # an empty file fits on a full disk

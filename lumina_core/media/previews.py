@@ -34,7 +34,7 @@ def new_preview(
         The PNG that will be there; None where the decoder wants none.
 
     Raises:
-        LuminaError: it is there already, or cannot be written.
+        LuminaError: as `new_output`.
     """
     preview = preview_path(path, decoder)
     if preview is None:
@@ -70,7 +70,7 @@ def save_contact_sheet(
         labels: one per picture, wrapped to its width and cut after a few lines.
 
     Raises:
-        LuminaError: the file cannot be written.
+        LuminaError: as `atomic_write`.
     """
     from PIL import Image, ImageDraw
 

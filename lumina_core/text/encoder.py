@@ -184,7 +184,7 @@ def load_text_encoder(folder: Path, reading: Reading) -> TextEncoder:
     """Read an encoder from a local folder; never from a hub, never any code of the folder.
 
     Raises:
-        LuminaError: the folder holds no readable encoder, or none that can be read this way.
+        LuminaError: as `open_folder` and `read_weights`.
     """
     config, tokenizer = open_folder(folder, reading)
     return TextEncoder(read_weights(folder, config, reading), tokenizer, reading)

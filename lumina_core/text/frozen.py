@@ -206,7 +206,7 @@ def write_features(path: Path, features: Tensor) -> None:
     """Keep features of one text, with their hash.
 
     Raises:
-        LuminaError: the file cannot be written.
+        LuminaError: as `atomic_write`.
     """
     with atomic_write(path) as file:
         file.write(save({"features": features.contiguous()}, metadata=_seal(features)))

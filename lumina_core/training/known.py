@@ -20,7 +20,7 @@ def draw_known(grid: Grid, generator: torch.Generator) -> Bool[Tensor, "patch"]:
 
     Args:
         grid: patches along each axis.
-        generator: a CPU generator; the only source of randomness.
+        generator: on the CPU; nothing else is random.
     """
     sizes = (grid.frames, grid.rows, grid.columns)
     box = torch.ones(sizes, dtype=torch.bool)

@@ -119,7 +119,7 @@ def save_drawn(path: Path, batches: Sequence[Drawn], about: Mapping[str, str]) -
         about: further metadata.
 
     Raises:
-        LuminaError: the file cannot be written.
+        LuminaError: as `atomic_write`.
     """
     tensors: dict[str, Tensor] = {}
     texts = []

@@ -68,7 +68,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """What a JSON file of a vocoder holds.
 
     Raises:
-        LuminaError: there is none, or it holds no keys.
+        LuminaError: as `unreadable` says.
     """
     try:
         settings = read_json(path)

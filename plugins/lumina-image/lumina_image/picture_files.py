@@ -82,7 +82,7 @@ class PictureDecoder(Decoder):
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
         """As in Decoder; a request that is no JSON is refused."""
         with _reading(path):
-            comment = _comment_inside(_open(path))
+            comment = _comment_of(_open(path))
         return metadata_in(comment, path)
 
     def preview(self, media: Picture) -> Picture:
@@ -118,7 +118,7 @@ _SAVERS: dict[str, Callable[[Image.Image, BytesIO, dict[str, Any]], None]] = {
 }
 
 
-def _comment_inside(image: Image.Image) -> str:
+def _comment_of(image: Image.Image) -> str:
     """What `write` put into a file, still as JSON behind our mark."""
     if image.format in ("PNG", "WEBP"):
         return comment_in(image)

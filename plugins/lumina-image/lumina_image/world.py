@@ -27,7 +27,7 @@ TASK_WEIGHTS = {
     "position": 0.23,
     "colour_attribution": 0.22,
 }
-"""How often training draws each task: the hard ones (where words have an order) more often."""
+"""The hard ones, where words have an order, more often."""
 
 # Half the longer side of an object, as a share of the shorter side of the picture. The gaps between
 # the three ranges are what makes "small" and "large" true or false, with no case between.

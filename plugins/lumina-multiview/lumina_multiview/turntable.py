@@ -43,10 +43,10 @@ def write_turntable(media: Pictures, path: Path, options: MultiviewOptions, comm
         media: the views.
         path: an MP4 or a GIF.
         options: of the views.
-        comment: with the request, to stand inside.
+        comment: with the request.
 
     Raises:
-        LuminaError: the file cannot be written.
+        LuminaError: as `write_clip`.
     """
     turned = media[turning_order(options.angles)]
     write_clip(turned, path, _rate(path.suffix.lower(), options), comment)

@@ -28,7 +28,7 @@ TASK_WEIGHTS = {
     "passing": 0.16,
     "order": 0.22,
 }
-"""How often training draws each task: the hard ones (where words have an order) more often."""
+"""The hard ones more often: two things, or one after another."""
 
 # Half the longer side of an object where it is largest, as a share of the shorter side of the clip.
 RADII = (0.19, 0.25)  # of one that has one thing to do
