@@ -26,6 +26,7 @@ _HOME = {
     "atomic_folder": "files.writing",
     "atomic_write": "files.writing",
     "built_within": "files.weights",
+    "evaluate": "evaluation.evaluate",
     "fit_frames": "media.fitting",
     "fit_together": "media.fitting",
     "generate": "sampling.python_api",
@@ -40,6 +41,7 @@ _HOME = {
     "reason_of": "errors",
     "resized": "media.fitting",
     "setting": "records",
+    "train": "training.command",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -43,12 +43,17 @@ def refuse_varied_options(name: str, options: Any, world: World) -> None:
     from lumina_core.config.compose import compose_options
 
     default = compose_options(name)
-    for key in sorted({key for split in world.splits for v in world.variants(split) for key in v}):
+    for key in sorted(varied_options(world)):
         if getattr(options, key) != getattr(default, key):
             raise LuminaError(
                 f"modality.{key}={getattr(options, key)} has no effect here: the world of {name} "
                 "draws every size that it has; leave it out"
             )
+
+
+def varied_options(world: World) -> set[str]:
+    """Options of the modality that a world varies itself."""
+    return {key for split in world.splits for each in world.variants(split) for key in each}
 
 
 def draw_captions(modality: Modality, count: int, generator: torch.Generator) -> list[str]:

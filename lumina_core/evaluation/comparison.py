@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints.model import Model
-from lumina_core.data.synthetic import world_of
+from lumina_core.data.synthetic import varied_options, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.evaluation.settings import EvaluateConfig
 from lumina_core.files.reading import read_json
@@ -30,7 +30,7 @@ MAX_BYTES = 10_000_000  # of a file to compare with; a measurement has a few tho
 def protocol_of(model: Model, config: EvaluateConfig, sampling: Sampling) -> dict[str, Any]:
     """What a measurement must say to be compared with another, as JSON has it."""
     world = world_of(model.modality)
-    varied = {key for split in world.splits for v in world.variants(split) for key in v}
+    varied = varied_options(world)
     request = Request("", "", config.seed, config.options)
     described = describe(model, request, sampling, config.dtype)
     options = {key: v for key, v in described["options"].items() if key not in varied}

@@ -5,15 +5,17 @@ A sample counts when every attribute that its caption asks for is there, in the 
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lumina_core.checkpoints.model import Model
-from lumina_core.data.synthetic import refuse_varied_options, world_of
+from lumina_core.checkpoints.model import Model as Checkpoint
+from lumina_core.data.synthetic import refuse_varied_options, varied_options, world_of
 from lumina_core.errors import LuminaError, nearest, when_interrupted
 from lumina_core.evaluation.comparison import compared, protocol_of, read_result, refuse_unlike
+from lumina_core.evaluation.compose import EVALUATE, compose_evaluate
 from lumina_core.evaluation.oracle import Verdict, cases, judge, summarise
 from lumina_core.evaluation.pages import PAGE_SUFFIXES, write_page
 from lumina_core.evaluation.report import (
@@ -31,6 +33,7 @@ from lumina_core.media.previews import save_contact_sheet
 from lumina_core.modality import World
 from lumina_core.sampling.generate import load_model
 from lumina_core.sampling.output_paths import check_new_file, check_new_folder
+from lumina_core.sampling.python_api import Model, load
 from lumina_core.sampling.settings import Sampling, sampling_of
 from lumina_core.terminal import progress, show_json, show_table, tell
 
@@ -43,7 +46,9 @@ Verdicts = dict[str, list[Verdict]]
 """Of each split."""
 
 
-def evaluate(model: Model, config: EvaluateConfig, sampling: Sampling, folder: Path) -> Verdicts:
+def verdicts_of(
+    model: Checkpoint, config: EvaluateConfig, sampling: Sampling, folder: Path
+) -> Verdicts:
     """The verdicts of each split; the files that were judged are in `folder`/<split>."""
     world = world_of(model.modality)
     verdicts = {}
@@ -103,7 +108,11 @@ def _working_folder(config: EvaluateConfig) -> Iterator[Path]:
 
 
 def _save(
-    model: Model, config: EvaluateConfig, result: dict[str, Any], verdicts: Verdicts, folder: Path
+    model: Checkpoint,
+    config: EvaluateConfig,
+    result: dict[str, Any],
+    verdicts: Verdicts,
+    folder: Path,
 ) -> None:
     """The page, and in a folder also the result and a sheet per split."""
     failures = {split: list(_failures(model, found)) for split, found in verdicts.items()}
@@ -119,7 +128,7 @@ def _save(
             save_contact_sheet(sheet, [f.preview for f in wrong], [f.prompt for f in wrong])
 
 
-def _failures(model: Model, verdicts: list[Verdict]) -> Iterator[Failure]:
+def _failures(model: Checkpoint, verdicts: list[Verdict]) -> Iterator[Failure]:
     decoder = model.modality.decoder
     for verdict in [verdict for verdict in verdicts if not verdict.is_right][:NUM_FAILURES_SHOWN]:
         request = verdict.case.request
@@ -128,18 +137,89 @@ def _failures(model: Model, verdicts: list[Verdict]) -> Iterator[Failure]:
         yield Failure(verdict.case.task, request.prompt, request.seed, wrong, preview)
 
 
+@dataclass(frozen=True)
+class Share:
+    """How many prompts were made right, with the 95 % interval of the share."""
+
+    accuracy: float
+    low: float
+    high: float
+    num_prompts: int
+    tasks: "Mapping[str, Share]" = field(default_factory=dict)
+    """The same of each task."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured."""
+
+    splits: Mapping[str, Share]
+    result: Mapping[str, Any]
+    """All of it, as `evaluate json=true` prints it."""
+
+
+def evaluate(model: Model | str | Path, **settings: Any) -> Evaluation:
+    """Measure a model as `evaluate` does.
+
+    Args:
+        model: as `load` gives it; or what it takes.
+        settings: keys of `evaluate` or their last parts; those of the model hold, too, but for the
+            sizes that the world draws.
+
+    Raises:
+        LuminaError: whatever `evaluate` would refuse, and arguments of another type.
+    """
+    if not isinstance(model, Model):
+        model = load(model)
+    sizes = {f"modality.{key}" for key in varied_options(world_of(model.checkpoint.modality))}
+    words = {key: value for key, value in model.words.items() if key not in sizes}
+    config = compose_evaluate(replace(model, words=words).overrides(EVALUATE, settings))
+    result = measure(config, model.loaded, lambda result: None)
+    return Evaluation(
+        {split: _as_share(found) for split, found in result["splits"].items()}, result
+    )
+
+
+def _as_share(found: Mapping[str, Any]) -> Share:
+    tasks = {task: Share(**numbers) for task, numbers in found["tasks"].items()}
+    return Share(**{**found, "tasks": tasks})
+
+
 def evaluate_command(config: EvaluateConfig) -> int:
     """Run `evaluate` and print a table or JSON."""
+    measure(config, load_model, show_json if config.json else _show_tables)
+    return 0
+
+
+def measure(
+    config: EvaluateConfig,
+    load_checkpoint: Callable[[EvaluateConfig], Checkpoint],
+    show: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Measure, show and save.
+
+    Args:
+        config: what is asked for.
+        load_checkpoint: gives what is measured.
+        show: is called with the result before it is saved, which may fail: a full disk does not
+            lose what was measured.
+
+    Returns:
+        The result.
+
+    Raises:
+        LuminaError: something cannot be used as the configuration says.
+    """
     _check_out(config)
     earlier = None if config.compare is None else read_result(Path(config.compare))
-    model = load_model(config)
+    model = load_checkpoint(config)
     sampling = sampling_of(config)
     _check_splits(config, world_of(model.modality))
     protocol = protocol_of(model, config, sampling)
     if earlier is not None:
         refuse_unlike(earlier, protocol, Path(str(config.compare)))
     with when_interrupted(lambda: NOTHING_KEPT), _working_folder(config) as folder:
-        verdicts = evaluate(model, config, sampling, folder)
+        verdicts = verdicts_of(model, config, sampling, folder)
         result = {
             "modality": config.modality,
             "checkpoint": model.checkpoint_sha256,
@@ -148,13 +228,10 @@ def evaluate_command(config: EvaluateConfig) -> int:
         }
         if earlier is not None:
             result["comparison"] = compared(earlier, result)
-        if config.json:  # before it is saved: a full disk does not lose what was measured
-            show_json(result)
-        else:
-            _show_tables(result)
+        show(result)
         if config.out is not None:
             _save(model, config, result, verdicts, folder)
-    return 0
+    return result
 
 
 def _show_tables(result: dict[str, Any]) -> None:

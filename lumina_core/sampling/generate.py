@@ -27,10 +27,9 @@ from lumina_core.records import flat
 from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import python_arguments
 from lumina_core.sampling.given import GivenTokens, given_tokens
-from lumina_core.sampling.output_paths import OUTPUTS, check_target
-from lumina_core.sampling.request import _KEPT, Request, describe, media_sha256
+from lumina_core.sampling.output_paths import OUTPUTS, check_target, save_numbered
+from lumina_core.sampling.request import Request, describe, media_sha256
 from lumina_core.sampling.sample import batches, in_turn, sample_batch
-from lumina_core.sampling.saving import save_numbered
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, ModelSource, Sampling, sampling_of
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
 
 _LOAD_LOCK = Lock()  # two threads must not read the same checkpoint twice
+_KEPT: dict[tuple[Any, ...], Model] = {}  # the model that was read last, by what it was read from
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Generated:
     def seed(self) -> int:
         """What it follows from, beside the prompt and the settings."""
         return self.request["seed"]
+
+    @property
+    def name_end(self) -> str:
+        """What its name ends in where the user gives none."""
+        return f"s{self.seed}{self.decoder.suffixes[0]}"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -109,7 +114,7 @@ class Generated:
         """
         overwrite = python_arguments.true_or_false("overwrite", overwrite)
         if path is None:
-            return save_numbered(self, OUTPUTS, self.save)[0]
+            return save_numbered(OUTPUTS, self.request["modality"], self.name_end, self.save)[0]
         path = python_arguments.path("path", path)
         check_target(path, self.decoder, overwrite=overwrite)
         with new_output(path, overwrite=overwrite) as temporary:

@@ -1,7 +1,11 @@
 """Where the files of `run` go; refuses what could not be written before anything is computed."""
 
+import itertools
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from lumina_core.errors import LuminaError
 from lumina_core.media.names import preview_path, sheet_path
@@ -9,6 +13,7 @@ from lumina_core.modality import Decoder
 from lumina_core.sampling.settings import RunConfig
 
 OUTPUTS = Path("outputs")
+Saved = TypeVar("Saved")
 
 
 def check_target(path: Path, decoder: Decoder, *, overwrite: bool) -> None:
@@ -187,6 +192,33 @@ def check_beside(path: Path, *, overwrite: bool) -> None:
     if _exists(path) and (path.is_dir() or not overwrite):
         way = "use another name" if path.is_dir() else "use overwrite=true or another name"
         raise LuminaError(f"{path} exists already; {way}")
+
+
+def save_numbered(
+    folder: Path, modality: str, end: str, save: Callable[[Path], Saved]
+) -> tuple[Path, Saved]:
+    """Save under the next free default name, which two runs at once never share.
+
+    Args:
+        folder: where the file goes.
+        modality: begins its name.
+        end: of its name, behind the number.
+        save: writes it, if nothing is there.
+
+    Returns:
+        The path, and what `save` returned.
+    """
+    pattern = re.compile(rf"{re.escape(modality)}-(\d+)-.*")
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
+    for number in itertools.count(max(taken, default=0) + 1):
+        path = folder / f"{modality}-{number:04d}-{end}"
+        try:
+            return path, save(path)
+        except LuminaError:
+            if not path.exists():  # else another run was faster
+                raise
+    raise AssertionError("the numbers never end")
 
 
 def out_path(config: RunConfig) -> Path:

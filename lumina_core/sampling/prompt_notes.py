@@ -1,19 +1,55 @@
-"""Notes about the texts of a request: words and scenes that the checkpoint never saw."""
+"""Notes about a request: texts unlike those of training, and why a repeated file may differ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lumina_core.errors import printable
+from lumina_core.media.seal import state_of
+from lumina_core.sampling.file_request import read_request
+from lumina_core.sampling.given import change_notes
+from lumina_core.sampling.request import versions_of
 
 if TYPE_CHECKING:
     from lumina_core.checkpoints.model import Model
     from lumina_core.sampling.prompt_file import PromptLine
+    from lumina_core.sampling.settings import RunConfig
 
 
 MAX_SHOWN_WORDS = 8  # of those that the checkpoint has never seen
 MAX_SHOWN_LINES = 8  # of a file of prompts, each with a note of its own
 MAX_SHOWN_TEXT = 100  # characters of a prompt
+
+
+def request_notes(config: "RunConfig", model: "Model") -> Iterator[str]:
+    """What the user should know about the request, one line each."""
+    repeated = {} if config.repeat is None else read_request(Path(config.repeat))
+    place = f"{config.repeat}: " * (repeated.get("prompt") == config.prompt)
+    yield from text_notes(model, config.prompt, config.negative_prompt, place)
+    yield from change_notes(config.condition)
+    if config.repeat is not None:
+        if state := state_of(Path(config.repeat)):
+            yield f"note: {config.repeat} {state}; its request is whole"
+        yield from _repeat_notes(config.repeat, repeated, model)
+
+
+def _repeat_notes(path: str, request: Mapping[str, Any], model: "Model") -> Iterator[str]:
+    """Why a file that is made again may not be the same."""
+    made_with = request.get("checkpoint_sha256")
+    if made_with != model.checkpoint_sha256:
+        yield (
+            f"note: {path} was made with another checkpoint ({str(made_with)[:12]}); the result "
+            "will differ. Give checkpoint=FOLDER"
+        )
+    stored, here = request.get("versions"), versions_of(model)
+    stored = stored if isinstance(stored, dict) else {}
+    changes = [
+        f"{key} {stored[key]}, here it is {value}"
+        for key, value in here.items()
+        if key in stored and stored[key] != value  # earlier versions stored no arithmetic
+    ]
+    if changes:
+        yield f"note: {path} was made with {'; '.join(changes)}: the result may differ a little"
 
 
 def text_notes(model: "Model", prompt: str, negative_prompt: str, place: str = "") -> Iterator[str]:

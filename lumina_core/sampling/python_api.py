@@ -7,33 +7,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lumina_core.checkpoints.model import Model as Checkpoint
 from lumina_core.checkpoints.newest import modalities_of
+from lumina_core.config.keys import Command, record_keys
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.flow.solver import OnStep
 from lumina_core.hub import local_folder
 from lumina_core.plugins import host
 from lumina_core.sampling.compose import RUN, compose_run
 from lumina_core.sampling.generate import Generated, all_requests, generate_each, load_model
-from lumina_core.sampling.python_arguments import path, prompts, text, words_of
-from lumina_core.sampling.run import request_notes
-from lumina_core.sampling.settings import sampling_of
+from lumina_core.sampling.prompt_notes import request_notes
+from lumina_core.sampling.python_arguments import as_overrides, path, prompts, text, words_of
+from lumina_core.sampling.settings import ModelSource, RunConfig, sampling_of
 from lumina_core.sampling.velocity import GuidedVelocity
 
-if TYPE_CHECKING:
-    from lumina_core.sampling.settings import RunConfig
-
-
 ELSEWHERE = {
-    "prompt": "it is the first argument of generate",
-    "prompt_file": "give generate a list of prompts",
-    "out": "an item has .save(path)",
-    "overwrite": "an item has .save(path, overwrite=True)",
-    "json": "an item has .request",
+    "run": {
+        "prompt": "it is the first argument of generate",
+        "prompt_file": "give generate a list of prompts",
+        "out": "an item has .save(path)",
+        "overwrite": "an item has .save(path, overwrite=True)",
+        "json": "an item has .request",
+    },
+    "evaluate": {"json": "an evaluation has .result"},
 }
-"""Keys of `run` that are no settings in Python, and what is there in their place."""
+"""Keys of commands that are no settings in Python, and what is there in their place."""
 OF_THE_MACHINE = {
     *("modality", "checkpoint", "download"),
     *("device", "attention", "token_budget", "text_cache"),
@@ -49,7 +49,7 @@ class Model:
     modality: str
     words: Mapping[str, str]
     """The settings: whole keys and values as on a command line."""
-    config: "RunConfig"
+    config: RunConfig
     """What they are composed to, with a prompt that stands for those to come."""
     checkpoint: Checkpoint
 
@@ -90,7 +90,7 @@ class Model:
             settings: keys and values.
         """
         configs = _configs(self.modality, self.words, prompt, settings)
-        return _made(self._loaded(configs[0]), configs, on_step)
+        return _made(self.loaded(configs[0]), configs, on_step)
 
     def velocity(self, prompt: str | Sequence[str], **settings: Any) -> GuidedVelocity:
         """v(t, x) of all samples of a request in one batch, for a solver of one's own.
@@ -104,7 +104,7 @@ class Model:
             where the flow starts, its `media` turns the x where it ends into media.
         """
         configs = _configs(self.modality, self.words, prompt, settings)
-        model = self._loaded(configs[0])
+        model = self.loaded(configs[0])
         return GuidedVelocity(model, all_requests(model, configs), sampling_of(configs[0]))
 
     def with_settings(self, **settings: Any) -> "Model":
@@ -116,11 +116,17 @@ class Model:
         Raises:
             LuminaError: as `generate`.
         """
-        words = _with(self.words, _words(self.modality, settings))
+        words = _with(self.words, _words(RUN, self.modality, settings))
         config = _composed({**words, "prompt": ANY_PROMPT})
-        return Model(self.modality, words, config, self._loaded(config))
+        return Model(self.modality, words, config, self.loaded(config))
 
-    def _loaded(self, config: "RunConfig") -> Checkpoint:
+    def overrides(self, command: Command, settings: Mapping[str, Any]) -> list[str]:
+        """The words of a command: the settings of the model that it has, and others on top."""
+        known = ("modality", *(key.name for key in record_keys(command.record)))
+        kept = {k: v for k, v in self.words.items() if k in known or k.startswith("modality.")}
+        return as_overrides(_with(kept, _words(command, self.modality, settings)))
+
+    def loaded(self, config: ModelSource) -> Checkpoint:
         """The checkpoint as a request computes it: read anew where another one is asked for."""
         own = self.config
         is_own = (config.checkpoint, config.device, config.dtype) == (
@@ -156,7 +162,7 @@ def load(source: str | Path, *, modality: str | None = None, **settings: Any) ->
             f"{name} is of {', '.join(found)}, modality is {modality!r}; choose one of them, such "
             f"as modality={found[0]!r}"
         )
-    words |= {"modality": found[0], **_words(found[0], settings)}
+    words |= {"modality": found[0], **_words(RUN, found[0], settings)}
     config = _composed({**words, "prompt": ANY_PROMPT})
     checkpoint = load_model(config)
     words["checkpoint"] = str(Path(str(config.checkpoint)).absolute())  # from any folder, later
@@ -198,11 +204,11 @@ def _folder_of(name: str, settings: Mapping[str, Any]) -> Path:
     return local_folder(name, download=settings.get("download") is True)
 
 
-def _words(modality: str, settings: Mapping[str, Any]) -> dict[str, str]:
+def _words(command: Command, modality: str, settings: Mapping[str, Any]) -> dict[str, str]:
     """Settings as keys and values of a command line."""
-    words = words_of(RUN, modality, settings)
-    for key in words.keys() & ELSEWHERE.keys():
-        raise LuminaError(f"{key} is no setting here: {ELSEWHERE[key]}")
+    words = words_of(command, modality, settings)
+    for key in words.keys() & ELSEWHERE[command.name].keys():
+        raise LuminaError(f"{key} is no setting here: {ELSEWHERE[command.name][key]}")
     return words
 
 
@@ -213,8 +219,8 @@ def _with(words: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **more}
 
 
-def _composed(words: Mapping[str, str]) -> "RunConfig":
-    return compose_run([f"{key}={value}" for key, value in words.items()])
+def _composed(words: Mapping[str, str]) -> RunConfig:
+    return compose_run(as_overrides(words))
 
 
 def _configs(
@@ -222,9 +228,9 @@ def _configs(
     words: Mapping[str, str],
     prompt: str | Sequence[str] | None,
     settings: Mapping[str, Any],
-) -> "list[RunConfig]":
+) -> list[RunConfig]:
     """The request of each prompt; they differ in it alone."""
-    own = _words(modality, settings)
+    own = _words(RUN, modality, settings)
     is_repeated = settings.get("repeat") is not None
     if is_repeated:  # the file says what a model says else, and the prompt
         words = {key: words[key] for key in words.keys() & OF_THE_MACHINE}
@@ -238,7 +244,7 @@ def _configs(
 
 def _made(
     model: Checkpoint,
-    configs: "Sequence[RunConfig]",
+    configs: Sequence[RunConfig],
     on_step: OnStep | None,
 ) -> Iterator[Generated]:
     """The items of requests with their notes; what is wrong is refused before the first."""

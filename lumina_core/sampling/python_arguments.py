@@ -14,8 +14,9 @@ from typing import Any
 
 from lumina_core.config.keys import Command, modality_keys, record_keys
 from lumina_core.config.words import PROMPT_KEYS
-from lumina_core.errors import LuminaError, unknown_key
+from lumina_core.errors import LuminaError, closest
 from lumina_core.plugins.yaml_files import CONDITION
+from lumina_core.program import command_line
 from lumina_core.records import shown
 
 _WHOLE_KEY = re.compile(r"\w+(\.\w+)+")
@@ -101,6 +102,12 @@ def words_of(command: Command, modality: str, keywords: Mapping[str, Any]) -> di
     given: dict[str, str] = {}
     for name, value in keywords.items():
         key = _whole_key(name, names, keywords)
+        if key is None:
+            last_parts = sorted({key.rpartition(".")[2] for key in names})
+            meant = closest(name, last_parts)
+            listing = command_line(command.name, f"+modality={modality}", "--help")
+            hint = f"Did you mean {meant!r}?" if meant else f"Known are those of: {listing}"
+            raise LuminaError(f"unknown key {name!r}. {hint}")
         if key == "guidance" and isinstance(value, Real):
             key = "guidance.scale"
         if key in given:
@@ -110,21 +117,24 @@ def words_of(command: Command, modality: str, keywords: Mapping[str, Any]) -> di
     return words
 
 
-def _whole_key(name: str, names: list[str], keywords: Iterable[str]) -> str:
-    """The one public key that a keyword means."""
+def as_overrides(words: Mapping[str, str]) -> list[str]:
+    """Keys and values as the words of a command line."""
+    return [f"{key}={value}" for key, value in words.items()]
+
+
+def _whole_key(name: str, names: list[str], keywords: Iterable[str]) -> str | None:
+    """The one public key that a keyword means; None where there is none."""
     if name in names or _WHOLE_KEY.fullmatch(name):  # composing says what is wrong with it
         return name
     found = [key for key in names if key.rpartition(".")[2] == name]
     own = [key for key in found if key.partition(".")[0] in ("modality", CONDITION)]
     chosen = [key for key in found if key.partition(".")[0] in keywords]
     found = chosen or own or found
-    if not found:
-        raise unknown_key(name, sorted({key.rpartition(".")[2] for key in names}))
     if len(found) > 1:
         raise LuminaError(
             f"{name} may be {' or '.join(found)}; write the whole key: **{{{found[0]!r}: ...}}"
         )
-    return found[0]
+    return found[0] if found else None
 
 
 def _as_text(key: str, value: Any) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -14,9 +14,6 @@ from lumina_core.records import fixed_names
 from lumina_core.runtime import arithmetic
 from lumina_core.sampling.given import GivenTokens
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, Sampling
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,6 @@ def media_sha256(media: Tensor) -> str:
     return hashlib.sha256(header.encode() + array.numpy().tobytes()).hexdigest()
 
 
-_KEPT: dict[tuple[Any, ...], Model] = {}  # the model that was read last, by what it was read from
-
-
 def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> dict[str, Any]:
     """The request of one sample as it stands inside its file: no date, no path."""
     fixed = fixed_names(request.options)
@@ -75,11 +69,11 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         **{key: value for key, value in asdict(sampling).items() if key in SAMPLING_SETTINGS},
         "dtype": dtype,
         "checkpoint_sha256": model.checkpoint_sha256,
-        "versions": _versions(model),
+        "versions": versions_of(model),
     }
 
 
-def _versions(model: Model) -> dict[str, str]:
+def versions_of(model: Model) -> dict[str, str]:
     """What the last bits of a medium depend on beside its request."""
     plugin = host.find(model.name)
     return {

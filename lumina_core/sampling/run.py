@@ -6,7 +6,6 @@ The command line and `lumina_core.generate` are the same path.
 """
 
 import time
-from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +13,12 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from lumina_core import terminal
-from lumina_core.checkpoints.model import Model
 from lumina_core.errors import LuminaError, when_interrupted
 from lumina_core.media.names import sheet_path
-from lumina_core.media.seal import state_of
-from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.generate import generate_each, load_model, step_bar
-from lumina_core.sampling.given import change_notes
-from lumina_core.sampling.output_paths import out_path, targets
-from lumina_core.sampling.prompt_notes import text_notes
-from lumina_core.sampling.request import _versions
-from lumina_core.sampling.saving import file_record, save_numbered, save_with_preview
+from lumina_core.sampling.output_paths import out_path, save_numbered, targets
+from lumina_core.sampling.prompt_notes import request_notes
+from lumina_core.sampling.saving import file_record, save_with_preview
 
 if TYPE_CHECKING:
     from lumina_core.sampling.settings import RunConfig
@@ -56,7 +50,7 @@ def run_command(config: "RunConfig") -> int:
         for path, item in zip(paths, generate_each(model, [config], on_step), strict=True):
             if path is None:
                 save = partial(save_with_preview, item, overwrite=False)
-                path, preview = save_numbered(item, folder, save)
+                path, preview = save_numbered(folder, config.modality, item.name_end, save)
             else:
                 preview = save_with_preview(item, path, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
@@ -85,37 +79,6 @@ def _left_over(config: "RunConfig", files: list[dict[str, Any]]) -> str:
         f"after {len(files)} of {config.num_samples} files; the others are made by the same "
         f"command with seed={config.seed + len(files)} num_samples={rest}"
     )
-
-
-def request_notes(config: "RunConfig", model: Model) -> Iterator[str]:
-    """What the user should know about the request, one line each."""
-    repeated = {} if config.repeat is None else read_request(Path(config.repeat))
-    place = f"{config.repeat}: " * (repeated.get("prompt") == config.prompt)
-    yield from text_notes(model, config.prompt, config.negative_prompt, place)
-    yield from change_notes(config.condition)
-    if config.repeat is not None:
-        if state := state_of(Path(config.repeat)):
-            yield f"note: {config.repeat} {state}; its request is whole"
-        yield from _repeat_notes(config.repeat, repeated, model)
-
-
-def _repeat_notes(path: str, request: Mapping[str, Any], model: Model) -> Iterator[str]:
-    """Why a file that is made again may not be the same."""
-    made_with = request.get("checkpoint_sha256")
-    if made_with != model.checkpoint_sha256:
-        yield (
-            f"note: {path} was made with another checkpoint ({str(made_with)[:12]}); the result "
-            "will differ. Give checkpoint=FOLDER"
-        )
-    stored, here = request.get("versions"), _versions(model)
-    stored = stored if isinstance(stored, dict) else {}
-    changes = [
-        f"{key} {stored[key]}, here it is {value}"
-        for key, value in here.items()
-        if key in stored and stored[key] != value  # earlier versions stored no arithmetic
-    ]
-    if changes:
-        yield f"note: {path} was made with {'; '.join(changes)}: the result may differ a little"
 
 
 def _save_sheet(

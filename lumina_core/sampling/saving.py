@@ -1,12 +1,9 @@
 """Writes what was made, its preview beside it, and tells of the file."""
 
-import itertools
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from lumina_core.errors import LuminaError
 from lumina_core.files.hashes import sha256_of
 from lumina_core.files.unfinished import discard
 from lumina_core.media.previews import new_preview
@@ -34,36 +31,6 @@ def save_with_preview(item: "Generated", path: Path, *, overwrite: bool) -> Path
             discard(path)
         raise
     return preview
-
-
-Saved = TypeVar("Saved")
-
-
-def save_numbered(
-    item: "Generated", folder: Path, save: Callable[[Path], Saved]
-) -> tuple[Path, Saved]:
-    """Save under the next free default name, which two runs at once never share.
-
-    Args:
-        item: gives the name its modality and seed.
-        folder: where the file goes.
-        save: writes it, if nothing is there.
-
-    Returns:
-        The path, and what `save` returned.
-    """
-    modality, seed = item.request["modality"], item.seed
-    pattern = re.compile(rf"{re.escape(modality)}-(\d+)-.*")
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
-    for number in itertools.count(max(taken, default=0) + 1):
-        path = folder / f"{modality}-{number:04d}-s{seed}{item.decoder.suffixes[0]}"
-        try:
-            return path, save(path)
-        except LuminaError:
-            if not path.exists():  # else another run was faster
-                raise
-    raise AssertionError("the numbers never end")
 
 
 def file_record(

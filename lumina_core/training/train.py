@@ -21,7 +21,11 @@ from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
 from lumina_core.sampling.settings import Sampling
 from lumina_core.training import state as training_state
-from lumina_core.training.folder import METRICS, SAMPLES, finished_checkpoints
+from lumina_core.training.folder import (
+    METRICS,
+    SAMPLES,
+    finished_checkpoints,
+)
 from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
 from lumina_core.training.recipe import recipe
 from lumina_core.training.settings import TrainConfig

@@ -162,7 +162,7 @@ def toy(tiny_model, monkeypatch):
     modality = copy.copy(tiny_model.modality)
     modality.world = ToyWorld()
     model = replace(tiny_model, modality=modality)
-    monkeypatch.setattr(evaluate, "load_model", lambda config: model)
+    monkeypatch.setattr(evaluate, "load_model", lambda *_: model)
     return model
 
 

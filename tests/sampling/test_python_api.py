@@ -1,5 +1,6 @@
 """The Python API makes what `run` makes, and refuses what `run` refuses."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from itertools import pairwise
@@ -12,6 +13,7 @@ from PIL import Image
 
 import lumina_core
 from lumina_core import LuminaError
+from lumina_core.cli.main import main
 from lumina_core.flow.solver import time_grid
 from lumina_core.sampling import file_request
 
@@ -196,7 +198,7 @@ def test_threads_share_a_model(model):
         (("x",), {"modality.heigth": 3}, "Did you mean 'modality.height'?"),
         (("x",), {"patch_size": 4}, "modality.patch_size belongs to the architecture"),
         (("x",), {"hidden_size": 4}, "unknown key 'hidden_size'"),
-        (("x",), {"dtype": "float8"}, "dtype='float8' is unknown"),
+        (("x",), {"dtype": "float8"}, "dtype is 'float8'; choose one of"),
         (("x",), {"device": "tpu"}, "device='tpu' is unknown"),
         (("x",), {"out": "a.png"}, "out is no setting here: an item has .save(path)"),
         (("x",), {"prompt_file": "a"}, "prompt_file is no setting here: give generate a list"),
@@ -227,3 +229,59 @@ def test_a_mistake_of_a_call_is_one_line(refused, words, settings, said):
 )
 def test_a_mistake_of_load_is_one_line(refused, source, settings, said):
     assert said in refused(source, call=lumina_core.load, **settings)
+
+
+def test_evaluate_gives_what_the_command_prints(model, at_checkpoint, capsys, work):
+    words = ["splits=[trained]", "num_prompts=2", "solver.num_steps=2", "json=true"]
+    assert main(["evaluate", *at_checkpoint, *words]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    told = model.with_settings(negative_prompt="not asked for when measuring", seed=0)
+    found = lumina_core.evaluate(told, num_prompts=2, splits=["trained"])
+    assert json.loads(json.dumps(found.result)) == printed
+    assert capsys.readouterr().out == ""
+    share = found.splits["trained"]
+    assert (share.accuracy, share.num_prompts) == (printed["splits"]["trained"]["accuracy"], 2)
+    assert sum(task.num_prompts for task in share.tasks.values()) == 2
+    lumina_core.evaluate(told, num_prompts=1, splits="trained", out="report.html")
+    assert (work / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"num_promts": 2}, "unknown key 'num_promts'. Did you mean 'num_prompts'?"),
+        ({"num_prompts": 0}, "num_prompts is 0"),
+        ({"splits": "nope"}, "splits='nope' is unknown; use trained"),
+        ({"json": True}, "json is no setting here: an evaluation has .result"),
+        ({"compare": "nowhere.json"}, "nowhere.json"),
+    ],
+)
+def test_a_mistake_of_evaluate_is_one_line(refused, model, settings, said):
+    assert said in refused(model, call=lumina_core.evaluate, **settings)
+
+
+def test_train_gives_a_run_whose_model_makes_media(tiny_training, work, capsys):
+    words = dict(word.lstrip("+").split("=", 1) for word in tiny_training(Path("mine")))
+    run = lumina_core.train(words.pop("modality"), **words)
+    assert capsys.readouterr().out == ""
+    assert (run.folder, run.step, len(run.losses)) == (work / "mine", 3, 3)
+    logged = (work / "mine" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in logged] == list(run.losses)
+    (item,) = run.model(**SMALL).generate("a star")
+    assert item.image.size == (32, 32)
+    further = lumina_core.train("image", resume=True, out="mine", max_steps=4, num_threads=None)
+    assert further.step == 4 and further.losses[:3] == run.losses
+
+
+@pytest.mark.parametrize(
+    ("modality", "settings", "said"),
+    [
+        ("imgae", {}, "Modality 'imgae' is not installed"),
+        ("image", {"depth": 3}, "depth may be backbone.depth or text_encoder.depth; write the"),
+        ("image", {"data": "folder", "path": "nowhere"}, "data.path=nowhere is no folder"),
+        ("image", {"max_steps": 0}, "max_steps is 0"),
+        ("image", {"dtype": "float16", "out": "new"}, "dtype is 'float16'; choose one of"),
+    ],
+)
+def test_a_mistake_of_train_is_one_line(refused, modality, settings, said):
+    assert said in refused(modality, call=lumina_core.train, **settings)

@@ -9,9 +9,11 @@ import torch
 import lumina_core
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
-from lumina_core.sampling.compose import compose_run
+from lumina_core.evaluation.compose import EVALUATE
+from lumina_core.sampling.compose import RUN, compose_run
 from lumina_core.sampling.generate import Generated
 from lumina_core.sampling.python_arguments import words_of
+from lumina_core.training.compose import TRAIN
 
 VALUES = (torch.ones(1), b"x", {1: 2}, {3}, [1, object()], object, 1j, range(3))
 
@@ -22,7 +24,7 @@ def refused(monkeypatch):
 
     def line(*words, **more):
         monkeypatch.setattr(
-            "lumina_core.config.compose.compose_run", lambda words: pytest.fail(f"{words}")
+            "lumina_core.sampling.python_api.compose_run", lambda words: pytest.fail(f"{words}")
         )
         with pytest.raises(LuminaError) as error:
             lumina_core.generate(*words, **{"modality": "image"} | more)
@@ -54,30 +56,30 @@ def test_values_that_no_command_takes_are_refused(refused, name, value):
 
 def test_a_keyword_is_the_last_part_of_a_key():
     keywords = {"height": 32, "num_steps": np.int64(4), "shift": 2, "seed": 3, "solver": "heun"}
-    assert words_of("run", "image", keywords) == {
+    assert words_of(RUN, "image", keywords) == {
         "modality.height": "32",
         "solver.num_steps": "4",
         "solver.shift": "2",
         "seed": "3",
         "solver": "heun",
     }
-    assert words_of("run", "image", {"solver.num_steps": 4}) == {"solver.num_steps": "4"}
-    assert words_of("run", "image", {"guidance": 3.0}) == {"guidance.scale": "3.0"}
+    assert words_of(RUN, "image", {"solver.num_steps": 4}) == {"solver.num_steps": "4"}
+    assert words_of(RUN, "image", {"guidance": 3.0}) == {"guidance.scale": "3.0"}
 
 
 def test_what_is_made_or_given_comes_before_settings_of_the_core():
     given = {"image": Path("a b.png"), "mask": "m.png", "strength": 0.5}
-    assert words_of("run", "image", given) == {
+    assert words_of(RUN, "image", given) == {
         "condition.image": "a b.png",
         "condition.mask": "m.png",
         "condition.strength": "0.5",
     }
-    assert words_of("evaluate", "image", {"strength": 0.5}) == {"coarse.strength": "0.5"}
+    assert words_of(EVALUATE, "image", {"strength": 0.5}) == {"coarse.strength": "0.5"}
 
 
 def test_a_block_that_the_call_chooses_comes_first():
-    assert words_of("train", "image", {"data": "folder", "path": "x"})["data.path"] == "x"
-    chosen = words_of("train", "image", {"text_encoder": "t5", "path": "x"})
+    assert words_of(TRAIN, "image", {"data": "folder", "path": "x"})["data.path"] == "x"
+    chosen = words_of(TRAIN, "image", {"text_encoder": "t5", "path": "x"})
     assert chosen["text_encoder.path"] == "x"
 
 
@@ -85,25 +87,31 @@ def test_a_block_that_the_call_chooses_comes_first():
     ("command", "modality", "keywords", "said"),
     [
         (
-            "run",
+            RUN,
             "video",
             {"frames": 4},
             "frames may be modality.frames or condition.frames; write the whole key: "
             "**{'modality.frames': ...}",
         ),
         (
-            "train",
+            TRAIN,
             "image",
             {"path": "x"},
             "path may be text_encoder.path or data.path; write the whole key: "
             "**{'text_encoder.path': ...}",
         ),
-        ("run", "image", {"num_step": 4}, "unknown key 'num_step'. Did you mean 'num_steps'?"),
-        ("run", "image", {"heigth": 4}, "unknown key 'heigth'. Did you mean 'height'?"),
-        ("run", "image", {"+seed": 1}, "unknown key '+seed'. Did you mean 'seed'?"),
-        ("run", "image", {"a=b.c": 1}, "unknown key 'a=b.c'"),
+        (RUN, "image", {"num_step": 4}, "unknown key 'num_step'. Did you mean 'num_steps'?"),
+        (RUN, "image", {"heigth": 4}, "unknown key 'heigth'. Did you mean 'height'?"),
+        (RUN, "image", {"+seed": 1}, "unknown key '+seed'. Did you mean 'seed'?"),
+        (RUN, "image", {"a=b.c": 1}, "unknown key 'a=b.c'"),
         (
-            "run",
+            TRAIN,
+            "image",
+            {"lr": 1},
+            "unknown key 'lr'. Known are those of: python -m lumina_core train +modality=image",
+        ),
+        (
+            RUN,
             "image",
             {"height": 4, "modality.height": 5},
             "height and modality.height are the same key, modality.height; give it once",
@@ -122,12 +130,12 @@ def test_values_of_numpy_and_paths_are_taken():
         "guidance.scale": np.float32(2.5),
         "interval": (0, np.float64(0.5)),
     }
-    words = words_of("run", "image", values)
+    words = words_of(RUN, "image", values)
     pairs = [f"{key}={value}" for key, value in words.items()]
     config = compose_run(["modality=image", "prompt=x", *pairs])
     assert (config.solver.num_steps, config.guidance.scale) == (4, 2.5)
     assert config.guidance.interval == (0.0, 0.5)
-    assert words_of("run", "image", {"checkpoint": Path("/a b")}) == {"checkpoint": "/a b"}
+    assert words_of(RUN, "image", {"checkpoint": Path("/a b")}) == {"checkpoint": "/a b"}
 
 
 @pytest.mark.parametrize(

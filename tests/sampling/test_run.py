@@ -17,7 +17,7 @@ from lumina_core.checkpoints import model as checkpoint
 from lumina_core.cli.main import main
 from lumina_core.files import writing
 from lumina_core.media import previews as contact_sheet
-from lumina_core.sampling import file_request, run
+from lumina_core.sampling import file_request, run, sample
 from lumina_core.sampling import generate as sampling_generate
 from lumina_core.sampling import request as sampling_request
 from lumina_core.sampling.compose import compose_run
@@ -173,7 +173,7 @@ def test_generate_gives_what_the_command_line_writes(generate, make, work):
 def test_threads_each_get_their_own_result(generate):
     requests = [(f"{number} star", number) for number in ("one", "two", "three", "four")]
     wanted = [generate(prompt, seed=len(name))[0].media for prompt, name in requests]
-    sampling_request._KEPT.clear()  # reading the checkpoint at once is part of it
+    sampling_generate._KEPT.clear()  # reading the checkpoint at once is part of it
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda pair: generate(pair[0], seed=len(pair[1]))[0].media, requests))
     for one, other in zip(wanted, found, strict=True):
@@ -182,7 +182,7 @@ def test_threads_each_get_their_own_result(generate):
 
 def test_threads_that_share_a_model_keep_texts_in_their_own_folders(ask, tmp_path):
     """What a request keeps its texts in is told to each call, and never to the model."""
-    sampling_request._KEPT.clear()
+    sampling_generate._KEPT.clear()
     folders, once = [tmp_path / str(number) for number in range(3)], "guidance.scale=1"
     configs = [
         compose_run(ask(f"prompt={folder.name} stars", f"text_cache={folder}", once)[1:])
@@ -214,7 +214,7 @@ def test_threads_that_share_a_model_keep_texts_in_their_own_folders(ask, tmp_pat
 
 
 def test_the_model_before_leaves_memory_before_the_next_one_comes(ask, monkeypatch):
-    sampling_request._KEPT.clear()
+    sampling_generate._KEPT.clear()
     read, alive = checkpoint.load, []
 
     def load(*given, **named):
@@ -243,7 +243,7 @@ def test_a_relative_checkpoint_outlives_its_working_folder(
     ask, tiny_checkpoint, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tiny_checkpoint.parent)
-    sampling_request._KEPT.clear()
+    sampling_generate._KEPT.clear()
     config = compose_run(ask("prompt=x", f"checkpoint={tiny_checkpoint.name}")[1:])
     samples = sampling_generate.generate_each(sampling_generate.load_model(config), [config])
     monkeypatch.setattr(
@@ -251,7 +251,7 @@ def test_a_relative_checkpoint_outlives_its_working_folder(
         "sample_batch",
         lambda *a, **k: (os.chdir(tmp_path), original(*a, **k))[1],
     )
-    original = lumina_core.sampling.sample_batch
+    original = sample.sample_batch
     assert next(samples).media.shape == (3, 32, 32)
 
 
@@ -273,7 +273,11 @@ def test_cancelling_writes_nothing(ask, work, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     decoder = type(sampling_generate.load_model(config).modality.decoder.part)
-    for owner, name in ((run, "sample_batch"), (writing, "publish"), (decoder, "write")):
+    for owner, name in (
+        (sampling_generate, "sample_batch"),
+        (writing, "publish"),
+        (decoder, "write"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, interrupt)
             assert main(ask("x")) == 130
@@ -342,8 +346,8 @@ def test_an_existing_file_is_replaced_only_when_told(make, clean_refusal, ask, w
             "modality.height=33 is not a multiple of 8 pixels; use 32 or 40",
         ),
         (["x", "modality.width=3"], "use 8"),
-        (["x", "modality.height=0"], "modality.height=0"),
-        (["x", "modality.height=-8"], "modality.height=-8"),
+        (["x", "modality.height=0"], "modality.height is 0"),
+        (["x", "modality.height=-8"], "modality.height is -8"),
         (["x", "solver.num_steps=0"], "solver.num_steps is 0"),
         (["x", "solver.num_steps=-1"], "solver.num_steps is -1"),
         (["x", "solver.num_stepz=3"], "Did you mean 'solver.num_steps'?"),
@@ -359,7 +363,7 @@ def test_an_existing_file_is_replaced_only_when_told(make, clean_refusal, ask, w
         (["x", "out=file"], "which is a file"),
         (["x", f"out={'n' * 300}.png"], "no usable path"),
         (["x", "device=tpu"], "device='tpu' is unknown"),
-        (["x", "dtype=float8"], "dtype='float8' is unknown"),
+        (["x", "dtype=float8"], "dtype is 'float8'; choose one of"),
         (["a star", "guidance.channels=9"], "guidance.channels=9"),
         (["repeat=file"], "carries no request"),
         (["repeat=nowhere.png"], "nowhere.png is no file"),

@@ -10,7 +10,7 @@ from lumina_core.cli.main import main
 from lumina_core.data import pool as data_pool
 from lumina_core.data.pool import LatentPool
 from lumina_core.flow.settings import GuidanceConfig
-from lumina_core.sampling import request, sample
+from lumina_core.sampling import generate, sample
 from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
 from lumina_core.text import frozen as frozen_text
@@ -153,7 +153,7 @@ def test_a_text_cache_serves_the_next_command(tiny_checkpoint, tmp_path, monkeyp
     words += ["modality.height=32", "modality.width=32", "device=cpu"]
 
     def made(number, *more):
-        request._KEPT.clear()  # as in a new process
+        generate._KEPT.clear()  # as in a new process
         out = tmp_path / f"{number}.png"
         assert main(["run", *words, f"out={out}", *more, "a red circle"]) == 0
         return out.read_bytes()
