@@ -19,7 +19,6 @@ import lumina_core
 from lumina_core import modality
 from lumina_core.cli.commands import CONFIGURED
 from lumina_core.cli.help import USAGES
-from lumina_core.config.keys import record_keys
 from lumina_core.modality import VAE, Decoder, Modality, Tokenizer, World, members
 from lumina_core.plugins import hookspecs
 from lumina_core.testing import fixtures
@@ -102,7 +101,7 @@ def test_cli_page_names_every_command_and_key():
     text = page("use/cli.md")
     assert not [command for command in USAGES if not re.search(rf"[`>]{command}[` ]", text)]
     for each in CONFIGURED.values():
-        keys = {key.name.partition(".")[0] for key in record_keys(each.command.record)}
+        keys = {key.name.partition(".")[0] for key in each.command.keys}
         assert not [key for key in keys if not re.search(rf"`{key}[`.]", text)]
 
 

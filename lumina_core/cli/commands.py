@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 
 from lumina_core import terminal
 from lumina_core.cli import help
-from lumina_core.config.keys import Command, modality_keys, record_keys
+from lumina_core.config.compose import composed
+from lumina_core.config.keys import Command, modality_keys
+from lumina_core.config.settings_file import settings_text
 from lumina_core.config.words import (
     ARCHITECTURE_KEYS,
     modalities_in_use,
     parse,
     without_multirun,
 )
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, nearest
 from lumina_core.evaluation.compose import EVALUATE, compose_evaluate
 from lumina_core.plugins import host
 from lumina_core.sampling.compose import INFER, RUN, compose_infer, compose_run
@@ -62,6 +64,28 @@ def configured(name: str, words: list[str]) -> int:
     return sweep(name, arguments.overrides, of_hydra, _compose, _execute)
 
 
+def show_settings(name: str, words: list[str]) -> int:
+    """Print the settings that one of these commands would use, as `config=FILE` takes them.
+
+    Raises:
+        LuminaError: there is no such command, or it would refuse the words; it needs no prompt.
+    """
+    if name not in CONFIGURED:
+        raise LuminaError(
+            f"config takes a command first, {', '.join(CONFIGURED)}, got {name or 'none'!r}."
+            + nearest(name, list(CONFIGURED))
+        )
+    arguments = parse(words, known_names(name, words))
+    if arguments.wants_help:
+        terminal.show(*help.command_help("config"))
+        return 0
+    layers = composed(CONFIGURED[name].command, arguments.overrides)
+    has_prompt = any(layers.values.get(key, "") is not None for key in ("prompt", "prompt_file"))
+    _compose(name, [*arguments.overrides, *["prompt=a prompt"] * (not has_prompt)])  # or refuses
+    terminal.show(*settings_text(name, layers.lines()))
+    return 0
+
+
 def _compose(name: str, overrides: list[str]) -> Any:
     return CONFIGURED[name].compose(overrides)
 
@@ -75,7 +99,7 @@ def _execute(name: str, overrides: list[str]) -> int:
 def known_names(name: str, words: list[str]) -> list[str]:
     """Every key that a command knows, those of the modality that the words choose included."""
     command = CONFIGURED[name].command
-    names = [key.name for key in record_keys(command.record)] + ["modality"]
+    names = [key.name for key in command.keys] + ["modality"]
     installed = host.installed()
     for modality in modalities_in_use(command, words):
         if modality in installed:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lumina_core.cli import help
 from lumina_core.cli.commands import CONFIGURED
-from lumina_core.config.keys import Command, Key, modality_keys, record_keys
+from lumina_core.config.keys import Command, Key, modality_keys
 from lumina_core.config.words import MULTIRUN, modalities_in_use
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.plugins import host
@@ -20,7 +20,7 @@ SHELLS = ("bash", "zsh")
 FILES = "@files"
 """Stands for the names of files, which the shell knows best."""
 
-_CHOICES = r"\w+(?:\|\w+)+"
+_CHOICES = r"[\w-]+(?:\|[\w-]+)+"
 NAMED_COMMANDS = ("doctor", "examples", "schema")
 """Commands that take the name of a modality."""
 
@@ -59,6 +59,8 @@ def complete(words: list[str]) -> list[str]:
         options = MULTIRUN if command in CONFIGURED else ()
         options += tuple(re.findall(r"--[\w-]+", help.USAGES[command]))
         return _begin_with(begun, [*options, "--help"])
+    if command == "config" and given:
+        command, *given = given
     if command in CONFIGURED:
         return _settings(CONFIGURED[command].command, given, begun)
     return _arguments(command, given, begun)
@@ -93,7 +95,7 @@ def _settings(command: Command, given: list[str], begun: str) -> list[str]:
     key, equals, _ = begun.removeprefix(pluses).partition("=")
     blocks = ("modality.", f"{CONDITION}.")
     is_own = any(key.startswith(block) or block.startswith(key) for block in blocks)
-    keys = list(record_keys(command.record))
+    keys = list(command.keys)
     if is_own:  # importing a modality takes time
         keys += _keys_of_modality(command, given)
     if equals:

@@ -4,7 +4,7 @@ from typing import Any
 
 from lumina_core.cli.commands import CONFIGURED
 from lumina_core.config.compose import composed
-from lumina_core.config.keys import Command, Key, record_keys
+from lumina_core.config.keys import Command, Key
 from lumina_core.config.layers import CORE
 from lumina_core.config.words import is_override, modalities_in_use
 from lumina_core.errors import printable
@@ -19,7 +19,7 @@ _WIDTH = 34  # of the column of keys
 def key_lines(name: str, words: list[str]) -> list[str]:
     """The keys of a command, and the values in use where the words name a modality."""
     command = CONFIGURED["run" if name == "infer" else name].command  # a usual one is not asked for
-    keys = record_keys(command.record)
+    keys = command.keys
     if names := modalities_in_use(command, words):
         lines = _effective_lines(command, words, names[0])
     else:
@@ -48,7 +48,7 @@ def effective(command: Command, words: list[str], name: str) -> list[tuple[Key, 
     Raises:
         LuminaError: what they name cannot be used, or a value is refused.
     """
-    names = [key.name for key in record_keys(command.record)]
+    names = [key.name for key in command.keys]
     typed = [word for word in words if is_override(word, [*names, "modality"])]
     layers = composed(command, [f"modality={name}", *typed])
     values = flat(layers.values)

@@ -77,6 +77,14 @@ def _configured(command: str, words: list[str]) -> int:
     return configured(command, words)
 
 
+def _config(words: list[str]) -> int:
+    if _wants_help("config", [word for word in words[:1] if word.startswith("-")], ()):
+        return 0
+    from lumina_core.cli.commands import show_settings
+
+    return show_settings("".join(words[:1]), words[1:])
+
+
 def _plugins(words: list[str]) -> int:
     if _wants_help("plugins", words, ("--json", "--check")):
         return 0
@@ -317,6 +325,7 @@ def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> boo
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     **{name: partial(_configured, name) for name, usage in help.USAGES.items() if KEYS in usage},
+    "config": _config,
     "plugins": _plugins,
     "schema": _schema,
     "examples": _examples,

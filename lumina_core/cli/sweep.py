@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from lumina_core import terminal
 from lumina_core.cli.commands import CONFIGURED
 from lumina_core.cli.faults import report
-from lumina_core.config.keys import Command, modality_keys, record_keys
+from lumina_core.config.keys import Command, modality_keys
 from lumina_core.config.values import Job, has_several, multirun
 from lumina_core.config.words import modalities_in_use, split_override
 from lumina_core.errors import LuminaError, when_interrupted
@@ -111,7 +111,7 @@ def sweep(
 
 def _literal_keys(command: Command, names: list[str]) -> set[str]:
     """Keys whose values are texts, letter by letter: a comma in one separates nothing."""
-    keys = list(record_keys(command.record))
+    keys = list(command.keys)
     for name in set(names) & set(host.installed()):
         own = modality_keys(name, command)
         keys += own

@@ -15,6 +15,8 @@ from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.records import Block, Setting, block_of, is_key, setting_of, shown
 
+CONFIG = "config"
+
 
 class Command(NamedTuple):
     """What a command is configured by."""
@@ -33,6 +35,12 @@ class Command(NamedTuple):
     """What a file or folder says with which it goes on; `words` are sorted."""
     between: Callable[[Any], None] = lambda layers: None
     """Puts layers between what is recommended and what is written."""
+
+    @property
+    def keys(self) -> "tuple[Key, ...]":
+        """What it is configured by: the keys of its record, and `config`, which gives others."""
+        meaning = "file of settings, as `config` prints it; what stands beside it wins"
+        return (*record_keys(self.record), Key(CONFIG, None, Setting(meaning, file=True), "str"))
 
     @property
     def is_conditioned(self) -> bool:

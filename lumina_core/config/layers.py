@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lumina_core.config.keys import (
+    CONFIG,
     Command,
     Key,
     modality_keys,
@@ -22,6 +23,7 @@ from lumina_core.config.keys import (
     switched_off_by,
 )
 from lumina_core.config.modality_file import build_options, read_modality_file
+from lumina_core.config.settings_file import SettingsFile
 from lumina_core.config.values import compose_choice, parse_value
 from lumina_core.config.words import Overrides
 from lumina_core.errors import LuminaError, unknown_key
@@ -31,6 +33,7 @@ from lumina_core.program import command_line
 from lumina_core.records import as_text, build, fixed_names, flat, plain, shown
 
 CORE, TYPED = "core", "command line"
+_SOURCES = ("repeat", "checkpoint", "init_from", "out")  # keys of what may say the modality
 T = TypeVar("T")
 
 
@@ -96,13 +99,16 @@ class Layers:
         Raises:
             LuminaError: an unknown or refused key, or a value that cannot be read.
         """
-        words, groups = self.words, self.command.groups
-        for group, choice in words.choices.items():
-            chosen = compose_choice(group, groups[group], choice)
-            self.replace(group, chosen, f"{group}={choice}")
-            self.choices[group] = choice
+        words = self.words
+        if words.file is not None:
+            self._put_settings(words.file)
+        self._choose(words.choices)
         for key, text in words.values.items():
-            if key == "checkpoint":  # what stands between has taken it
+            is_of_file = words.file is not None and words.file.texts.get(key) == text
+            if key == CONFIG or is_of_file:  # which are taken already
+                continue
+            if key == "checkpoint":  # as what stands between has done, but for saying who named it
+                self.origins[key] = TYPED
                 continue
             self._check(key)
             self.put(_nested(key, value_of(self.keys.get(key), key, text)), TYPED)
@@ -111,6 +117,58 @@ class Layers:
             self._check_option(key, text)
             self.put(_nested(key, value_of(self.keys[key], key, text)), TYPED)
         self._refuse_idle_keys()
+
+    def _choose(self, choices: Mapping[str, str]) -> None:
+        """Put choices of groups; one with another record takes the whole block's place."""
+        for group, choice in choices.items():
+            block = self.command.groups[group]
+            chosen = compose_choice(group, block, choice)
+            others, before = block.others, self.values[group]
+            if others and others.get(str(before["name"])) is not others.get(choice):
+                self.values = self.values | {group: {}}
+            self.replace(group, chosen, f"{group}={choice}")
+            self.choices[group] = choice
+
+    def _put_settings(self, file: SettingsFile) -> None:
+        """Put what the file of `config` gives.
+
+        Raises:
+            LuminaError: an unknown or refused key; names the file.
+        """
+        try:
+            self._choose(file.choices)
+            for key, text in file.texts.items():
+                if self.words.values.get(key) == text:
+                    value = value_of(self.keys[key], key, text)
+                    self.put({} if key == "checkpoint" else {key: value}, str(file.path))
+                    self.origins[key] = str(file.path)
+            for key, value in file.values.items():
+                is_option = key.startswith("modality.")
+                self._check_option(key, as_text(value)) if is_option else self._check(key)
+                self.put(_nested(key, plain_value(self.keys.get(key), value)), str(file.path))
+        except LuminaError as error:
+            raise LuminaError(f"{file.path}: {error}") from error
+        self.files.append((file.path, self.values))
+
+    def lines(self) -> list[tuple[str, Any, str]]:
+        """Each key with its value and whose that is, as a file of settings has them.
+
+        A checkpoint is what was written, for the demo lies elsewhere on another machine; what it
+        fixes begins with #.
+        """
+        words, values = self.words, flat(self.values)
+        values["checkpoint"] = words.values.get("checkpoint")
+        sources = (f"{key}={words.values.get(key)}" for key in _SOURCES if key in words.values)
+        origin = TYPED if words.modalities else next(sources, CORE)
+        if words.file and words.file.modalities:
+            origin = str(words.file.path)
+        found = [("modality", self.name, origin)]
+        for key in self.keys.values():
+            if key.name in values and key.name not in self.choices:
+                is_fixed = key.about.fixed and self.command.has_fixed_architecture
+                name = f"{'# ' * is_fixed}{key.name}"
+                found.append((name, values[key.name], self.origins[key.name]))
+        return found
 
     def built(self, make: Callable[[dict[str, Any]], T]) -> T:
         """What is made of the values; a refusal of a value that stands in a file names the file.
@@ -231,9 +289,16 @@ def value_of(key: Key | None, name: str, text: str) -> Any:
         return None if text == "null" else os.path.expanduser(text)
     if key is not None and key.is_text and (text != "null" or "None" not in key.type):
         return text
-    value = parse_value(name, text)
-    is_names = key is not None and key.type.startswith("tuple[str") and isinstance(value, str)
-    return [value] if is_names else value  # one name needs no brackets
+    return plain_value(key, parse_value(name, text))
+
+
+def plain_value(key: Key | None, value: Any) -> Any:
+    """A plain value for a key: ~ is expanded in a path, and one name needs no brackets."""
+    if key is None or not isinstance(value, str):
+        return value
+    if key.about.file:
+        return os.path.expanduser(value)
+    return [value] if key.type.startswith("tuple[str") else value
 
 
 def _overlay(

@@ -7,9 +7,11 @@ like an override with a misspelt key is refused instead of being painted.
 
 import os.path
 import re
+from pathlib import Path
 from typing import NamedTuple
 
-from lumina_core.config.keys import Command, checked_choice, record_keys
+from lumina_core.config.keys import CONFIG, Command, checked_choice
+from lumina_core.config.settings_file import SettingsFile, read_settings
 from lumina_core.errors import LuminaError, closest, unknown_key
 from lumina_core.plugins.yaml_files import CONDITION, RECOMMENDATION_BLOCKS
 from lumina_core.program import command_line
@@ -49,6 +51,8 @@ class Overrides(NamedTuple):
     """Key below `modality` to value."""
     values: dict[str, str]
     """Dotted key of the core to value; a path that is `null` is left out, ~ is expanded."""
+    file: SettingsFile | None = None
+    """What `config=FILE` gives, below all of these; its paths are among the values already."""
 
 
 def parse(words: list[str], names: list[str]) -> Arguments:
@@ -110,8 +114,14 @@ def modalities_in_use(command: Command, words: list[str]) -> list[str]:
     """
     if chosen := chosen_modalities(words):
         return chosen
+    given = dict(word.lstrip("+").partition("=")[::2] for word in words)
     try:
-        return command.modalities(dict(word.lstrip("+").partition("=")[::2] for word in words))
+        if path := given.get(CONFIG):
+            file = read_settings(Path(path).expanduser(), command)
+            given = file.texts | given
+            if file.modalities:
+                return file.modalities
+        return command.modalities(given)
     except (LuminaError, OSError, RuntimeError):  # ~nobody has no home folder
         return []
 
@@ -137,18 +147,22 @@ def sort_overrides(overrides: list[str], command: Command) -> Overrides:
         LuminaError: an unknown key or choice, a whole block, an empty path, or what a checkpoint
             fixes.
     """
-    words = Overrides([], {}, {}, {})
-    keys = {key.name: key for key in record_keys(command.record)}
+    keys = {key.name: key for key in command.keys}
     names, groups = list(keys), command.groups
-    for override in overrides:
-        key, value = split_override(override)
+    pairs = [split_override(override) for override in overrides]
+    words = Overrides([], {}, {}, {})
+    path = dict(pairs).get(CONFIG, "null")
+    if path not in ("", "null"):
+        file = read_settings(Path(path).expanduser(), command)
+        words = Overrides([*file.modalities], {}, {}, dict(file.texts), file)
+    for key, value in pairs:
         if key.partition(".")[0] in ARCHITECTURE_KEYS and command.has_fixed_architecture:
             raise LuminaError(
                 f"{key} belongs to the architecture, which the checkpoint fixes. "
                 f"It is set in training: {command_line('train', f'{key}={value}')}"
             )
         if key == "modality":
-            words.modalities[:] = chosen_modalities([override])
+            words.modalities[:] = chosen_modalities([f"{key}={value}"])
         elif key.startswith("modality."):
             words.options[key.removeprefix("modality.")] = value
         elif key in groups:
@@ -164,6 +178,11 @@ def sort_overrides(overrides: list[str], command: Command) -> Overrides:
             words.values[key] = value
         else:
             raise unknown_key(key, names)
+    if words.file and words.file.modalities not in ([], words.modalities):
+        raise LuminaError(
+            f"config={path} is of modality {words.file.modalities[0]!r}; leave out "
+            f"+modality={','.join(words.modalities)}, or write another file"
+        )
     return words
 
 
@@ -171,7 +190,7 @@ def _set_path(values: dict[str, str], key: str, text: str) -> None:
     if not text:
         raise LuminaError(f"{key} is empty. Give a path, or leave it out: {key}=null")
     values.pop(key, None)
-    if text != "null":
+    if text != "null" or "." in key:  # in a block it may be more than the default
         values[key] = os.path.expanduser(text)
 
 

@@ -12,7 +12,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from lumina_core.config.keys import Command, modality_keys, record_keys
+from lumina_core.config.keys import Command, modality_keys
 from lumina_core.config.words import PROMPT_KEYS
 from lumina_core.errors import LuminaError, closest
 from lumina_core.plugins.yaml_files import CONDITION
@@ -95,7 +95,7 @@ def words_of(command: Command, modality: str, keywords: Mapping[str, Any]) -> di
         LuminaError: an unknown name, one that several keys end in, or a value of another type than
             a command takes.
     """
-    keys = {key.name: key for key in record_keys(command.record)}
+    keys = {key.name: key for key in command.keys}
     keys |= {key.name: key for key in modality_keys(modality, command)}
     names = list(keys)
     words: dict[str, str] = {}

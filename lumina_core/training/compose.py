@@ -36,8 +36,7 @@ def compose_train(overrides: list[str]) -> TrainConfig:
 def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
     """What `train-vae` is asked for; see `compose_run`."""
     layers = composed(TRAIN_VAE, overrides)
-    out = layers.values["out"] or f"outputs/{layers.name}-vae"
-    return build_record(TrainVAEConfig, layers.name, layers.values | {"out": out})
+    return layers.built(lambda values: _vae_training_of(layers.name, values))
 
 
 def check_modality_file(name: str) -> None:
@@ -52,6 +51,11 @@ def check_modality_file(name: str) -> None:
 
 def _training_of(name: str, values: Mapping[str, Any]) -> TrainConfig:
     return build_record(TrainConfig, name, {**values, "out": values["out"] or default_out(name)})
+
+
+def _vae_training_of(name: str, values: Mapping[str, Any]) -> TrainVAEConfig:
+    out = values["out"] or f"outputs/{name}-vae"
+    return build_record(TrainVAEConfig, name, {**values, "out": out})
 
 
 def _put_settings(layers: Layers) -> None:

@@ -221,7 +221,7 @@ def _first_line(path: Path) -> str:
 def _key_rows(command: str) -> list[tuple[str, ...]]:
     return [
         (f"`{key.name}`", f"`{as_text(key.default)}`", key.description.replace("<", "\\<"))
-        for key in record_keys(CONFIGURED[command].command.record)  # Markdown takes < for a tag
+        for key in CONFIGURED[command].command.keys  # Markdown takes < for a tag
     ]
 
 
