@@ -1,6 +1,9 @@
 """The rooms of the core have one direction, and what must be light imports nothing heavy."""
 
+import os
 import shutil
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -50,3 +53,39 @@ def test_a_circle_is_found(other_core):
     path.write_text(path.read_text() + "\n\nfrom lumina_core.flow import solver\n")
     assert upward(other_core) == []
     assert set(circle(other_core)) == {"flow.settings", "flow.solver"}
+
+
+def third_party(code, core=CORE):
+    """What a process that runs code has imported from other packages, all modules of it known."""
+    told = "import sys; before = set(sys.modules)\n{}\nprint(*sorted(set(sys.modules) - before))"
+    environment = os.environ | {"PYTHONPATH": str(core.parent)}
+    words = [sys.executable, "-P", "-c", told.format(code)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    tops = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    return tops - sys.stdlib_module_names - {"lumina_core"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["run", "--help"], ["train", "--help"], ["plugins"], ["plugins", "--json"]],
+    ids=" ".join,
+)
+def test_help_and_the_list_of_plugins_import_the_core_alone(words):
+    assert third_party(f"from lumina_core.cli.main import main; main({words})") == set()
+
+
+def import_settings(core):
+    names = [name for name in modules(core) if name.endswith(".settings")]
+    return names, "; ".join(f"import lumina_core.{name}" for name in names)
+
+
+def test_settings_import_no_other_package():
+    names, code = import_settings(CORE)
+    assert {"flow.settings", "sampling.settings", "training.settings"} <= set(names)
+    assert third_party(code) == set()
+
+
+def test_another_package_in_settings_is_found(other_core):
+    path = other_core / "flow" / "settings.py"
+    path.write_text(path.read_text() + "\n\nimport packaging\n")
+    assert third_party(import_settings(other_core)[1], other_core) == {"packaging"}
