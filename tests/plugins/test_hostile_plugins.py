@@ -70,12 +70,12 @@ SPECS = {
     "path": (spec(options="5"), "ModalitySpec.options is 5, not 'module:attribute'"),
     "module": (spec(options="'nowhere.x:Y'"), "cannot load nowhere.x:Y: ModuleNotFoundError"),
     "attribute": (spec(options="'lumina_bad.options:Nope'"), "no attribute 'Nope'"),
-    "function": (spec(options="'lumina_bad.options:field'"), "is of type function, no dataclass"),
+    "function": (spec(options="'lumina_bad.options:setting'"), "is of type function, no dataclass"),
     "parts": (
         spec(modality="'lumina_bad.nowhere:Y'"),
         "cannot load lumina_bad.nowhere:Y: ModuleNotFoundError",
     ),
-    "kind": (spec(modality="'lumina_bad.options:field'"), "is of type function, no class"),
+    "kind": (spec(modality="'lumina_bad.options:setting'"), "is of type function, no class"),
 }
 
 
