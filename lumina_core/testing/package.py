@@ -18,7 +18,7 @@ from lumina_core.plugins import host
 from lumina_core.testing.rules import rule
 from lumina_core.testing.source import imports_below, parsed
 from lumina_core.testing.subject import Subject
-from lumina_core.testing.verdicts import NotApplicableError, demand
+from lumina_core.testing.verdicts import demand
 
 HEAVY = (
     *("torch", "numpy", "scipy", "PIL", "hydra", "omegaconf", "transformers", "diffusers"),
@@ -138,22 +138,6 @@ def summary_is_one_line(subject: Subject) -> None:
             f"the summary of {where} is {text!r}",
             "write one line of some words, at most 200 characters",
         )
-
-
-@rule
-def yaml_is_shipped(subject: Subject) -> None:
-    """The installed package holds conf/modality/NAME.yaml, where the modality has one."""
-    name = f"{subject.top_package}/conf/modality/{subject.name}.yaml"
-    origin = json.loads(subject.distribution.read_text("direct_url.json") or "{}")
-    if origin.get("dir_info", {}).get("editable"):
-        raise NotApplicableError("it is installed as editable; pip install without -e would tell")
-    if not (subject.source / "conf" / "modality" / f"{subject.name}.yaml").is_file():
-        raise NotApplicableError("it recommends nothing in a YAML")
-    demand(
-        name in {str(path) for path in subject.distribution.files or []},
-        f"{name} is not among the files of {subject.plugin.package}",
-        "list conf/modality/*.yaml in package_data",
-    )
 
 
 @rule

@@ -60,6 +60,8 @@ def _vae_training_of(name: str, values: Mapping[str, Any]) -> TrainVAEConfig:
 
 def _put_settings(layers: Layers) -> None:
     """Put the settings of a training that goes on."""
+    if not layers.known:
+        return
     path = _out_of(layers.words) / SETTINGS
     for key, value in layers.known.items():
         if key in layers.command.groups and isinstance(value, Mapping):
@@ -68,8 +70,7 @@ def _put_settings(layers: Layers) -> None:
             layers.put({"modality": value}, SETTINGS, str(path))
         elif key != "modality":
             layers.put({key: value}, SETTINGS, str(path))
-    if layers.known:
-        layers.close(path)
+    layers.close(path)
 
 
 def _resumed_settings(words: Overrides) -> dict[str, Any]:

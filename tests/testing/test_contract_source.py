@@ -1,6 +1,5 @@
 """What the contract reads in the source of a plugin."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -9,10 +8,9 @@ from lumina_core.testing.package import (
     PUBLIC_MODULES,
     api_is_a_literal,
     only_public_names_are_imported,
-    yaml_is_shipped,
 )
 from lumina_core.testing.source import imports_below, parsed
-from lumina_core.testing.verdicts import BrokenRuleError, NotApplicableError
+from lumina_core.testing.verdicts import BrokenRuleError
 
 SPEC = 'from lumina_core import ModalitySpec\n\nSPEC = ModalitySpec("a", "b", "c", {api}\n)\n'
 
@@ -77,10 +75,3 @@ def test_what_is_no_python_is_told_with_its_file(tmp_path):
     (tmp_path / "a.py").write_text("\ndef (:\n")
     with pytest.raises(BrokenRuleError, match=r"^a\.py, line 2: invalid syntax"):
         parsed(tmp_path / "a.py")
-
-
-def test_an_editable_install_tells_nothing_of_a_wheel():
-    text = json.dumps({"url": "file:///sprout", "dir_info": {"editable": True}})
-    subject = SimpleNamespace(distribution=SimpleNamespace(read_text=lambda name: text))
-    with pytest.raises(NotApplicableError, match="editable"):
-        yaml_is_shipped(subject)

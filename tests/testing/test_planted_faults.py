@@ -14,13 +14,11 @@ MIN_FAULTS = 40
 USED_BEFORE = "files_hold_the_media"
 REFUSED = {
     "a summary of two lines": "not one line of at most",
-    "package data of another folder": "Its package_data should list",
-    "package data with the other suffix": "Its package_data should list",
     "options can be changed": "write @dataclass",
-    "a key that the options have not": "unknown key 'rate'",
-    "a field that the YAML has not": "write its default",
+    "no default": "patch must be a whole number, got null",
+    "a default out of its own bounds": "patch is 8; set a whole number",
     "a word for a number": "patch must be a whole number",
-    "a file is given unless the user says otherwise": "condition.beginning must be null",
+    "a file is given unless the user says otherwise": "condition.beginning has the default",
 }
 """Faults with which the host refuses the modality, before any check; what it says."""
 OF_SURROUNDINGS = [check.name for check in all_checks() if check.part == "surroundings"]

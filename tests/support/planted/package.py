@@ -100,16 +100,6 @@ PACKAGE = (
         (SETUP, "Text to signals (CSV), a modality of lumina-core", ""),
     ),
     line(
-        "yaml_is_shipped",
-        "package data of another folder",
-        (SETUP, "conf/modality/*.yaml", "conf/*.yaml"),
-    ),
-    grid(
-        "yaml_is_shipped",
-        "package data with the other suffix",
-        (SETUP, "conf/modality/*.yaml", "conf/modality/*.yml"),
-    ),
-    line(
         "every_option_is_explained",
         "no meaning",
         (OPTIONS, '8, "length of a token", unit', "8, unit"),
