@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import forking
 import pytest
 import torch
 
@@ -26,13 +27,6 @@ TINY = (
     "data.refresh_per_step=1 data.max_tokens=300 log_every=1 num_threads=1 device=cpu max_steps=2 "
     "save_every=1 sample_every=1 num_sample_prompts=1 validate_every=1 num_validation_samples=1"
 )
-KILLED_AT_A_SHEET = """
-import os, signal, sys
-from PIL import Image
-Image.Image.save = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-from lumina_core.cli.main import main
-main(sys.argv[1:])
-"""
 HOLDER = """
 import sys
 from pathlib import Path
@@ -64,7 +58,7 @@ def test_a_killed_and_resumed_run_leaves_the_folder_of_an_uninterrupted_one(tmp_
     words = ["train", f"+modality={modality}", *TINY.split(), f"token_budget={BUDGET[modality]}"]
     assert main([*words, f"out={whole}"]) == 0
     words.append(f"out={killed}")
-    process = subprocess.run([sys.executable, "-c", KILLED_AT_A_SHEET, *words], check=False)
+    process = forking.start([sys.executable, "-m", "killed_at_a_sheet", *words])
     assert process.returncode == -signal.SIGKILL
     assert (killed / "checkpoints" / "step-0000001").exists()
     left = [name for name in os.listdir(killed / "samples") if name.startswith(".lumina-")]
