@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from lumina_core.cli import help
-from lumina_core.cli.commands import CONFIGURED
+from lumina_core.cli.configured import CONFIGURED
 from lumina_core.config.keys import Command, Key, modality_keys
 from lumina_core.config.words import MULTIRUN, modalities_in_use
 from lumina_core.errors import LuminaError, nearest

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lumina_core.cli.commands import CONFIGURED
+from lumina_core.cli.configured import CONFIGURED
 from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command, Key
 from lumina_core.config.layers import CORE

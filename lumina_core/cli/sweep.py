@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lumina_core import terminal
-from lumina_core.cli.commands import CONFIGURED
+from lumina_core.cli.configured import CONFIGURED
 from lumina_core.cli.faults import report
 from lumina_core.config.keys import Command, modality_keys
 from lumina_core.config.values import Job, has_several, multirun

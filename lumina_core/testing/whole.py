@@ -10,14 +10,15 @@ from typing import Any
 
 import torch
 
-from lumina_core.cli.main import main
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.flow.settings import SolverConfig
 from lumina_core.modality import Given
 from lumina_core.plugins import host
 from lumina_core.records import file_names
-from lumina_core.sampling.compose import compose_sampling
+from lumina_core.sampling.compose import compose_run, compose_sampling
+from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.request import Request
+from lumina_core.sampling.run import run_command
 from lumina_core.sampling.sample import sample, sample_latents
 from lumina_core.testing.rules import builds_on, rule
 from lumina_core.testing.samples import Sample
@@ -79,9 +80,9 @@ def files_tell_how_to_make_them_again(subject: Subject) -> None:
     first = _run(
         subject, folder / f"first{suffix}", one.caption, f"seed={RUN_SEED}", *words, *changed
     )
-    found = _printed("info", first["path"], "--json")
+    found = read_request(Path(first["path"]))
     demand(
-        json.loads(found).get("prompt") == one.caption,
+        found.get("prompt") == one.caption,
         "info does not find the prompt in the file",
         "write the metadata that write() is given into the file",
     )
@@ -138,24 +139,20 @@ def _given(subject: Subject, record: Any, name: str) -> tuple[Sample, Given]:
 
 
 def _run(subject: Subject, out: Path, prompt: str | None, *words: str) -> dict[str, Any]:
-    """The entry of one file in what `run` prints."""
-    prompts = [] if prompt is None else ["--", prompt]
-    argv = ["run", f"+modality={subject.name}", f"out={out}", "json=true", *words, *prompts]
-    return dict(json.loads(_printed(*argv))["files"][0])
-
-
-def _printed(*argv: str) -> str:
-    """What a command prints. Breaks the rule where it fails."""
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main(list(argv))
-    last = printable(err.getvalue().strip().rpartition("\n")[2], MAX_REASON)
-    demand(
-        code == 0,
-        f"lumina {' '.join(argv)[:60]}... says: {last}",
-        "run it by itself and mend what it tells",
-    )
-    return out.getvalue()
+    """The entry of one file in what `run` prints. Breaks the rule where it is refused."""
+    prompts = [] if prompt is None else [f"prompt={prompt}"]
+    printed = StringIO()
+    try:
+        config = compose_run(
+            [f"modality={subject.name}", f"out={out}", "json=true", *words, *prompts]
+        )
+        with redirect_stdout(printed), redirect_stderr(StringIO()):
+            run_command(config)
+    except LuminaError as error:
+        raise BrokenRuleError(
+            f"run says: {printable(str(error), MAX_REASON)}; run it and mend what it tells"
+        ) from error
+    return dict(json.loads(printed.getvalue())["files"][0])
 
 
 def _plain(value: Any) -> Any:
