@@ -89,7 +89,7 @@ def main() -> None:
                 options = replace(compose_options("video"), **variants[number % len(variants)])
                 clip = world.draw(grammar.caption_of(whole, generator), options, generator)
                 count = 1 if kind == "one_frame" else round(GIVEN * len(clip))
-                VideoDecoder(options.fps).write(clip, file, {})
+                VideoDecoder(options.fps).write(clip, file, {}, options)
                 wanted = VideoCondition(str(file), count)
                 given = given_tokens(model, Condition(1.0, wanted), options)
                 request = Request(caption, "", words.seed + number, options, given)

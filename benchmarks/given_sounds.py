@@ -88,7 +88,7 @@ def main() -> None:
                 caption = world.caption("trained", generator, "order")
                 options = replace(model.modality.options, **variants[number % len(variants)])
                 drawn = world.draw(caption, options, generator)
-                decoder.write(drawn, file, {})
+                decoder.write(drawn, file, {}, options)
                 middle = middle_of_pause(drawn, rate, caption)
                 known = {"seconds": middle} if kind == "continued" else {"gap": (0.0, middle)}
                 wanted = AudioCondition(str(file), **{"seconds": None, "gap": None, **known})
@@ -103,7 +103,7 @@ def main() -> None:
                 front_end = options.front_end
                 changes.append(change(made.media, drawn, vae, front_end, *ends))
                 if number < 4 or not all(verdict.values()):
-                    pictures.append(decoder.preview(made.media))
+                    pictures.append(decoder.preview(made.media, options))
                     faults = " ".join(name for name, is_right in verdict.items() if not is_right)
                     labels.append(f"{kind} {middle:.2f} {caption}: {faults}")
             low, high = wilson_interval(right, words.num)

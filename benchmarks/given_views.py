@@ -87,7 +87,7 @@ def main() -> None:
             coded = vae.decode(vae.encode(drawn[place : place + 1]))[0]
             kept.append((made.media[place].float() - coded.float()).abs().mean().item())
             if number < 4 or not all(verdict.values()):
-                pictures.append(model.modality.decoder.preview(made.media))
+                pictures.append(model.modality.decoder.preview(made.media, options))
                 faults = " ".join(name for name, is_right in verdict.items() if not is_right)
                 labels.append(f"{kind} {options.angles[place]:.0f} {caption}: {faults}")
         low, high = wilson_interval(right, words.num)

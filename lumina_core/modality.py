@@ -385,8 +385,15 @@ class Decoder(ABC):
         return self.suffixes
 
     @abstractmethod
-    def write(self, media: Media, path: Path, metadata: Mapping[str, Any]) -> None:
+    def write(self, media: Media, path: Path, metadata: Mapping[str, Any], options: Any) -> None:
         """Write the file atomically, with `metadata` as JSON inside it.
+
+        Args:
+            media: what is in it.
+            path: of the file.
+            metadata: the request, to be read back as it is.
+            options: the plugin's own dataclass, with which the media were made; for what these do
+                not say themselves, such as a rate.
 
         Raises:
             LuminaError: as `check_suffix`, or the kind of file cannot hold the media.
@@ -405,8 +412,8 @@ class Decoder(ABC):
         """The metadata that `write` put inside the file; None when there is none."""
 
     @abstractmethod
-    def preview(self, media: Media) -> UInt8[Tensor, "3 height width"]:
-        """An RGB picture that shows the media at a glance."""
+    def preview(self, media: Media, options: Any) -> UInt8[Tensor, "3 height width"]:
+        """An RGB picture that shows the media at a glance; `options` as in `write`."""
 
     def check_format(self, suffix: str, media_shape: tuple[int, ...], options: Any) -> None:
         """Refuse what a kind of file cannot hold, before anything is computed.
@@ -437,8 +444,9 @@ class Decoder(ABC):
         """The media as NumPy users expect them; where nothing else is usual, as they are."""
         return media.cpu().numpy()
 
-    def image(self, media: Media) -> Image:
+    def image(self, media: Media, options: Any) -> Image:
         """The media as a picture of Pillow: the preview."""
         from PIL import Image
 
-        return Image.fromarray(self.preview(media).cpu().permute(1, 2, 0).contiguous().numpy())
+        pixels = self.preview(media, options).cpu().permute(1, 2, 0)
+        return Image.fromarray(pixels.contiguous().numpy())

@@ -133,7 +133,7 @@ def _failures(model: Checkpoint, verdicts: list[Verdict]) -> Iterator[Failure]:
     for verdict in [verdict for verdict in verdicts if not verdict.is_right][:NUM_FAILURES_SHOWN]:
         request = verdict.case.request
         wrong = tuple(name for name, is_there in verdict.attributes.items() if not is_there)
-        preview = decoder.preview(decoder.read(verdict.path))
+        preview = decoder.preview(decoder.read(verdict.path), request.options)
         yield Failure(verdict.case.task, request.prompt, request.seed, wrong, preview)
 
 

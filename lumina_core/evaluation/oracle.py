@@ -91,8 +91,9 @@ def judge(
             case = next(remaining)
             path = folder / f"{case.number:05d}{decoder.suffixes[0]}"
             described = describe(model, case.request, sampling, dtype)
-            write_sealed(decoder, item.media, path, described, media_sha256(item.media))
-            media, request = decoder.read(path), case.request
+            request, sha256 = case.request, media_sha256(item.media)
+            write_sealed(decoder, item.media, path, described, request.options, sha256)
+            media = decoder.read(path)
             yield Verdict(case, world.judge(media, request.prompt, request.options), path)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 
 from jaxtyping import UInt8
 from torch import Tensor
@@ -18,7 +19,7 @@ from lumina_core.modality import Decoder, Media
 
 @contextmanager
 def new_preview(
-    path: Path, media: Media, decoder: Decoder, *, overwrite: bool
+    path: Path, media: Media, options: Any, decoder: Decoder, *, overwrite: bool
 ) -> Iterator[Path | None]:
     """Write the preview of a file, as a PNG beside it that gets its name when the block ends well.
 
@@ -27,6 +28,7 @@ def new_preview(
     Args:
         path: of the file.
         media: what is in it.
+        options: of the media.
         decoder: that writes it.
         overwrite: replace a preview that is there.
 
@@ -43,7 +45,7 @@ def new_preview(
     with new_output(preview, overwrite=overwrite) as temporary:
         from lumina_core.media.pictures import as_image
 
-        as_image(decoder.preview(media)).save(temporary)
+        as_image(decoder.preview(media, options)).save(temporary)
         yield preview
 
 

@@ -34,7 +34,12 @@ _MAX_BYTES = 1 << 30  # of a file that is looked at; what we write fits in memor
 
 
 def write_sealed(
-    decoder: Decoder, media: Media, path: Path, request: Mapping[str, Any], media_sha256: str
+    decoder: Decoder,
+    media: Media,
+    path: Path,
+    request: Mapping[str, Any],
+    options: Any,
+    media_sha256: str,
 ) -> None:
     """Write a file or folder with its request and its seal.
 
@@ -43,6 +48,7 @@ def write_sealed(
         media: what is in it.
         path: of the file; nobody else may read it yet.
         request: to stand inside.
+        options: of the media.
         media_sha256: hash of the media.
 
     Raises:
@@ -52,7 +58,7 @@ def write_sealed(
     told = {**request, MEDIA: media_sha256}
     # first, so that GIF and PLY, which cut long texts in pieces, leave it in one
     seal = {FILE: _BLANK.decode(), REQUEST: _request_sha256(told)}
-    decoder.write(media, path, {SEAL: seal, **told})
+    decoder.write(media, path, {SEAL: seal, **told}, options)
     _close(path, decoder)
 
 

@@ -69,6 +69,7 @@ class _Checked:
     """
 
     kind: str
+    base: type
 
     def __init__(self, part: Any, title: str, options_class: type) -> None:
         vars(self).update(part=part, title=title, options_class=options_class, parts={})
@@ -87,7 +88,7 @@ class _Checked:
 
     def overrides(self, name: str) -> bool:
         """Whether the part has a method of its own in place of that of its base class."""
-        return getattr(type(self.part), name) is not getattr(_BASES[self.kind], name)
+        return getattr(type(self.part), name) is not getattr(self.base, name)
 
     def taken(self, name: str, want: _Want) -> Any:
         """What the part has under a name.
@@ -346,7 +347,7 @@ _WANTS: Mapping[str, Mapping[str, _Want]] = {
 
 def _class_of(kind: str) -> type[_Checked]:
     base, wants = _BASES[kind], _WANTS[kind]
-    names: dict[str, Any] = {"kind": kind}
+    names: dict[str, Any] = {"kind": kind, "base": base}
     for name in members(base):
         make = _method if isfunction(getattr(base, name, None)) else _value
         if name in _BASES:

@@ -47,6 +47,8 @@ class Generated:
     """One medium and everything that is needed to make it again."""
 
     media: Media
+    options: Any
+    """Of the modality: the plugin's own dataclass."""
     request: dict[str, Any]
     media_sha256: str
     network_evaluations: int
@@ -87,7 +89,7 @@ class Generated:
     @property
     def image(self) -> "Image":
         """A picture of it, of Pillow."""
-        return self.decoder.image(self.media)
+        return self.decoder.image(self.media, self.options)
 
     def _repr_png_(self) -> bytes:
         """How a notebook shows it."""
@@ -118,7 +120,14 @@ class Generated:
         path = python_arguments.path("path", path)
         check_target(path, self.decoder, overwrite=overwrite)
         with new_output(path, overwrite=overwrite) as temporary:
-            write_sealed(self.decoder, self.media, temporary, self.request, self.media_sha256)
+            write_sealed(
+                self.decoder,
+                self.media,
+                temporary,
+                self.request,
+                self.options,
+                self.media_sha256,
+            )
         return path
 
 
@@ -165,6 +174,7 @@ def generate_batches(
         for request, item in zip(batch, made, strict=True):
             yield Generated(
                 item.media,
+                request.options,
                 describe(model, request, sampling, config.dtype),
                 media_sha256(item.media),
                 item.network_evaluations,

@@ -140,7 +140,8 @@ def _complete_previews(jobs: Sequence[Job], model: Model) -> None:
     for job in jobs:
         preview = preview_path(job.path, decoder)
         if preview is not None and not preview.exists():
-            with new_preview(job.path, decoder.read(job.path), decoder, overwrite=False):
+            media, options = decoder.read(job.path), job.request.options
+            with new_preview(job.path, media, options, decoder, overwrite=False):
                 pass  # the file is there
 
 

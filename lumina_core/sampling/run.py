@@ -55,7 +55,7 @@ def run_command(config: "RunConfig") -> int:
                 preview = save_with_preview(item, path, overwrite=config.overwrite)
             evaluations = max(evaluations, item.network_evaluations)  # they differ with dopri5
             if len(previews) < NUM_PREVIEWS:
-                previews.append(decoder.preview(item.media))
+                previews.append(decoder.preview(item.media, item.options))
             files.append(file_record(path, item.request, item.media_sha256, preview))
             if not config.json:
                 terminal.show(str(path))

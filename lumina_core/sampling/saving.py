@@ -23,7 +23,9 @@ def save_with_preview(item: "Generated", path: Path, *, overwrite: bool) -> Path
     """
     is_saved = False
     try:
-        with new_preview(path, item.media, item.decoder, overwrite=overwrite) as preview:
+        with new_preview(
+            path, item.media, item.options, item.decoder, overwrite=overwrite
+        ) as preview:
             item.save(path, overwrite=overwrite)
             is_saved = True
     except BaseException:

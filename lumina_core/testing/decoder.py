@@ -117,7 +117,7 @@ def request_survives(subject: Subject) -> None:
     for suffix, sample in subject.kinds(is_read=False):
         metadata = subject.request(sample, prompt=HARD_TEXTS, nested={"list": [1, 2.5, None, True]})
         path = subject.new_folder() / f"one{suffix}"
-        decoder.write(sample.media, path, metadata)
+        decoder.write(sample.media, path, metadata, sample.options)
         moved = path.rename(path.with_name(f"another name{suffix}"))
         found = decoder.read_metadata(moved)
         demand(
@@ -231,7 +231,7 @@ def foreign_suffixes_are_refused(subject: Subject) -> None:
     sample, folder = subject.samples[0], subject.new_folder()
     path = folder / f"sample{STRANGE}"
     refusal(
-        partial(subject.modality.decoder.write, sample.media, path, {}),
+        partial(subject.modality.decoder.write, sample.media, path, {}, sample.options),
         f"writing a {STRANGE}",
         "raise LuminaError with the suffixes that there are",
     )
@@ -244,8 +244,9 @@ def writing_leaves_the_media_alone(subject: Subject) -> None:
     for suffix, sample in subject.kinds(is_read=False, every=True):
         media, metadata = sample.media.clone(), subject.request(sample)
         kept = subject.request(sample)
-        subject.modality.decoder.write(media, subject.new_folder() / f"one{suffix}", metadata)
-        subject.modality.decoder.preview(media)
+        path, decoder = subject.new_folder() / f"one{suffix}", subject.modality.decoder
+        decoder.write(media, path, metadata, sample.options)
+        decoder.preview(media, sample.options)
         demand(
             torch.equal(media, sample.media) and metadata == kept,
             f"writing a {suffix} or its preview changes what it was given",
@@ -257,7 +258,7 @@ def writing_leaves_the_media_alone(subject: Subject) -> None:
 def preview_is_a_picture(subject: Subject) -> None:
     """`preview` gives an RGB picture, uint8 (3, height, width), another one for other media."""
     for sample in subject.samples:
-        picture = subject.modality.decoder.preview(sample.media)
+        picture = subject.modality.decoder.preview(sample.media, sample.options)
         shape = tuple(picture.shape)
         is_picture = picture.dtype == torch.uint8 and len(shape) == 3 and shape[0] == 3
         demand(
@@ -267,7 +268,7 @@ def preview_is_a_picture(subject: Subject) -> None:
         )
     options = subject.samples[0].options
     media = [medium(subject.modality, options, seeded(n))[1] for n in range(NUM_PREVIEWS)]
-    first, *others = [subject.modality.decoder.preview(one) for one in media]
+    first, *others = [subject.modality.decoder.preview(one, options) for one in media]
     differing = max(int((first != other).any(dim=0).sum()) for other in others)
     demand(
         differing >= max(first.shape[1:]) // 2,

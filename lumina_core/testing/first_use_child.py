@@ -60,7 +60,7 @@ def use(subject: Subject) -> None:
     if modality.world is not None:
         modality.world.judge(made, sample.caption, sample.options)
         modality.world.task_of(sample.caption)
-    modality.decoder.preview(made)
+    modality.decoder.preview(made, sample.options)
     _use_files(subject, modality)
 
 

@@ -212,7 +212,7 @@ class Subject:
     ) -> Path:
         """A file of a sample."""
         path = (folder or self.new_folder()) / f"{stem}{suffix}"
-        self.modality.decoder.write(sample.media, path, self.request(sample))
+        self.modality.decoder.write(sample.media, path, self.request(sample), sample.options)
         return path
 
     def training(self, *words: str) -> TrainConfig:

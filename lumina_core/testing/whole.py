@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import torch
 
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.flow.settings import SolverConfig
-from lumina_core.modality import Given
+from lumina_core.modality import Given, members
 from lumina_core.plugins import host
 from lumina_core.records import file_names
 from lumina_core.sampling.compose import compose_run, compose_sampling
@@ -29,6 +31,36 @@ NUM_STEPS = 2
 SEEDS = (1, 2, 3)
 RUN_SEED = 7  # not the usual one
 WILD = 10  # standard deviations
+CORE = "lumina_core."
+LIKENESS = 0.75  # of the name of a member that is meant, as difflib measures it
+
+
+@rule
+def members_are_named_as_in_the_base_class(subject: Subject) -> None:
+    """No part has a member of its own whose name is nearly that of one that it leaves as the base
+    class has it.
+    """
+    modality = subject.modality
+    parts = (modality, modality.tokenizer, modality.vae, modality.decoder, modality.world)
+    for part in (part for part in parts if part is not None):
+        for name, meant in _misspelt(part.part, part.base):
+            demand(
+                False,
+                f"{type(part.part).__name__} has {name!r}, which nothing calls",
+                f"write {meant!r}, or begin it with _ if it is not meant",
+            )
+
+
+def _misspelt(part: Any, base: type) -> Iterator[tuple[str, str]]:
+    """Members of a part that are not of its base class, each with the one that may be meant."""
+    order = type(part).__mro__
+    classes = order[: order.index(base)]
+    own = set(vars(part)).union(*map(vars, classes))
+    of_core = set().union(*(vars(one) for one in classes if one.__module__.startswith(CORE)))
+    left = members(base) - own
+    for name in sorted(own - of_core - members(base)):
+        for meant in get_close_matches(name, left, 1, LIKENESS) if name[0] != "_" else ():
+            yield name, meant
 
 
 @rule

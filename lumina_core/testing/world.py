@@ -237,7 +237,7 @@ def oracle_judges_files(subject: Subject) -> None:
         raise NotApplicableError("its files cannot be read back")
     for number, sample in enumerate(subject.drawn(10)):
         path = subject.new_folder() / f"{number}{suffix}"
-        decoder.write(sample.media, path, subject.request(sample))
+        decoder.write(sample.media, path, subject.request(sample), sample.options)
         back = decoder.read(path)
         verdicts = [
             subject.world.judge(media, sample.caption, sample.options)

@@ -152,8 +152,10 @@ def save_samples(run: Run, config: TrainConfig, sampling: Sampling) -> None:
         )
         for number, caption in enumerate(captions)
     ]
+    made = sample(model, requests, sampling)
     previews = [
-        model.modality.decoder.preview(item.media) for item in sample(model, requests, sampling)
+        model.modality.decoder.preview(item.media, request.options)
+        for item, request in zip(made, requests, strict=True)
     ]
     save_contact_sheet(sheet_path(run, config), previews, [request.prompt for request in requests])
 

@@ -9,19 +9,20 @@ from lumina_core.cli.main import main
 from lumina_core.plugins import host
 
 WORLDLESS = """
-class Toy:
-    def __init__(self, options, folder):
-        self.options, self.world = options, None
+from lumina_core import Modality
+class Toy(Modality):
+    media_shape = None
 """
 
 WRONG_WORLD = """
-class World:
+from lumina_core import Modality, World
+class Tasks(World):
     splits = ("trained",)
+    caption = task_of = variants = draw = judge = None
     def tasks(self, split):
         return "task"
-class Toy:
-    def __init__(self, options, folder):
-        self.options, self.world = options, World()
+class Toy(Modality):
+    media_shape, world = None, Tasks()
 """
 
 

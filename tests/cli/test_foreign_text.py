@@ -99,7 +99,7 @@ def test_requests_inside_files(said, work, name):
         )
     ):
         path = work / f"{number}{suffix}"
-        modality.decoder.write(media, path, request)
+        modality.decoder.write(media, path, request, options)
         said("info", str(path))
         said("info", str(path), "--json")
         said("run", f"repeat={path}", "checkpoint=nowhere")

@@ -16,14 +16,17 @@ CPU_BUDGET_SECONDS = 0.15  # DESIGN 10, above the bare interpreter
 LOAD_FACTOR = 3  # on a busy machine the same start costs up to three times the CPU time
 
 READER = """
-class Toy:
-    suffixes = (".png",)
+from lumina_core import Decoder, Modality
 
-    def __init__(self, options, folder):
-        self.decoder = self
+class Reader(Decoder):
+    suffixes = (".png",)
+    write = read = preview = None
 
     def read_metadata(self, path):
         return {request}
+
+class Toy(Modality):
+    decoder, media_shape = Reader(), None
 """
 
 
@@ -242,7 +245,7 @@ def test_info_shows_requests_and_checkpoints(toy, commands, tmp_path, capsys):
 BROKEN_PARTS = {
     "init": {"toy": "class Toy:\n    def __init__(self, *_): raise ZeroDivisionError"},
     "exit": {"toy": "class Toy:\n    def __init__(self, *_): raise SystemExit"},
-    "decoder": {"toy": "class Toy:\n    def __init__(self, *_): self.decoder = None"},
+    "decoder": {"toy": READER.replace("Reader()", "None").format(request={})},
     "options": {"options": "x = 1"},
 }
 

@@ -3,13 +3,17 @@
 import json
 
 import pytest
+from doc_pages import num_code_lines
 from new_packages import installed
+from planting import LINE_PICTURE, LINE_REQUEST, OPTIONS, PARTS, ahead, behind, edit
 
+import lumina_core
 from lumina_core.cli.main import main
 from lumina_core.cli.new_modality import SHAPES, TEMPLATES, new_modality
 from lumina_core.plugins import host
 from lumina_core.testing import all_checks, run_contract
 
+MAX_SIMPLE = 150  # lines of code of a whole modality, its world and its oracle included
 PROMPTS = {"line": "a slow loud sine", "grid": "red over blue"}
 
 
@@ -169,3 +173,32 @@ def test_a_folder_that_cannot_be_written_is_refused(work, clean_refusal):
 )
 def test_other_words_are_refused(words, clean_refusal):
     clean_refusal("new-modality", *words)
+
+
+TEMPO = (
+    behind(
+        OPTIONS,
+        'patch: int = setting(\n        8, "length of a token", unit="samples", at_least=1, '
+        "at_most=LONGEST, fixed=True\n    )\n",
+        '    tempo: float = setting(120.0, "how fast it is played", unit="beats per minute")\n',
+    ),
+    ahead(PARTS, LINE_REQUEST, 'metadata = {**metadata, "played_at": options.tempo}\n        '),
+    (PARTS, LINE_PICTURE, "return picture[:, : int(options.tempo)].to(torch.uint8)"),
+)
+"""A signal whose values do not say how fast it is played: its files and its previews do."""
+
+
+def test_what_the_media_do_not_say_reaches_write_and_preview(tmp_path, monkeypatch, work, capsys):
+    words = ["max_steps=1", "num_threads=1", "data.pool_size=2", "data.refresh_per_step=0"]
+    with installed("sprout", "line", tmp_path, monkeypatch, lambda package: edit(package, TEMPO)):
+        assert main(["train", "+modality=sprout", "out=run", *words]) == 0
+        folder = json.loads(capsys.readouterr().out)["checkpoint"]
+        settings = {"modality": "sprout", "checkpoint": folder, "tempo": 21, "num_steps": 1}
+        (made,) = lumina_core.generate("a slow loud sine", **settings)
+        assert made.image.height == 21
+        assert '"played_at": 21' in made.save("a.csv").read_text()
+
+
+def test_a_simple_modality_is_simple():
+    files = (TEMPLATES / "line" / "lumina_mymodality").glob("*.py")
+    assert 0 < sum(num_code_lines(file.read_text()) for file in files) <= MAX_SIMPLE

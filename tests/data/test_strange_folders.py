@@ -13,37 +13,43 @@ from lumina_core.data.settings import FilesConfig
 def picture():
     from lumina_image.picture_files import PictureDecoder
 
-    return PictureDecoder(), torch.arange(192, dtype=torch.uint8).reshape(3, 8, 8), {}, ".webp"
+    media = torch.arange(192, dtype=torch.uint8).reshape(3, 8, 8)
+    return PictureDecoder(), media, {}, ".webp", None
 
 
 def clip():
+    from lumina_video.options import VideoOptions
     from lumina_video.video_files import VideoDecoder
 
     media = torch.arange(384, dtype=torch.uint8).reshape(2, 3, 8, 8) // 2
-    return VideoDecoder(8.0), media, {"options": {"frames": 2, "fps": 8.0}}, ".webp"
+    return VideoDecoder(8.0), media, {"options": {"frames": 2, "fps": 8.0}}, ".webp", VideoOptions()
 
 
 def sound():
     from lumina_audio.audio_files import AudioDecoder
+    from lumina_audio.options import AudioOptions
 
-    return AudioDecoder(16_000), torch.arange(-900, 900, dtype=torch.int16), {}, ".flac"
+    media = torch.arange(-900, 900, dtype=torch.int16)
+    return AudioDecoder(16_000), media, {}, ".flac", AudioOptions(sample_rate=16_000)
 
 
 def views():
+    from lumina_multiview.request_options import options_in
     from lumina_multiview.views_files import MultiviewDecoder
 
     media = torch.arange(384, dtype=torch.uint8).reshape(2, 3, 8, 8) // 2
     options = {"height": 8, "width": 8, "views": 2, "azimuths": None, "elevation": 20.0}
-    return MultiviewDecoder(), media, {"modality": "multiview", "options": options}, ".png"
+    request = {"modality": "multiview", "options": options}
+    return MultiviewDecoder(), media, request, ".png", options_in(request)
 
 
 @pytest.fixture(params=[picture, clip, sound, views], ids=lambda make: make.__name__)
 def strange(request, tmp_path):
     """A decoder, its medium, and a folder that holds it under any name."""
-    decoder, media, metadata, suffix = request.param()
+    decoder, media, metadata, suffix, options = request.param()
     folder = tmp_path / "set"
     folder.mkdir()
-    decoder.write(media, folder / f"a{suffix}", metadata)
+    decoder.write(media, folder / f"a{suffix}", metadata, options)
     for name in ("b", "c.odd", "sub/d.odd", "sub/deep/e", f"f{suffix}", "g.odd", "g.xyz"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(folder / f"a{suffix}", folder / name)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, World
 from lumina_core.cli.main import main
 from lumina_core.evaluation import evaluate, oracle
 from lumina_core.evaluation.oracle import cases, wilson_interval
@@ -133,11 +133,12 @@ def test_an_unknown_task_is_refused_by_the_world(world):
         world.caption("trained", seeded(0), "baking")
 
 
-class ToyWorld:
+class ToyWorld(World):
     """Splits of its own, tasks that differ between them, and nothing that it varies."""
 
     version = "7"
     splits = ("trained", "unseen_durations")
+    task_of = draw = None
 
     def __init__(self):
         self.judged = []

@@ -31,7 +31,7 @@ def write():
     def file(path, **changes):
         path.parent.mkdir(exist_ok=True)
         media = torch.zeros(3, 8, 8, dtype=torch.uint8)
-        decoder.write(media, path, REQUEST | changes)
+        decoder.write(media, path, REQUEST | changes, None)
         return path
 
     return file

@@ -23,7 +23,8 @@ from lumina_core.testing.mishaps import largest_file
 def test_a_medium_and_its_preview_are_both_there_or_neither(tmp_path, name, suffix):
     media, request = made(name)
     decoder = modality_of(name).decoder
-    item = Generated(media, request, media_sha256(media), 0, decoder)
+    options = modality_of(name).options
+    item = Generated(media, options, request, media_sha256(media), 0, decoder)
     path = tmp_path / "whole" / f"a{suffix}"
     preview = save_with_preview(item, path, overwrite=False)
     assert preview == preview_path(path, decoder)
@@ -42,7 +43,8 @@ def test_a_medium_and_its_preview_are_both_there_or_neither(tmp_path, name, suff
 
 def test_a_preview_whose_name_is_taken_meanwhile_takes_the_medium_away(tmp_path, monkeypatch):
     media, request = made("audio")
-    item = Generated(media, request, media_sha256(media), 0, modality_of("audio").decoder)
+    audio = modality_of("audio")
+    item = Generated(media, audio.options, request, media_sha256(media), 0, audio.decoder)
     path = tmp_path / "a.wav"
     save = Generated.save
 

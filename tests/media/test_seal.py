@@ -13,6 +13,7 @@ from lumina_core import LuminaError
 from lumina_core.cli.main import main
 from lumina_core.media import seal
 from lumina_core.media.seal import CHANGED, DAMAGED, check_undamaged, state_of
+from lumina_core.modality import Decoder
 from lumina_core.sampling.file_request import request_inside
 from lumina_core.sampling.generate import Generated
 from lumina_core.sampling.request import media_sha256
@@ -23,7 +24,8 @@ UNSEALED = (".ogg",)  # each page of it has a checksum
 
 def write(name, path, **changes):
     media, request = made(name)
-    item = Generated(media, request | changes, media_sha256(media), 0, modality_of(name).decoder)
+    sha256, modality = media_sha256(media), modality_of(name)
+    item = Generated(media, modality.options, request | changes, sha256, 0, modality.decoder)
     return item.save(path)
 
 
@@ -114,7 +116,7 @@ def test_what_was_written_without_a_seal_is_read_as_before(tmp_path, capsys):
     for name, suffix in KINDS:
         media, request = made(name)
         path = tmp_path / f"{name}{suffix}"
-        modality_of(name).decoder.write(media, path, request)
+        modality_of(name).decoder.write(media, path, request, modality_of(name).options)
         assert state_of(path) is None
         wanted = json.loads(json.dumps(request))
         assert request_inside(path, {name: modality_of(name).decoder}) == wanted
@@ -156,15 +158,16 @@ def test_a_prompt_that_looks_like_a_seal_harms_nothing(tmp_path):
     assert request_inside(path, {"audio": modality_of("audio").decoder})["prompt"] == blank
 
 
-class Checked:
+class Checked(Decoder):
     """A decoder whose format has a checksum that the core does not know, or is compressed."""
 
     suffixes = (".bin",)
+    read = preview = None
 
     def __init__(self, pack=lambda data: data, unpack=lambda data: data):
         self.pack, self.unpack = pack, unpack
 
-    def write(self, media, path, metadata):
+    def write(self, media, path, metadata, options):
         data = self.pack(json.dumps(metadata).encode())
         path.write_bytes(zlib.crc32(data).to_bytes(4, "big") + data)
 
@@ -177,7 +180,7 @@ class Checked:
 @pytest.mark.parametrize("decoder", [Checked(), Checked(zlib.compress, zlib.decompress)])
 def test_a_format_that_bears_no_seal_is_left_whole(tmp_path, decoder):
     media, request = made("image")
-    path = Generated(media, request, "abc", 0, decoder).save(tmp_path / "a.bin")
+    path = Generated(media, None, request, "abc", 0, decoder).save(tmp_path / "a.bin")
     found = decoder.read_metadata(path)
     assert set(found["seal"]["file"].removeprefix("lumina-sha256:")) == {"0", ":"}
     assert seal.request_of(path, found) == json.loads(

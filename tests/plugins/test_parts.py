@@ -117,7 +117,7 @@ def test_a_part_that_lacks_a_method_cannot_be_made():
 
 
 def test_what_is_left_out_is_as_the_base_class_has_it(make, toy):
-    decoder = make("decoder", suffixes=(".csv",), preview=lambda self, media: media)
+    decoder = make("decoder", suffixes=(".csv",), preview=lambda self, media, options: media)
     assert decoder.read_suffixes == (".csv",) and not decoder.has_preview_file
     assert (decoder.folder_suffixes, decoder.folder_files) == ((), ())
     assert decoder.check_format(".csv", (3,), None) is None
@@ -126,8 +126,8 @@ def test_what_is_left_out_is_as_the_base_class_has_it(make, toy):
     ):
         decoder.check_suffix(Path("a.wav"))
     picture = torch.arange(3 * 2 * 4, dtype=torch.uint8).reshape(3, 2, 4)
-    assert decoder.image(picture).size == (4, 2)
-    assert decoder.image(picture).getpixel((1, 0)) == (1, 9, 17)
+    assert decoder.image(picture, None).size == (4, 2)
+    assert decoder.image(picture, None).getpixel((1, 0)) == (1, 9, 17)
     assert decoder.array(torch.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
     modality = make("modality")
     options = modality.options
@@ -223,9 +223,9 @@ def test_the_shipped_plugins_return_what_is_wanted(name, tmp_path):
     assert (0 if features is None else len(features)) in (0, grid.frames)
     path = tmp_path / f"one{modality.decoder.suffixes[0]}"
     request = {"prompt": caption, "options": json.loads(json.dumps(asdict(options)))}
-    modality.decoder.write(media, path, request)
+    modality.decoder.write(media, path, request, options)
     assert modality.decoder.read_metadata(path) == request
-    modality.decoder.preview(modality.decoder.read(path))
+    modality.decoder.preview(modality.decoder.read(path), options)
 
 
 WRONG_PARTS = {

@@ -197,7 +197,7 @@ def test_a_foreign_or_broken_file_is_refused_and_an_older_version_is_not(make, r
     request = file_request.read_request(path)
     decoder = decoders()["image"]
     media = decoder.read(path)
-    decoder.write(media, path, request | {"versions": {"torch": "0.1"}})
+    decoder.write(media, path, request | {"versions": {"torch": "0.1"}}, None)
     assert make("prompt_file=a.txt")["files"][0]["skipped"]
     for content in (b"mine", whole[:-400], b""):
         path.write_bytes(content)

@@ -144,7 +144,7 @@ def test_values_of_numpy_and_paths_are_taken():
     ids=repr,
 )
 def test_save_takes_paths_only(path, more, work):
-    item = Generated(torch.zeros(3, 8, 8, dtype=torch.uint8), {}, "", 0, None)
+    item = Generated(torch.zeros(3, 8, 8, dtype=torch.uint8), None, {}, "", 0, None)
     with pytest.raises(LuminaError, match=r"^(path|overwrite) is .*; give "):
         item.save(path, **more)
     assert not list(work.iterdir())

@@ -57,8 +57,9 @@ def edit(package: Path, edits: tuple[Edit, ...]) -> None:
         if text.count(old) != 1:
             raise ValueError(f"{old!r} occurs {text.count(old)} times in {name}, not once")
         text = text.replace(old, new)
-        if "torch." in text and "import torch\n" not in text:
-            text = text.replace(IMPORTS, f"import torch\n{IMPORTS}")
+        for used, import_ in IMPORTED.items():
+            if used in text and import_ not in text:
+                text = text.replace(IMPORTS, IMPORTS + import_)
         file.write_text(text)
 
 
@@ -107,8 +108,11 @@ LINE_PICTURE = "return picture.to(torch.uint8)"
 GRID_PICTURE = 'return rearrange(media, "f c h w -> c h (f w)").contiguous()'
 MODALITY = '"""The sprout modality: its options and its parts."""'
 FIT = "    def fit(self, media: Tensor, limits: SizeLimits) -> Tensor:"
+LINE_GRID = "self.tokenizer.grid(self.vae.latent_shape((options.samples,)))"
 MEDIA_SHAPE = "    def media_shape(self, options: SproutOptions) -> tuple[int, ...]:"
 IMPORTS = "from torch import Tensor\n"
+IMPORTED = {"torch.": "import torch\n", "LuminaError": "from lumina_core import LuminaError\n"}
+"""What faults use and a template may have no use for."""
 VAE = 'a formula, so it has no weights."""\n'
 LINE_WORDS = "words = (speed, level, pick(FORMS, generator))"
 LINE_START = "start = torch.rand((), generator=generator).item()"
@@ -183,8 +187,8 @@ LINE_CHECK = (
     def __post_init__(self) -> None:
         for key in ("samples", "patch"):
             value = getattr(self, key)
-            if not 1 <= value <= MAX_SAMPLES:
-                raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {MAX_SAMPLES}")
+            if not 1 <= value <= LONGEST:
+                raise LuminaError(f"modality.{key}={value} is out of range; use 1 to {LONGEST}")
 """,
     ),
 )
@@ -229,7 +233,7 @@ class SproutCondition:
     beginning: str | None = setting(None, "signal whose first half is kept", file=True)
 ''',
     ),
-    ahead(PARTS, "    PatchTokenizer,\n", "    Given,\n"),
+    (PARTS, "import VAE, Decoder,", "import VAE, Decoder, Given,"),
     ahead(
         PARTS,
         FIT,

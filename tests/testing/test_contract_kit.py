@@ -298,7 +298,7 @@ def test_a_part_that_is_a_class_is_told_once(tmp_path, monkeypatch, refusal):
 
     with installed("sprout", "line", tmp_path, monkeypatch, class_as_part):
         said = refusal("doctor", "sprout", "--contract")
-    assert "its vae is the class SproutVAE, not an object of it; an object with" in said
+    assert "its vae is the class SproutVAE, not an object of it; an object of" in said
 
 
 def test_a_trace_is_told_once():

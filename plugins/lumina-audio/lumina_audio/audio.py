@@ -29,7 +29,7 @@ class AudioModality(Modality):
         super().__init__(options)
         self.vae = AudioVAE(vae_folder, options)
         self.decoder = AudioDecoder(options.sample_rate)
-        self.world = AudioWorld(options.sample_rate)
+        self.world = AudioWorld()
 
     @property
     def tokenizer(self) -> PatchTokenizer:

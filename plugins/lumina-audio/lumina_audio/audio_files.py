@@ -31,7 +31,7 @@ class AudioDecoder(Decoder):
     noun = "sounds"
 
     def __init__(self, sample_rate: int) -> None:
-        """Fix the rate of every sound.
+        """Fix the rate at which sounds are read.
 
         Args:
             sample_rate: Hz.
@@ -44,7 +44,9 @@ class AudioDecoder(Decoder):
         """As in Decoder: a high and odd sample rate in FLAC."""
         _check_rate(suffix, options.sample_rate)
 
-    def write(self, media: Sound, path: Path, metadata: Mapping[str, Any]) -> None:
+    def write(
+        self, media: Sound, path: Path, metadata: Mapping[str, Any], options: AudioOptions
+    ) -> None:
         """Write a WAV, FLAC or Ogg Vorbis, by the suffix, the metadata inside.
 
         Raises:
@@ -54,8 +56,8 @@ class AudioDecoder(Decoder):
         self.check_suffix(path)
         suffix = path.suffix.lower()
         with writing(path):
-            _check_rate(suffix, self.sample_rate)
-            made = WRITERS[suffix](media, self.sample_rate, comment_with(metadata))
+            _check_rate(suffix, options.sample_rate)
+            made = WRITERS[suffix](media, options.sample_rate, comment_with(metadata))
             with atomic_write(path) as file:
                 file.write(made)
 
@@ -89,11 +91,11 @@ class AudioDecoder(Decoder):
             comment = comment_of(path)
         return metadata_in(comment, path)
 
-    def preview(self, media: Sound) -> UInt8[Tensor, "3 height width"]:
+    def preview(self, media: Sound, options: AudioOptions) -> UInt8[Tensor, "3 height width"]:
         """Its spectrogram, with seconds and Hz at the axes."""
         from lumina_audio.spectrogram_picture import spectrogram_picture
 
-        return torch.from_numpy(spectrogram_picture(media.numpy(), self.sample_rate))
+        return torch.from_numpy(spectrogram_picture(media.numpy(), options.sample_rate))
 
 
 def _check_rate(suffix: str, sample_rate: int) -> None:

@@ -5,7 +5,6 @@ longer clip is the same sound with more silence. It does not judge sounds: oracl
 shares only the grammar with this file.
 """
 
-from dataclasses import dataclass
 from math import pi
 from typing import Protocol, runtime_checkable
 
@@ -75,7 +74,7 @@ Samples = Float[Tensor, "sample"]
 
 @runtime_checkable
 class Canvas(Protocol):
-    """The options of a sound that drawing reads."""
+    """The options of a sound that drawing and judging read."""
 
     sample_rate: int
 
@@ -85,12 +84,8 @@ class Canvas(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class AudioWorld(CaptionWorld):
     """Captions, the sounds they describe, and the verdict on what claims to be one."""
-
-    sample_rate: int
-    """Hz, of what is judged."""
 
     name, version = "audio", "1"
     grammar, words = grammar, nearest
@@ -122,10 +117,10 @@ class AudioWorld(CaptionWorld):
         return found
 
     def judge(
-        self, media: Int16[Tensor, "sample"], caption: str, options: object
+        self, media: Int16[Tensor, "sample"], caption: str, options: Canvas
     ) -> dict[str, bool]:
-        """The verdict of the oracle on a sound at the rate of this world."""
-        return oracle.judge(media, self.sample_rate, grammar.parse(caption))
+        """The verdict of the oracle on a sound at the rate of its options."""
+        return oracle.judge(media, options.sample_rate, grammar.parse(caption))
 
 
 def _uniform(interval: Interval, generator: torch.Generator) -> float:

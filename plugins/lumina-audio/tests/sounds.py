@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 from lumina_audio.audio_files import AudioDecoder
+from lumina_audio.options import AudioOptions
 from lumina_core import LuminaError
 from lumina_core.autoencoder import networks
 
@@ -36,6 +37,14 @@ def noise(samples):
 
 def request(**more):
     return {"prompt": 'ünï 雪 🎨 " \\ \n', "options": {"seconds": 1.5}} | more
+
+
+def options(rate=RATE):
+    return AudioOptions(sample_rate=rate, fmin=0.0, fmax=rate / 2)
+
+
+def write(media, path, metadata, rate=RATE):
+    DECODER.write(media, path, metadata, options(rate))
 
 
 def foreign(path, samples, rate=RATE, codec=None, **kinds):

@@ -71,7 +71,8 @@ def ramp(length):
 
 
 def write(path, media, rate=RATE):
-    AudioDecoder(rate).write(media, Path(path), {})
+    options = compose_options("audio", {"sample_rate": rate, "fmin": 0.0, "fmax": rate / 2})
+    AudioDecoder(rate).write(media, Path(path), {}, options)
     return str(path)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lumina_audio.audio_files import AudioDecoder
+from lumina_audio.options import AudioOptions
 from lumina_audio.world import AudioWorld
 from lumina_core.checkpoints import manifest
 from lumina_core.cli.main import main
@@ -44,5 +45,5 @@ def test_easy_prompts_come_out_right(capsys):
     for number, prompt in enumerate(PROMPTS):
         sound = run(capsys, prompt, f"out={number}.wav", "seed=1", "modality.seconds=2.5")
         assert len(sound) == round(2.5 * RATE)
-        right += all(AudioWorld(RATE).judge(sound, prompt, None).values())
+        right += all(AudioWorld().judge(sound, prompt, AudioOptions()).values())
     assert right >= MIN_RIGHT

@@ -15,7 +15,7 @@ from lumina_audio.world import AudioWorld
 from lumina_core import LuminaError
 
 RATE = 16_000
-WORLD = AudioWorld(RATE)
+WORLD = AudioWorld()
 CASES = [(split, task) for split in WORLD.splits for task in WORLD.tasks(split)]
 
 
@@ -23,12 +23,15 @@ def canvas(seconds, rate=RATE):
     return SimpleNamespace(sample_rate=rate, num_samples=round(seconds * rate))
 
 
+CANVAS = canvas(2.5)
+
+
 def draw(caption, seconds=2.5, seed=0, rate=RATE):
     return WORLD.draw(caption, canvas(seconds, rate), torch.Generator().manual_seed(seed))
 
 
 def is_right(sound, caption):
-    return all(WORLD.judge(sound, caption, None).values())
+    return all(WORLD.judge(sound, caption, CANVAS).values())
 
 
 @pytest.mark.parametrize(("split", "task"), CASES)
@@ -138,8 +141,8 @@ def test_the_oracle_refuses_a_sound_of_another_caption(task):
 )
 def test_the_verdict_names_what_is_wrong(caption, drawn, wrong):
     for seed in range(5):
-        assert not WORLD.judge(draw(drawn, seed=seed), caption, None)[wrong]
-        assert WORLD.judge(draw(caption, seed=seed), caption, None)[wrong]
+        assert not WORLD.judge(draw(drawn, seed=seed), caption, CANVAS)[wrong]
+        assert WORLD.judge(draw(caption, seed=seed), caption, CANVAS)[wrong]
 
 
 @pytest.mark.parametrize("caption", ["a low tone", "two beeps", "a beep then a rising sweep"])
@@ -163,8 +166,8 @@ def test_a_pause_stands_between_events_and_not_between_repetitions():
     gap = round((spans[2].start - spans[1].start - spans[1].seconds) * RATE)
     end = round((spans[1].start + spans[1].seconds) * RATE)
     joined = torch.cat([near[:end], near[end + gap - RATE // 8 :]])
-    assert WORLD.judge(near, "two high beeps then a high tone", None)["pause"]
-    assert not WORLD.judge(joined, "two high beeps then a high tone", None)["pause"]
+    assert WORLD.judge(near, "two high beeps then a high tone", CANVAS)["pause"]
+    assert not WORLD.judge(joined, "two high beeps then a high tone", CANVAS)["pause"]
 
 
 def test_spans_say_where_how_long_how_high_and_how_loud():
@@ -182,7 +185,7 @@ def test_spans_say_where_how_long_how_high_and_how_loud():
 def test_any_sample_rate_is_drawn_and_judged(rate):
     for number, caption in enumerate(("two high beeps then a falling sweep", "a low chord")):
         sound = draw(caption, rate=rate, seed=number)
-        assert all(AudioWorld(rate).judge(sound, caption, canvas(2.5, rate)).values())
+        assert all(WORLD.judge(sound, caption, canvas(2.5, rate)).values())
 
 
 def test_a_longer_sound_is_the_same_with_more_silence():
@@ -249,5 +252,5 @@ def beside(seconds, *hertz):
     ],
 )
 def test_what_is_not_steady_or_too_low_is_neither_tone_nor_chord(caption, sound):
-    assert not WORLD.judge(sound, caption, None)["kind"]
+    assert not WORLD.judge(sound, caption, CANVAS)["kind"]
     assert is_right(beside(0.5, (300, 300)), "a low tone")

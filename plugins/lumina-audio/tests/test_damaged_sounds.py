@@ -10,7 +10,7 @@ import torch
 from damage import corrupted
 from lumina_audio.wholeness import KINDS
 from lumina_core import LuminaError
-from sounds import DECODER, RATE, foreign, noise, refusal, request, sound, tone
+from sounds import DECODER, RATE, foreign, noise, refusal, request, sound, tone, write
 
 WHOLE = ("ours.wav", "ours.flac", "ours.ogg", "other.wav", "other.flac", "other.ogg", "other.opus",
          "other.mp3", "other.aiff", "other.au")  # fmt: skip
@@ -18,7 +18,7 @@ WHOLE = ("ours.wav", "ours.flac", "ours.ogg", "other.wav", "other.flac", "other.
 
 def whole_file(path):
     if path.name.startswith("ours"):
-        DECODER.write(noise(30_000), path, request())
+        write(noise(30_000), path, request())
     else:
         samples = tone(30_000)[:, None] + 0.2 * np.random.default_rng(0).standard_normal(
             (30_000, 2)

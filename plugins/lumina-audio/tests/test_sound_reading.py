@@ -11,7 +11,18 @@ import torch
 from lumina_audio import sound_reading
 from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.sound_reading import resampled
-from sounds import DECODER, RATE, foreign, loudest_hertz, noise, refusal, request, sound, tone
+from sounds import (
+    DECODER,
+    RATE,
+    foreign,
+    loudest_hertz,
+    noise,
+    refusal,
+    request,
+    sound,
+    tone,
+    write,
+)
 
 STEP = 1 / 32_768
 DEPTHS = {
@@ -199,7 +210,7 @@ def test_long_sounds_are_refused_but_their_beginning_is_read(tmp_path, monkeypat
 
 
 def test_the_contents_count_and_not_the_name(tmp_path):
-    DECODER.write(sound(500), tmp_path / "a.flac", request())
+    write(sound(500), tmp_path / "a.flac", request())
     (tmp_path / "a.flac").rename(tmp_path / "a.wav")
     assert torch.equal(DECODER.read(tmp_path / "a.wav"), sound(500))
     assert DECODER.read_metadata(tmp_path / "a.wav") == request()
@@ -221,7 +232,7 @@ def chunk(name, body):
 
 
 def test_a_request_is_found_wherever_it_stands_in_a_wav(tmp_path):
-    DECODER.write(sound(501), tmp_path / "a.wav", request())
+    write(sound(501), tmp_path / "a.wav", request())
     data = (tmp_path / "a.wav").read_bytes()
     start, end = data.index(b"LIST"), data.index(b"data")
     moved = data[12:start] + chunk(b"odd ", b"123") + data[end:] + data[start:end]
@@ -285,7 +296,7 @@ def test_a_length_that_the_outer_one_belies_is_read_with_a_note(tmp_path, name, 
 
 
 def test_reading_at_the_rate_of_another_decoder_changes_the_length(tmp_path):
-    DECODER.write(sound(16_000), tmp_path / "a.wav", {})
+    write(sound(16_000), tmp_path / "a.wav", {})
     found = AudioDecoder(48_000).read(tmp_path / "a.wav")
     assert len(found) == 48_000 and abs(loudest_hertz(found, 48_000) - 440) < 2
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.spectrogram_picture import (
     COLOURS,
     HEIGHT,
@@ -15,12 +14,12 @@ from lumina_audio.spectrogram_picture import (
     spectrogram_picture,
     time_ticks,
 )
-from sounds import DECODER, RATE, noise, sound, tone
+from sounds import DECODER, RATE, noise, options, sound, tone
 
 
 def inside(media, rate=RATE):
     """How light the spectrogram is, without its axes."""
-    picture = AudioDecoder(rate).preview(media)
+    picture = DECODER.preview(media, options(rate))
     assert picture.dtype == torch.uint8 and picture.shape[0] == 3 and picture.is_contiguous()
     return picture[:, TOP : TOP + HEIGHT, LEFT:-24].sum(0)
 
@@ -97,7 +96,7 @@ def test_axes_have_marks_of_1_2_and_5():
 
 
 def test_labels_are_drawn_at_both_axes():
-    picture = DECODER.preview(sound(2 * RATE))
+    picture = DECODER.preview(sound(2 * RATE), options())
     paper = (picture == 255).all(0)
     assert not paper[TOP : TOP + HEIGHT, :50].all() and not paper[TOP + HEIGHT + 8 :, LEFT:].all()
 

@@ -13,6 +13,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
@@ -51,7 +53,7 @@ class PictureDecoder(Decoder):
     read_suffixes = (*suffixes, ".jfif", ".jpe", ".gif", ".apng", ".bmp", ".tif", ".tiff",
                      ".avif", ".heic", ".heif")  # fmt: skip
 
-    def write(self, media: Picture, path: Path, metadata: dict[str, Any]) -> None:
+    def write(self, media: Picture, path: Path, metadata: dict[str, Any], options: object) -> None:
         """Write a PNG, WebP or JPEG atomically, by the suffix, the metadata inside.
 
         Raises:
@@ -85,9 +87,13 @@ class PictureDecoder(Decoder):
             comment = _comment_of(_open(path))
         return metadata_in(comment, path)
 
-    def preview(self, media: Picture) -> Picture:
+    def preview(self, media: Picture, options: object) -> Picture:
         """The picture itself."""
         return media
+
+    def array(self, media: Picture) -> UInt8[np.ndarray, "height width 3"]:
+        """The picture, its colours last."""
+        return rearrange(media, "rgb height width -> height width rgb").contiguous().numpy()
 
 
 def _save_png(image: Image.Image, file: BytesIO, metadata: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ def test_what_is_written_comes_back(tmp_path, suffix, repeats):
     path = tmp_path / f"a{suffix.upper()}"
     metadata = METADATA | {"prompt": METADATA["prompt"] * repeats}
     ramp = torch.arange(48, dtype=torch.uint8).expand(3, 32, 48) * 5
-    DECODER.write(ramp, path, metadata)
+    DECODER.write(ramp, path, metadata, None)
     assert DECODER.read_metadata(path) == metadata
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
     assert Image.open(path).size == (48, 32)
@@ -60,27 +60,27 @@ def test_what_is_written_comes_back(tmp_path, suffix, repeats):
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
 def test_lossless_files_keep_noise(tmp_path, suffix):
-    DECODER.write(picture(16, 24), tmp_path / f"a{suffix}", METADATA)
+    DECODER.write(picture(16, 24), tmp_path / f"a{suffix}", METADATA, None)
     assert torch.equal(DECODER.read(tmp_path / f"a{suffix}"), picture(16, 24))
 
 
 @pytest.mark.parametrize("suffix", DECODER.suffixes)
 def test_the_same_picture_gives_the_same_bytes(tmp_path, suffix):
     for name in "ab":
-        DECODER.write(picture(16, 24), tmp_path / f"{name}{suffix}", METADATA)
+        DECODER.write(picture(16, 24), tmp_path / f"{name}{suffix}", METADATA, None)
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a", "a.png.txt"])
 def test_another_suffix_is_refused(tmp_path, name):
     with pytest.raises(LuminaError, match=r"written as \.png, \.webp, \.jpg, \.jpeg"):
-        DECODER.write(picture(8, 8), tmp_path / name, {})
+        DECODER.write(picture(8, 8), tmp_path / name, {}, None)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_webp_beyond_its_format_is_refused(tmp_path):
     with pytest.raises(LuminaError, match=f"more than the {MAX_WEBP_SIDE} of WebP"):
-        DECODER.write(picture(1, MAX_WEBP_SIDE + 1), tmp_path / "a.webp", {})
+        DECODER.write(picture(1, MAX_WEBP_SIDE + 1), tmp_path / "a.webp", {}, None)
     assert not list(tmp_path.iterdir())
 
 
@@ -102,7 +102,7 @@ def test_files_of_others_have_no_metadata(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", DECODER.suffixes)
 def test_a_broken_request_is_refused(tmp_path, suffix, monkeypatch):
     monkeypatch.setattr("lumina_image.picture_files.json.dumps", lambda *_, **__: "{not json")
-    DECODER.write(picture(8, 8), tmp_path / f"a{suffix}", {})
+    DECODER.write(picture(8, 8), tmp_path / f"a{suffix}", {}, None)
     with pytest.raises(LuminaError, match="broken request"):
         DECODER.read_metadata(tmp_path / f"a{suffix}")
 
@@ -285,10 +285,10 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg", ".gif", ".bmp", ".tif"])
 def test_random_corruptions_are_read_or_refused_in_one_line(tmp_path, suffix, capfd):
-    DECODER.write(picture(48, 40), tmp_path / "ours.png", METADATA)
+    DECODER.write(picture(48, 40), tmp_path / "ours.png", METADATA, None)
     wholes = [whole_file(suffix)]
     if suffix in DECODER.suffixes:
-        DECODER.write(picture(48, 40), tmp_path / f"ours{suffix}", METADATA)
+        DECODER.write(picture(48, 40), tmp_path / f"ours{suffix}", METADATA, None)
         wholes.append((tmp_path / f"ours{suffix}").read_bytes())
     rng = np.random.default_rng(0)
     path, num_refused = tmp_path / f"damaged{suffix}", 0
@@ -311,5 +311,12 @@ def test_random_corruptions_are_read_or_refused_in_one_line(tmp_path, suffix, ca
 def test_any_value_of_a_request_survives(tmp_path):
     odd = {"prompt": "\x00\x01\ud83c\udf89".encode("utf-16", "surrogatepass").decode("utf-16")}
     for suffix in DECODER.suffixes:
-        DECODER.write(picture(8, 8), tmp_path / f"a{suffix}", odd)
+        DECODER.write(picture(8, 8), tmp_path / f"a{suffix}", odd, None)
         assert DECODER.read_metadata(tmp_path / f"a{suffix}") == json.loads(json.dumps(odd))
+
+
+def test_an_array_has_its_colours_last():
+    media = picture(8, 12)
+    assert DECODER.array(media).shape == (8, 12, 3)
+    assert DECODER.array(media)[5, 7].tolist() == media[:, 5, 7].tolist()
+    assert DECODER.image(media, None).size == (12, 8)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -69,22 +71,23 @@ class MultiviewDecoder(Decoder):
                 "pixels each; ask for smaller ones"
             )
 
-    def write(self, media: Pictures, path: Path, metadata: Mapping[str, Any]) -> None:
+    def write(
+        self, media: Pictures, path: Path, metadata: Mapping[str, Any], options: MultiviewOptions
+    ) -> None:
         """Write a PNG grid, a folder of PNG, an MP4 or GIF, or a GLB or PLY, by the suffix.
 
         Args:
             media: the views.
             path: its file or folder, which appears only once it is whole.
-            metadata: the request, to stand inside; its options say where the views are.
+            metadata: the request, to stand inside.
+            options: of the views; they say where these are.
 
         Raises:
-            LuminaError: the suffix is another one, the kind of file holds no such views, or the
-                request is of others.
+            LuminaError: the suffix is another one, or the kind of file holds no such views.
         """
         self.check_suffix(path)
         suffix = path.suffix.lower()
         with writing(path):
-            options = options_in(metadata)
             _check_shape(tuple(media.shape), options)
             self.check_format(suffix, tuple(media.shape), options)
             if suffix == GRID:
@@ -115,9 +118,15 @@ class MultiviewDecoder(Decoder):
         """
         return _request_in(path)
 
-    def preview(self, media: Pictures) -> UInt8[Tensor, "3 total_height total_width"]:
+    def preview(
+        self, media: Pictures, options: object
+    ) -> UInt8[Tensor, "3 total_height total_width"]:
         """All views in one picture."""
         return grid_of(media)
+
+    def array(self, media: Pictures) -> UInt8[np.ndarray, "view height width 3"]:
+        """The views, their colours last."""
+        return rearrange(media, "view rgb h w -> view h w rgb").contiguous().numpy()
 
 
 def views_in(path: Path) -> Views:
@@ -186,4 +195,4 @@ def _request_in(path: Path) -> dict[str, Any] | None:
 def _check_shape(shape: tuple[int, ...], options: MultiviewOptions) -> None:
     wanted = (options.num_views, 3, options.height, options.width)
     if shape != wanted:
-        raise ValueError(f"views of shape {shape} have a request for {wanted}")
+        raise ValueError(f"views of shape {shape} have options for {wanted}")

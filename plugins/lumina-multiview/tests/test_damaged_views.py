@@ -15,13 +15,13 @@ from lumina_core.media.clips.writing import write_clip
 from lumina_core.media.containers import comment_with
 from lumina_multiview import picture_reading, views_folder, views_grid
 from lumina_multiview.request_options import options_in
-from view_sets import DECODER, PICTURES, TURNTABLES, noise, plain, refusal, request
+from view_sets import DECODER, PICTURES, TURNTABLES, noise, plain, refusal, request, write
 
 
 @pytest.fixture
 def ours(tmp_path):
     """A folder of three views as `run` writes it."""
-    DECODER.write(plain(3), tmp_path / "a.views", request(3))
+    write(plain(3), tmp_path / "a.views", request(3))
     return tmp_path / "a.views"
 
 
@@ -77,7 +77,7 @@ def test_a_file_of_another_modality_is_refused(tmp_path):
 
 
 def test_a_picture_of_a_folder_is_no_grid(tmp_path):
-    DECODER.write(noise(3), tmp_path / "a.views", request(3))
+    write(noise(3), tmp_path / "a.views", request(3))
     assert "needs its request" in refusal(tmp_path / "a.views" / "0001.png")
 
 
@@ -106,7 +106,7 @@ def test_a_turntable_of_other_views_is_refused(tmp_path, suffix, other, message)
 
 
 def test_too_many_pixels_are_refused(tmp_path, monkeypatch):
-    DECODER.write(noise(4), tmp_path / "a.png", request(4))
+    write(noise(4), tmp_path / "a.png", request(4))
     monkeypatch.setattr(views_grid, "MAX_PICTURE_PIXELS", 4 * 16 * 24 - 1)
     assert "a grid of 48 x 32 has more than 1535 pixels" in refusal(tmp_path / "a.png")
 
@@ -114,7 +114,7 @@ def test_too_many_pixels_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("suffix", PICTURES)
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
 def test_a_file_cut_off_is_refused_by_name(tmp_path, suffix, share, capfd):
-    DECODER.write(noise(8, 32, 48), tmp_path / f"a{suffix}", request(8, 32, 48))
+    write(noise(8, 32, 48), tmp_path / f"a{suffix}", request(8, 32, 48))
     path = tmp_path / f"a{suffix}"
     file = path / "0003.png" if suffix == ".views" else path
     whole = file.read_bytes()
@@ -127,7 +127,7 @@ def test_a_file_cut_off_is_refused_by_name(tmp_path, suffix, share, capfd):
 def test_random_corruptions_are_read_or_refused_in_one_line(tmp_path, suffix, capfd):
     rng = np.random.default_rng(0)
     path = tmp_path / f"a{suffix}"
-    DECODER.write(noise(4), path, request(4))
+    write(noise(4), path, request(4))
     file = path / "cameras.json" if suffix == ".views" else path
     whole = file.read_bytes()
     for _ in range(60):

@@ -78,7 +78,7 @@ def write(name, count=4, **values):
     keys = ("height", "width", "views", "azimuths", "elevation")
     media = views(made.num_views, made.height, made.width)
     request = {"options": {key: getattr(made, key) for key in keys}}
-    MultiviewDecoder().write(media, Path(name), request)
+    MultiviewDecoder().write(media, Path(name), request, made)
     return media
 
 

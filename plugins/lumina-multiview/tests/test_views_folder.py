@@ -15,13 +15,13 @@ from lumina_multiview import camera_files
 from lumina_multiview.camera import angles_of, axes
 from lumina_multiview.views_files import views_in
 from lumina_multiview.views_folder import read_views
-from view_sets import DECODER, change_cameras, noise, plain, refusal, request, view_matrix
+from view_sets import DECODER, change_cameras, noise, plain, refusal, request, view_matrix, write
 
 
 @pytest.fixture
 def ours(tmp_path):
     """A folder of three views as `run` writes it."""
-    DECODER.write(plain(3), tmp_path / "a.views", request(3))
+    write(plain(3), tmp_path / "a.views", request(3))
     return tmp_path / "a.views"
 
 
@@ -364,7 +364,7 @@ def test_hidden_files_of_other_programs_do_not_count(ours):
 
 def test_a_folder_is_never_written_over(ours):
     with pytest.raises(LuminaError, match="exists already"):
-        DECODER.write(noise(3), ours, request(3))
+        write(noise(3), ours, request(3))
     assert torch.equal(DECODER.read(ours), plain(3))
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lumina_core import LuminaError
+from lumina_multiview.request_options import options_in
 from lumina_multiview.views_files import MultiviewDecoder
 
 DECODER = MultiviewDecoder()
@@ -21,6 +22,11 @@ def request(count=None, height=16, width=24, *, azimuths=None, elevation=20.0, *
         "prompt": 'ünï 雪 🎨 "',
         "options": options | {"elevation": elevation},
     } | more
+
+
+def write(media, path, metadata):
+    """Write views as their request names them."""
+    DECODER.write(media, path, metadata, options_in(metadata))
 
 
 def noise(count, height=16, width=24, seed=0):

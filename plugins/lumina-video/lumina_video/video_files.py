@@ -44,7 +44,7 @@ class VideoDecoder(Decoder):
     noun = "clips"
 
     def __init__(self, fps: float) -> None:
-        """Fix the rate of files whose request names none.
+        """Fix the rate at which files are read whose request names none.
 
         Args:
             fps: frames per second.
@@ -57,18 +57,18 @@ class VideoDecoder(Decoder):
         """As in Decoder: odd sides in MP4, high rates in GIF."""
         check_kind(suffix, media_shape, options.fps)
 
-    def write(self, media: Clip, path: Path, metadata: Mapping[str, Any]) -> None:
+    def write(
+        self, media: Clip, path: Path, metadata: Mapping[str, Any], options: VideoOptions
+    ) -> None:
         """Write an MP4, GIF, WebP or a folder of PNG, by the suffix, the metadata inside.
 
-        The rate is the `options.fps` of the metadata.
 
         Raises:
             LuminaError: the suffix is another one, or the format takes no such size or rate.
         """
         self.check_suffix(path)
-        fps = float(metadata.get("options", {}).get("fps", self.fps))
         with writing(path):
-            write_clip(media, path, fps, comment_with(metadata))
+            write_clip(media, path, options.fps, comment_with(metadata))
 
     def read(self, path: Path) -> Clip:
         """Read a clip at the rate its request names, else at its mean rate; a picture is a frame.
@@ -119,12 +119,16 @@ class VideoDecoder(Decoder):
             comment = comment_of(path)
         return metadata_in(comment, path)
 
-    def preview(self, media: Clip) -> UInt8[Tensor, "3 height total_width"]:
+    def preview(self, media: Clip, options: object) -> UInt8[Tensor, "3 height total_width"]:
         """Frames from the first to the last, side by side."""
         count = min(NUM_PREVIEW_FRAMES, len(media))
         picked = np.linspace(0, len(media) - 1, count).round().astype(int)
         padded = pad(media[torch.from_numpy(picked)], (0, GAP), value=MAX_LEVEL)
         return rearrange(padded, "frame rgb height width -> rgb height (frame width)")[..., :-GAP]
+
+    def array(self, media: Clip) -> UInt8[np.ndarray, "frame height width 3"]:
+        """The clip, its colours last."""
+        return rearrange(media, "f rgb height width -> f height width rgb").contiguous().numpy()
 
 
 def _told(request: dict[str, Any] | None) -> tuple[float | None, int]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lumina_core import LuminaError
+from lumina_video.options import VideoOptions
 from lumina_video.video_files import VideoDecoder
 
 FPS = 8.0
@@ -22,6 +23,12 @@ def request(frames, fps=FPS, **more):
         "prompt": 'ünï 雪 🎨 "',
         "options": {"frames": frames, "seconds": None, "fps": fps},
     } | more
+
+
+def write(media, path, metadata):
+    """Write a clip at the rate that its request names."""
+    fps = float(metadata.get("options", {}).get("fps", FPS))
+    DECODER.write(media, path, metadata, VideoOptions(fps=fps))
 
 
 def clip(frames, height=16, width=24):

@@ -20,6 +20,7 @@ from clips import (
     levels,
     refusal,
     request,
+    write,
 )
 from lumina_core.media.clips.reading import KINDS
 
@@ -366,7 +367,7 @@ def test_deep_greys_and_avif_are_frames(tmp_path):
 
 
 def test_the_content_counts_not_the_suffix(tmp_path):
-    DECODER.write(clip(3), tmp_path / "a.gif", request(3))
+    write(clip(3), tmp_path / "a.gif", request(3))
     (tmp_path / "a.gif").rename(tmp_path / "b.mp4")
     assert torch.equal(DECODER.read(tmp_path / "b.mp4"), clip(3))
 

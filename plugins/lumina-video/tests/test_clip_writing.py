@@ -23,6 +23,7 @@ from clips import (
     levels,
     refusal,
     request,
+    write,
 )
 from damage import limited_files
 from lumina_core import LuminaError
@@ -42,10 +43,10 @@ def test_what_is_written_comes_back(tmp_path, suffix, fps, frames):
     path, media, metadata = tmp_path / f"a{suffix.upper()}", clip(frames), request(frames, fps)
     if suffix == ".gif" and fps > 50:
         with pytest.raises(LuminaError, match=r"fps=[\d.]+ is more than the 50 frames per second"):
-            DECODER.write(media, path, metadata)
+            write(media, path, metadata)
         assert not list(tmp_path.iterdir())
         return
-    DECODER.write(media, path, metadata)
+    write(media, path, metadata)
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
     assert DECODER.read_metadata(path) == metadata
     found = DECODER.read(path)
@@ -60,14 +61,14 @@ def test_what_is_written_comes_back(tmp_path, suffix, fps, frames):
 @pytest.mark.parametrize("frames", [1, 12, 500])
 def test_a_clip_in_which_nothing_moves_keeps_its_length(tmp_path, suffix, frames):
     media = clip(1).repeat(frames, 1, 1, 1)
-    DECODER.write(media, tmp_path / f"a{suffix}", request(frames))
+    write(media, tmp_path / f"a{suffix}", request(frames))
     assert DECODER.read(tmp_path / f"a{suffix}").shape == media.shape
 
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
 def test_equal_frames_between_others_stay(tmp_path, suffix):
     media = clip(4)[[0, 0, 1, 1, 1, 2, 3, 3]]
-    DECODER.write(media, tmp_path / f"a{suffix}", request(8, 29.97))
+    write(media, tmp_path / f"a{suffix}", request(8, 29.97))
     assert torch.equal(DECODER.read(tmp_path / f"a{suffix}"), media)
 
 
@@ -79,7 +80,7 @@ def test_lossless_files_keep_256_colours_of_noise(tmp_path, suffix):
         palette = torch.randint(256, (256, 3), dtype=torch.uint8, generator=generator)
         chosen = torch.randint(256, (33, 47), generator=generator)
         media[number] = palette[chosen].permute(2, 0, 1)
-    DECODER.write(media, tmp_path / f"a{suffix}", request(5))
+    write(media, tmp_path / f"a{suffix}", request(5))
     assert torch.equal(DECODER.read(tmp_path / f"a{suffix}"), media)
 
 
@@ -88,7 +89,7 @@ def test_mp4_is_close_to_what_was_written(tmp_path):
     for number, caption in enumerate(("a red circle moving to the right", "a blue square growing")):
         generator = torch.Generator().manual_seed(number)
         media = VideoWorld().draw(caption, options, generator)
-        DECODER.write(media, tmp_path / "a.mp4", request(20, 29.97))
+        write(media, tmp_path / "a.mp4", request(20, 29.97))
         error = (DECODER.read(tmp_path / "a.mp4").int() - media.int()).abs().float()
         assert error.mean() <= MAX_MP4_ERROR
         assert error.mean((0, 2, 3)).max() <= 1.5 * MAX_MP4_ERROR  # no colour is off as a whole
@@ -99,7 +100,7 @@ def test_mp4_says_its_colours_size_and_rate(tmp_path):
     media[..., :32] = torch.tensor(LEFT)[:, None, None]
     media[..., 32:] = torch.tensor(RIGHT)[:, None, None]
     path = tmp_path / "a.mp4"
-    DECODER.write(media, path, request(20, 29.97))
+    write(media, path, request(20, 29.97))
     error = (DECODER.read(path).int() - media.int()).abs()
     assert error[..., 4:28].max() <= COLOUR_ERROR and error[..., 36:60].max() <= COLOUR_ERROR
     data = path.read_bytes()
@@ -117,7 +118,7 @@ def test_mp4_says_its_colours_size_and_rate(tmp_path):
 @pytest.mark.parametrize("suffix", DECODER.suffixes)
 def test_the_same_clip_gives_the_same_bytes(tmp_path, suffix):
     for name in "ab":
-        DECODER.write(clip(9), tmp_path / f"{name}{suffix}", request(9))
+        write(clip(9), tmp_path / f"{name}{suffix}", request(9))
     one, other = (
         [item.read_bytes() for item in sorted(path.iterdir())]
         if path.is_dir()
@@ -130,7 +131,7 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", DECODER.suffixes)
 def test_any_request_survives(tmp_path, suffix):
     metadata = request(2, prompt="\x00\x01 " + "long 雪" * 40_000)
-    DECODER.write(clip(2), tmp_path / f"a{suffix}", metadata)
+    write(clip(2), tmp_path / f"a{suffix}", metadata)
     assert DECODER.read_metadata(tmp_path / f"a{suffix}") == metadata
 
 
@@ -139,7 +140,7 @@ def test_a_broken_request_is_refused(tmp_path, suffix, monkeypatch):
     for number, text in enumerate(("{not json", "[1]", "[" * 100_000)):
         path = tmp_path / f"{number}{suffix}"
         monkeypatch.setattr(containers.json, "dumps", lambda *_, text=text, **__: text)
-        DECODER.write(clip(2), path, {})
+        write(clip(2), path, {})
         assert "broken request" in refusal(path, DECODER.read_metadata)
 
 
@@ -157,10 +158,10 @@ def test_odd_requests_of_others_do_no_harm(tmp_path, odd, monkeypatch):
     text = json.dumps(odd)
     monkeypatch.setattr(containers.json, "dumps", lambda *_, **__: text)
     for suffix in (".mp4", ".webp"):
-        DECODER.write(clip(3), tmp_path / f"a{suffix}", {})
+        write(clip(3), tmp_path / f"a{suffix}", {})
         assert DECODER.read(tmp_path / f"a{suffix}").shape == clip(3).shape
         still = tmp_path / f"still{suffix}"
-        DECODER.write(clip(1).repeat(3, 1, 1, 1), still, {})
+        write(clip(1).repeat(3, 1, 1, 1), still, {})
         assert DECODER.read(still)[0].shape == clip(1)[0].shape
         assert DECODER.read_at(still, FPS, 3)[0].shape == clip(1)[0].shape
 
@@ -170,26 +171,26 @@ def test_mp4_refuses_odd_sides_and_says_the_nearest(tmp_path, height, width):
     name, size = ("height", height) if height % 2 else ("width", width)
     nearest = "2" if size == 1 else f"{size - 1} or {size + 1}"
     with pytest.raises(LuminaError, match=rf"a\.mp4 .*{name}={size} is odd.* use {nearest}, or"):
-        DECODER.write(clip(1).new_zeros(2, 3, height, width), tmp_path / "a.mp4", {})
+        write(clip(1).new_zeros(2, 3, height, width), tmp_path / "a.mp4", {})
     assert not list(tmp_path.iterdir())
     for suffix in LOSSLESS:
-        DECODER.write(clip(1).new_zeros(2, 3, height, width), tmp_path / f"a{suffix}", request(2))
+        write(clip(1).new_zeros(2, 3, height, width), tmp_path / f"a{suffix}", request(2))
         assert DECODER.read(tmp_path / f"a{suffix}").shape == (2, 3, height, width)
 
 
 def test_small_and_long_sides_are_written(tmp_path):
     for height, width in ((2, 2), (2, 4096)):
-        DECODER.write(clip(1).new_zeros(2, 3, height, width), tmp_path / "a.mp4", request(2))
+        write(clip(1).new_zeros(2, 3, height, width), tmp_path / "a.mp4", request(2))
         assert DECODER.read(tmp_path / "a.mp4").shape == (2, 3, height, width)
 
 
 def test_what_a_format_cannot_hold_is_refused(tmp_path):
     with pytest.raises(LuminaError, match=f"width={MAX_WEBP_SIDE + 1} is more than"):
-        DECODER.write(clip(1).new_zeros(1, 3, 1, MAX_WEBP_SIDE + 1), tmp_path / "a.webp", {})
+        write(clip(1).new_zeros(1, 3, 1, MAX_WEBP_SIDE + 1), tmp_path / "a.webp", {})
     with pytest.raises(LuminaError, match=r"nothing moves for longer than the 655\.35 seconds"):
-        DECODER.write(clip(1).repeat(80, 1, 1, 1), tmp_path / "a.gif", request(80, 0.1))
+        write(clip(1).repeat(80, 1, 1, 1), tmp_path / "a.gif", request(80, 0.1))
     with pytest.raises(LuminaError, match=r"written as \.mp4, \.gif, \.webp, \.frames"):
-        DECODER.write(clip(1), tmp_path / "a.webm", {})
+        write(clip(1), tmp_path / "a.webm", {})
     assert not list(tmp_path.iterdir())
 
 
@@ -206,13 +207,13 @@ def test_the_format_is_checked_before_anything_is_computed():
 @pytest.mark.parametrize("missing", [0.999, 0.5, 0.01])
 def test_a_full_disk_is_noticed_and_leaves_nothing(tmp_path, suffix, missing, capfd):
     media = torch.randint(256, (6, 3, 64, 96), dtype=torch.uint8)
-    DECODER.write(media, tmp_path / f"whole{suffix}", {})
+    write(media, tmp_path / f"whole{suffix}", {})
     whole = tmp_path / f"whole{suffix}"
     size = max(item.stat().st_size for item in (whole.iterdir() if whole.is_dir() else [whole]))
     refused = pytest.raises(LuminaError, match=r"cannot be written: File too large")
     capfd.readouterr()
     with refused, limited_files(math.floor(size * (1 - missing))):
-        DECODER.write(media, tmp_path / f"new{suffix}", {})
+        write(media, tmp_path / f"new{suffix}", {})
     assert os.listdir(tmp_path) == [whole.name]
     assert capfd.readouterr() == ("", "")
 
@@ -226,13 +227,13 @@ def test_an_interrupt_leaves_the_old_file(tmp_path, suffix, monkeypatch):
     found = writing._images
     monkeypatch.setattr(writing, "_images", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        DECODER.write(clip(9), tmp_path / f"a{suffix}", {})
+        write(clip(9), tmp_path / f"a{suffix}", {})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_holds_a_png_per_frame_and_the_request_in_the_first(tmp_path):
     folder = tmp_path / "walk.frames"
-    DECODER.write(clip(11), folder, request(11))
+    write(clip(11), folder, request(11))
     names = [f"{number:04d}.png" for number in range(1, 12)]
     assert sorted(os.listdir(folder)) == names
     first, *others = (Image.open(folder / name) for name in names)
@@ -243,7 +244,7 @@ def test_a_folder_holds_a_png_per_frame_and_the_request_in_the_first(tmp_path):
     (folder / ".hidden").write_text("x")
     assert DECODER.read(folder).equal(clip(11))
     with pytest.raises(LuminaError, match="exists already"):
-        DECODER.write(clip(1), folder, {})
+        write(clip(1), folder, {})
     assert len(DECODER.read(folder)) == 11
 
 
@@ -255,13 +256,19 @@ def test_a_folder_without_a_request_has_the_rate_that_is_asked_for(tmp_path):
     for fps in (0.1, FPS / 2, FPS, 2 * FPS, 29.97):
         assert torch.equal(DECODER.read_at(folder, fps, 100), clip(5))
     assert torch.equal(DECODER.read(folder), clip(5))
-    DECODER.write(clip(5), tmp_path / "b.frames", request(5))
+    write(clip(5), tmp_path / "b.frames", request(5))
     assert torch.equal(DECODER.read_at(tmp_path / "b.frames", 2 * FPS, 4), clip(5)[[0, 0, 1, 1]])
 
 
 def test_a_preview_shows_frames_from_the_first_to_the_last():
     media = colours(9)
-    preview = DECODER.preview(media)
+    preview = DECODER.preview(media, None)
     assert preview.shape == (3, 32, 5 * 48 + 4 * 2)
     assert levels(media)[[0, 2, 4, 6, 8]].equal(preview[0, 0, 10::50].float())
-    assert DECODER.preview(media[:1]).shape == (3, 32, 48)
+    assert DECODER.preview(media[:1], None).shape == (3, 32, 48)
+
+
+def test_an_array_has_its_colours_last():
+    media = clip(3)
+    assert DECODER.array(media).shape == (3, 16, 24, 3)
+    assert DECODER.array(media)[1, 4, 5].tolist() == media[1, :, 4, 5].tolist()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clips import DECODER, FPS, clip, colours, film, refusal, request
+from clips import DECODER, FPS, clip, colours, film, refusal, request, write
 from damage import corrupted, flipped
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
@@ -34,14 +34,14 @@ from lumina_video.options import MAX_FRAMES
 )
 def test_a_damaged_folder_is_refused(tmp_path, damage, message):
     folder = tmp_path / "a.frames"
-    DECODER.write(clip(3), folder, request(3))
+    write(clip(3), folder, request(3))
     damage(folder)
     assert message in refusal(folder)
 
 
 def test_each_damaged_bit_of_a_frame_is_refused_by_name(tmp_path):
     folder = tmp_path / "a.frames"
-    DECODER.write(clip(3), folder, {})
+    write(clip(3), folder, {})
     whole = (folder / "0003.png").read_bytes()
     for data in flipped(whole, 60):
         (folder / "0003.png").write_bytes(data)
@@ -57,7 +57,7 @@ def test_a_moment_that_lasts_for_hours_fills_no_memory(tmp_path, monkeypatch):
 
 
 def test_too_many_pixels_are_refused(tmp_path, monkeypatch):
-    DECODER.write(clip(9), tmp_path / "a.mp4", request(9))
+    write(clip(9), tmp_path / "a.mp4", request(9))
     monkeypatch.setattr(video_files, "MAX_PIXELS", 8 * 16 * 24)
     assert "more than 3072 pixels in all" in refusal(tmp_path / "a.mp4")
     assert len(DECODER.read_at(tmp_path / "a.mp4", FPS, 8)) == 8
@@ -77,7 +77,7 @@ def whole_files(folder):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(256, (10, 3, 32, 48), dtype=torch.uint8, generator=generator)
     for suffix in (".mp4", ".gif", ".webp"):
-        DECODER.write(noise, folder / f"ours{suffix}", request(10))
+        write(noise, folder / f"ours{suffix}", request(10))
     film(folder / "other.webm", noise)
     film(folder / "other.mp4", noise, sound="aac", movflags="faststart")
     film(folder / "other.avi", noise)
@@ -98,7 +98,7 @@ def test_a_file_cut_off_is_refused_by_name(tmp_path, name, share, capfd):
 
 
 def test_a_gif_cut_between_two_frames_is_refused(tmp_path):
-    DECODER.write(clip(6), tmp_path / "a.gif", request(6))
+    write(clip(6), tmp_path / "a.gif", request(6))
     whole = (tmp_path / "a.gif").read_bytes()
     starts = [i for i in range(len(whole)) if whole.startswith(b"\0\x21\xf9\x04", i)]
     assert len(starts) == 6

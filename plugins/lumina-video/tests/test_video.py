@@ -72,7 +72,7 @@ def clip(frames=5, height=16, width=24, seed=0):
 def write(path, media, fps=8.0):
     from lumina_video.video_files import VideoDecoder
 
-    VideoDecoder(fps).write(media, Path(path), {})
+    VideoDecoder(fps).write(media, Path(path), {}, VideoOptions(fps=fps))
     return str(path)
 
 

@@ -12,6 +12,7 @@ from lumina_core.media.worlds.finding import find_objects
 from lumina_core.media.worlds.words import BACKGROUNDS, COLOURS, HELD_OUT_PAIRS, SHAPES
 from lumina_video import grammar
 from lumina_video.grammar import Scene, Thing, caption_of, parse
+from lumina_video.options import VideoOptions
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import VideoWorld
 
@@ -143,7 +144,7 @@ def test_judge_accepts_what_was_drawn_and_went_through_a_file(tmp_path):
     decoder, path = VideoDecoder(8.0), tmp_path / "clip.mp4"
     verdicts = []
     for caption, clip in drawn("trained", 60, seed=5):
-        decoder.write(clip, path, {})
+        decoder.write(clip, path, {}, VideoOptions())
         verdicts.append(is_right(decoder.read(path), caption))
     assert sum(verdicts) >= 0.98 * len(verdicts)
 

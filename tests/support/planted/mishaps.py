@@ -11,6 +11,8 @@ from planting import (
     line,
 )
 
+GRID_OPENED = """with reading(path, "a PNG"), opened(path, *KIND) as image:
+            if image.height"""
 MISHAPS = (
     line(
         "full_disk_leaves_nothing",
@@ -110,20 +112,20 @@ MISHAPS = (
         "errors of the library are let through",
         (
             PARTS,
-            'with reading(path, "a PNG"), _opened(path) as image:\n            if',
-            'with Image.open(path, formats=("PNG",)) as image:\n            if',
+            GRID_OPENED,
+            'with Image.open(path, formats=("PNG",)) as image:\n            if image.height',
         ),
     ),
     grid(
         "broken_files_are_refused",
         "what is cut off is black",
-        (PARTS, "    check_png(path)  # Pillow does not compare the checksums of pixels\n", ""),
-        behind(PARTS, "from PIL import Image", ", ImageFile"),
-        ahead(
+        (
             PARTS,
-            "if image.height > MAX_SIDE",
-            "ImageFile.LOAD_TRUNCATED_IMAGES = True\n            ",
+            GRID_OPENED,
+            'with reading(path, "a PNG"), Image.open(path, formats=("PNG",)) as image:\n'
+            "            ImageFile.LOAD_TRUNCATED_IMAGES = True\n            if image.height",
         ),
+        behind(PARTS, "from PIL import Image", ", ImageFile"),
     ),
     line(
         "broken_files_are_refused",

@@ -5,6 +5,7 @@ from planting import (
     GRID_FEATURES,
     LINE_CHECK,
     LINE_FEATURES,
+    LINE_GRID,
     MARKS,
     OPTIONS,
     PARTS,
@@ -15,6 +16,8 @@ from planting import (
     line,
 )
 
+REFUSED = """if options.samples % self.options.patch:
+            raise LuminaError(f"modality.samples={{options.samples}}: {}")"""
 OPTION_RULES = (
     line(
         "options_are_frozen_and_comparable",
@@ -36,12 +39,12 @@ OPTION_RULES = (
         "a key that nothing reads",
         ahead(YAML, "sampling:", "rate: 8000\n"),
     ),
-    line("defaults_make_options", "no default", (OPTIONS, '8, "length', 'None, "length')),
+    line("defaults_make_options", "no default", (OPTIONS, ' 8, "length', ' None, "length')),
     grid("defaults_make_options", "a word for a number", (OPTIONS, '4, "both', '"four", "both')),
     line(
         "defaults_make_options",
         "a default out of its own bounds",
-        (OPTIONS, "at_least=1, at_most=MAX_SAMPLES, fixed", "at_least=9, fixed"),
+        (OPTIONS, "at_least=1, at_most=LONGEST, fixed", "at_least=9, fixed"),
     ),
     line("recommendations_compose", "a misspelt key", (YAML, "num_steps: 16", "num_step: 16")),
     grid("recommendations_compose", "an optimizer that there is not", (YAML, "muon", "sgd")),
@@ -50,12 +53,12 @@ OPTION_RULES = (
     line(
         "absurd_options_are_refused",
         "one option is not checked",
-        (OPTIONS, "at_least=1, at_most=MAX_SAMPLES, fixed", "fixed"),
+        (OPTIONS, "at_least=1, at_most=LONGEST, fixed", "fixed"),
     ),
     line(
         "absurd_options_are_refused",
         "no upper bound",
-        (OPTIONS, "        at_most=MAX_SAMPLES,\n", ""),
+        (OPTIONS, ", at_most=LONGEST)", ")"),
     ),
     grid(
         "absurd_options_are_refused",
@@ -150,17 +153,17 @@ OPTION_RULES = (
     line(
         "illegal_sizes_name_legal_ones",
         "the size named is one too many",
-        (PARTS, 'f"{below} or {below + patch}" if below', 'f"{below + 1}" if below'),
+        (PARTS, LINE_GRID, REFUSED.format("use {options.samples // 8 * 8 + 1}")),
     ),
     line(
         "illegal_sizes_name_legal_ones",
         "the patch alone is named",
-        (PARTS, 'f"{below} or {below + patch}" if below', 'f"{patch}" if below'),
+        (PARTS, LINE_GRID, REFUSED.format("use {self.options.patch}")),
     ),
     line(
         "illegal_sizes_name_legal_ones",
         "no size is named",
-        (PARTS, "is no multiple of {patch}; use {legal}", "does not fit"),
+        (PARTS, LINE_GRID, REFUSED.format("it does not fit")),
     ),
     line(
         "media_have_the_shape_they_are_said_to",

@@ -2,6 +2,7 @@
 
 from planting import (
     CONDITION,
+    FIT,
     GRID_DECODE,
     GRID_FEATURES,
     LINE_DECODE,
@@ -9,12 +10,42 @@ from planting import (
     LINE_FOUND,
     OPTIONS,
     PARTS,
+    WORLD,
+    ahead,
+    behind,
     grid,
     line,
     line_tokenizer,
 )
 
+LINE_FIT = "return super().fit(media[: num_tokens * self.options.patch], limits)"
 WHOLE = (
+    line(
+        "members_are_named_as_in_the_base_class",
+        "options of files by another name",
+        ahead(
+            PARTS, FIT, "    def describe(self, path, media, options):\n        return options\n\n"
+        ),
+    ),
+    grid(
+        "members_are_named_as_in_the_base_class",
+        "suffixes with one letter less",
+        behind(PARTS, 'suffixes = (".png",)', '\n    read_sufixes = (".png", ".apng")'),
+    ),
+    line(
+        "members_are_named_as_in_the_base_class",
+        "the nearest caption by a longer name",
+        (WORLD, "def nearest(self", "def nearest_to(self"),
+    ),
+    line(
+        "members_are_named_as_in_the_base_class",
+        "features that are counted by another name",
+        (
+            PARTS,
+            "super().__init__(options)\n",
+            "super().__init__(options)\n        self.feature_dims = 2\n",
+        ),
+    ),
     line(
         "trains_a_step",
         "features that are always zero",
@@ -167,25 +198,17 @@ WHOLE = (
     line(
         "files_fit_the_limits_of_a_run",
         "what is too long is let through",
-        (
-            PARTS,
-            "min(len(media) // self.options.patch, limits.max_tokens)",
-            "len(media) // self.options.patch",
-        ),
+        (PARTS, LINE_FIT, "return media[: len(media) // self.options.patch * self.options.patch]"),
     ),
     line(
         "files_fit_the_limits_of_a_run",
         "half a token is left at the end",
-        (
-            PARTS,
-            "return media[: num_tokens * self.options.patch]",
-            "return media[: limits.max_tokens * self.options.patch]",
-        ),
+        (PARTS, LINE_FIT, "return media[: limits.max_tokens * self.options.patch]"),
     ),
     line(
         "files_fit_the_limits_of_a_run",
         "what is too short is let through",
-        (PARTS, "if num_tokens < max(limits.min_tokens, 1):", "if num_tokens < 1:"),
+        (PARTS, LINE_FIT, "return media[: num_tokens * self.options.patch]"),
     ),
     line(
         "files_fit_the_limits_of_a_run",

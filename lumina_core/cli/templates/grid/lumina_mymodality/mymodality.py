@@ -18,7 +18,6 @@ from torch import Tensor
 from lumina_core import (
     VAE,
     Decoder,
-    LuminaError,
     Modality,
     PatchTokenizer,
     SizeLimits,
@@ -26,15 +25,15 @@ from lumina_core import (
     fit_together,
 )
 from lumina_core.media.containers import comment_with, metadata_in, reading
-from lumina_core.media.pictures import as_rgb
+from lumina_core.media.pictures import as_rgb, opened
 from lumina_core.media.pixels import NUM_COLOURS, check_multiple, levels_of, pixels_of
-from lumina_core.media.png_checksums import check_png
 from lumina_mymodality.options import MAX_FRAMES, MAX_SIDE, MymodalityOptions
 from lumina_mymodality.world import MymodalityWorld
 
 MEAN, STD = -0.55, 0.6  # of the world's pixels in [-1, 1]; latents have about unit variance
 EXTENT = 8.0  # that a frame spans on each axis
 FRAME_UNIT = 1.0  # between neighbouring frames
+KIND = ("PNG",), "broken, or no PNG"  # that is read, and what another file is
 KEY, NUM_FRAMES = "lumina", "frames"  # texts inside a PNG: the request, and how to cut it
 
 
@@ -61,7 +60,7 @@ class MymodalityDecoder(Decoder):
     suffixes = (".png",)
     noun = "frames"
 
-    def write(self, media: Tensor, path: Path, metadata: Mapping[str, Any]) -> None:
+    def write(self, media: Tensor, path: Path, metadata: Mapping[str, Any], options: Any) -> None:
         """Write the file, whole or not at all.
 
         Raises:
@@ -83,15 +82,13 @@ class MymodalityDecoder(Decoder):
         Raises:
             LuminaError: there is no such file, or it is no PNG, or broken.
         """
-        with reading(path, "a PNG"), _opened(path) as image:
+        with reading(path, "a PNG"), opened(path, *KIND) as image:
             if image.height > MAX_SIDE or image.width > MAX_SIDE * MAX_FRAMES:
-                raise LuminaError(
-                    f"it is {image.width} x {image.height} pixels, which is too large"
-                )
+                raise ValueError(f"it is {image.width} x {image.height} pixels, which is too large")
             image.load()  # texts may stand behind the pixels
             count = int(getattr(image, "text", {}).get(NUM_FRAMES, "1"))
             if not 1 <= count <= MAX_FRAMES or image.width % count:
-                raise LuminaError(f"{image.width} pixels are not {count} frames side by side")
+                raise ValueError(f"{image.width} pixels are not {count} frames side by side")
             pixels = as_rgb(image)
         return rearrange(pixels, "c h (f w) -> f c h w", f=count).contiguous()
 
@@ -101,18 +98,13 @@ class MymodalityDecoder(Decoder):
         Raises:
             LuminaError: there is no such file, or it is no PNG, or its request is broken.
         """
-        with reading(path, "a PNG"), _opened(path) as image:
+        with reading(path, "a PNG"), opened(path, *KIND) as image:
             image.load()
             return metadata_in(getattr(image, "text", {}).get(KEY, ""), path)
 
-    def preview(self, media: Tensor) -> Tensor:
+    def preview(self, media: Tensor, options: Any) -> Tensor:
         """An RGB picture: the frames side by side."""
         return rearrange(media, "f c h w -> c h (f w)").contiguous()
-
-
-def _opened(path: Path) -> Image.Image:
-    check_png(path)  # Pillow does not compare the checksums of pixels
-    return Image.open(path, formats=("PNG",))
 
 
 class MymodalityModality(Modality):

@@ -13,17 +13,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from lumina_core import (
-    VAE,
-    Decoder,
-    LuminaError,
-    Modality,
-    PatchTokenizer,
-    SizeLimits,
-    atomic_write,
-)
+from lumina_core import VAE, Decoder, Modality, PatchTokenizer, SizeLimits, atomic_write
 from lumina_core.media.containers import comment_with, metadata_in, reading
-from lumina_mymodality.options import MAX_SAMPLES, MymodalityOptions
+from lumina_mymodality.options import LONGEST, MymodalityOptions
 from lumina_mymodality.world import MymodalityWorld
 
 STD = 0.5  # of the values of the world's signals; latents have about unit variance
@@ -54,7 +46,7 @@ class MymodalityDecoder(Decoder):
     suffixes = (".csv",)
     noun = "signals"
 
-    def write(self, media: Tensor, path: Path, metadata: Mapping[str, Any]) -> None:
+    def write(self, media: Tensor, path: Path, metadata: Mapping[str, Any], options: Any) -> None:
         """Write the file, whole or not at all.
 
         Raises:
@@ -76,10 +68,10 @@ class MymodalityDecoder(Decoder):
             lines = path.read_text(encoding="utf-8").splitlines()
             values = np.array([line for line in lines if line[:1] != COMMENT[0]], dtype=np.float32)
             told = [line.split()[1] for line in lines if line.endswith(COUNTED)]
-            if not 1 <= len(values) <= MAX_SAMPLES or told not in ([], [str(len(values))]):
-                raise LuminaError(f"{len(values)} values are not the {told or '1 or more'} wanted")
+            if not 1 <= len(values) <= LONGEST or told not in ([], [str(len(values))]):
+                raise ValueError(f"{len(values)} values are not the {told or '1 or more'} wanted")
             if not (np.abs(values) <= 1).all():
-                raise LuminaError("its values are not all within -1 and 1")
+                raise ValueError("its values are not all within -1 and 1")
             return torch.from_numpy(values)
 
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
@@ -91,7 +83,7 @@ class MymodalityDecoder(Decoder):
         with reading(path, "a signal"), path.open(encoding="utf-8") as file:
             return metadata_in(file.readline().removeprefix(COMMENT).rstrip("\n"), path)
 
-    def preview(self, media: Tensor) -> Tensor:
+    def preview(self, media: Tensor, options: Any) -> Tensor:
         """An RGB picture: the signal as a white line on black."""
         picture = torch.zeros(3, PREVIEW_HEIGHT, min(len(media), MAX_PREVIEW_WIDTH))
         columns = torch.arange(picture.shape[2])
@@ -114,15 +106,9 @@ class MymodalityModality(Modality):
         """Shape of the signal that `options` ask for.
 
         Raises:
-            LuminaError: its length is no multiple of a token; names the nearest legal ones.
+            LuminaError: no whole number of tokens fits it; names the nearest legal ones.
         """
-        patch = self.options.patch
-        if options.samples % patch:
-            below = options.samples // patch * patch
-            legal = f"{below} or {below + patch}" if below else f"{patch}"
-            raise LuminaError(
-                f"modality.samples={options.samples} is no multiple of {patch}; use {legal}"
-            )
+        self.tokenizer.grid(self.vae.latent_shape((options.samples,)))
         return (options.samples,)
 
     def fit(self, media: Tensor, limits: SizeLimits) -> Tensor:
@@ -132,12 +118,7 @@ class MymodalityModality(Modality):
             LuminaError: it is too short.
         """
         num_tokens = min(len(media) // self.options.patch, limits.max_tokens)
-        if num_tokens < max(limits.min_tokens, 1):
-            raise LuminaError(
-                f"it is too short: {len(media)} samples are {num_tokens} tokens, fewer than "
-                f"{max(limits.min_tokens, 1)}"
-            )
-        return media[: num_tokens * self.options.patch]
+        return super().fit(media[: num_tokens * self.options.patch], limits)
 
 
 def _step(frames: int, rows: int, columns: int) -> tuple[float, float, float]:

@@ -3,9 +3,7 @@
 The oracle (`judge`) shares only the words with the renderer (`draw`): it measures what it is given.
 """
 
-from collections.abc import Mapping
 from itertools import product
-from math import pi
 from typing import Any
 
 import torch
@@ -22,7 +20,7 @@ TASKS = ("wave",)
 HELD_OUT = frozenset({("fast", "soft", "square"), ("slow", "loud", "sine")})  # never trained
 CAPTIONS = tuple(f"a {' '.join(words)}" for words in product(SPEEDS, LEVELS, FORMS))
 LEXICON = Lexicon({word: ("word", word) for word in (*SPEEDS, *LEVELS, *FORMS)})
-_VARIANTS: dict[str, tuple[Mapping[str, Any], ...]] = {
+_VARIANTS: dict[str, tuple[dict[str, int], ...]] = {
     "trained": ({"samples": 96}, {"samples": 128}, {"samples": 192}),
     "held_out": ({"samples": 96}, {"samples": 128}),
     "unseen_lengths": ({"samples": 256},),
@@ -60,7 +58,7 @@ class MymodalityWorld(World):
             return None
         return LEXICON.ranked(LEXICON.understood(text), CAPTIONS)[0]
 
-    def variants(self, split: str) -> tuple[Mapping[str, Any], ...]:
+    def variants(self, split: str) -> tuple[dict[str, int], ...]:
         """The lengths of a split's signals."""
         check_split("mymodality", split, self.splits)
         return _VARIANTS[split]
@@ -69,7 +67,7 @@ class MymodalityWorld(World):
         """Draw what the caption says, as long as the options say; it begins anywhere."""
         speed, level, form = _parse(caption)
         start = torch.rand((), generator=generator).item()
-        wave = torch.sin(2 * pi * (torch.arange(options.samples) / SPEEDS[speed] + start))
+        wave = torch.sin(2 * torch.pi * (torch.arange(options.samples) / SPEEDS[speed] + start))
         return LEVELS[level] * (wave.sign() if form == "square" else wave)
 
     def judge(self, media: Tensor, caption: str, options: Any) -> dict[str, bool]:
