@@ -92,10 +92,10 @@ class CaptionWorld(World):
             LuminaError: the split is unknown, or the task has no captions in it.
         """
         tasks = self.tasks(split)
-        if task is None and self.weights is None:
-            task = pick(tasks, generator)
+        if task is None and (weights := self.weights) is not None:
+            task = pick_weighted({name: weights[name] for name in tasks}, generator)
         elif task is None:
-            task = pick_weighted({name: self.weights[name] for name in tasks}, generator)
+            task = pick(tasks, generator)
         return self.grammar.caption_of(self.sample_scene(generator, split, task), generator)
 
     def sample_scene(self, generator: Generator, split: str, task: str) -> Any:
