@@ -17,7 +17,7 @@ from lumina_core.config.keys import CONFIG, Command, checked_choice, choices_of
 from lumina_core.errors import LuminaError, printable, unknown_key
 from lumina_core.plugins.yaml_files import CONDITION, read_yaml
 from lumina_core.program import command_line
-from lumina_core.records import flat, shown
+from lumina_core.records import as_text, flat, shown
 
 COMMAND = "command"
 _ALIKE = {"infer": "run"}  # have the same keys
@@ -53,7 +53,8 @@ def read_settings(path: Path, command: Command) -> SettingsFile:
     made_for = found.pop(COMMAND, command.name)
     if made_for not in (command.name, _ALIKE.get(command.name)):
         raise LuminaError(
-            f"{path} holds settings of {shown(made_for)}, not of {command.name}; use it with that"
+            f"{path} holds settings of {printable(as_text(made_for), _MAX_SHOWN)}, not of "
+            f"{command.name}; use it with that"
         )
     try:
         return _sorted(path, found, command)
