@@ -74,8 +74,8 @@ class Generated:
     @property
     def settings(self) -> dict[str, Any]:
         """How it was made, as whole keys and values that `generate` takes."""
-        keys = ("negative_prompt", "dtype", *SAMPLING_SETTINGS)
-        made = {key: self.request[key] for key in keys}
+        names = ("negative_prompt", "dtype", *SAMPLING_SETTINGS)
+        made = {name: self.request[name] for name in names}
         values = flat({"modality": self.request["options"], **made})
         keys = [key for key in record_keys(Sampling) if key.name in values]
         idle = [key.name for key in keys if switched_off_by(key, values)]
