@@ -49,7 +49,8 @@ def show_settings(name: str, words: list[str]) -> int:
         terminal.show(*help.command_help("config"))
         return 0
     layers = composed(CONFIGURED[name].command, arguments.overrides)
-    has_prompt = any(layers.values.get(key, "") is not None for key in ("prompt", "prompt_file"))
+    prompts = [layers.values[key] for key in ("prompt", "prompt_file") if key in layers.values]
+    has_prompt = not prompts or any(prompt is not None for prompt in prompts)
     _compose(name, [*arguments.overrides, *["prompt=a prompt"] * (not has_prompt)])  # or refuses
     terminal.show(*settings_text(name, layers.lines()))
     return 0
