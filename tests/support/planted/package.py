@@ -167,7 +167,7 @@ PACKAGE = (
     grid(
         "only_public_names_are_imported",
         "an attribute under another name",
-        behind(PARTS, IMPORTS, "import lumina_core as core\n\nREASON = core.host\n"),
+        behind(PARTS, IMPORTS, "import lumina_core as core\n\nREASON = core.plugins\n"),
     ),
     line(
         "only_public_names_are_imported",
