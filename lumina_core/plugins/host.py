@@ -131,12 +131,13 @@ def answers(plugin: Plugin) -> "Answers":
     from lumina_core.plugins import loading  # here and not above: listing plugins does not need it
 
     with _LOCK:
-        for blocked in (each for each in [*discover(), *extensions()] if each.status == "blocked"):
-            loading.block(blocked)
-            _LOADED.pop(blocked.key, None)
         if plugin.key in _FAILURES:
             raise LuminaError(_refusal(_FAILURES[plugin.key]))
         if plugin.key not in _LOADED:
+            for each in [*discover(), *extensions()]:
+                if each.status == "blocked":
+                    loading.block(each)
+                    _LOADED.pop(each.key, None)
             try:
                 with loading.named_when_interrupted(plugin):
                     deprecations = _DEPRECATIONS.setdefault(plugin.key, [])
