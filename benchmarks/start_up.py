@@ -47,7 +47,7 @@ from lumina_core import ModalitySpec, hookimpl
 
 @hookimpl
 def lumina_modality():
-    return ModalitySpec("Toys", "{name}.plugin:Options", "{name}.plugin:Toy", (3, 0))
+    return ModalitySpec("{name}.plugin:Options", "{name}.plugin:Toy", (3, 0))
 """
 KIB_PER_GIB = 1024**2
 

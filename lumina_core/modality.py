@@ -47,9 +47,6 @@ class SizeLimits:
 class ModalitySpec:
     """What a plugin's hook returns. The two paths are imported only when they are used."""
 
-    summary: str
-    """One line for people: what goes in and what comes out."""
-
     options: str
     """Where the frozen dataclass of the options is, `module:attribute`; importable without torch.
 

@@ -85,9 +85,10 @@ def test_a_plugin_of_api_2_1_is_told_what_to_change(refusal, tmp_path, monkeypat
     host.forget()
     line = refusal("run", "+modality=waves", "a rising wave")
     assert line == (
-        "error: Modality 'waves' (lumina-waves 0.1.0) is incompatible: it was written for plugin "
-        "API 2.1, this lumina-core has 3.0. Upgrade lumina-waves, or change what "
-        "docs/authors/plugin_api.md lists for 3.0.\n"
+        "error: Modality 'waves' (lumina-waves 0.1.0) is incompatible: it was written for another "
+        "plugin API than 3.0 (ModalitySpec.__init__() got an unexpected keyword argument "
+        "'summary'). Upgrade lumina-waves, or change what docs/authors/plugin_api.md lists for "
+        "3.0.\n"
     )
     host.forget()
     for name in [each for each in sys.modules if each.partition(".")[0] == "lumina_waves"]:

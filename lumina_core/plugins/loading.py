@@ -29,11 +29,16 @@ from packaging.version import Version
 import lumina_core
 from lumina_core import __version__
 from lumina_core.errors import LuminaError, nearest, printable, reason_of
-from lumina_core.modality import ModalitySpec
+from lumina_core.modality import PLUGIN_API, ModalitySpec
 from lumina_core.plugins import hookspecs
 from lumina_core.plugins import import_watch as watch
 from lumina_core.plugins.entry_points import MODALITY, Plugin
-from lumina_core.plugins.spec_check import IncompatibleError, checked_autoencoders, checked_spec
+from lumina_core.plugins.spec_check import (
+    IncompatibleError,
+    checked_autoencoders,
+    checked_spec,
+    way_to_this_api,
+)
 
 _CORE = "lumina-core"
 _HOOKS = ("lumina_modality", "lumina_autoencoders")
@@ -215,6 +220,11 @@ def failure(plugin: Plugin, error: BaseException) -> Plugin:
     trace = "".join(traceback.format_exception(error.with_traceback(_own_frames(error))))
     if reason := _unmet_requirement(plugin):  # what it lacks here is in another lumina-core
         reason = f"{one_line(error)}; {reason}"
+        return dataclasses.replace(plugin, status="incompatible", error=reason, trace=trace)
+    if isinstance(error, TypeError) and "ModalitySpec" in str(error):  # of another plugin API
+        has = ".".join(map(str, PLUGIN_API))
+        reason = f"it was written for another plugin API than {has} ({reason_of(error)})"
+        reason += f". {way_to_this_api(plugin.package)}"
         return dataclasses.replace(plugin, status="incompatible", error=reason, trace=trace)
     return dataclasses.replace(plugin, status="broken", error=one_line(error), trace=trace)
 

@@ -32,10 +32,10 @@ HOSTILE = {
     "misspelt": (HOOK.format(body="pass").replace("lumina_mod", "lumina_mud"), "lumina_mudality"),
     "argument": (HOOK.format(body="pass").replace("()", "(nope)"), "nope"),
     "path": (
-        HOOK.format(body="return ModalitySpec('s', 'no path', 'a.b:c', (3, 0))"),
+        HOOK.format(body="return ModalitySpec('no path', 'a.b:c', (3, 0))"),
         "'module:attribute'",
     ),
-    "api_type": (HOOK.format(body="return ModalitySpec('s', 'a:b', 'a:b', '1.0')"), "two integers"),
+    "api_type": (HOOK.format(body="return ModalitySpec('a:b', 'a:b', '1.0')"), "two integers"),
 }
 
 
@@ -87,7 +87,7 @@ def test_a_broken_plugin_leaves_its_neighbour_working(write_distribution):
     for name in ("bad", "worse"):
         with pytest.raises(LuminaError):
             host.load(name)
-    assert host.load("toy").summary == "Toys"
+    assert host.load("toy").modality.endswith(":Toy")
     assert host.installed() == ["toy"]
 
 
@@ -202,7 +202,7 @@ def test_a_distribution_without_metadata_is_listed(write_distribution):
     (folder.parent / "lumina_toy-0.1.dist-info" / "METADATA").unlink()
     plugin = _only("toy")
     assert (plugin.package, plugin.version, plugin.summary) == ("unknown package", "?", "")
-    assert host.load("toy").summary == "Toys"
+    assert host.load("toy").modality.endswith(":Toy")
 
 
 @pytest.mark.parametrize("content", [b"Name: t\xff\n", b"\x00\xfe\xff" * 99])
@@ -215,7 +215,7 @@ def test_unreadable_metadata_breaks_only_its_plugin(write_distribution, content)
     with pytest.raises(LuminaError, match="is broken: the metadata"):
         host.load("bad")
     assert host.installed() == ["toy"]
-    assert host.load("toy").summary == "Toys"
+    assert host.load("toy").modality.endswith(":Toy")
 
 
 def test_missing_parts_are_named(write_distribution):

@@ -14,12 +14,12 @@ from lumina_core.cli.main import main
 from lumina_core.plugins import host
 from toy_plugin import OPTIONS, PLUGIN
 
-SPEC = "ModalitySpec(summary={summary}, options={options}, modality={modality}, api=(3, 0))"
+SPEC = "ModalitySpec(options={options}, modality={modality}, api=(3, 0))"
 RETURNS = PLUGIN.partition("    return")[0] + "    return {value}\n"
 
 
 def spec(**fields):
-    known = {"summary": "'Toys'", "options": "'lumina_bad.options:Options'",
+    known = {"options": "'lumina_bad.options:Options'",
              "modality": "'lumina_bad.toy:Toy'"}  # fmt: skip
     return RETURNS.format(value=SPEC.format(**known | fields))
 
@@ -55,7 +55,7 @@ RAISING = {
 SPECS = {
     "dict": (RETURNS.format(value="{}"), "returned dict"),
     "list": (
-        RETURNS.format(value="[" + SPEC.format(summary="''", options="''", modality="''") + "]"),
+        RETURNS.format(value="[" + SPEC.format(options="''", modality="''") + "]"),
         "returned list",
     ),
     "subclass": (
@@ -63,10 +63,6 @@ SPECS = {
         + spec().replace("return ModalitySpec", "return Sub"),
         "returned Sub, a subclass; return a ModalitySpec itself",
     ),
-    "number": (spec(summary="5"), "ModalitySpec.summary is 5, not one line"),
-    "long": (spec(summary="'x' * 10**6"), "ModalitySpec.summary is 'xxx"),
-    "lines": (spec(summary="'a\\nb'"), "ModalitySpec.summary is 'a\\nb', not one line"),
-    "colour": (spec(summary="'\\x1b[31m'"), "ModalitySpec.summary is '\\x1b[31m', not one line"),
     "path": (spec(options="5"), "ModalitySpec.options is 5, not 'module:attribute'"),
     "module": (spec(options="'nowhere.x:Y'"), "cannot load nowhere.x:Y: ModuleNotFoundError"),
     "attribute": (spec(options="'lumina_bad.options:Nope'"), "no attribute 'Nope'"),

@@ -59,7 +59,7 @@ def test_extras_of_an_entry_point_change_nothing(write_distribution):
     folder = write_distribution("lumina-bad", "bad")
     text = f"[{MODALITIES}]\nbad = lumina_bad.plugin [extra]\n"
     (info_of(folder) / "entry_points.txt").write_text(text)
-    assert host.load("bad").summary == "Toys"
+    assert host.load("bad").modality.endswith(":Toy")
     assert host.conf_folder("bad") == folder / "conf"
 
 
@@ -97,7 +97,7 @@ def test_a_package_that_states_a_name_twice_is_named_once(write_distribution):
         host.load("bad")
     entry.write_text(f"[{MODALITIES}]\nbad = lumina_bad.plugin\nbad = lumina_bad.plugin\n")
     host.forget()
-    assert host.load("bad").summary == "Toys"
+    assert host.load("bad").modality.endswith(":Toy")
 
 
 def test_a_package_that_comes_after_start_is_found(write_distribution, read_again):
@@ -109,5 +109,5 @@ def test_a_package_that_comes_after_start_is_found(write_distribution, read_agai
     later = write_distribution("lumina-bad", "bad").parent / "a_library_that_comes_later.py"
     later.write_text("")
     host.forget()
-    assert host.load("toy").summary == "Toys"
-    assert host.load("bad").summary == "Toys"
+    assert host.load("toy").modality.endswith(":Toy")
+    assert host.load("bad").modality.endswith(":Toy")

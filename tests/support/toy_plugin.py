@@ -7,7 +7,7 @@ from lumina_core import ModalitySpec, hookimpl
 @hookimpl
 def lumina_modality():
     return ModalitySpec(
-        summary="Toys", options="{package}.options:Options", modality="{package}.toy:Toy", api={api}
+        options="{package}.options:Options", modality="{package}.toy:Toy", api={api}
     )
 """
 OPTIONS = """

@@ -12,7 +12,7 @@ from lumina_core.testing.package import (
 from lumina_core.testing.source import imports_below, parsed
 from lumina_core.testing.verdicts import BrokenRuleError
 
-SPEC = 'from lumina_core import ModalitySpec\n\nSPEC = ModalitySpec("a", "b", "c", {api}\n)\n'
+SPEC = 'from lumina_core import ModalitySpec\n\nSPEC = ModalitySpec("b", "c", {api}\n)\n'
 
 
 def subject_with(folder, text):
@@ -66,7 +66,7 @@ def test_imports_and_attributes_are_found(tmp_path):
     )
     assert list(imports_below(tmp_path, PUBLIC_MODULES)) == [
         ("a.py", "lumina_core.media.pixels", []),
-        ("a.py", "lumina_core", ["host"]),
+        ("a.py", "lumina_core.plugins", ["host"]),
         ("a.py", "lumina_core.media.pixels", ["_hidden"]),
     ]
 

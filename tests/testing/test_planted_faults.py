@@ -13,7 +13,6 @@ SHARE = 0.95  # of the faults that are caught
 MIN_FAULTS = 40
 USED_BEFORE = "files_hold_the_media"
 REFUSED = {
-    "a summary of two lines": "not one line of at most",
     "options can be changed": "write @dataclass",
     "no default": "patch must be a whole number, got null",
     "a default out of its own bounds": "patch is 8; set a whole number",

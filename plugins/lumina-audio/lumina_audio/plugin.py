@@ -7,7 +7,6 @@ from lumina_core import ModalitySpec, hookimpl
 def lumina_modality() -> ModalitySpec:
     """The audio modality."""
     return ModalitySpec(
-        summary="Text to sound (WAV, FLAC, OGG)",
         api=(3, 0),
         options="lumina_audio.options:AudioOptions",
         modality="lumina_audio.audio:AudioModality",

@@ -7,7 +7,6 @@ from lumina_core import ModalitySpec, hookimpl
 def lumina_modality() -> ModalitySpec:
     """The image modality."""
     return ModalitySpec(
-        summary="Text to image (PNG, WebP, JPEG)",
         api=(3, 0),
         options="lumina_image.options:ImageOptions",
         modality="lumina_image.image:ImageModality",

@@ -7,7 +7,6 @@ from lumina_core import ModalitySpec, hookimpl
 def lumina_modality() -> ModalitySpec:
     """The multi-view modality."""
     return ModalitySpec(
-        summary="Text to views of one object (PNG, MP4, GIF, GLB, PLY)",
         api=(3, 0),
         options="lumina_multiview.options:MultiviewOptions",
         modality="lumina_multiview.multiview:MultiviewModality",

@@ -7,7 +7,6 @@ from lumina_core import ModalitySpec, hookimpl
 def lumina_modality() -> ModalitySpec:
     """The video modality."""
     return ModalitySpec(
-        summary="Text to video (MP4, GIF, WebP)",
         api=(3, 0),
         options="lumina_video.options:VideoOptions",
         modality="lumina_video.video:VideoModality",

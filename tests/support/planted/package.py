@@ -85,14 +85,18 @@ PACKAGE = (
     ),
     line(
         "summary_is_one_line",
-        "a summary of two lines",
-        (PLUGIN, "Text to signals (CSV)", "Text to signals\\nas CSV"),
+        "a summary of one word",
+        (SETUP, "Text to signals (CSV), a modality of lumina-core", "Signals"),
     ),
-    grid("summary_is_one_line", "no summary", (PLUGIN, "Text to frames (PNG)", "")),
+    grid(
+        "summary_is_one_line",
+        "no summary",
+        (SETUP, "Text to frames (PNG), a modality of lumina-core", ""),
+    ),
     line(
         "summary_is_one_line",
         "a summary that is still to be written",
-        (PLUGIN, "Text to signals (CSV)", "Summary"),
+        (SETUP, "Text to signals (CSV), a modality of lumina-core", "Summary"),
     ),
     line(
         "summary_is_one_line",

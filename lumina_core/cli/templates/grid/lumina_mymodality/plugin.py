@@ -7,7 +7,6 @@ from lumina_core import ModalitySpec, hookimpl
 def lumina_modality() -> ModalitySpec:
     """The mymodality modality."""
     return ModalitySpec(
-        summary="Text to frames (PNG)",
         api=(3, 0),
         options="lumina_mymodality.options:MymodalityOptions",
         modality="lumina_mymodality.mymodality:MymodalityModality",
