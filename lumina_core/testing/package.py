@@ -31,6 +31,7 @@ PUBLIC_MODULES = (
     "lumina_core.media.worlds.captions",
     "lumina_core.media.clips",
     "lumina_core.media.file_names",
+    "lumina_core.media.fitting",
     "lumina_core.media.pixels",
     "lumina_core.media.worlds.lexicon",
     "lumina_core.media.containers",
