@@ -142,7 +142,7 @@ def features_fit_the_frames(subject: Subject) -> None:
             raise NotApplicableError("its frames have no features")
         shape = None if found is None else tuple(found.shape)
         demand(
-            shape == wanted and bool(found.isfinite().all()),
+            found is not None and shape == wanted and bool(found.isfinite().all()),
             f"features are {shape} or not finite",
             f"give {wanted} finite numbers",
         )

@@ -41,7 +41,13 @@ def members_are_named_as_in_the_base_class(subject: Subject) -> None:
     class has it.
     """
     modality = subject.modality
-    parts = (modality, modality.tokenizer, modality.vae, modality.decoder, modality.world)
+    parts: tuple[Any, ...] = (
+        modality,
+        modality.tokenizer,
+        modality.vae,
+        modality.decoder,
+        modality.world,
+    )
     for part in (part for part in parts if part is not None):
         for name, meant in _misspelt(part.part, part.base):
             demand(
