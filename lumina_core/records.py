@@ -192,7 +192,7 @@ def _unknown_choice(key: str, value: Any, choices: tuple[str, ...]) -> LuminaErr
 
 def _is_within(value: float, about: Setting) -> bool:
     return (
-        isfinite(value)
+        (type(value) is int or isfinite(value))
         and (about.at_least is None or value >= about.at_least)
         and (about.above is None or value > about.above)
         and (about.at_most is None or value <= about.at_most)

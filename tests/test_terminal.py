@@ -11,6 +11,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from harmless import is_harmless
 from lumina_core import LuminaError, terminal
 from lumina_core.cli.faults import report
 from lumina_core.cli.main import main

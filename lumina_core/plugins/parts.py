@@ -8,6 +8,7 @@ numbers of axes are checked, which costs microseconds; what values mean is the c
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from inspect import isfunction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,6 +149,8 @@ def _method(name: str, want: _Want) -> property:
 
     def method(self: _Checked) -> Callable[..., Any]:
         called = getattr(self.part, name)
+        if getattr(called, "__func__", None) is getattr(self.base, name, None):
+            called = partial(called.__func__, self)  # asks other parts, which are checked, too
 
         def checked(*arguments: Any, **more: Any) -> Any:
             found = called(*arguments, **more)

@@ -137,13 +137,15 @@ def files_tell_how_to_make_them_again(subject: Subject) -> None:
 @rule
 @builds_on("files_hold_the_media")
 def condition_takes_a_file(subject: Subject) -> None:
-    """What may be given beside the prompt is null in the YAML, and a given file fixes cells of the
-    latent of the media to make.
+    """What may be given beside the prompt is null unless somebody gives it, and a given file fixes
+    cells of the latent of the media to make.
     """
     record: Any = host.condition_class(subject.name)
     if record is None:
         raise NotApplicableError("nothing may be given beside its prompt")
     names = file_names(record)
+    usual = [field.name for field in dataclasses.fields(record) if field.default is not None]
+    demand(not usual, f"{', '.join(usual)} is given though nobody gives it", "its default is None")
     demand(names, "no field of the condition names a file", "declare it as setting(..., file=True)")
     one, given = _given(subject, record, names[0])
     wanted = tuple(subject.modality.media_shape(one.options))

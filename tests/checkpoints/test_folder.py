@@ -73,7 +73,7 @@ def test_an_attention_backend_that_cannot_run_here_is_refused_at_once(
     for name, reason in (
         ("varlen", "attention=varlen needs a CUDA device"),
         ("xformers", "attention=xformers needs the xformers package and a CUDA device"),
-        ("flash", "attention='flash' is unknown; use one of auto, sdpa, varlen, xformers."),
+        ("flash", "attention is 'flash'; choose one of auto, sdpa, varlen, xformers."),
     ):
         assert reason in clean_refusal(command, *where, f"attention={name}", *prompt)
 

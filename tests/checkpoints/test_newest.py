@@ -102,8 +102,8 @@ def test_a_training_is_used_by_the_name_of_its_folder(tiny_checkpoint, tmp_path,
     ):
         assert main(words) == 0, words
     capsys.readouterr()
-    settings = {"modality.height": 32, "modality.width": 32, "solver.num_steps": 1}
-    (made,) = generate("a red circle", modality="image", settings=settings | {"checkpoint": "mine"})
+    settings = {"height": 32, "width": 32, "num_steps": 1}
+    (made,) = generate("a red circle", modality="image", checkpoint="mine", **settings)
     assert main(["info", "a.png", "--json"]) == 0
     told = json.loads(json.dumps(made.request)) | {"media_sha256": made.media_sha256}
     assert json.loads(capsys.readouterr().out) == told

@@ -87,7 +87,7 @@ def test_a_manifest_names_no_path_as_a_modality(checkpoint_copy, name):
 def test_a_manifest_fills_no_text_without_limit(checkpoint_copy, values):
     about = manifest.read_manifest(checkpoint_copy)["text_encoder"]
     edit_manifest(checkpoint_copy, text_encoder=about | values)
-    said = f"{checkpoint_copy}/lumina.json: text_encoder.max_tokens={values['max_tokens']} must be"
+    said = f"{checkpoint_copy}/lumina.json: text_encoder.max_tokens is {values['max_tokens']}; set"
     assert said in refusal(checkpoint_copy)
 
 

@@ -24,11 +24,11 @@ def decoder(ask, monkeypatch):
     found = type(generate.load_model(compose_run(ask("prompt=x")[1:])).modality.decoder.part)
     write, read, read_metadata = found.write, found.read, found.read_metadata
 
-    def write_folder(self, media, path, metadata):
+    def write_folder(self, media, path, metadata, options):
         if path.suffix != ".parts":
-            return write(self, media, path, metadata)
+            return write(self, media, path, metadata, options)
         with atomic_folder(path) as folder:
-            write(self, media, folder / "a.png", metadata)
+            write(self, media, folder / "a.png", metadata, options)
             (folder / "b").write_text("second part")
 
     def read_metadata_of_folder(self, path):
@@ -126,7 +126,7 @@ def test_save_writes_a_folder_or_says_its_name(decoder, ask, work, monkeypatch):
     with pytest.raises(LuminaError, match=r"out=x.parts exists already"):
         item.save("x.parts")
 
-    def refuse(self, media, path, metadata):
+    def refuse(self, media, path, metadata, options):
         raise LuminaError(f"{path} is too small for it")
 
     monkeypatch.setattr(decoder, "write", refuse)

@@ -68,7 +68,7 @@ def test_json_lines_may_change_size_seed_and_negative_prompt(config, tmp_path):
         ('{"prompt": "x", "seed": -1}', "seed is -1"),
         ('{"prompt": "x", "seed": 9223372036854775808}', "seed is 9223372036854775808"),
         ('{"prompt": "x", "height": "tall"}', "height must be a whole number"),
-        ('{"prompt": "x", "height": 0}', "modality.height=0"),
+        ('{"prompt": "x", "height": 0}', "modality.height is 0;"),
         ('{"prompt": "x", "height": 33}', "modality.height=33 is not a multiple of 8 pixels"),
         ('{"prompt": "x", "heigth": 32}', "unknown key 'heigth'. Did you mean 'height'?"),
         ('{"prompt": "x", "modality.height": 32}', "Did you mean 'height'?"),

@@ -17,7 +17,6 @@ REFUSED = {
     "no default": "patch must be a whole number, got null",
     "a default out of its own bounds": "patch is 8; set a whole number",
     "a word for a number": "patch must be a whole number",
-    "a file is given unless the user says otherwise": "condition.beginning has the default",
 }
 """Faults with which the host refuses the modality, before any check; what it says."""
 OF_SURROUNDINGS = [check.name for check in all_checks() if check.part == "surroundings"]

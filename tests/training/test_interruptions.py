@@ -3,7 +3,7 @@
 import pytest
 
 from lumina_core.cli.main import main
-from lumina_core.evaluation import evaluate
+from lumina_core.evaluation import oracle
 from lumina_core.sampling import generate
 from lumina_core.training import train_vae
 
@@ -62,7 +62,7 @@ def test_a_file_of_prompts_goes_on_with_the_same_command(ask, work, interrupted,
 
 def test_what_is_written_at_the_end_leaves_nothing(at_checkpoint, work, interrupted):
     words = ["evaluate", *at_checkpoint, "num_prompts=2", "splits=held_out", "solver.num_steps=1"]
-    line = interrupted(evaluate, "describe", 1, [*words, "out=report"])
+    line = interrupted(oracle, "describe", 1, [*words, "out=report"])
     assert line.endswith("nothing is kept, the same command begins anew")
     words = [
         "train-vae",

@@ -44,17 +44,17 @@ def nan_at(monkeypatch, steps):
     ("word", "message"),
     [
         ("token_budget=50", "token_budget=50 is shorter than one sample of"),
-        ("dtype=float16", "train with dtype=bfloat16 or float32"),
+        ("dtype=float16", "dtype is 'float16'; choose one of float32, bfloat16"),
         ("gradient_accumulation=0", "gradient_accumulation is 0"),
         ("max_nonfinite_steps=0", "max_nonfinite_steps is 0"),
-        ("save_dtype=float8", "dtype='float8' is unknown"),
+        ("save_dtype=float8", "save_dtype is 'float8'; choose one of"),
         ("modality.vae=/nowhere", "Known by name: demo, flux, sd, sdxl, a folder or a hub id"),
         (
             "text_encoder.path=/nowhere",
             "text_encoder.path: '/nowhere' is no folder and",
         ),
         ("text_encoder=t5", "give download=true or a folder"),
-        ("optimizer.clip_norm=0", "optimizer.clip_norm=0"),
+        ("optimizer.clip_norm=0", "optimizer.clip_norm is 0.0; set"),
         ("max_steps=0", "max_steps is 0"),
     ],
 )
