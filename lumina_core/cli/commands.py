@@ -41,7 +41,7 @@ def show_settings(name: str, words: list[str]) -> int:
     """
     if name not in CONFIGURED:
         raise LuminaError(
-            f"config takes a command first, {', '.join(CONFIGURED)}, got {name or 'none'!r}."
+            f"config takes a command first, {', '.join(CONFIGURED)}, got {name!r}."
             + nearest(name, list(CONFIGURED))
         )
     arguments = parse(words, known_names(name, words))
