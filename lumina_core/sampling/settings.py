@@ -77,7 +77,6 @@ class Sampling(Settings):
 
     solver: SolverConfig = block(SolverConfig, "euler")
     guidance: GuidanceConfig = block(GuidanceConfig, "default")
-    coarse: CoarseConfig = block(CoarseConfig)
     rope_scaling: RopeScaling = block(RopeScaling)
     longest_side: float | None = setting(
         None,
@@ -93,6 +92,7 @@ class Sampling(Settings):
     proportional_attention: int | None = setting(
         None, "tokens of the sequence trained on; scales attention for longer ones", at_least=2
     )
+    coarse: CoarseConfig = block(CoarseConfig)
     token_budget: int = setting(65_536, "tokens computed at once on a GPU", at_least=1)
     """At least one sample is computed, whatever its length."""
 
