@@ -1,4 +1,4 @@
-"""The architecture of a Flag-DiT backbone, checked before anything is allocated."""
+"""The architecture of a backbone, checked before anything is allocated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ NUM_AXES = (3, 5)  # frame, row, column; and row and column in one common unit
 
 
 @dataclass(frozen=True)
-class FlagDiTConfig(Settings, block="backbone"):
+class BackboneConfig(Settings, block="backbone"):
     """Architecture of a backbone."""
 
     token_dims: Mapping[str, int] = field(default_factory=dict)

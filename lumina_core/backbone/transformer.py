@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from lumina_core.backbone.attention import attend
 from lumina_core.backbone.rope import RopeTables, Table, rope_tables, rotate, table_at
-from lumina_core.backbone.settings import NO_SCALING, FlagDiTConfig, RopeScaling
+from lumina_core.backbone.settings import NO_SCALING, BackboneConfig, RopeScaling
 from lumina_core.sequence import TokenBatch, split_spans
 
 TIME_CHANNELS = 256  # width of the sinusoid, as released
@@ -68,7 +68,7 @@ class TimeEmbedding(nn.Module):
 class Attention(nn.Module):
     """Self-attention and gated cross-attention to text, sharing the rotated q and the output."""
 
-    def __init__(self, config: FlagDiTConfig) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         width, kv_width = config.hidden_size, config.kv_heads * config.head_dim
         self.config = config
@@ -127,7 +127,7 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """SwiGLU: w2(silu(w1 x) * w3 x)."""
 
-    def __init__(self, config: FlagDiTConfig) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.w1 = nn.Linear(config.hidden_size, config.ffn_dim, bias=False)
         self.w2 = nn.Linear(config.ffn_dim, config.hidden_size, bias=False)
@@ -141,7 +141,7 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """x += gate * Attention(modulated norm of x); x += gate * FeedForward(modulated norm of x)."""
 
-    def __init__(self, config: FlagDiTConfig) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         width = config.hidden_size
         self.attention_norm = nn.RMSNorm(width, config.norm_eps)
@@ -177,10 +177,10 @@ class PerModality(nn.ModuleDict):
         self._modules[name] = cast(nn.Module, module)
 
 
-class FlagDiT(nn.Module):
+class Backbone(nn.Module):
     """The backbone: velocity of every token of a packed batch, given time and text."""
 
-    def __init__(self, config: FlagDiTConfig) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         width, condition = config.hidden_size, config.condition_dim
         halves = 2 if config.learn_sigma else 1

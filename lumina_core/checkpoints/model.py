@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lumina_core import __version__
-from lumina_core.backbone.settings import FlagDiTConfig
-from lumina_core.backbone.transformer import FlagDiT
+from lumina_core.backbone.settings import BackboneConfig
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.manifest import (
     BACKBONE,
     FORMAT_VERSION,
@@ -45,7 +45,7 @@ class Model:
     name: str
     """The modality."""
     modality: Modality
-    backbone: FlagDiT
+    backbone: Backbone
     text_encoder: TextEncoder | FrozenTextEncoder
     checkpoint_sha256: str
     """Of the manifest, which names the hash of every other file."""
@@ -167,7 +167,7 @@ def load_frozen_encoder(
     return encoder
 
 
-def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> FlagDiT:
+def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> Backbone:
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in manifest["backbone"].items()
@@ -178,11 +178,11 @@ def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> FlagDiT:
         name: entry["feature_dim"] for name, entry in modalities if "feature_dim" in entry
     }
     try:
-        if missing := [f.name for f in fields(FlagDiTConfig) if f.name not in values]:
+        if missing := [f.name for f in fields(BackboneConfig) if f.name not in values]:
             raise LuminaError(f"backbone.{missing[0]} is missing")
-        shape = FlagDiTConfig(**values)
+        shape = BackboneConfig(**values)
         with torch.device("meta"), built_within([folder / BACKBONE]):
-            backbone = FlagDiT(shape)
+            backbone = Backbone(shape)
         weights = load_file(folder / BACKBONE)
         floats = {k: v.float() for k, v in weights.items()}
         backbone.load_state_dict(floats, strict=True, assign=True)

@@ -2,17 +2,17 @@
 
 import torch
 
-from lumina_core.backbone.settings import FlagDiTConfig
-from lumina_core.backbone.transformer import FlagDiT
+from lumina_core.backbone.settings import BackboneConfig
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenSample, pack, unpack
 
 TEXT_DIM = 16
 
 
-def tiny_backbone(token_dims: dict[str, int], features: dict[str, int]) -> FlagDiT:
+def tiny_backbone(token_dims: dict[str, int], features: dict[str, int]) -> Backbone:
     """A tiny backbone whose every weight matters: none is left at zero."""
-    config = FlagDiTConfig(
+    config = BackboneConfig(
         hidden_size=32,
         depth=1,
         num_heads=2,
@@ -32,7 +32,7 @@ def tiny_backbone(token_dims: dict[str, int], features: dict[str, int]) -> FlagD
         rope_dims=(4, 4, 4, 2, 2),
         initial_gate=0.5,
     )
-    backbone = FlagDiT(config).eval()
+    backbone = Backbone(config).eval()
     generator = seeded(11)
     with torch.no_grad():
         for weight in backbone.parameters():
@@ -40,7 +40,7 @@ def tiny_backbone(token_dims: dict[str, int], features: dict[str, int]) -> FlagD
     return backbone.requires_grad_(False)
 
 
-def velocity_of(backbone: FlagDiT, items: list[TokenSample]) -> list[torch.Tensor]:
+def velocity_of(backbone: Backbone, items: list[TokenSample]) -> list[torch.Tensor]:
     """The velocity of each sample at t = 0.5 with a text of two tokens."""
     batch = pack(items, separators=True)
     features = torch.randn(2, TEXT_DIM, generator=seeded(12)).repeat(len(items), 1)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lumina_core.backbone.settings import BACKENDS, FlagDiTConfig
+from lumina_core.backbone.settings import BACKENDS, BackboneConfig
 from lumina_core.data.settings import FilesConfig, SyntheticConfig
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import TimeConfig
@@ -108,7 +108,7 @@ class Training(Settings):
     max_nonfinite_steps: int = setting(
         10, "steps in a row skipped for a loss that is not finite, then it stops", at_least=1
     )
-    backbone: FlagDiTConfig = block(FlagDiTConfig, "tiny")
+    backbone: BackboneConfig = block(BackboneConfig, "tiny")
     """Without token_dims and feature_dims: these follow from the modality."""
     text_encoder: TextEncoderConfig = block(TextEncoderConfig, "tiny")
     optimizer: OptimizerConfig = block(OptimizerConfig, "adamw")

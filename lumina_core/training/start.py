@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lumina_core.backbone.attention import resolve_backend
-from lumina_core.backbone.transformer import FlagDiT
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints import differences
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints.manifest import data_seen
@@ -75,7 +75,7 @@ def start(config: "TrainConfig") -> Run:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        backbone = FlagDiT(shape).to(device)
+        backbone = Backbone(shape).to(device)
     model = Model(config.modality, modality, backbone, encoder, "", config.attention)
     data_before: list[str] = []
     newest = newest_checkpoint(config)
@@ -114,7 +114,7 @@ def _modality(config: "TrainConfig") -> Modality:
 
 def averaged(run: Run) -> Model:
     """The model with its averaged weights, for samples and checkpoints."""
-    model = replace(run.model, backbone=cast(FlagDiT, run.average["backbone"]))
+    model = replace(run.model, backbone=cast(Backbone, run.average["backbone"]))
     if "text_encoder" not in run.average:  # frozen
         return model
     return replace(model, text_encoder=cast(TextEncoder, run.average["text_encoder"]))

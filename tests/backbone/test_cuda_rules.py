@@ -21,8 +21,8 @@ from torch.nn import functional
 from torch.nn.attention import varlen
 
 from lumina_core.backbone import attention, settings
-from lumina_core.backbone.settings import FlagDiTConfig
-from lumina_core.backbone.transformer import FlagDiT, _mean_of_each
+from lumina_core.backbone.settings import BackboneConfig
+from lumina_core.backbone.transformer import Backbone, _mean_of_each
 from lumina_core.runtime import autocast, seeded
 from lumina_core.sequence import Grid, TokenSample, pack
 from lumina_core.training import start, step
@@ -242,7 +242,7 @@ def fake(batch):
 
 def fake_forward(dtype, backend, *, is_autocast, separators):
     """The dtype of the residual stream and of the velocity, as the dispatcher has them."""
-    config = FlagDiTConfig(
+    config = BackboneConfig(
         token_dims={"image": 16}, hidden_size=32, depth=1, num_heads=4, num_kv_heads=2,
         text_dim=24, conditioning_size=None, multiple_of=8, ffn_dim_multiplier=None,
         norm_eps=1e-5, qk_norm=True, learn_sigma=False, separators=separators, rope="sequence",
@@ -258,7 +258,7 @@ def fake_forward(dtype, backend, *, is_autocast, separators):
     with FakeTensorMode(), torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tensor, "__getitem__", indexed)
         with torch.device("meta"):
-            model = FlagDiT(config)
+            model = Backbone(config)
         for module in model.modules():
             for name, weight in module.named_parameters(recurse=False):
                 width = torch.float32 if is_autocast else dtype

@@ -6,8 +6,8 @@ from itertools import accumulate, pairwise
 import pytest
 import torch
 
-from lumina_core.backbone.settings import NO_SCALING, FlagDiTConfig, RopeScaling
-from lumina_core.backbone.transformer import FlagDiT
+from lumina_core.backbone.settings import NO_SCALING, BackboneConfig, RopeScaling
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.config.values import compose_choice
 from lumina_core.errors import LuminaError
 from lumina_core.records import build
@@ -49,7 +49,7 @@ def config(**changes):
         "rope_dims": None,
         "initial_gate": 0.0,
     }
-    return FlagDiTConfig(**{**values, **changes})
+    return BackboneConfig(**{**values, **changes})
 
 
 def random_model(**changes):
@@ -57,7 +57,7 @@ def random_model(**changes):
 
     In float64, but for RoPE and the sinusoid: rounding is far below what a mistake does.
     """
-    model = FlagDiT(config(**changes)).double()
+    model = Backbone(config(**changes)).double()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -113,14 +113,14 @@ def initialise_by_name(model):
 def fresh(seed=0, **changes):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return FlagDiT(config(**changes)).state_dict()
+        return Backbone(config(**changes)).state_dict()
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_a_seed_draws_the_weights_that_it_always_drew(changes, monkeypatch):
     changes = {"feature_dims": {"video": 5}, "initial_gate": 0.5, **changes}
     found = fresh(**changes)
-    monkeypatch.setattr(FlagDiT, "initialise", initialise_by_name)
+    monkeypatch.setattr(Backbone, "initialise", initialise_by_name)
     wanted = fresh(**changes)
     assert found.keys() == wanted.keys()
     for name, weight in found.items():
@@ -143,7 +143,7 @@ def test_a_modality_may_be_called_like_anything(name):
     model = random_model(token_dims=dims)
     velocity = evaluate(model, [sample(1, 2, 3, name, dims)], texts(3), (3,), [0.5])
     assert velocity.shape == (6 * 16,)
-    again = FlagDiT(config(token_dims=dims)).double()
+    again = Backbone(config(token_dims=dims)).double()
     again.load_state_dict(model.state_dict())
     assert torch.equal(
         velocity, evaluate(again, [sample(1, 2, 3, name, dims)], texts(3), (3,), [0.5])
@@ -157,7 +157,7 @@ def test_a_modality_may_be_called_like_anything(name):
 def test_parameter_count_is_the_released_one(name, expected):
     values = compose_choice("backbone", TRAIN.groups["backbone"], name)
     with torch.device("meta"):
-        model = FlagDiT(build(FlagDiTConfig, {**values, "token_dims": {"image": 16}}))
+        model = Backbone(build(BackboneConfig, {**values, "token_dims": {"image": 16}}))
     pad_token, nextframe = model.config.hidden_size, model.nextframe.numel()
     count = sum(parameter.numel() for parameter in model.parameters())
     assert model.config.text_dim == 4096
@@ -166,7 +166,7 @@ def test_parameter_count_is_the_released_one(name, expected):
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_fresh_model_predicts_zero(changes):
-    model = FlagDiT(config(**changes))
+    model = Backbone(config(**changes))
     samples = mixed_samples(model.config.token_dims)
     out = evaluate(model, samples, texts(3, 1, 4, 1, 5), (3, 1, 4, 1, 5), [0.3] * 5)
     assert torch.equal(out, torch.zeros_like(out))
@@ -294,7 +294,7 @@ def test_features_act_on_their_frames_and_modality_alone():
     parts, stills = (unpack(pack(told, separators=True).with_state(x)) for x in (out, still))
     assert torch.allclose(parts[0], stills[0])
     assert (parts[1] - stills[1]).abs().max() > 1e-3
-    fresh = FlagDiT(config(feature_dims={"video": 2}))
+    fresh = Backbone(config(feature_dims={"video": 2}))
     assert fresh.features["video"].weight.count_nonzero() == 0
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lumina_core import LuminaError
-from lumina_core.backbone.transformer import FlagDiT
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints import folder as checkpoint
 from lumina_core.cli.main import main
 from lumina_core.text import frozen
@@ -311,9 +311,9 @@ def test_train_and_run_end_to_end(
     assert not [key for key in state if "text_encoder" in key]
 
     weights_at_prepare = []
-    prepare = FlagDiT.forward
+    prepare = Backbone.forward
     monkeypatch.setattr(
-        FlagDiT,
+        Backbone,
         "forward",
         lambda self, *args: weights_at_prepare.append(loaded()) or prepare(self, *args),
     )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lumina_core.backbone.transformer import FlagDiT
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import manifest
 from lumina_core.cli.main import main
@@ -73,7 +73,7 @@ def test_another_modality_gives_what_is_shared(
     tiny_checkpoint, tiny_model, capsys, token_dim, said
 ):
     shape = replace(tiny_model.backbone.config, token_dims={"other": token_dim})
-    model = replace(tiny_model, name="other", backbone=FlagDiT(shape))
+    model = replace(tiny_model, name="other", backbone=Backbone(shape))
     fresh = {key: value.clone() for key, value in model.backbone.state_dict().items()}
     start_from(tiny_checkpoint, model)
     assert said in capsys.readouterr().err.splitlines()[0]

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from lumina_core import LuminaError
-from lumina_core.backbone.settings import FlagDiTConfig
-from lumina_core.backbone.transformer import FeedForward, FlagDiT
+from lumina_core.backbone.settings import BackboneConfig
+from lumina_core.backbone.transformer import Backbone, FeedForward
 from lumina_core.training.muon import Muon, orthogonal
 from lumina_core.training.optimizer import build_optimizer, update_average
 from lumina_core.training.settings import OptimizerConfig
@@ -44,7 +44,7 @@ def backbone_config(**changed):
         "rope_dims": None,
         "initial_gate": 0.0,
     }
-    return FlagDiTConfig(**{**values, **changed})
+    return BackboneConfig(**{**values, **changed})
 
 
 def muon_names(networks):
@@ -89,7 +89,7 @@ def test_only_matrices_decay():
 @pytest.mark.parametrize("name", ["image", "attention", "feed_forward", "blocks", "values"])
 def test_muon_updates_the_matrices_of_blocks_whatever_modalities_are_called(name):
     sizes = {"token_dims": {name: 4}, "feature_dims": {name: 3}}
-    backbone = FlagDiT(backbone_config(**sizes))
+    backbone = Backbone(backbone_config(**sizes))
     encoder = nn.ModuleDict({"attention": nn.Linear(4, 4), "feed_forward": nn.Linear(4, 4)})
     networks = nn.ModuleDict({"backbone": backbone, "text_encoder": encoder})
     layers = [f"attention.{own}" for own in ("wq", "wk", "wv", "wo", "text_wk", "text_wv")]

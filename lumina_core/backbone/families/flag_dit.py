@@ -2,7 +2,7 @@
 
 Works on a dictionary of tensors; it opens no file, so no pickle either. Width, depth, heads and
 switches follow from the shapes and names of the weights. RoPE scaling is not read: in the released
-model it belongs to the constructor, here to the call (`FlagDiT.prepare`).
+model it belongs to the constructor, here to the call (`Backbone.prepare`).
 
 Departures: `pad_token` is dropped, since sequences are packed. The released model has no
 [nextframe]; it becomes a copy of [nextline], the one separator that the trained network knows, so
@@ -19,8 +19,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from lumina_core.backbone.settings import FlagDiTConfig
-from lumina_core.backbone.transformer import FlagDiT
+from lumina_core.backbone.settings import BackboneConfig
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.errors import LuminaError
 
 _RENAMES = (  # ours -> released; a name meets one of the first group, then the second group
@@ -54,7 +54,7 @@ def load_flag_dit(
     patch_size: int = 2,
     rope_theta: float = 10_000.0,
     norm_eps: float = 1e-5,
-) -> FlagDiT:
+) -> Backbone:
     """A backbone with the released weights; what no shape tells is an argument.
 
     Args:
@@ -81,7 +81,7 @@ def load_flag_dit(
         )
     config = _config(state_dict, modality, token_dim, rope_theta=rope_theta, norm_eps=norm_eps)
     with torch.device("meta"):
-        model = FlagDiT(config)
+        model = Backbone(config)
     ours = model.state_dict()
     released = {_released_name(name): name for name in ours if name != _NEW}
     _check_names(state_dict, released)
@@ -108,7 +108,7 @@ def _config(
     *,
     rope_theta: float,
     norm_eps: float,
-) -> FlagDiTConfig:
+) -> BackboneConfig:
     def rows(key: str) -> int:
         return _tensor(state_dict, key).shape[0]
 
@@ -122,7 +122,7 @@ def _config(
     multiple_of, ffn_dim_multiplier = _ffn_rule(
         hidden_size, rows("layers.0.feed_forward.w1.weight")
     )
-    return FlagDiTConfig(
+    return BackboneConfig(
         token_dims={modality: token_dim},
         hidden_size=hidden_size,
         depth=len({key.split(".")[1] for key in state_dict if key.startswith("layers.")}),
@@ -144,13 +144,13 @@ def _config(
 
 
 def _ffn_rule(hidden_size: int, width: int) -> tuple[int, float | None]:
-    """multiple_of and ffn_dim_multiplier from which FlagDiTConfig.ffn_dim is exactly `width`.
+    """multiple_of and ffn_dim_multiplier from which BackboneConfig.ffn_dim is exactly `width`.
 
     The original pair cannot be known (many give one width), and is not needed: with `multiple_of`
     = width every number from 1 to width is rounded up to width. The multiplier brings the
     unscaled number into that range where it is larger; int() may lose 1 there, which is harmless.
     """
-    unscaled = int(2 * 4 * hidden_size / 3)  # as in FlagDiTConfig.ffn_dim
+    unscaled = int(2 * 4 * hidden_size / 3)  # as in BackboneConfig.ffn_dim
     return width, None if unscaled <= width else width / unscaled
 
 
