@@ -14,6 +14,8 @@ from lumina_core.plugins.entry_points import plugins_on
 from toy_plugin import EXTENSIONS, GIVEN, MODALITIES, OPTIONS, PLUGIN, YAML
 
 if TYPE_CHECKING:
+    from tiny_pipelines import TinyPipeline
+
     from lumina_core.checkpoints.model import Model
 
 SMALL_REQUEST = "modality.height=32 modality.width=32 solver.num_steps=2"
@@ -312,3 +314,19 @@ def encoder_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
             torch.manual_seed(0)
             make(folders[name])
     return folders
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], "TinyPipeline"]:
+    """Folder and pipeline of a released family in tiny: lumina2, z_image or lumina_next."""
+    from tiny_pipelines import PIPELINES, TinyPipeline
+
+    made: dict[str, TinyPipeline] = {}
+
+    def pipeline(name: str) -> TinyPipeline:
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            made[name] = TinyPipeline(folder, PIPELINES[name](folder))
+        return made[name]
+
+    return pipeline
