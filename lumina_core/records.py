@@ -41,6 +41,7 @@ class Setting(NamedTuple):
     idle: Mapping[str, tuple[Any, ...]] = {}
     fixed: bool = False
     file: bool = False
+    untold: bool = False
 
     @property
     def range(self) -> str:
@@ -88,6 +89,7 @@ def setting(
     idle: Mapping[str, tuple[Any, ...]] | None = None,
     fixed: bool = False,
     file: bool = False,
+    untold: bool = False,
 ) -> Any:
     """A field of a record of settings. It is all that is said about a key, and said nowhere else.
 
@@ -103,9 +105,11 @@ def setting(
         idle: a key beside this one, and its values that switch this one off: who sets both is told.
         fixed: part of the architecture. It is set in training, and a checkpoint fixes it.
         file: names a file or folder, in which ~ is the home folder.
+        untold: a request says nothing of it where it has its default. So files from before there
+            was such a key have the same request as files made alike today.
     """
     about = Setting(
-        meaning, unit, at_least, above, at_most, below, choices, idle or {}, fixed, file
+        meaning, unit, at_least, above, at_most, below, choices, idle or {}, fixed, file, untold
     )
     return dataclasses.field(default=default, metadata={_SETTING: about})
 
@@ -233,6 +237,29 @@ def plain(record: type) -> dict[str, Any]:
         for field in fields
         if blocks[field.name] or is_key(field)
     }
+
+
+def told(record: Any) -> dict[str, Any]:
+    """The values of a record as a request has them: without those that are `untold` by default."""
+    found = {}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if dataclasses.is_dataclass(value):
+            found[field.name] = told(value)
+        elif not (setting_of(field).untold and value == field.default):
+            found[field.name] = value
+    return found
+
+
+def untold(record: type) -> dict[str, Any]:
+    """The defaults of which a request says nothing; a record within the record is a mapping."""
+    found = {}
+    for field in dataclasses.fields(record):
+        inner = block_of(field)
+        values = untold(inner.record) if inner else field.default
+        if values if inner else setting_of(field).untold:
+            found[field.name] = values
+    return found
 
 
 def build(record: type[T], values: Mapping[str, Any], prefix: str = "") -> T:

@@ -37,11 +37,46 @@ class SolverConfig(Settings, block="solver"):
     )
 
 
+RULES = ("plain", "added")
+RENORMALISED = ("none", "row", "sample")
+
+
 @dataclass(frozen=True)
 class GuidanceConfig(Settings, block="guidance"):
-    """How strongly, when and on which channels guidance acts."""
+    """How strongly, by which rule, when and on which channels guidance acts."""
 
-    scale: float = setting(4.0, "1 is no guidance, 0 ignores the prompt", at_least=0)
+    scale: float = setting(
+        4.0, "1 is no guidance, 0 ignores the prompt; with rule=added 0 is no guidance", at_least=0
+    )
+    rule: str = setting(
+        "plain",
+        "plain: u + scale (c - u), of the velocities c with the prompt and u without; added: "
+        "c + scale (c - u)",
+        choices=RULES,
+        untold=True,
+    )
+    """Z-Image counts as `added` does: its scale is that of `plain` less 1."""
+    renormalise: str = setting(
+        "none",
+        "row: each row of the latent gets the norm that it has in c; sample: the whole sample gets "
+        "at most norm_limit times its norm in c",
+        choices=RENORMALISED,
+        untold=True,
+    )
+    norm_limit: float = setting(
+        1.0,
+        "largest norm of the guided velocity of a sample, as a multiple of that of c",
+        above=0,
+        idle={"renormalise": ("none", "row")},
+        untold=True,
+    )
+    share_of_steps: float = setting(
+        1.0,
+        "share of the steps, from the first, that are guided",
+        at_least=0,
+        at_most=1,
+        untold=True,
+    )
     interval: tuple[float, float] = setting(
         (0.0, 1.0), "times between which guidance acts, 0 is noise", at_least=0, at_most=1
     )
@@ -57,6 +92,12 @@ class GuidanceConfig(Settings, block="guidance"):
                 f"guidance.interval is {list(self.interval)}; set two times in order, such as "
                 "[0.0, 1.0]."
             )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any step needs the velocity without the prompt."""
+        neutral = 0 if self.rule == "added" else 1
+        return self.scale != neutral and self.share_of_steps > 0
 
 
 DISTRIBUTIONS = ("uniform", "logit_normal")

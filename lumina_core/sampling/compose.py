@@ -20,7 +20,7 @@ from lumina_core.errors import LuminaError, reason_of, unknown_key
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.program import program
-from lumina_core.records import build, fixed_names
+from lumina_core.records import build, fixed_names, untold
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, RunConfig, Sampling
 
@@ -143,6 +143,7 @@ def _put_request(layers: Layers, request: Mapping[str, Any], path: str) -> None:
     told = {key: request[key] for key in _REPEATED if key in request}
     given = {key: value for key, value in (request.get(CONDITION) or {}).items() if key != "files"}
     layer = told | {"modality": options, CONDITION: given | dict.fromkeys(_files_of(request))}
+    layers.put(untold(Sampling), path)  # not what the checkpoint recommends now
     layers.put(layer, path, path)
     layers.close(Path(path))
 

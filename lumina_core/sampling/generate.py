@@ -23,7 +23,7 @@ from lumina_core.files.writing import new_output
 from lumina_core.flow.solver import OnStep
 from lumina_core.media.seal import write_sealed
 from lumina_core.modality import Decoder, Media
-from lumina_core.records import flat
+from lumina_core.records import flat, untold
 from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import python_arguments
 from lumina_core.sampling.given import GivenTokens, given_tokens
@@ -76,7 +76,7 @@ class Generated:
         """How it was made, as whole keys and values that `generate` takes."""
         names = ("negative_prompt", "dtype", *SAMPLING_SETTINGS)
         made = {name: self.request[name] for name in names}
-        values = flat({"modality": self.request["options"], **made})
+        values = flat(untold(Sampling)) | flat({"modality": self.request["options"], **made})
         keys = [key for key in record_keys(Sampling) if key.name in values]
         idle = [key.name for key in keys if switched_off_by(key, values)]
         return {key: value for key, value in values.items() if key not in idle}

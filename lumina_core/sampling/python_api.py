@@ -97,7 +97,8 @@ class Model:
 
         Args:
             prompt: as in `generate`.
-            settings: as in `generate`; those of the solver have no effect.
+            settings: as in `generate`; those of the solver only say where
+                `guidance.share_of_steps` ends.
 
         Returns:
             A function of t in [0, 1] and of x, the tokens of all samples end to end. Its `x_0` is

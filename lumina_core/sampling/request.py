@@ -1,7 +1,7 @@
 """One sample to make, and what is written of it into its file."""
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from importlib import metadata
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from lumina_core import __version__
 from lumina_core.checkpoints.model import Model
 from lumina_core.plugins import host
-from lumina_core.records import fixed_names
+from lumina_core.records import fixed_names, told
 from lumina_core.runtime import arithmetic
 from lumina_core.sampling.given import GivenTokens
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, Sampling
@@ -66,7 +66,7 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         "seed": request.seed,
         "options": options,
         "condition": None if request.given is None else request.given.request,
-        **{key: value for key, value in asdict(sampling).items() if key in SAMPLING_SETTINGS},
+        **{key: value for key, value in told(sampling).items() if key in SAMPLING_SETTINGS},
         "dtype": dtype,
         "checkpoint_sha256": model.checkpoint_sha256,
         "versions": versions_of(model),

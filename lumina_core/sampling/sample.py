@@ -41,7 +41,7 @@ def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> li
     On a CPU, and by an adaptive solver, whose steps depend on the error of the whole batch, each is
     alone; else as many as the budget holds, where a guided sample counts twice.
     """
-    copies = 1 if sampling.guidance.scale == 1 else 2
+    copies = 2 if sampling.guidance.is_on else 1
     is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE
     groups: list[list[Request]] = []
     total = 0
@@ -80,7 +80,7 @@ def in_turn(
 
 def _texts(requests: Sequence[Request], guidance: GuidanceConfig) -> list[str]:
     """Every text that the backbone will need."""
-    negative = [request.negative_prompt for request in requests if guidance.scale != 1]
+    negative = [request.negative_prompt for request in requests if guidance.is_on]
     return [request.prompt for request in requests] + negative
 
 

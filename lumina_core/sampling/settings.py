@@ -5,7 +5,7 @@ from typing import Any
 
 from lumina_core.backbone.settings import BACKENDS, RopeScaling
 from lumina_core.errors import LuminaError
-from lumina_core.flow.settings import GuidanceConfig, SolverConfig
+from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig, SolverConfig
 from lumina_core.records import (
     DTYPE_NAMES,
     NUM_SEEDS,
@@ -95,6 +95,15 @@ class Sampling(Settings):
     coarse: CoarseConfig = block(CoarseConfig)
     token_budget: int = setting(65_536, "tokens computed at once on a GPU", at_least=1)
     """At least one sample is computed, whatever its length."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.guidance.share_of_steps < 1 and self.solver.name in ADAPTIVE:
+            raise LuminaError(
+                f"guidance.share_of_steps={self.guidance.share_of_steps} counts steps, and "
+                f"solver.name={self.solver.name} has no number of them; set it to 1, or use "
+                "guidance.interval or another solver"
+            )
 
 
 SAMPLING_SETTINGS = tuple(f.name for f in fields(Sampling) if f.name != "token_budget")

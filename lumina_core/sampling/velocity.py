@@ -10,9 +10,10 @@ from torch import Tensor
 from lumina_core.backbone.transformer import Context
 from lumina_core.checkpoints.model import Model
 from lumina_core.errors import LuminaError, printable
-from lumina_core.flow.guidance import guided, is_guided_at
+from lumina_core.flow.guidance import end_of_guidance, guided, is_guided_at, renormalised
 from lumina_core.flow.path import interpolate
 from lumina_core.flow.settings import GuidanceConfig
+from lumina_core.flow.solver import time_grid
 from lumina_core.modality import Media, Tokenizer
 from lumina_core.runtime import seeded
 from lumina_core.sampling.request import Request, latent_shape
@@ -63,6 +64,8 @@ class GuidedVelocity:
             raise ValueError(f"one batch has one start, got {sorted(starts)}")
         self.start = starts.pop()
         """Time at which the flow starts; above 0 it starts from something that is given."""
+        times = time_grid(sampling.solver.num_steps, sampling.solver.shift, self.start)
+        self._end_of_guidance = end_of_guidance(times, self._guidance.share_of_steps)
         self.num_evaluations = 0
 
         def prepared(items: list[TokenSample], texts: list[str]) -> tuple[TokenBatch, Context]:
@@ -80,7 +83,7 @@ class GuidedVelocity:
 
         prompts = [request.prompt for request in requests]
         self.batch, self._context = prepared(samples, prompts)
-        if sampling.guidance.scale != 1:
+        if sampling.guidance.is_on:
             pairs = [text for r in requests for text in (r.prompt, r.negative_prompt)]
             twice = [item for item in samples for _ in range(2)]
             self._double, self._double_context = prepared(twice, pairs)
@@ -109,13 +112,22 @@ class GuidedVelocity:
 
     def __call__(self, t: float, x: Float[Tensor, "element"]) -> Float[Tensor, "element"]:
         """The guided velocity where guidance acts, the conditional one elsewhere."""
-        if not is_guided_at(t, self._guidance):
+        if not (is_guided_at(t, self._guidance) and t < self._end_of_guidance):
             self.num_evaluations += 1
             return self._evaluate(self.batch.with_state(x), t, self._context)
         self.num_evaluations += 2
         both = self._evaluate(self._double.with_state(x[self._both]), t, self._double_context)
         conditional, unconditional = both[self._first], both[self._second]
-        return guided(conditional, unconditional, self._guidance.scale, channel_mask=self._mask)
+        config = self._guidance
+        velocity = guided(
+            *(conditional, unconditional, config.scale), rule=config.rule, channel_mask=self._mask
+        )
+        if config.renormalise == "none":
+            return velocity
+        pairs = zip(self.latents(velocity), self.latents(conditional), strict=True)
+        latents = [renormalised(*pair, config) for pair in pairs]
+        tokenizer = self._model.modality.tokenizer
+        return torch.cat([tokenizer.tokenize(latent).flatten() for latent in latents])
 
     def _evaluate(self, batch: TokenBatch, t: float, context: Context) -> Float[Tensor, "element"]:
         time = torch.full((batch.num_samples,), t, device=batch.state.device)
