@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from lumina_core import __version__
 from lumina_core.backbone.settings import BackboneConfig
@@ -24,6 +24,8 @@ from lumina_core.checkpoints.manifest import (
     read_manifest,
     verify,
 )
+from lumina_core.checkpoints.stored import open_weights
+from lumina_core.checkpoints.weights import fill
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files.weights import built_within
 from lumina_core.hub import local_folder
@@ -183,9 +185,8 @@ def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> Backbone:
         shape = BackboneConfig(**values)
         with torch.device("meta"), built_within([folder / BACKBONE]):
             backbone = Backbone(shape)
-        weights = load_file(folder / BACKBONE)
-        floats = {k: v.float() for k, v in weights.items()}
-        backbone.load_state_dict(floats, strict=True, assign=True)
+        stored = open_weights(folder / BACKBONE)
+        fill(backbone, ((name, partial(stored.read, name)) for name in stored.tensors))
     except (LuminaError, OSError, SafetensorError, *WRONG_SHAPES) as error:
         raise LuminaError(
             f"{folder / BACKBONE} does not fit its manifest: {reason_of(error)}"
