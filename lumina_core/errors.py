@@ -1,5 +1,6 @@
 """The exceptions for mistakes of users and of plugins, and foreign text as lines of messages."""
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from unicodedata import category
@@ -27,6 +28,7 @@ class PluginError(Exception):
         self.place = place
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
 MAX_REASON = 300  # characters of a library's message
 
 

@@ -8,7 +8,8 @@ token it uses is its own business (HF_HOME, `hf auth login`).
 from collections.abc import Sequence
 from pathlib import Path
 
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import LuminaError
+from lumina_core.hub_cache import gap_in, is_hub_id, snapshot
 
 FILES = ("*.safetensors", "*.json", "*.model", "*.txt")  # weights, settings, vocabularies
 
@@ -27,26 +28,27 @@ def local_folder(name: str, *, download: bool, files: Sequence[str] = FILES) -> 
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    import huggingface_hub
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = huggingface_hub.snapshot_download(
-            name, local_files_only=not download, allow_patterns=list(files)
-        )
-    except HFValidationError as error:
+    if not is_hub_id(name):
         raise LuminaError(
             f"{name!r} is no folder and no id of the hub; give a folder that exists, or an id such "
             "as google/gemma-2b"
-        ) from error
-    except Exception as error:  # network, rights, disk: what the hub's client meets differs a lot
-        if download:
-            raise LuminaError(f"{name!r} cannot be downloaded: {reason_of(error)}") from error
+        )
+    found = snapshot(name)
+    is_there = found is not None and gap_in(found) is None
+    if download:
+        from lumina_core.fetching import UnreachableError, Want, fetch
+
+        try:
+            return fetch([Want(name, files=tuple(files))])[0]
+        except UnreachableError:
+            if found is None or not is_there:
+                raise
+    if found is None or not is_there:
         raise LuminaError(
             f"{name!r} is neither a folder nor a whole model in the hub's cache; give "
             "download=true or a folder"
-        ) from error
-    return Path(found)
+        )
+    return found
 
 
 def check_whole(what: str, folder: Path, files: Sequence[Path]) -> None:

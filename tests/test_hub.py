@@ -1,12 +1,11 @@
-import fnmatch
 import socket
 
-import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
-from lumina_core import LuminaError
+from lumina_core import LuminaError, fetching
 from lumina_core.hub import FILES, local_folder
+from lumina_core.hub_cache import is_hub_id
 
 COMMIT = "0" * 40
 
@@ -62,27 +61,27 @@ def test_a_path_that_is_not_there_is_no_hub_id(cache, tmp_path, download):
 
 
 def test_download_takes_no_pickle_and_no_code(cache, monkeypatch, tmp_path):
-    asked = {}
+    asked = []
 
-    def snapshot_download(name, **words):
-        asked.update(words, name=name)
-        return str(tmp_path)
+    def fetch(wants):
+        asked.extend(wants)
+        return [tmp_path]
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(fetching, "fetch", fetch)
     assert local_folder("owner/name", download=True) == tmp_path
-    assert (asked["name"], asked["local_files_only"]) == ("owner/name", False)
+    assert asked == [fetching.Want("owner/name", files=FILES)]
     names = ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.model"]
     evil = ["pytorch_model.bin", "model.py", "a.pt", "original/consolidated.00.pth", "a.pkl"]
-    taken = [n for n in names + evil if any(fnmatch.fnmatch(n, p) for p in asked["allow_patterns"])]
-    assert taken == names
-    assert asked["allow_patterns"] == list(FILES)
+    assert [name for name in names + evil if asked[0].takes(name, asked[0].files)] == names
 
 
-def test_a_refused_download_is_one_line(cache, monkeypatch):
-    def snapshot_download(name, **words):
-        raise OSError("401\nthe model is gated")
+@pytest.mark.parametrize(
+    "name", ["a/b/c", "a//b", "../b", "a/..", "a/b--c", "", "/a", "a/b\n", "a b/c", "a/" + "b" * 97]
+)
+def test_what_is_no_id_of_the_hub_is_told(cache, name):
+    assert not is_hub_id(name)
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(LuminaError, match="cannot be downloaded: 401 the model is gated") as error:
-        local_folder("owner/name", download=True)
-    one_line(error)
+
+@pytest.mark.parametrize("name", ["google/gemma-2b", "gpt2", "black-forest-labs/FLUX.1-dev"])
+def test_an_id_of_the_hub_is_one(cache, name):
+    assert is_hub_id(name)

@@ -12,11 +12,10 @@ import sys
 from traceback import walk_tb
 
 from lumina_core import terminal
-from lumina_core.errors import LuminaError, PluginError, reason_of
+from lumina_core.errors import NO_SPACE, LuminaError, PluginError, reason_of
 from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import Plugin
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
 WAYS_OUT = {
     errno.EACCES: "change its permissions or choose another path",
     errno.EPERM: "change its permissions or choose another path",

@@ -72,14 +72,20 @@ def hub(tmp_path, monkeypatch):
         "black-forest-labs/FLUX.1-dev": "flux",
     }
 
-    def snapshot(repo, *, local_files_only, allow_patterns):
-        asked.append((repo, local_files_only, allow_patterns))
-        folder = tmp_path / "hub" / ids[repo]
+    def fetch(wants):
+        (want,) = wants
+        asked.append(want)
+        folder = tmp_path / "hub" / ids[want.hub_id]
         if not folder.exists():
-            save(ids[repo], folder)
-        return str(folder)
+            save(ids[want.hub_id], folder)
+        return [folder]
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    def snapshot(hub_id):
+        folder = tmp_path / "hub" / ids[hub_id]
+        return folder if folder.exists() else None
+
+    monkeypatch.setattr("lumina_core.fetching.fetch", fetch)
+    monkeypatch.setattr("lumina_core.hub.snapshot", snapshot)
     return asked
 
 
@@ -94,13 +100,14 @@ def test_known_names_lead_to_their_weights_scale_and_shift(hub, name):
     wanted = (raw - facts.get("shift_factor", 0)) * facts["scaling_factor"]
     torch.testing.assert_close(autoencoder.encode(pixels), wanted)
     assert autoencoder.decode(wanted).shape == pixels.shape
-    assert hub[0][1] is False and not any("*.bin" in p or "py" in p[-3:] for p in hub[0][2])
+    assert not any("*.bin" in pattern or "py" in pattern[-3:] for pattern in hub[0].files)
 
 
-def test_nothing_leaves_the_machine_without_download(hub):
-    find_vae("image", "sdxl", download=False)
-    find_vae("image", "stabilityai/sdxl-vae", download=False)
-    assert [local_only for _, local_only, _ in hub] == [True, True]
+def test_nothing_leaves_the_machine_without_download(hub, tmp_path):
+    save("sdxl", tmp_path / "hub" / "sdxl")
+    for name in ("sdxl", "stabilityai/sdxl-vae"):
+        assert find_vae("image", name, download=False) == tmp_path / "hub" / "sdxl"
+    assert hub == []
 
 
 def test_a_folder_that_is_another_autoencoder_than_its_name_is_refused(hub, tmp_path):

@@ -10,14 +10,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "lumina_core"
-LEAVES = "errors program terminal records hub runtime sequence modality"
+LEAVES = "errors program terminal records hub_cache fetching hub runtime sequence modality"
 ROOMS = {
     "errors": "",
     "program": "",
     "terminal": "",
     "records": "program",
     "files": "terminal program",
-    "hub": "files",
+    "hub_cache": "files",
+    "fetching": "terminal files hub_cache",
+    "hub": "files hub_cache fetching",
     "runtime": "",
     "sequence": "",
     "modality": "sequence",

@@ -3,7 +3,6 @@ import shutil
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
-import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -358,12 +357,10 @@ def hub(encoder_folders, tmp_path, monkeypatch):
     snapshot = tmp_path / "snapshot"
     shutil.copytree(encoder_folders["gemma_2b"], snapshot)
 
-    def snapshot_download(name, **_):
-        if name != "google/gemma-2b" or not snapshot.is_dir():
-            raise OSError("not there")
-        return str(snapshot)
+    def found(name):
+        return snapshot if name == "google/gemma-2b" and snapshot.is_dir() else None
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr("lumina_core.hub.snapshot", found)
     return snapshot
 
 

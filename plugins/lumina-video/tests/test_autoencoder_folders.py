@@ -144,13 +144,13 @@ def test_a_known_autoencoder_is_found_and_checked(name, hub_id, config, copy, mo
     folder = copy(name)
     asked = []
 
-    def snapshot(repo, *, local_files_only, allow_patterns):
-        asked.append((repo, local_files_only))
-        return str(folder)
+    def snapshot(repo):
+        asked.append(repo)
+        return folder
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    monkeypatch.setattr("lumina_core.hub.snapshot", snapshot)
     with pytest.raises(LuminaError, match=f"but '{name}' has {next(iter(config.values()))}"):
         find_vae("video", name, download=False)
     change_config(folder, **config)
     assert find_vae("video", name, download=False) == folder
-    assert asked == [(hub_id, True)] * 2
+    assert asked == [hub_id] * 2
