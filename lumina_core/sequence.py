@@ -2,11 +2,12 @@
 
 A sample is its patches row by row, a learned [nextline] after each row and a learned [nextframe]
 between frames. `pack` lays samples of any sizes and of several modalities end to end with offsets,
-never padded; `unpack` is its exact inverse. Nothing here knows a learned weight: separators are
-positions, the backbone fills them in.
+never padded to each other; `unpack` is its exact inverse. Nothing here knows a learned weight:
+separators are positions, the backbone fills them in, and so are the pads of models whose sequences
+have a multiple of some length (Z-Image).
 
-Departure from the released models, which know [nextline] only and pad ragged batches: frames get a
-separator of their own, and there is no padding token.
+Departure from the first released models, which know [nextline] only and pad ragged batches: frames
+get a separator of their own, and no sample is padded to the length of another.
 """
 
 from collections.abc import Sequence
@@ -72,9 +73,11 @@ class Layout:
     """Where everything stands in the sequence of one grid."""
 
     source: Int[Tensor, "position"]
-    """Number of the patch that stands here, or NEXTLINE or NEXTFRAME."""
+    """Number of the patch that stands here, or NEXTLINE, NEXTFRAME or PAD."""
     owner: Int[Tensor, "position"]
     """Number of the patch here or, for a separator, of the last patch before it."""
+    index: Int[Tensor, "position 3"]
+    """Frame, row and column, counted from 0; 0 for PAD. Separators stand as in `coordinates`."""
     coordinates: Float[Tensor, "position 5"]
     """Frame, row and column in the grid's units, its origin at zero; then row and column once
     more, both in the unit of the larger of their steps, so that a square of patches stays a square
@@ -87,19 +90,22 @@ class Layout:
 
 NEXTLINE = -1
 NEXTFRAME = -2
+PAD = -3
 
 
-def layout(grid: Grid, separators: bool) -> Layout:
+def layout(grid: Grid, separators: bool, multiple: int = 1) -> Layout:
     """Lay out one grid: patches row by row, [nextline] after each row, [nextframe] between frames.
 
     Args:
         grid: patches along each axis.
         separators: whether [nextline] and [nextframe] are inserted.
+        multiple: the length is one of its multiples, filled up with PAD behind everything.
 
     Returns:
         The layout; do not write into its tensors, they are shared.
     """
-    plain = _unscaled_layout(replace(grid, common_scale=1.0, position_limit=None), separators)
+    unscaled = replace(grid, common_scale=1.0, position_limit=None)
+    plain = _unscaled_layout(unscaled, separators, multiple)
     if grid.common_scale == 1 and grid.position_limit is None:
         return plain
     own, common = plain.coordinates.split([3, 2], dim=1)
@@ -109,7 +115,7 @@ def layout(grid: Grid, separators: bool) -> Layout:
 
 
 @lru_cache(maxsize=256)  # sizes repeat from batch to batch, scales hardly do
-def _unscaled_layout(grid: Grid, separators: bool) -> Layout:
+def _unscaled_layout(grid: Grid, separators: bool, multiple: int) -> Layout:
     frames, rows, columns = grid.frames, grid.rows, grid.columns
     source = torch.arange(grid.num_patches).reshape(frames, rows, columns)
     if separators:
@@ -125,10 +131,13 @@ def _unscaled_layout(grid: Grid, separators: bool) -> Layout:
     length = grid.num_positions(separators)  # drops the [nextframe] after the last frame
     source, index = source.flatten()[:length], index.flatten(0, 1)[:length]
     zero = torch.tensor([frames, rows, columns]) * torch.tensor(grid.origin)
-    index = (index + 0.5 - zero)[:, [0, 1, 2, 1, 2]]
-    coordinates = index * torch.tensor([*grid.step, grid.common_step, grid.common_step])
+    places = (index + 0.5 - zero)[:, [0, 1, 2, 1, 2]]
+    coordinates = places * torch.tensor([*grid.step, grid.common_step, grid.common_step])
+    num_pads = -length % multiple
+    source = pad(source, (0, num_pads), value=PAD)
+    index, coordinates = (pad(x, (0, 0, 0, num_pads)) for x in (index, coordinates.float()))
     owner = torch.cummax(source, dim=0).values  # patches are numbered in the order they stand
-    return Layout(source, owner, coordinates.float())
+    return Layout(source, owner, index, coordinates)
 
 
 @dataclass(frozen=True)
@@ -177,9 +186,12 @@ class TokenBatch:
     lengths: tuple[int, ...]
     """Positions of each sample, separators included."""
     source: Int[Tensor, "position"]
-    """Number of the patch in the batch; num_patches for [nextline], one more for [nextframe]."""
+    """Number of the patch in the batch; num_patches for [nextline], one more for [nextframe], two
+    more for PAD."""
     content_index: Int[Tensor, "patch"]
     """Position of each patch."""
+    index: Int[Tensor, "position 3"]
+    """Frame, row and column within the sample."""
     coordinates: Float[Tensor, "position 5"]
     sequence_index: Int[Tensor, "position"]
     """Position within the sample, counted from 0."""
@@ -238,12 +250,13 @@ def _elements_of_each(batch: TokenBatch) -> list[int]:
     return [grid.num_patches * dim for grid, dim in zip(batch.grids, dims, strict=True)]
 
 
-def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
+def pack(samples: Sequence[TokenSample], *, separators: bool, multiple: int = 1) -> TokenBatch:
     """Lay samples end to end.
 
     Args:
         samples: at least one; samples of one modality stand beside each other.
         separators: whether [nextline] and [nextframe] stand in the sequence.
+        multiple: of which the length of each sample is one, filled up with PAD.
 
     Returns:
         The batch, on the device of the tokens.
@@ -254,7 +267,7 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
     """
     segmented = [_segments_of(sample) for sample in samples]
     spans = _spans(samples, [len(item.known) for item in segmented])
-    layouts = [layout(sample.grid, separators) for sample in samples]
+    layouts = [layout(sample.grid, separators, multiple) for sample in samples]
     lengths = tuple(len(item.source) for item in layouts)
     starts = list(accumulate((s.grid.num_patches for s in samples), initial=0))
     num_patches = starts[-1]
@@ -262,7 +275,8 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
     segment_sample: list[int] = []
     segment_known: list[bool] = []
     for number, (own, item, start) in enumerate(zip(segmented, layouts, starts, strict=False)):
-        separator = num_patches + NEXTLINE - item.source  # NEXTLINE -> +0, NEXTFRAME -> +1
+        # NEXTLINE -> +0, NEXTFRAME -> +1, PAD -> +2
+        separator = num_patches + NEXTLINE - item.source
         source.append(torch.where(item.source >= 0, item.source + start, separator))
         segment_index.append(own.index[item.owner] + len(segment_sample))
         segment_sample += [number] * len(own.known)
@@ -277,6 +291,7 @@ def pack(samples: Sequence[TokenSample], *, separators: bool) -> TokenBatch:
         lengths=lengths,
         source=positions,
         content_index=torch.nonzero(positions < num_patches).flatten(),
+        index=torch.cat([item.index for item in layouts]),
         coordinates=torch.cat([item.coordinates for item in layouts]),
         sequence_index=torch.cat([torch.arange(length) for length in lengths]),
         segment_index=torch.cat(segment_index),

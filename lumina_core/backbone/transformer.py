@@ -1,13 +1,13 @@
-"""Flag-DiT: a flow-based diffusion transformer over packed 1-D sequences.
+"""The backbone: a flow-based diffusion transformer over packed 1-D sequences.
 
-The block as released with Lumina-T2X (Alpha-VLLM/Lumina-T2X, lumina_t2i): RMSNorm, adaLN,
-LayerNorm over the full width of q and k, RoPE, gated cross-attention to text that shares the
-rotated q, SwiGLU and grouped key heads. Axis names are those of docs/inside/axes.md.
+Text enters by gated cross-attention and its mean (Flag-DiT, Next-DiT), in the same sequence behind
+refiners (Lumina-Image-2.0, Z-Image), or as the number of a class. What decides is in
+`settings.BackboneConfig`; the block itself is in block.py.
 
-Departures: sequences are packed, so there is no padding token; [nextframe] joins [nextline]; each
-modality has its own input and output projection; modulation belongs to a segment, not to a sample;
-everything that depends on neither x nor t is computed once, by `prepare`; nothing is written onto
-the module during a call.
+Departures from the released models: sequences are packed, so no sample is padded to another;
+[nextframe] joins [nextline]; each modality has its own input and output projection; modulation
+belongs to a segment, not to a sample; everything that depends on neither x nor t is computed once,
+by `prepare`, refined text included; nothing is written onto the module during a call.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,157 +16,72 @@ from math import log
 from typing import cast
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lumina_core.backbone.attention import attend
-from lumina_core.backbone.rope import RopeTables, Table, rope_tables, rotate, table_at
-from lumina_core.backbone.settings import NO_SCALING, BackboneConfig, RopeScaling
-from lumina_core.sequence import TokenBatch, split_spans
+from lumina_core.backbone.block import Attention, Block, FeedForward, KeysValues, Modulation, Run
+from lumina_core.backbone.joint_text import joint_layout
+from lumina_core.backbone.rope import positions_of, rope_tables, table_at
+from lumina_core.backbone.settings import (
+    CROSS,
+    JOINT,
+    LABEL,
+    NO_SCALING,
+    BackboneConfig,
+    RopeScaling,
+)
+from lumina_core.sequence import TokenBatch, TokenSample, pack, split_spans
 
 TIME_CHANNELS = 256  # width of the sinusoid, as released
 TIME_PERIOD = 10_000  # longest period of the sinusoid, as released
 FINAL_NORM_EPS = 1e-6  # the released final LayerNorm; the other norms take norm_eps
-INITIAL_STD = 0.02  # time MLP and separators, as released
+INITIAL_STD = 0.02  # time MLP, separators, pads and labels, as released
+
+
+@dataclass(frozen=True)
+class JointText:
+    """Text that stands in the sequence of its sample."""
+
+    tokens: Float[Tensor, "text hidden"]
+    """Refined, pads included, the samples end to end."""
+    order: Int[Tensor, "whole"]
+    """As in JointLayout."""
+    places: Int[Tensor, "position"]
+    own: Run
+    """The batch's own positions, on which the refiners of tokens work."""
 
 
 @dataclass(frozen=True)
 class Context:
     """What a request needs at every step and computes once."""
 
-    keys: tuple[Float[Tensor, "text kv_head channel"], ...]
-    """Text keys of each block."""
-    values: tuple[Float[Tensor, "text kv_head channel"], ...]
-    text_lengths: tuple[int, ...]
-    pooled: Float[Tensor, "sample condition"]
-    tables: RopeTables
-    query_scale: Float[Tensor, "position 1 1"] | None
-    """Proportional attention: factor on q in self-attention."""
-    attention: str
-    """Backend of `attend`."""
+    run: Run
+    """Positions on which the blocks work: the batch's own, and joint text between them."""
+    keys_values: tuple[KeysValues | None, ...]
+    """Text keys and values of each block; None without cross-attention."""
+    pooled: Float[Tensor, "sample condition"] | None
+    """Mean of the text, or the label; None where text is in the sequence alone."""
+    joint: JointText | None
 
 
 class TimeEmbedding(nn.Module):
-    """t in [0, 1] -> sinusoid [cos, sin] -> Linear, SiLU, Linear."""
+    """t in [0, 1], times a factor -> sinusoid [cos, sin] -> Linear, SiLU, Linear."""
 
-    def __init__(self, condition_dim: int) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.hidden = nn.Linear(TIME_CHANNELS, condition_dim)
-        self.out = nn.Linear(condition_dim, condition_dim)
+        self.scale = config.time_scale
+        self.hidden = nn.Linear(TIME_CHANNELS, config.time_dim)
+        self.out = nn.Linear(config.time_dim, config.condition_dim)
 
     def forward(self, time: Float[Tensor, "segment"]) -> Float[Tensor, "segment condition"]:
         """Embed the time of each segment; frequency k is exp(-ln(10000) k / 128), in float32."""
         half = TIME_CHANNELS // 2
         exponent = torch.arange(half, device=time.device).float() / half
-        angle = time.float()[:, None] * torch.exp(-log(TIME_PERIOD) * exponent)
+        scaled = time.float() * self.scale
+        angle = scaled[:, None] * torch.exp(-log(TIME_PERIOD) * exponent)
         wave = torch.cat([angle.cos(), angle.sin()], dim=-1).to(self.hidden.weight.dtype)
         return self.out(functional.silu(self.hidden(wave)))
-
-
-class Attention(nn.Module):
-    """Self-attention and gated cross-attention to text, sharing the rotated q and the output."""
-
-    def __init__(self, config: BackboneConfig) -> None:
-        super().__init__()
-        width, kv_width = config.hidden_size, config.kv_heads * config.head_dim
-        self.config = config
-        self.wq = nn.Linear(width, width, bias=False)
-        self.wk = nn.Linear(width, kv_width, bias=False)
-        self.wv = nn.Linear(width, kv_width, bias=False)
-        self.wo = nn.Linear(width, width, bias=False)
-        self.text_norm = nn.RMSNorm(config.text_dim, config.norm_eps)
-        self.text_wk = nn.Linear(config.text_dim, kv_width, bias=False)
-        self.text_wv = nn.Linear(config.text_dim, kv_width, bias=False)
-        self.gate = nn.Parameter(torch.empty(config.num_heads))
-
-        def norm(size: int) -> nn.Module:
-            return nn.LayerNorm(size, config.norm_eps) if config.qk_norm else nn.Identity()
-
-        self.q_norm, self.k_norm, self.text_k_norm = norm(width), norm(kv_width), norm(kv_width)
-
-    def text_keys_values(self, text: Float[Tensor, "text text_dim"]) -> tuple[Tensor, Tensor]:
-        """Keys and values of the text, which carry no position."""
-        text = self.text_norm(text)
-        k, v = self.text_k_norm(self.text_wk(text)), self.text_wv(text)
-        return self._heads(k), self._heads(v)
-
-    def _heads(self, x: Float[Tensor, "length width"]) -> Float[Tensor, "length head channel"]:
-        return rearrange(x, "l (h c) -> l h c", c=self.config.head_dim)
-
-    def forward(
-        self,
-        x: Float[Tensor, "position hidden"],
-        table: Table,
-        context: Context,
-        text: tuple[Tensor, Tensor],
-        lengths: Sequence[int],
-    ) -> Float[Tensor, "position hidden"]:
-        """wo(self-attention + tanh(gate) * cross-attention), gate one number per head.
-
-        Args:
-            x: modulated tokens.
-            table: rotation of each position.
-            context: text lengths, the proportional factor and the backend.
-            text: this block's text keys and values.
-            lengths: positions of each sample.
-        """
-        q = rotate(self._heads(self.q_norm(self.wq(x))), table)
-        k = rotate(self._heads(self.k_norm(self.wk(x))), table)
-        v = self._heads(self.wv(x))
-        backend = context.attention
-        scaled = q if context.query_scale is None else q * context.query_scale.type_as(q)
-        own = attend(scaled, k, v, query_lengths=lengths, key_lengths=lengths, backend=backend)
-        cross = attend(
-            q, *text, query_lengths=lengths, key_lengths=context.text_lengths, backend=backend
-        )
-        return self.wo((own + torch.tanh(self.gate)[:, None] * cross).flatten(1))
-
-
-class FeedForward(nn.Module):
-    """SwiGLU: w2(silu(w1 x) * w3 x)."""
-
-    def __init__(self, config: BackboneConfig) -> None:
-        super().__init__()
-        self.w1 = nn.Linear(config.hidden_size, config.ffn_dim, bias=False)
-        self.w2 = nn.Linear(config.ffn_dim, config.hidden_size, bias=False)
-        self.w3 = nn.Linear(config.hidden_size, config.ffn_dim, bias=False)
-
-    def forward(self, x: Float[Tensor, "position hidden"]) -> Float[Tensor, "position hidden"]:
-        """Apply to each position alone."""
-        return self.w2(functional.silu(self.w1(x)) * self.w3(x))
-
-
-class Block(nn.Module):
-    """x += gate * Attention(modulated norm of x); x += gate * FeedForward(modulated norm of x)."""
-
-    def __init__(self, config: BackboneConfig) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.attention_norm = nn.RMSNorm(width, config.norm_eps)
-        self.attention = Attention(config)
-        self.ffn_norm = nn.RMSNorm(width, config.norm_eps)
-        self.feed_forward = FeedForward(config)
-        # shift, scale and gate for attention, then for the feed-forward layer
-        self.modulation = nn.Linear(config.condition_dim, 6 * width)
-
-    def forward(
-        self,
-        x: Float[Tensor, "position hidden"],
-        condition: Float[Tensor, "segment condition"],
-        table: Table,
-        context: Context,
-        text: tuple[Tensor, Tensor],
-        batch: TokenBatch,
-    ) -> Float[Tensor, "position hidden"]:
-        """One layer; `condition` has passed SiLU already, which is the same in every block."""
-        modulation = self.modulation(condition).index_select(0, batch.segment_index)
-        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation.chunk(6, dim=-1)
-        y = torch.addcmul(shift, self.attention_norm(x), 1 + scale)
-        x = torch.addcmul(x, gate, self.attention(y, table, context, text, batch.lengths))
-        y = torch.addcmul(ffn_shift, self.ffn_norm(x), 1 + ffn_scale)
-        return torch.addcmul(x, ffn_gate, self.feed_forward(y))
 
 
 class PerModality(nn.ModuleDict):
@@ -178,7 +93,7 @@ class PerModality(nn.ModuleDict):
 
 
 class Backbone(nn.Module):
-    """The backbone: velocity of every token of a packed batch, given time and text."""
+    """Velocity of every token of a packed batch, given time and text."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -192,17 +107,36 @@ class Backbone(nn.Module):
         self.features = PerModality(
             {m: nn.Linear(n, condition, bias=False) for m, n in config.feature_dims.items()}
         )
-        self.time_embedding = TimeEmbedding(condition)
-        self.pooled_norm = nn.LayerNorm(config.text_dim, config.norm_eps)
-        self.pooled_linear = nn.Linear(config.text_dim, condition)
+        self.time_embedding = TimeEmbedding(config)
+        if config.text == CROSS:
+            self.pooled_norm = nn.LayerNorm(config.text_dim, config.norm_eps)
+            self.pooled_linear = nn.Linear(config.text_dim, condition)
+        elif config.text == JOINT:
+            self.text_norm = nn.RMSNorm(config.text_dim, config.norm_eps)
+            self.text_linear = nn.Linear(config.text_dim, width)
+            self.text_refiners, self.token_refiners = (
+                nn.ModuleList(Block(config, is_modulated=own) for _ in range(config.refiners))
+                for own in (False, True)
+            )
+        else:
+            # the last row stands for no class
+            self.labels = nn.Embedding(cast(int, config.num_classes) + 1, condition)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.final_norm = nn.LayerNorm(width, FINAL_NORM_EPS, elementwise_affine=False)
-        self.final_modulation = nn.Linear(condition, 2 * width)
+        self.final_modulation = nn.Linear(condition, (1 + config.final_shift) * width)
         if config.separators:
             self.nextline = nn.Parameter(torch.empty(width))
             self.nextframe = nn.Parameter(torch.empty(width))
+        if config.pad_multiple > 1:
+            self.token_pad = nn.Parameter(torch.empty(1, width))
+            self.text_pad = nn.Parameter(torch.empty(1, width))
         if self.final_modulation.weight.device.type != "meta":
             self.initialise()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what runs from block to block."""
+        return self.final_modulation.weight.dtype
 
     @torch.no_grad()
     def initialise(self) -> None:
@@ -210,23 +144,26 @@ class Backbone(nn.Module):
 
         | weight | value |
         |---|---|
-        | attention, feed-forward, input projections | xavier-uniform |
-        | time MLP, separators | N(0, 0.02) |
+        | attention, feed-forward, input projections, text in the sequence | xavier-uniform |
+        | time MLP, separators, pads, labels | N(0, 0.02) |
         | adaLN, final modulation, output projections, pooled text, features, every bias | 0 |
         | norms | 1, bias 0 |
         | cross-attention gates | initial_gate |
         """
-        blocks = [cast(Block, block) for block in self.blocks]
-        zero = {*self.outputs.values(), *self.features.values(), *(b.modulation for b in blocks)}
-        zero |= {self.final_modulation, self.pooled_linear}
-        if self.config.separators:
-            nn.init.normal_(self.nextline, std=INITIAL_STD)
-            nn.init.normal_(self.nextframe, std=INITIAL_STD)
+        blocks = [module for module in self.modules() if isinstance(module, Block)]
+        zero: set[nn.Module | None] = {block.modulation for block in blocks}
+        zero |= {*self.outputs.values(), *self.features.values(), self.final_modulation}
+        if self.config.text == CROSS:
+            zero.add(self.pooled_linear)
+        for weight in self.parameters(recurse=False):  # separators, then pads
+            nn.init.normal_(weight, std=INITIAL_STD)
         for module in self.modules():  # in this order, for it decides what a seed draws
             if isinstance(module, nn.LayerNorm | nn.RMSNorm):
                 module.reset_parameters()
-            elif isinstance(module, Attention):
+            elif isinstance(module, Attention) and self.config.text == CROSS:
                 module.gate.fill_(self.config.initial_gate)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=INITIAL_STD)
             elif isinstance(module, nn.Linear):
                 if module in zero:
                     nn.init.zeros_(module.weight)
@@ -236,6 +173,11 @@ class Backbone(nn.Module):
                     nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def pack(self, samples: Sequence[TokenSample]) -> TokenBatch:
+        """Samples end to end, as this backbone takes them; see `sequence.pack`."""
+        config = self.config
+        return pack(samples, separators=config.separators, multiple=config.pad_multiple)
 
     def prepare(
         self,
@@ -250,8 +192,8 @@ class Backbone(nn.Module):
         """Compute once what depends on neither x nor t.
 
         Args:
-            batch: gives lengths and positions.
-            text: features of the samples' texts, end to end.
+            batch: from `pack`; gives lengths and positions.
+            text: features of the samples' texts, end to end; of a label its number alone.
             text_lengths: features of each sample, at least 1.
             scaling: RoPE scaling for sizes that were never trained.
             proportional_base: sequence length for which proportional attention is neutral; q is
@@ -260,21 +202,38 @@ class Backbone(nn.Module):
         """
         if len(text_lengths) != batch.num_samples or min(text_lengths) < 1:
             raise ValueError(f"one text per sample is expected, got lengths {list(text_lengths)}")
-        config = self.config
-        text = text.to(self.pooled_linear.weight.dtype)
+        config, device, cross = self.config, batch.state.device, tuple(text_lengths)
+
+        def run(
+            lengths: tuple[int, ...], segments: Tensor | None, positions: Float[Tensor, "run axis"]
+        ) -> Run:
+            tables = rope_tables(positions, config, scaling)
+            scale = _query_scale(lengths, proportional_base, device)
+            return Run(lengths, segments, tables, scale, cross, attention)
+
+        no_text: tuple[KeysValues | None, ...] = (None,) * config.depth
+        if config.text == JOINT:
+            spots = joint_layout(batch, text_lengths, config)
+            tokens = self.text_linear(self.text_norm(text.to(self.dtype))).to(self.dtype)
+            if config.pad_multiple > 1:
+                tokens = torch.cat([tokens, self.text_pad])
+            tokens = tokens.index_select(0, spots.text_source)
+            of_text = run(spots.text_lengths, None, spots.text_positions)
+            for block in self.text_refiners:
+                tokens = block(tokens, None, of_text.tables.early, of_text)
+            own = run(batch.lengths, batch.segment_index, spots.own_positions)
+            positions = torch.cat([spots.own_positions, spots.text_positions])[spots.order]
+            whole = run(spots.lengths, spots.segment_index, positions)
+            joint = JointText(tokens, spots.order, spots.places, own)
+            return Context(whole, no_text, None, joint)
+        own = run(batch.lengths, batch.segment_index, positions_of(batch, config.rope))
+        if config.text == LABEL:
+            return Context(own, no_text, self.labels(text[:, 0].long()), None)
+        text = text.to(self.dtype)
         blocks = [cast(Block, block) for block in self.blocks]
-        pairs = [block.attention.text_keys_values(text) for block in blocks]
-        return Context(
-            keys=tuple(k for k, _ in pairs),
-            values=tuple(v for _, v in pairs),
-            text_lengths=tuple(text_lengths),
-            pooled=self.pooled_linear(self.pooled_norm(_mean_of_each(text, text_lengths))),
-            tables=rope_tables(
-                batch, theta=config.rope_theta, dims=config.axis_dims, scaling=scaling
-            ),
-            query_scale=_query_scale(batch, proportional_base),
-            attention=attention,
-        )
+        keys_values = tuple(block.attention.text_keys_values(text) for block in blocks)
+        pooled = self.pooled_linear(self.pooled_norm(_mean_of_each(text, text_lengths)))
+        return Context(own, keys_values, pooled, None)
 
     def forward(
         self, batch: TokenBatch, segment_time: Float[Tensor, "segment"], context: Context
@@ -282,25 +241,36 @@ class Backbone(nn.Module):
         """Velocity of the state.
 
         Args:
-            batch: packed with separators as `config.separators` says.
+            batch: from `pack`.
             segment_time: time of each segment in [0, 1].
             context: from `prepare` for a batch of the same layout.
 
         Returns:
             float32, shaped as the state.
         """
-        pooled = context.pooled.index_select(0, batch.segment_sample)
-        condition = self.time_embedding(segment_time) + pooled
+        condition = self.time_embedding(segment_time)
+        if context.pooled is not None:
+            condition = condition + context.pooled.index_select(0, batch.segment_sample)
         if self.features:
-            condition = condition + self._features(batch)
-        condition = functional.silu(condition)
-        table = table_at(context.tables, segment_time[batch.segment_index])
-        x = self._embed(batch)
-        for block, k, v in zip(self.blocks, context.keys, context.values, strict=True):
-            x = block(x, condition, table, context, (k, v), batch)
-        modulation = self.final_modulation(condition).index_select(0, batch.segment_index)
-        shift, scale = modulation.chunk(2, dim=-1)
-        x = torch.addcmul(shift, self.final_norm(x), 1 + scale).index_select(0, batch.content_index)
+            condition = condition + self._features(batch, condition)
+        active = functional.silu(condition)
+        modulating = active if self.config.modulation_silu else condition
+        joint, x = context.joint, self._embed(batch)
+        if joint is not None:
+            table = table_at(joint.own.tables, segment_time[batch.segment_index])
+            for block in self.token_refiners:
+                x = block(x, modulating, table, joint.own)
+            x = torch.cat([x, joint.tokens]).index_select(0, joint.order)
+        table = table_at(context.run.tables, segment_time[context.run.segment_index])
+        for block, text in zip(self.blocks, context.keys_values, strict=True):
+            x = block(x, modulating, table, context.run, text)
+        if joint is not None:
+            x = x.index_select(0, joint.places)
+        modulation = self.final_modulation(active).index_select(0, batch.segment_index)
+        has_shift = self.config.final_shift
+        final = Modulation(*modulation.chunk(2, -1)) if has_shift else Modulation(None, modulation)
+        x = final.of_input(self.final_norm(x))
+        x = x.index_select(0, batch.content_index)
         parts = x.split([span.num_patches for span in batch.spans])
         velocity = [
             self.outputs[span.modality](part)[:, : span.token_dim].flatten()
@@ -308,7 +278,9 @@ class Backbone(nn.Module):
         ]
         return torch.cat(velocity).float()  # the solver's state is float32
 
-    def _features(self, batch: TokenBatch) -> Float[Tensor, "segment condition"]:
+    def _features(
+        self, batch: TokenBatch, condition: Float[Tensor, "segment condition"]
+    ) -> Float[Tensor, "segment condition"]:
         """What conditions the segments of each modality beside time and text."""
         parts = batch.segment_features.split([span.num_segments for span in batch.spans])
         found = []
@@ -317,23 +289,22 @@ class Backbone(nn.Module):
                 linear = cast(nn.Linear, self.features[span.modality])
                 found.append(linear(part[:, : linear.in_features].to(linear.weight.dtype)))
             else:
-                found.append(
-                    self.pooled_linear.weight.new_zeros(len(part), self.config.condition_dim)
-                )
+                found.append(condition.new_zeros(len(part), self.config.condition_dim))
         return torch.cat(found)
 
     def _embed(self, batch: TokenBatch) -> Float[Tensor, "position hidden"]:
-        """Project each modality's tokens and set separators between them."""
-        dtype = self.pooled_linear.weight.dtype
+        """Project each modality's tokens, set separators between them and pads behind them."""
         tokens = [
-            self.inputs[span.modality](part.to(dtype))
+            self.inputs[span.modality](part.to(self.dtype))
             for span, part in zip(batch.spans, split_spans(batch), strict=True)
         ]
         if self.config.separators:
             tokens += [self.nextline[None], self.nextframe[None]]
+        elif self.config.pad_multiple > 1:  # stands behind both, which are not there
+            tokens.append(self.token_pad.expand(3, -1))
         # under autocast projected tokens are half as wide as separators: what runs from block to
         # block has the dtype of the weights with and without these
-        return torch.cat(tokens).to(dtype).index_select(0, batch.source)
+        return torch.cat(tokens).to(self.dtype).index_select(0, batch.source)
 
 
 def block_matrices(networks: nn.Module) -> Iterator[nn.Parameter]:
@@ -354,10 +325,12 @@ def _mean_of_each(
     return (total / counts[:, None]).to(text.dtype)
 
 
-def _query_scale(batch: TokenBatch, base: int | None) -> Float[Tensor, "position 1 1"] | None:
+def _query_scale(
+    lengths: Sequence[int], base: int | None, device: torch.device
+) -> Float[Tensor, "position 1 1"] | None:
     """sqrt(log_base(length)) per position."""
     if base is None:
         return None
-    lengths = torch.tensor(batch.lengths, device=batch.state.device)
-    scale = (lengths.float().log() / log(base)).sqrt()
-    return scale.repeat_interleave(lengths, output_size=sum(batch.lengths))[:, None, None]
+    counts = torch.tensor(list(lengths), device=device)
+    scale = (counts.float().log() / log(base)).sqrt()
+    return scale.repeat_interleave(counts, output_size=sum(lengths))[:, None, None]

@@ -2,20 +2,28 @@
 
 The only reader of that file. It needs no torch, because configurations and `info` read it too.
 `verify` compares the files that it names with their hashes.
+
+Format 2 added the kind of network, the family of released models to which it belongs, and the
+adapters that were merged into it. Format 1 is read for good: `_from_format_1` says what it means.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lumina_core.backbone.settings import SWITCHES, BackboneConfig
 from lumina_core.errors import LuminaError, printable
 from lumina_core.files.hashes import known_sha256, sha256_of
 from lumina_core.files.reading import MAX_JSON_BYTES, parse_json, read_regular
 from lumina_core.plugins.entry_points import MAX_NAME, MODALITY_NAME
+from lumina_core.records import shown
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+OLDEST_FORMAT = 1
+NETWORK = "backbone"  # the one kind of network of this version
 MANIFEST = "lumina.json"
 SYNTHETIC = "synthetic"  # data that a world draws
 UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
@@ -24,14 +32,20 @@ ENTRIES: dict[str, type] = {
     "format": int,
     "lumina_core": str,
     "modalities": dict,
+    "network": str,
+    "family": str,
     "backbone": dict,
+    "adapters": list,
     "text_encoder": dict,
     "sampling": dict,
     "training": dict,
     "files": dict,
     "sha256": str,
 }
-"""Every entry of a manifest, and its type."""
+"""Every entry of a manifest, and its type. `family` is empty where no release is like it."""
+
+SINCE_FORMAT_2: dict[str, Any] = {"network": NETWORK, "family": "", "adapters": []}
+"""Entries that format 1 lacks, and what they are there."""
 
 TEXT_ENCODER_ENTRIES: dict[str, type] = {
     "hidden_state": int,
@@ -52,13 +66,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     raw, manifest = _read(path)
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT_VERSION:
+    if found not in range(OLDEST_FORMAT, FORMAT_VERSION + 1) or isinstance(found, bool):
         raise LuminaError(
-            f"{path} is damaged or of another version: it has checkpoint format {found}, this "
-            f"version reads {FORMAT_VERSION}; copy the checkpoint again or upgrade lumina-core"
+            f"{path} is damaged or of another version: it has checkpoint format {shown(found)}, "
+            f"this version reads {OLDEST_FORMAT} to {FORMAT_VERSION}; copy the checkpoint again or "
+            "upgrade lumina-core"
         )
     if not _is_sealed(raw, manifest.get("sha256")):
         raise LuminaError(f"{path} is damaged or was edited; copy the checkpoint again")
+    if found == OLDEST_FORMAT:
+        manifest = _from_format_1(manifest)
     fault = _fault(manifest)
     if fault is not None:
         raise LuminaError(f"{path} is damaged: {fault}; copy the checkpoint again")
@@ -101,6 +118,16 @@ def _is_sealed(raw: bytes, seal: Any) -> bool:
     return bool(found) and hashlib.sha256(head + UNSEALED.encode() + tail).hexdigest() == seal
 
 
+def _from_format_1(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The same in the words of format 2, in which the block has switches."""
+    upgraded = {**SINCE_FORMAT_2, **manifest, "format": FORMAT_VERSION}
+    backbone = upgraded.get("backbone")
+    if isinstance(backbone, dict):
+        switches = {field.name: field.default for field in fields(BackboneConfig)}
+        upgraded["backbone"] = {name: switches[name] for name in SWITCHES} | backbone
+    return upgraded
+
+
 def _fault(manifest: Mapping[str, Any]) -> str | None:
     """What is wrong with the entries, or None."""
     if manifest.keys() != ENTRIES.keys():
@@ -127,6 +154,9 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
             return f"text_encoder.{name} is {type(encoder[name]).__name__}, not {wanted.__name__}"
     if encoder.get("hub_id") is not None and "sha256" not in encoder:
         return "text_encoder.hub_id has no sha256 beside it"
+    if manifest["network"] != NETWORK:
+        name = printable(manifest["network"], MAX_NAME)
+        return f"its network is {name!r}, and this version knows {NETWORK!r}"
     if not all(isinstance(value, str) for value in manifest["files"].values()):
         return "files holds something that is no hash"
     return None

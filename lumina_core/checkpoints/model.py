@@ -16,6 +16,7 @@ from lumina_core.checkpoints.manifest import (
     BACKBONE,
     FORMAT_VERSION,
     MANIFEST,
+    NETWORK,
     SYNTHETIC,
     TEXT_ENCODER,
     VAE,
@@ -55,6 +56,8 @@ class Model:
     """Backend with which it computes; no part of the checkpoint, which runs on any machine."""
     is_of_world: bool = False
     """Whether all that it was trained on are captions of its modality's world."""
+    family: str = ""
+    """Of the released models that it is like; empty: none."""
     text_cache: Path | None = None
     """Folder that keeps features of texts while it samples; None: memory only."""
 
@@ -87,7 +90,10 @@ def describe(model: Model) -> dict[str, Any]:
         "format": FORMAT_VERSION,
         "lumina_core": __version__,
         "modalities": {model.name: entry},
+        "network": NETWORK,
+        "family": model.family,
         "backbone": config,
+        "adapters": [],
         "text_encoder": _describe_text_encoder(model.text_encoder),
     }
 
@@ -138,7 +144,15 @@ def load(
     modality.vae.to(device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(manifest))
     sha256 = manifest_sha256(folder)
-    return Model(name, modality, backbone, encoder, sha256, is_of_world=is_of_world)
+    return Model(
+        name,
+        modality,
+        backbone,
+        encoder,
+        sha256,
+        is_of_world=is_of_world,
+        family=manifest["family"],
+    )
 
 
 def load_frozen_encoder(

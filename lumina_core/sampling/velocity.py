@@ -18,7 +18,7 @@ from lumina_core.modality import Media, Tokenizer
 from lumina_core.runtime import seeded
 from lumina_core.sampling.request import Request, latent_shape
 from lumina_core.sampling.settings import Sampling
-from lumina_core.sequence import TokenBatch, TokenSample, pack, unpack
+from lumina_core.sequence import TokenBatch, TokenSample, unpack
 from lumina_core.terminal import about
 
 MAX_SHOWN = 60  # characters of a prompt in a note about its sample
@@ -69,7 +69,7 @@ class GuidedVelocity:
         self.num_evaluations = 0
 
         def prepared(items: list[TokenSample], texts: list[str]) -> tuple[TokenBatch, Context]:
-            batch = pack(items, separators=model.backbone.config.separators)
+            batch = model.backbone.pack(items)
             features, lengths = model.text_features(texts)
             context = model.backbone.prepare(
                 batch,

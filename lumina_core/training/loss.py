@@ -21,7 +21,7 @@ from lumina_core.files.writing import atomic_write
 from lumina_core.flow.objective import sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
 from lumina_core.flow.settings import TimeConfig
-from lumina_core.sequence import TokenSample, pack
+from lumina_core.sequence import TokenSample
 from lumina_core.training.known import draw_known
 
 
@@ -86,7 +86,7 @@ def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
     """Mean squared error of the velocity of what is not given, one number per sample."""
     device, t = model.device, drawn.t
     tokens = [sample.tokens for sample in drawn.samples]
-    batch = pack(tokens, separators=model.backbone.config.separators)
+    batch = model.backbone.pack(tokens)
     t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
     noisy = batch.with_state(interpolate(drawn.x_0, batch.state, t_element)).to(device)
     features, lengths = model.text_encoder([sample.caption for sample in drawn.samples])

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from lumina_core.backbone.rope import rope_tables, rotate, table_at
-from lumina_core.backbone.settings import NO_SCALING, RopeScaling
+from lumina_core.backbone.rope import positions_of, rope_tables, rotate, table_at
+from lumina_core.backbone.settings import NO_SCALING, BackboneConfig, RopeScaling
 from lumina_core.errors import LuminaError
 from lumina_core.sequence import Grid, TokenSample, layout, pack
 
@@ -22,8 +22,16 @@ def batch(*sizes):
     return pack(samples, separators=True)
 
 
+def tables_of(packed, dims=SEQUENCE_DIMS, theta=THETA, scaling=NO_SCALING):
+    rope = "sequence" if len(dims) == 1 else "axial"
+    config = BackboneConfig(
+        hidden_size=sum(dims), num_heads=1, rope=rope, rope_dims=dims, rope_theta=theta
+    )
+    return rope_tables(positions_of(packed, rope), config, scaling)
+
+
 def table(packed, dims=SEQUENCE_DIMS, theta=THETA, scaling=NO_SCALING):
-    return rope_tables(packed, theta=theta, dims=dims, scaling=scaling).early
+    return tables_of(packed, dims, theta, scaling).early
 
 
 def scores(packed, dims):
@@ -116,7 +124,7 @@ def test_ntk_scaling_multiplies_theta():
 def test_without_watershed_both_scalings_act_at_every_time():
     packed = batch((1, 4, 4))
     scaling = RopeScaling(linear=2.0, ntk=3.0, watershed=None)
-    tables = rope_tables(packed, theta=THETA, dims=SEQUENCE_DIMS, scaling=scaling)
+    tables = tables_of(packed, scaling=scaling)
     linear = RopeScaling(linear=2.0, ntk=1.0, watershed=None)
     expected = table(packed, theta=3 * THETA, scaling=linear)
     for time in (0.0, 0.5, 1.0):
@@ -127,7 +135,7 @@ def test_without_watershed_both_scalings_act_at_every_time():
 def test_watershed_selects_by_the_time_of_each_position(dims):
     packed = batch((1, 2, 2), (1, 2, 2))
     scaling = RopeScaling(linear=2.0, ntk=3.0, watershed=0.4)
-    tables = rope_tables(packed, theta=THETA, dims=dims, scaling=scaling)
+    tables = tables_of(packed, dims, scaling=scaling)
     linear = table(packed, dims, scaling=RopeScaling(linear=2.0, ntk=1.0, watershed=None))
     ntk = table(packed, dims, scaling=RopeScaling(linear=1.0, ntk=3.0, watershed=None))
     time = torch.tensor([0.0, 0.39, 0.41, 1.0, 0.2, 0.6] * 2)
@@ -140,7 +148,7 @@ def test_watershed_selects_by_the_time_of_each_position(dims):
 def test_watershed_itself_is_late():
     packed = batch((1, 1, 1))
     scaling = RopeScaling(linear=2.0, ntk=3.0, watershed=0.5)
-    tables = rope_tables(packed, theta=THETA, dims=SEQUENCE_DIMS, scaling=scaling)
+    tables = tables_of(packed, scaling=scaling)
     assert torch.equal(table_at(tables, torch.full((2,), 0.5)), tables.late)
 
 

@@ -165,8 +165,8 @@ def test_a_foreign_manifest_is_refused(checkpoint_copy):
     for text in ("", "[]", "{", "null", '{"format": 1}'):
         path.write_text(text)
         refusal(checkpoint_copy)
-    path.write_text(json.dumps(manifest | {"format": 2}))
-    assert "checkpoint format 2, this version reads 1" in refusal(checkpoint_copy)
+    path.write_text(json.dumps(manifest | {"format": 3}))
+    assert "checkpoint format 3 (int), this version reads 1 to 2" in refusal(checkpoint_copy)
     path.write_text(json.dumps(manifest | {"extra": 2}))
     assert "was edited" in refusal(checkpoint_copy)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from released import read
 from safetensors import safe_open
 
-from lumina_core.backbone.families.flag_dit import load_flag_dit
 from lumina_core.backbone.settings import NO_SCALING, RopeScaling
 from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import guided
@@ -20,6 +20,10 @@ GOLDEN = Path(__file__).parent / "golden"
 TOLERANCE = 1e-5
 TOKENIZER = PatchTokenizer(4, (1, 2, 2), lambda frames, rows, columns: (1.0, 1.0, 1.0))
 GUIDED_CHANNELS = 3  # of the released image models
+
+
+def read_flag_dit(weights, **changes):
+    return read("flag_dit", "released", weights, **changes)
 
 
 @dataclass
@@ -52,7 +56,7 @@ def golden(name):
 @torch.no_grad()
 def velocities(case, scaling=NO_SCALING, proportional_base=None):
     """Tokens of each sample's velocity."""
-    model = load_flag_dit(case.weights)
+    model = read_flag_dit(case.weights)
     grids = [TOKENIZER.grid(tuple(latent.shape)) for latent in case.latents]
     samples = [
         TokenSample("image", grid, TOKENIZER.tokenize(latent))
@@ -143,7 +147,7 @@ def released_weights(
 
 
 def test_sizes_follow_from_the_shapes():
-    config = load_flag_dit(released_weights()).config
+    config = read_flag_dit(released_weights()).config
     assert config.token_dims == {"image": 16}
     assert (config.hidden_size, config.depth) == (32, 3)
     assert (config.num_heads, config.kv_heads) == (4, 2)
@@ -155,27 +159,19 @@ def test_sizes_follow_from_the_shapes():
 
 @pytest.mark.parametrize("ffn", [1, 7, 84, 85, 86, 128, 1000])  # int(8 * 32 / 3) = 85
 def test_any_feed_forward_width_is_met(ffn):
-    model = load_flag_dit(released_weights(ffn=ffn))
+    model = read_flag_dit(released_weights(ffn=ffn))
     assert model.config.ffn_dim == ffn
     assert model.blocks[0].feed_forward.w1.weight.shape == (ffn, 32)
 
 
 def test_switches_follow_from_the_names():
-    assert not load_flag_dit(released_weights(qk_norm=False)).config.qk_norm
-    assert not load_flag_dit(released_weights(outputs=16)).config.learn_sigma
-    weights = released_weights()
-    del weights["eol_token"]
-    assert not load_flag_dit(weights).config.separators
+    assert not read_flag_dit(released_weights(qk_norm=False)).config.qk_norm
+    assert not read_flag_dit(released_weights(outputs=16)).config.learn_sigma
 
 
 def test_what_no_shape_tells_is_an_argument():
-    model = load_flag_dit(
-        released_weights(),
-        modality="photo",
-        in_channels=16,
-        patch_size=1,
-        rope_theta=50.0,
-        norm_eps=1e-3,
+    model = read_flag_dit(
+        released_weights(), modality="photo", channels=16, rope_theta=50.0, norm_eps=1e-3
     )
     assert model.config.token_dims == {"photo": 16}
     assert (model.config.rope_theta, model.config.norm_eps) == (50.0, 1e-3)
@@ -190,7 +186,7 @@ def test_patch_elements_are_reordered(halves):
     weights["x_embedder.weight"] = columns
     weights["final_layer.linear.bias"] = rows
     weights["final_layer.linear.weight"] = rows[:, None].expand(-1, 32)
-    model = load_flag_dit(weights)
+    model = read_flag_dit(weights)
     ours = [(h, w, c) for h in range(2) for w in range(2) for c in range(4)]
     read = [c * 4 + h * 2 + w for h, w, c in ours]
     written = [
@@ -203,7 +199,7 @@ def test_patch_elements_are_reordered(halves):
 
 def test_every_weight_arrives_and_nextframe_copies_eol_token():
     weights = released_weights()
-    model = load_flag_dit(weights)
+    model = read_flag_dit(weights)
     ours = sorted(p.double().sum().item() for n, p in model.named_parameters() if n != "nextframe")
     theirs = sorted(w.double().sum().item() for k, w in weights.items() if k != "pad_token")
     assert ours == pytest.approx(theirs)
@@ -212,9 +208,9 @@ def test_every_weight_arrives_and_nextframe_copies_eol_token():
     assert all(p.requires_grad and p.device.type == "cpu" for p in model.parameters())
 
 
-def test_half_precision_weights_become_float32():
+def test_weights_keep_their_dtype():
     weights = {key: weight.bfloat16() for key, weight in released_weights().items()}
-    assert {p.dtype for p in load_flag_dit(weights).parameters()} == {torch.float32}
+    assert {p.dtype for p in read_flag_dit(weights).parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize(
@@ -230,8 +226,8 @@ def test_half_precision_weights_become_float32():
 def test_missing_key_is_named(key):
     weights = released_weights()
     del weights[key]
-    with pytest.raises(LuminaError, match=f"missing: {key}") as caught:
-        load_flag_dit(weights)
+    with pytest.raises(LuminaError, match=f"lacks tensors: {key}") as caught:
+        read_flag_dit(weights)
     assert "\n" not in str(caught.value)
 
 
@@ -241,9 +237,9 @@ def test_unexpected_keys_are_named_and_counted():
         for norm in ("attention_norm1", "ffn_norm1"):
             weights[f"layers.{i}.{norm}.weight"] = torch.ones(32)
     with pytest.raises(
-        LuminaError, match=r"unexpected: layers\.0\.attention_norm1\.weight, .* 3 more"
+        LuminaError, match=r"has unknown tensors: layers\.0\.attention_norm1\.weight, .* 3 more"
     ):
-        load_flag_dit(weights)
+        read_flag_dit(weights)
 
 
 @pytest.mark.parametrize(
@@ -254,15 +250,14 @@ def test_wrong_shape_is_named(key):
     weights = released_weights()
     weights[key] = weights[key][:, 1:]
     with pytest.raises(LuminaError, match=f"{key} has shape .* expected"):
-        load_flag_dit(weights)
+        read_flag_dit(weights)
 
 
-@pytest.mark.parametrize("arguments", [{"in_channels": 16}, {"patch_size": 4}])
-def test_channels_and_patch_must_fit_the_input(arguments):
-    with pytest.raises(LuminaError, match=r"x_embedder\.weight reads 16 elements per patch"):
-        load_flag_dit(released_weights(), **arguments)
+def test_channels_must_fit_the_input():
+    with pytest.raises(LuminaError, match="tokens of 16 elements are no square patches of 3"):
+        read_flag_dit(released_weights(), channels=3)
 
 
 def test_head_of_another_width_is_refused():
-    with pytest.raises(LuminaError, match=r"final_layer\.linear\.weight has 24 rows, expected 16"):
-        load_flag_dit(released_weights(outputs=24))
+    with pytest.raises(LuminaError, match=r"final_layer\.linear\.weight has shape \[24, 32\]"):
+        read_flag_dit(released_weights(outputs=24))
