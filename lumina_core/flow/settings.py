@@ -1,6 +1,7 @@
 """How to integrate, to guide and to draw times: the records. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import exp
 
 from lumina_core.errors import LuminaError
 from lumina_core.records import Settings, setting
@@ -9,6 +10,9 @@ ADAPTIVE, FIXED_STEP = ("dopri5",), ("euler", "midpoint", "heun", "rk4")
 
 SOLVERS = FIXED_STEP + ADAPTIVE
 MAX_STEPS = 10_000  # a hundred times what any sample has needed
+MAX_MU = 20.0  # exp(20) leaves no time but the ends; released models stay below 2
+LengthShift = tuple[float, float, float, float]
+"""Tokens and mu, twice: the shift of a sample is exp(mu) on the line through both."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,14 @@ class SolverConfig(Settings, block="solver"):
         at_most=MAX_STEPS,
         idle={"name": ADAPTIVE},
     )
-    shift: float = setting(
-        1.0, "above 1 spends more steps near noise", above=0, idle={"name": ADAPTIVE}
+    shift: float | LengthShift = setting(
+        1.0,
+        "above 1 spends more steps near noise; [tokens,mu,tokens,mu]: exp(mu) by the length of the "
+        "sample, on the line through both",
+        above=0,
+        idle={"name": ADAPTIVE},
     )
+    """FLUX and models after it have [256, 0.5, 4096, 1.15]."""
     atol: float = setting(
         1e-5, "absolute error per step; dopri5 only", above=0, idle={"name": FIXED_STEP}
     )
@@ -35,6 +44,39 @@ class SolverConfig(Settings, block="solver"):
         above=0,
         idle={"name": FIXED_STEP},
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.shift, tuple) and self.shift[0] >= self.shift[2]:
+            raise LuminaError(
+                f"solver.shift is {list(self.shift)}; set tokens and mu of a short sample, then "
+                "those of a longer one, such as [256, 0.5, 4096, 1.15]."
+            )
+
+    def at_length(self, num_tokens: int) -> "SolverConfig":
+        """The solver of a sample, its shift a number.
+
+        mu = mu_1 + (mu_2 - mu_1) (num_tokens - tokens_1) / (tokens_2 - tokens_1), shift = exp(mu)
+
+        Args:
+            num_tokens: of the sample, separators left out.
+
+        Raises:
+            LuminaError: mu is far from all that a model was trained with.
+
+        Source: `calculate_shift` of diffusers; Esser et al. 2024, arXiv:2403.03206, section 5.3.2.
+        """
+        if not isinstance(self.shift, tuple):
+            return self
+        tokens_1, mu_1, tokens_2, mu_2 = self.shift
+        slope = (mu_2 - mu_1) / (tokens_2 - tokens_1)
+        mu = num_tokens * slope + (mu_1 - slope * tokens_1)
+        if abs(mu) > MAX_MU:
+            raise LuminaError(
+                f"solver.shift={list(self.shift)} gives mu {mu:.4g} at {num_tokens} tokens, and "
+                f"{MAX_MU:g} is the most; set one number, such as solver.shift=6"
+            )
+        return replace(self, shift=exp(mu))
 
 
 RULES = ("plain", "added")

@@ -45,6 +45,17 @@ def time_grid(num_steps: int, shift: float, start: float = 0.0) -> list[float]:
     return [start, *(shift_time(u, shift) for u in evenly), 1.0]
 
 
+def times_of(config: SolverConfig, start: float = 0.0) -> list[float]:
+    """The `time_grid` of a solver.
+
+    Raises:
+        ValueError: start is outside [0, 1), or the shift depends on the length of a sample.
+    """
+    if isinstance(config.shift, tuple):
+        raise ValueError(f"shift {config.shift} depends on a length; take config.at_length(tokens)")
+    return time_grid(config.num_steps, config.shift, start)
+
+
 def integrate(
     velocity: Velocity,
     x_0: Float[Tensor, "element"],
@@ -61,7 +72,7 @@ def integrate(
     Args:
         velocity: (t, x) -> dx/dt in the dtype of x; t in [start, 1]. What it raises comes through.
         x_0: noise, or the state at `start`; not modified.
-        config: solver, steps and tolerances.
+        config: solver, steps and tolerances; its shift is a number.
         on_step: called as (step, total) after each fixed step, step from 1 to total; it may raise
             to cancel.
         start: first time, in [0, 1).
@@ -70,9 +81,9 @@ def integrate(
         The state at t = 1.
 
     Raises:
-        ValueError: start is outside [0, 1).
+        ValueError: start is outside [0, 1), or the shift depends on the length of a sample.
     """
-    times = time_grid(config.num_steps, config.shift, start)  # refuses a bad start for dopri5 too
+    times = times_of(config, start)  # refuses a bad start for dopri5 too
     if config.name == "dopri5":
         return _integrate_dopri5(velocity, x_0, config, start)
     take_step = _FIXED[config.name]

@@ -38,6 +38,11 @@ def latent_shape(model: Model, options: Any) -> tuple[int, int, int, int]:
     return model.modality.vae.latent_shape(model.modality.media_shape(options))
 
 
+def num_patches(model: Model, options: Any) -> int:
+    """Positions of a sample with these options that carry content."""
+    return model.modality.tokenizer.grid(latent_shape(model, options)).num_patches
+
+
 def num_positions(model: Model, options: Any) -> int:
     """Positions of a sample with these options, separators included."""
     grid = model.modality.tokenizer.grid(latent_shape(model, options))

@@ -7,6 +7,7 @@ of rows, and a sample must not depend on its batch mates to the bit.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,7 @@ from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig
 from lumina_core.flow.solver import OnStep, integrate
 from lumina_core.modality import Media
 from lumina_core.sampling.coarse import coarser_options, enlarged_tokens
-from lumina_core.sampling.request import Request, num_positions
+from lumina_core.sampling.request import Request, num_patches, num_positions
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sampling.velocity import GuidedVelocity
 from lumina_core.text.frozen import FrozenTextEncoder
@@ -39,7 +40,7 @@ def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> li
     """Requests that are computed together, in their order.
 
     On a CPU, and by an adaptive solver, whose steps depend on the error of the whole batch, each is
-    alone; else as many as the budget holds, where a guided sample counts twice.
+    alone; else as many of the same steps as the budget holds, where a guided sample counts twice.
     """
     copies = 2 if sampling.guidance.is_on else 1
     is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE
@@ -48,7 +49,7 @@ def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> li
     for request in requests:
         length = copies * num_positions(model, request.options)
         is_mixed = bool(groups) and (
-            _begins_small(model, request, sampling) != _begins_small(model, groups[-1][0], sampling)
+            _shifts(model, request, sampling) != _shifts(model, groups[-1][0], sampling)
         )
         if not groups or is_alone or is_mixed or total + length > sampling.token_budget:
             groups.append([])
@@ -144,7 +145,7 @@ def _followed(
         on_step = _of_both(on_step, 1)
     velocity = GuidedVelocity(model, requests, sampling)
     state = integrate(
-        velocity, velocity.x_0, sampling.solver, on_step=on_step, start=velocity.start
+        velocity, velocity.x_0, velocity.solver, on_step=on_step, start=velocity.start
     )
     if not state.isfinite().all():
         raise LuminaError(
@@ -161,6 +162,19 @@ def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:
     return num_positions(model, request.options) > above
 
 
+def _shifts(model: Model, request: Request, sampling: Sampling) -> list[Any]:
+    """The shift of each pass over a sample: two where it begins small."""
+    passes = [request.options]
+    if _begins_small(model, request, sampling):
+        passes.append(_small_options(model, request, sampling))
+    return [sampling.solver.at_length(num_patches(model, each)).shift for each in passes]
+
+
+def _small_options(model: Model, request: Request, sampling: Sampling) -> Any:
+    length = num_positions(model, request.options)
+    return coarser_options(model, request.options, length, sampling.coarse)
+
+
 def _begun_small(
     model: Model,
     requests: Sequence[Request],
@@ -169,12 +183,7 @@ def _begun_small(
 ) -> tuple[list[Request], int]:
     """The requests with what they start from, and the evaluations that this cost each."""
     coarse = sampling.coarse
-    small = [
-        replace(
-            r, options=coarser_options(model, r.options, num_positions(model, r.options), coarse)
-        )
-        for r in requests
-    ]
+    small = [replace(r, options=_small_options(model, r, sampling)) for r in requests]
     once = replace(sampling, coarse=replace(coarse, above=None))
     made = sample_batch(model, small, once, on_step=on_step)
     begun = [

@@ -13,7 +13,7 @@ from lumina_core.errors import LuminaError, printable
 from lumina_core.flow.guidance import end_of_guidance, guided, is_guided_at, renormalised
 from lumina_core.flow.path import interpolate
 from lumina_core.flow.settings import GuidanceConfig
-from lumina_core.flow.solver import time_grid
+from lumina_core.flow.solver import times_of
 from lumina_core.modality import Media, Tokenizer
 from lumina_core.runtime import seeded
 from lumina_core.sampling.request import Request, latent_shape
@@ -64,7 +64,13 @@ class GuidedVelocity:
             raise ValueError(f"one batch has one start, got {sorted(starts)}")
         self.start = starts.pop()
         """Time at which the flow starts; above 0 it starts from something that is given."""
-        times = time_grid(sampling.solver.num_steps, sampling.solver.shift, self.start)
+        solvers = {sampling.solver.at_length(item.grid.num_patches) for item in samples}
+        if len(solvers) > 1:
+            shifts = sorted(solver.shift for solver in solvers)
+            raise ValueError(f"one batch has one shift, got {shifts}")
+        self.solver = solvers.pop()
+        """The solver of these samples: its shift is a number."""
+        times = times_of(self.solver, self.start)
         self._end_of_guidance = end_of_guidance(times, self._guidance.share_of_steps)
         self.num_evaluations = 0
 

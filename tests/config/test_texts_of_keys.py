@@ -19,6 +19,7 @@ COMMANDS = ("run", "infer", "train", "train-vae", "evaluate")
 WRONG = {
     "run": (
         *("solver.name=x", "solver.num_steps=0", "solver.num_steps=10001", "solver.shift=0"),
+        *("solver.shift=[1,2]", "solver.shift=[9,0.5,9,1]", "solver.shift=[0,0.5,9,1]"),
         *("solver.name=dopri5 solver.atol=0", "solver.name=dopri5 solver.rtol=inf"),
         *("guidance.scale=-1", "guidance.scale=inf", "guidance.interval=[0.5,0.2]"),
         *("guidance.interval=[0,2]", "guidance.channels=0", "rope_scaling.linear=0"),

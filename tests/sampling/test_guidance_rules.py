@@ -1,6 +1,6 @@
 """Rules of guidance act on each sample by itself, and as the loops of diffusers' pipelines do.
 
-The network is a formula that acts on each element alone, so that tokens and latents mean the same.
+The network is a formula that acts on each element alone.
 """
 
 import shutil
@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from formula_backbone import TEXTS, formula, with_formula
 
 from checkpoint_edits import edit_manifest
 from lumina_core import LuminaError, load
-from lumina_core.backbone.transformer import Context
 from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options
 from lumina_core.flow.settings import GuidanceConfig, SolverConfig
@@ -24,45 +24,11 @@ from lumina_core.sampling.settings import Sampling
 from lumina_core.sampling.velocity import GuidedVelocity
 
 NUM_STEPS, SHIFT = 6, 6.0
-TEXTS = {"a ring": 0.7, "a star": -0.3, "": -0.5}
-"""What the formula knows of a text."""
-
-
-def formula(x, t, text):
-    """A velocity in which the state, the time and the text matter."""
-    return torch.sin(x + text) * (1 + t) - text * x
-
-
-class Formula(torch.nn.Module):
-    """A backbone that is the formula."""
-
-    def __init__(self, config):
-        super().__init__()
-        self.config = config
-        self.num_texts = []
-
-    def prepare(self, batch, text, text_lengths, **_):
-        self.num_texts.append(len(text_lengths))
-        context = object.__new__(Context)  # knows nothing but the text
-        object.__setattr__(context, "text", text)
-        return context
-
-    def forward(self, batch, segment_time, context):
-        counts = batch.element_counts
-        time, text = (x.repeat_interleave(counts) for x in (segment_time, context.text))
-        return formula(batch.state, time, text)
 
 
 @pytest.fixture
 def model(tiny_model, monkeypatch):
-    found = replace(tiny_model, backbone=Formula(tiny_model.backbone.config))
-    monkeypatch.setattr(type(found), "device", torch.device("cpu"))
-    monkeypatch.setattr(
-        type(found),
-        "text_features",
-        lambda self, texts: (torch.tensor([TEXTS[t] for t in texts]), [1] * len(texts)),
-    )
-    return found
+    return with_formula(tiny_model, monkeypatch)
 
 
 def request(prompt="a ring", height=32, width=48, seed=3):
