@@ -230,8 +230,9 @@ class Backbone(nn.Module):
         if config.text == LABEL:
             return Context(own, no_text, self.labels(text[:, 0].long()), None)
         text = text.to(self.dtype)
-        blocks = [cast(Block, block) for block in self.blocks]
-        keys_values = tuple(block.attention.text_keys_values(text) for block in blocks)
+        keys_values = tuple(  # one after the other: streamed blocks are there in turn
+            cast(Block, block).attention.text_keys_values(text) for block in self.blocks
+        )
         pooled = self.pooled_linear(self.pooled_norm(_mean_of_each(text, text_lengths)))
         return Context(own, keys_values, pooled, None)
 

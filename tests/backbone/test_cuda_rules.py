@@ -8,14 +8,15 @@ that demand what the kernels demand.
 
 import sys
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
 import torch
-from torch import Tensor, nn
+from fake_cuda import CUDA, fake, indexed, on_cuda
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional
 from torch.nn.attention import varlen
@@ -30,7 +31,6 @@ from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import draw, drawn_loss
 
 HALF = (torch.bfloat16, torch.float16)
-CUDA = torch.device("cuda")
 
 
 @contextmanager
@@ -215,31 +215,6 @@ def test_bfloat16_trains_with_every_backend(separators, tiny_training, tmp_path,
         assert errors.norm() < 0.05 * sizes.norm()
 
 
-def indexed(x, index):
-    """Square brackets in operators, which need no device; torch's own ask for it."""
-    if isinstance(index, Tensor):
-        return torch.ops.aten.index(x, [index])
-    for dim, part in enumerate(index if isinstance(index, tuple) else (index,)):
-        if part is None:
-            x = x.unsqueeze(dim)
-        elif isinstance(part, int):  # the last one, here
-            x = x.select(dim, part)
-        else:
-            x = torch.ops.aten.slice(x, dim, part.start, part.stop)
-    return x
-
-
-def fake(batch):
-    """A batch of the same shapes on a device that is not there."""
-    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    moved = {
-        name: torch.empty(value.shape, dtype=value.dtype, device=CUDA)
-        for name, value in values.items()
-        if isinstance(value, Tensor)
-    }
-    return replace(batch, **moved)
-
-
 def fake_forward(dtype, backend, *, is_autocast, separators):
     """The dtype of the residual stream and of the velocity, as the dispatcher has them."""
     config = BackboneConfig(
@@ -259,11 +234,7 @@ def fake_forward(dtype, backend, *, is_autocast, separators):
         patch.setattr(Tensor, "__getitem__", indexed)
         with torch.device("meta"):
             model = Backbone(config)
-        for module in model.modules():
-            for name, weight in module.named_parameters(recurse=False):
-                width = torch.float32 if is_autocast else dtype
-                empty = torch.empty(weight.shape, dtype=width, device=CUDA)
-                setattr(module, name, nn.Parameter(empty, requires_grad=False))
+        on_cuda(model, torch.float32 if is_autocast else dtype)
         model.blocks[0].register_forward_pre_hook(lambda _, given: widths.append(given[0].dtype))
         moved, text = fake(batch), torch.empty(5, 24, device=CUDA)
         time = torch.empty(2, device=CUDA)
