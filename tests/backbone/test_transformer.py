@@ -6,6 +6,7 @@ from itertools import accumulate, pairwise
 import pytest
 import torch
 
+from lumina_core.backbone.families.registry import FAMILIES
 from lumina_core.backbone.settings import NO_SCALING, BackboneConfig, RopeScaling
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.config.values import compose_choice
@@ -25,6 +26,31 @@ VARIANTS = {
     "no qk_norm": {"qk_norm": False},
     "no sigma": {"learn_sigma": False},
     "wider": {"ffn_dim_multiplier": 1.7, "conditioning_size": 20},
+    "sandwich": {"sandwich": True, "final_shift": False},
+    "joint text": {
+        "text": "joint",
+        "rope": "concatenated",
+        "rope_dims": (4, 2, 2),
+        "separators": False,
+        "sandwich": True,
+        "refiners": 1,
+        "head_norm": True,
+        "initial_gate": 0.5,
+    },
+    "joint text with pads": {
+        "text": "joint",
+        "rope": "concatenated",
+        "rope_dims": (4, 2, 2),
+        "separators": False,
+        "refiners": 2,
+        "pad_multiple": 8,
+        "text_start": 1,
+        "time_scale": 100.0,
+        "time_size": 12,
+        "modulation_silu": False,
+        "initial_gate": 0.5,
+    },
+    "rows and columns in turn": {"rope": "alternating", "separators": False},
     "patch of one cell": {"token_dims": {"image": 4, "video": 3}},
 }
 
@@ -104,7 +130,7 @@ def initialise_by_name(model):
                 weight.zero_()
             elif "norm" in name:
                 weight.fill_(1)
-            elif weight.ndim == 1 or name.startswith("time_embedding"):
+            elif weight.ndim == 1 or name.startswith("time_embedding") or name.endswith("_pad"):
                 torch.nn.init.normal_(weight, std=0.02)
             else:
                 torch.nn.init.xavier_uniform_(weight)
@@ -162,6 +188,23 @@ def test_parameter_count_is_the_released_one(name, expected):
     count = sum(parameter.numel() for parameter in model.parameters())
     assert model.config.text_dim == 4096
     assert count + pad_token - nextframe == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "token_dim", "expected"),
+    [
+        ("next_dit", 16, 1_627_384_096),
+        ("lumina_image_2", 64, 2_609_769_152),
+        ("z_image", 64, 6_154_908_736),
+    ],
+)
+def test_a_family_of_the_released_size_is_a_choice(name, token_dim, expected):
+    values = compose_choice("backbone", TRAIN.groups["backbone"], name)
+    with torch.device("meta"):
+        model = Backbone(build(BackboneConfig, {**values, "token_dims": {"image": token_dim}}))
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
+    for switch, value in FAMILIES[name].switches.items():
+        assert getattr(model.config, switch) == value or switch == "qk_norm_eps", switch
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)

@@ -19,6 +19,7 @@ from lumina_core.cli.main import main
 from toy_plugin import OPTIONS
 
 PATIENCE_SECONDS = 60.0  # of a busy machine
+BACKBONES = ("5b", "600m", "7b", "lumina_image_2", "next_dit", "tiny", "z_image")
 HEAVY = ("torch", "numpy", "hydra", "omegaconf", "transformers", "jaxtyping")
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 
@@ -62,7 +63,7 @@ def shell_folder(toys, tmp_path, monkeypatch):
         ("run modality=x", []),
         ("run solver=e", ["solver=euler"]),
         ("run solver.name=e", ["solver.name=euler"]),
-        ("train backbone=", [f"backbone={name}" for name in ("5b", "600m", "7b", "tiny")]),
+        ("train backbone=", [f"backbone={name}" for name in BACKBONES]),
         ("run backbone", []),
         ("run modality.", []),
         ("run modality=nope modality.", []),

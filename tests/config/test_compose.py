@@ -194,7 +194,9 @@ def test_train_takes_the_training_recommendation(toy):
     assert compose_train(["+modality=toy", "token_budget=8"]).token_budget == 8
 
 
-@pytest.mark.parametrize("backbone", ["tiny", "600m", "5b", "7b"])
+@pytest.mark.parametrize(
+    "backbone", ["tiny", "600m", "5b", "7b", "next_dit", "lumina_image_2", "z_image"]
+)
 def test_every_backbone_composes(toy, backbone):
     config = compose_train(["+modality=toy", f"backbone={backbone}"]).backbone
     assert config.token_dims == {}
