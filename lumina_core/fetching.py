@@ -29,10 +29,9 @@ from lumina_core.files.hashes import CHUNK_BYTES
 from lumina_core.files.locks import sole_process
 from lumina_core.files.writing import atomic_write
 from lumina_core.hub_cache import COMMIT, MAIN, repository_folder
-from lumina_core.terminal import progress_bar
+from lumina_core.terminal import progress_bar, size_text
 
 STAYS = "what was fetched stays, and the same command goes on from there"
-_GIGABYTE = 10**9
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # of git, or SHA-256
 _SHA256_LENGTH = 64
 _MAX_TRIES = 5  # in a row that bring nothing
@@ -116,7 +115,8 @@ def fetch(wants: Sequence[Want]) -> list[Path]:
         stack.enter_context(when_interrupted(lambda: f"({STAYS})"))
         listed = {want[:2]: _listed(*want[:2]) for want in wants}
         files = {file: None for want in wants for file in _chosen(want, listed[want[:2]])}
-        missing = [file for file in files if not file.place.exists()]
+        absent = [file for file in files if not file.place.exists()]
+        missing = sorted(absent, key=lambda file: file.size)  # where weights are, all else is, too
         for hub_id in sorted({file.hub_id for file in missing}):
             folder = repository_folder(hub_id)
             lock = folder.parent / ".locks" / folder.name / "lumina.lock"
@@ -127,15 +127,6 @@ def fetch(wants: Sequence[Want]) -> list[Path]:
         for want in wants:
             _note_commit(want, listed[want[:2]])
     return [_snapshot_of(want, listed[want[:2]]) for want in wants]
-
-
-def size_text(num_bytes: float) -> str:
-    """A number of bytes for people: `12.3 GB`."""
-    return f"{num_bytes / _GIGABYTE:.1f} GB" if num_bytes >= _GIGABYTE / 10 else _small(num_bytes)
-
-
-def _small(num_bytes: float) -> str:
-    return f"{max(0.1, num_bytes / 10**6):.1f} MB"
 
 
 def _listed(hub_id: str, revision: str | None) -> list[_File]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 MANY = 32  # items; for fewer nobody waits long
+_MEGABYTE, _GIGABYTE = 10**6, 10**9
 FILE_WIDTH = 120  # characters of a table that goes to a file or a pipe
 _ABOUT: ContextVar[str | None] = ContextVar("about", default=None)  # the sample being made
 
@@ -154,6 +155,13 @@ class _HarmlessRecord(logging.LogRecord):
     def getMessage(self) -> str:  # noqa: N802 - the name is that of the standard library
         told = super().getMessage()
         return harmless_lines(told if self.about is None else f"note: {self.about}: {told}")
+
+
+def size_text(num_bytes: float) -> str:
+    """A number of bytes for people: `12.3 GB`, of small ones `0.4 MB`."""
+    is_large = num_bytes >= _GIGABYTE / 10
+    text = f"{num_bytes / _GIGABYTE:.1f} GB" if is_large else f"{num_bytes / _MEGABYTE:.1f} MB"
+    return "0.1 MB" if text == "0.0 MB" else text
 
 
 def _write(stream: TextIO | None, text: str) -> None:

@@ -12,7 +12,7 @@ from hub_server import COMMIT, serving
 from huggingface_hub import constants
 
 from lumina_core import LuminaError, fetching
-from lumina_core.fetching import UnreachableError, Want, fetch, size_text
+from lumina_core.fetching import UnreachableError, Want, fetch
 from lumina_core.hub import local_folder
 from lumina_core.hub_cache import gap_in, snapshot
 
@@ -233,12 +233,6 @@ def test_bars_of_the_hub_stay_as_they_were(hub, capfd):
     fetch([WANT])
     assert are_progress_bars_disabled() == before
     assert capfd.readouterr() == ("", "")
-
-
-def test_sizes_are_told_for_people():
-    assert [size_text(n) for n in (32_833_000_000, 150_000_000, 52_000, 1)] == [
-        *("32.8 GB", "0.1 GB", "0.1 MB", "0.1 MB")
-    ]
 
 
 def test_the_endpoint_of_the_environment_is_used(hub, tmp_path):

@@ -177,3 +177,9 @@ def test_a_warning_while_a_sample_is_made_names_the_sample(caplog):
         "note: 'a loud tone', seed 7: it is made 2 times softer",
         "another",
     ]
+
+
+def test_sizes_are_told_for_people():
+    assert [terminal.size_text(n) for n in (32_833_000_000, 150_000_000, 52_000, 1)] == [
+        *("32.8 GB", "0.1 GB", "0.1 MB", "0.1 MB")
+    ]

@@ -14,7 +14,7 @@ from lumina_core.config.keys import Command, Key, modality_keys
 from lumina_core.config.words import MULTIRUN, modalities_in_use
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.plugins import host
-from lumina_core.plugins.yaml_files import CONDITION
+from lumina_core.plugins.yaml_files import CONDITION, model_files
 
 SHELLS = ("bash", "zsh")
 FILES = "@files"
@@ -84,6 +84,8 @@ def _arguments(command: str, given: list[str], begun: str) -> list[str]:
     if command in NAMED_COMMANDS and not is_named:
         plugins = [plugin for plugin in host.discover() if plugin.status != "blocked"]
         return _begin_with(begun, [plugin.name for plugin in plugins])
+    if command == "models" and not is_named:
+        return _begin_with(begun, list(model_files()))
     choices = [word for words in re.findall(_CHOICES, usage) for word in words.split("|")]
     takes_file = re.search(r"(?<!=)\b(FILE|FOLDER)\b", usage) or ("DIR" in usage and is_named)
     return _begin_with(begun, [*keys, *choices, *([FILES] if takes_file else [])])
@@ -126,5 +128,6 @@ def _values(name: str, keys: list[Key]) -> list[str]:
         if key.name == name:
             is_path = key.about.file or name == "modality.vae"
             truths = ["true", "false"] * (key.type == "bool")
-            return [FILES] if is_path else [*key.about.choices, *truths]
+            models = list(model_files()) * (name == "checkpoint")
+            return [FILES, *models] if is_path else [*key.about.choices, *truths]
     return []

@@ -97,6 +97,31 @@ def _plugins(words: list[str]) -> int:
     return int(is_check and reports.has_faults(plugins))
 
 
+def _models(words: list[str]) -> int:
+    options = [word for word in words if word.startswith("-")]
+    if _wants_help("models", options, ("--json",)):
+        return 0
+    names = [word.removeprefix("checkpoint=") for word in words if word not in options]
+    if len(names) > 1:
+        raise LuminaError(f"models takes one name, got {len(names)}: {', '.join(names)}")
+    from lumina_core.cli import models
+
+    if names:
+        record = models.record_of(names[0])
+        if options:
+            terminal.show_json(record)
+        else:
+            terminal.show(*models.lines_of(record))
+        return 0
+    found, faults = models.all_models()
+    if options:
+        terminal.show_json([models.model_record(name, model) for name, model in found.items()])
+    else:
+        terminal.show(*models.model_table(found))
+    terminal.tell(*(f"note: {fault}" for fault in faults))
+    return 0
+
+
 def _schema(words: list[str]) -> int:
     options = [word for word in words if word.startswith("-")]
     if _wants_help("schema", options, ("--json",)):
@@ -326,6 +351,7 @@ def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> boo
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     **{name: partial(_configured, name) for name, usage in help.USAGES.items() if KEYS in usage},
     "config": _config,
+    "models": _models,
     "plugins": _plugins,
     "schema": _schema,
     "examples": _examples,

@@ -19,6 +19,7 @@ from lumina_core.plugins.entry_points import (
     Plugin,
     unreadable_packages,
 )
+from lumina_core.plugins.yaml_files import MODELS
 from lumina_core.records import as_text, flat
 from lumina_core.sampling.output_paths import OUTPUTS
 
@@ -62,6 +63,7 @@ def check_plugins(only: str | None = None) -> list[Plugin]:
 
 def _check(plugin: Plugin) -> None:
     from lumina_core.checkpoints.vae_folder import described_vae
+    from lumina_core.sampling.model_file import check_model_file
     from lumina_core.training.compose import check_modality_file
 
     if plugin.kind == MODALITY:
@@ -77,6 +79,8 @@ def _check(plugin: Plugin) -> None:
             autoencoder_class(plugin, path)
     for file in _vae_files(plugin):
         described_vae(file)
+    for file in _model_files(plugin):
+        check_model_file(file)
 
 
 def has_faults(plugins: list[Plugin]) -> bool:
@@ -160,6 +164,12 @@ def _vae_files(plugin: Plugin) -> set[Path]:
     return set(folder.glob("*.yaml" if plugin.kind == MODALITY else "*/*.yaml") if folder else ())
 
 
+def _model_files(plugin: Plugin) -> list[Path]:
+    """The YAML files of a plugin that describe models."""
+    folder = host.data_folder(plugin, MODELS)
+    return sorted(folder.glob("*.yaml")) if folder else []
+
+
 def _idle_files(plugin: Plugin) -> list[str]:
     """Files in a plugin's conf folder that nothing reads, such as one of the core's groups."""
     folder = host.data_folder(plugin, "conf")
@@ -168,7 +178,8 @@ def _idle_files(plugin: Plugin) -> list[str]:
     top = plugin.module.partition(".")[0]
     siblings = [each for each in all_plugins() if each.module.partition(".")[0] == top]
     read = {folder / "modality" / f"{sibling.name}.yaml" for sibling in siblings}
-    read = read.union(*(_vae_files(sibling) for sibling in siblings))
+    for sibling in siblings:
+        read = read.union(_vae_files(sibling), _model_files(sibling))
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in read)
     return [
         printable(f"conf/{path.relative_to(folder)}", MAX_NAME)

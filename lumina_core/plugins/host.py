@@ -263,10 +263,18 @@ def vae_files(name: str) -> dict[str, Path]:
 
 def extension_folders(folder: str) -> Iterator[Path]:
     """A folder beside the modules of each usable extension that has it; imports none of them."""
-    for plugin in extensions():
+    yield from (found for plugin, found in plugin_folders(folder) if plugin.kind == EXTENSION)
+
+
+def plugin_folders(folder: str) -> Iterator[tuple[Plugin, Path]]:
+    """A folder beside the modules of each usable plugin that has it; imports none of them.
+
+    Modalities come first, so that no extension takes a name from one.
+    """
+    for plugin in [*discover(), *extensions()]:
         with suppress(LuminaError):  # it has no such package; an import says so
             if plugin.error is None and (found := data_folder(plugin, folder)):
-                yield found
+                yield plugin, found
 
 
 def _with_state(plugin: Plugin) -> Plugin:

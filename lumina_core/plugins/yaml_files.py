@@ -8,6 +8,7 @@ from typing import Any
 from lumina_core.errors import MAX_REASON, LuminaError, printable, reason_of
 from lumina_core.files.reading import read_regular
 from lumina_core.plugins import host
+from lumina_core.plugins.entry_points import MODALITY_NAME
 from lumina_core.records import shown
 
 
@@ -130,3 +131,17 @@ def modality_yaml(name: str) -> Path | None:
             f"{printable(others, MAX_TEXT)}: the file and the entry point have one name."
         )
     return None
+
+
+MODELS = "conf/model"
+"""The folder of a package with the descriptions of models that have a name."""
+
+
+def model_files() -> dict[str, Path]:
+    """The description of each model by its name; none is read. A modality's own come first."""
+    found: dict[str, Path] = {}
+    for _, folder in host.plugin_folders(MODELS):
+        for path in sorted(folder.glob("*.yaml")):
+            if MODALITY_NAME.fullmatch(path.stem):
+                found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))

@@ -12,9 +12,12 @@ from packaging.utils import canonicalize_name
 
 import lumina_core
 from lumina_core.config.keys import modality_keys
-from lumina_core.errors import MAX_REASON, printable
+from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.modality import ModalitySpec
 from lumina_core.plugins import host
+from lumina_core.plugins.entry_points import MODALITY_NAME
+from lumina_core.plugins.yaml_files import MODELS
+from lumina_core.sampling.model_file import check_model_file
 from lumina_core.testing.rules import rule
 from lumina_core.testing.source import imports_below, parsed
 from lumina_core.testing.subject import Subject
@@ -150,17 +153,34 @@ def every_option_is_explained(subject: Subject) -> None:
 
 @rule
 def conf_holds_what_is_read(subject: Subject) -> None:
-    """The conf folder holds the modality's own YAML and descriptions of autoencoders, no others."""
+    """The conf folder holds the modality's own YAML and those of autoencoders and models alone."""
     conf = subject.source / "conf"
     allowed = {f"modality/{subject.name}.yaml"}
     for path in sorted(conf.rglob("*")):
         name = path.relative_to(conf).as_posix()
-        is_known = name in allowed or path.match("conf/vae/*.yaml")
+        is_known = name in allowed or any(map(path.match, ("conf/vae/*.yaml", f"{MODELS}/*.yaml")))
         demand(
             path.is_dir() or is_known or set(path.parts) & set(IGNORED),
             f"nothing reads conf/{name}",
             "delete it, or rename it to conf/modality/NAME.yaml",
         )
+
+
+@rule
+def models_are_described(subject: Subject) -> None:
+    """The description of each named model is whole, and the modality takes what it says."""
+    for path in sorted((subject.source / MODELS).glob("*.yaml")):
+        name = f"{MODELS}/{path.name}"
+        demand(
+            MODALITY_NAME.fullmatch(path.stem),
+            f"the name of {name} cannot be written as checkpoint=NAME",
+            "use lower-case letters, digits and underscores",
+        )
+        try:
+            check_model_file(path)
+        except LuminaError as error:
+            reason = printable(str(error).removeprefix(f"{path}: "), MAX_REASON)
+            demand(False, f"{name}: {reason}", "mend that key of the file")
 
 
 @rule

@@ -21,15 +21,18 @@ from typing import NamedTuple
 from new_packages import declare
 from pytest import MonkeyPatch
 
+from lumina_core.checkpoints.named import use_words
 from lumina_core.cli import help
 from lumina_core.cli.commands import CONFIGURED
 from lumina_core.cli.key_help import effective
 from lumina_core.cli.main import main
+from lumina_core.cli.models import all_models
 from lumina_core.config.keys import record_keys
 from lumina_core.config.layers import CORE as CORE_ORIGIN
 from lumina_core.plugins import host
 from lumina_core.records import as_text
 from lumina_core.sampling.compose import DEMO
+from lumina_core.terminal import size_text
 from lumina_core.testing.report import contract_page
 from rooms import CORE, LEAVES, ROOMS, modules
 
@@ -46,6 +49,7 @@ _FENCE = re.compile(r"^```(?P<word>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.
 _FILE = re.compile(r"# file: (?P<path>\S+)\n")
 _SPAN = re.compile(r"`([^`|]*)[|]([^`|]*)`")
 _INSTALL = "python -m pip install -e "
+_MODEL_SIZES = ("download", "memory", "memory of its text encoder")
 _PROGRAMS = ("python -m lumina_core ", "lumina ")
 _GENERATED = re.compile(r"(?<=<!-- generated: )(?P<name>[\w -]+?)( -->\n).*?(?=<!-- end -->)", re.S)
 
@@ -167,7 +171,7 @@ def shortened(words: list[str]) -> list[str]:
 def generated_pages() -> dict[Path, str]:
     """Every page that is generated, or has parts that are, as it should be."""
     pages = {DOCS / "authors" / "contract.md": contract_page()}
-    for path in (DOCS / "use" / "cli.md", DOCS / "inside" / "architecture.md"):
+    for path in (DOCS / "use/cli.md", DOCS / "use/models.md", DOCS / "inside/architecture.md"):
         pages[path] = _GENERATED.sub(
             lambda match: f"{match['name']} -->\n\n{_part(match['name'])}\n", path.read_text()
         )
@@ -184,12 +188,28 @@ def _part(name: str) -> str:
         return _table(("command", "does"), rows)
     if name == "rooms":
         return _table(("room", "what is in it", "imports"), _room_rows())
+    if name == "commands of models":
+        lines = [shlex.join(use_words(*each)) for each in all_models()[0].items()]
+        return "".join(["```text\n", *(f"lumina {line}\n" for line in lines), "```\n"])
+    if name == "models":
+        return _table(("name", "makes", "weights", *_MODEL_SIZES, "licence"), _model_rows())
     kind, _, which = name.partition(" of ")
     if kind == "files":
         return _table(("file", "what it is for"), _file_rows(which))
     if kind == "values":
         return _table(("key", CORE_ORIGIN, *host.SHIPPED), _value_rows(which))
     return _table(("key", "default", "meaning"), _key_rows(which))
+
+
+def _model_rows() -> list[tuple[str, ...]]:
+    rows = []
+    for name, model in all_models()[0].items():
+        text = size_text(model.text_memory_bytes) if model.text_encoder else ""
+        sizes = (size_text(model.num_bytes), size_text(model.memory_bytes), text)
+        licence = "; ".join(filter(None, (model.licence.name, model.licence.note)))
+        weights = f"{model.backbone.num_parameters / 10**9:.1f}B"
+        rows.append((f"`{name}`", model.meaning, weights, *sizes, licence))
+    return rows
 
 
 def _room_rows() -> list[tuple[str, ...]]:

@@ -10,7 +10,6 @@ import forking
 
 from lumina_core.cli.new_modality import new_modality
 from lumina_core.plugins import host
-from toy_plugin import MODALITIES
 
 
 def install(folder: Path, site: Path) -> None:
@@ -41,8 +40,10 @@ def declare(folder: Path, site: Path) -> Path:
     lines += [f"Summary: {about['metadata']['description']}"]
     lines += [f"Requires-Dist: {requirement}" for requirement in wanted]
     (info / "METADATA").write_text("\n".join(lines) + "\n")
-    points = about["options.entry_points"][MODALITIES].strip()
-    (info / "entry_points.txt").write_text(f"[{MODALITIES}]\n{points}\n")
+    points = (
+        f"[{group}]\n{lines.strip()}\n" for group, lines in about["options.entry_points"].items()
+    )
+    (info / "entry_points.txt").write_text("".join(points))
     origin = {"url": folder.resolve().as_uri(), "dir_info": {"editable": True}}
     (info / "direct_url.json").write_text(json.dumps(origin))
     return info

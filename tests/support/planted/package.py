@@ -14,6 +14,24 @@ from planting import (
     line,
 )
 
+MODEL = """\
+meaning: sprouts of all kinds
+prompt: a sprout
+modality: sprout
+family: flag_dit
+layout: released
+hub_id: owner/sprouts
+licence: {name: MIT}
+backbone: {num_parameters: 1, num_bytes: 2}
+vae: {num_parameters: 1, num_bytes: 2}
+options: {}
+trained:
+  - {}
+sampling:
+  solver: {num_steps: 3}
+"""
+"""The description of a model of the templates' modality."""
+
 PACKAGE = (
     line(
         "entry_module_is_light",
@@ -128,6 +146,30 @@ PACKAGE = (
         "a recipe of training that nothing reads",
         (SETUP, "conf/modality/*.yaml", "conf/*/*.yaml"),
         ("lumina_sprout/conf/train/long.yaml", None, "max_steps: 9000\n"),
+    ),
+    grid(
+        "models_are_described",
+        "a model without a licence",
+        (SETUP, "conf/modality/*.yaml", "conf/*/*.yaml"),
+        ("lumina_sprout/conf/model/large.yaml", None, MODEL.replace("licence: {name: MIT}\n", "")),
+    ),
+    line(
+        "models_are_described",
+        "a trained size that the modality has not",
+        (SETUP, "conf/modality/*.yaml", "conf/*/*.yaml"),
+        ("lumina_sprout/conf/model/large.yaml", None, MODEL.replace("- {}", "- {depth: 9}")),
+    ),
+    line(
+        "models_are_described",
+        "a recommendation of something else than sampling",
+        (SETUP, "conf/modality/*.yaml", "conf/*/*.yaml"),
+        ("lumina_sprout/conf/model/large.yaml", None, f"{MODEL}  device: cuda\n"),
+    ),
+    grid(
+        "models_are_described",
+        "a name that nobody can write",
+        (SETUP, "conf/modality/*.yaml", "conf/*/*.yaml"),
+        ("lumina_sprout/conf/model/Large-1.yaml", None, MODEL),
     ),
     line(
         "only_public_names_are_imported",

@@ -1,0 +1,338 @@
+"""Models with a name: a package says in conf/model/NAME.yaml what one is, where it is, how it runs.
+
+A third party adds a model by a package with one such file. What is in the files of a model,
+formats.py reads. Imports no torch, for `lumina models` and completion need none.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable
+from lumina_core.hub import FILES
+from lumina_core.hub_cache import gap_in, is_hub_id, snapshot
+from lumina_core.plugins.yaml_files import model_files, read_yaml
+from lumina_core.program import command_line
+from lumina_core.records import Settings, build, setting, setting_of, shown
+from lumina_core.terminal import size_text
+from lumina_core.text.settings import Reading
+
+if TYPE_CHECKING:
+    from lumina_core.fetching import Want
+
+LAYOUTS = ("diffusers", "released", "comfyui")
+"""How the files of a backbone are made: a folder of diffusers, the original's own, one file."""
+
+PICKLES = (".pth",)  # read by torch.load(weights_only=True); taken by their whole names alone
+SAFE = tuple(pattern.removeprefix("*") for pattern in FILES)
+WEIGHTS = "*.safetensors"
+OF_PIPELINE = {"": "model_index.json", "scheduler": "scheduler_config.json"}
+"""Files beside the parts in a folder of diffusers, by their folders."""
+
+BYTES_PER_WEIGHT = 2  # of bfloat16
+_REVISION = re.compile(r"\w[\w./-]{0,99}", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part(Settings):
+    """The files of one part of a model, all in one folder of one repository of the hub."""
+
+    num_bytes: int = setting(MISSING, "of its files, about", at_least=1)
+    num_parameters: int = setting(MISSING, "weights of the part", at_least=1)
+    hub_id: str | None = setting(None, "its repository on the hub; null: that of the model")
+    revision: str | None = setting(None, "commit, branch or tag of its hub_id; null: the newest")
+    folder: str = setting("", "of the repository, in which its files are; empty: at the top")
+    files: tuple[str, ...] = setting(
+        (), "names or patterns in the folder; empty: weights in safetensors, settings, vocabularies"
+    )
+    gated: bool = setting(False, "whether the hub asks to accept its licence first")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_repository(self.hub_id, self.revision)
+        if self.revision is not None and self.hub_id is None:
+            raise LuminaError("revision belongs to hub_id; give both, or neither")
+        for key, text in [("folder", self.folder), *(("files", name) for name in self.files)]:
+            if text.startswith("/") or "\\" in text or ".." in text.split("/"):
+                raise LuminaError(f"{key} is {_quoted(text)}; write a path inside the repository")
+        for name in self.files:
+            _check_suffix(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTower(Part, Reading):
+    """The text encoder of a model, and how it reads a prompt."""
+
+    tokenizer: str | None = setting(
+        None, "folder of its vocabulary in the same repository; null: beside the weights"
+    )
+    template: str = setting("{prompt}", "what it reads, with {prompt} for the text")
+    template_for: str = setting("prompts", "whose texts it holds", choices=("prompts", "all"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Licence(Settings):
+    """Under which terms a model may be used."""
+
+    name: str = setting(MISSING, "as its authors call it")
+    note: str | None = setting(None, "what to know before use, such as: no commercial use")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedModel(Settings):
+    """What conf/model/NAME.yaml says of a model."""
+
+    meaning: str = setting(MISSING, "what it makes, one line")
+    prompt: str = setting(MISSING, "an example")
+    modality: str = setting(MISSING, "what comes out")
+    family: str = setting(MISSING, "of networks, which backbone/families has")
+    layout: str = setting(MISSING, "how the files of the backbone are made", choices=LAYOUTS)
+    hub_id: str = setting(MISSING, "repository on the hub")
+    licence: Licence = setting(MISSING, "of its weights")
+    backbone: Part = setting(MISSING, "the network")
+    vae: Part = setting(MISSING, "the autoencoder")
+    text_encoder: TextTower | None = setting(None, "null: it takes the number of a class")
+    revision: str | None = setting(None, "commit, branch or tag of hub_id; null: the newest")
+    options: Mapping[str, Any] = setting(MISSING, "of the modality, which the weights fix")
+    trained: tuple[Mapping[str, Any], ...] = setting(
+        MISSING, "options of the modality with which it was trained, the usual ones first"
+    )
+    sampling: Mapping[str, Any] = setting(MISSING, "keys of `run` that it recommends")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_repository(self.hub_id, self.revision)
+        for key in ("options", "sampling"):
+            _check_block(key, getattr(self, key))
+        if not self.trained:
+            raise LuminaError("trained is empty; name the options of one size at least")
+        for place, options in enumerate(self.trained):
+            _check_block(f"trained[{place}]", options)
+        if self.layout != "released" and (found := _pickles(self.backbone)):
+            raise LuminaError(
+                f"backbone.files names {_quoted(found[0])}, a pickle, which has its place in "
+                "layout=released alone"
+            )
+        for name, part in self.parts.items():
+            if name != "backbone" and (found := _pickles(part)):
+                file = _quoted(found[0])
+                raise LuminaError(f"{name}.files names {file}, a pickle; only the backbone may be")
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Its parts by their keys; of a model of classes there is no text encoder."""
+        found = {"backbone": self.backbone, "text_encoder": self.text_encoder, "vae": self.vae}
+        return {name: part for name, part in found.items() if part is not None}
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all its files, about."""
+        return sum(part.num_bytes for part in self.parts.values())
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the backbone's weights in bfloat16; the text encoder is gone when these run."""
+        return self.backbone.num_parameters * BYTES_PER_WEIGHT
+
+    @property
+    def text_memory_bytes(self) -> int:
+        """Of the text encoder's weights in bfloat16; 0 where there is none."""
+        return (
+            0 if self.text_encoder is None else self.text_encoder.num_parameters * BYTES_PER_WEIGHT
+        )
+
+
+def named_model(name: str) -> NamedModel | None:
+    """The model of a name; None where no package has one.
+
+    Raises:
+        LuminaError: its description cannot be used.
+    """
+    path = model_files().get(name)
+    return None if path is None else read_model(path)
+
+
+def known_model(name: str) -> NamedModel:
+    """The model of a name.
+
+    Raises:
+        LuminaError: no package has one, or its description cannot be used.
+    """
+    if (found := named_model(name)) is not None:
+        return found
+    names = list(model_files())
+    known = f"known: {', '.join(names)}" if names else "no installed package has one"
+    raise LuminaError(f"no model is called {name!r}; {known}.{nearest(name, names)}")
+
+
+def read_model(path: Path) -> NamedModel:
+    """The model that a YAML describes.
+
+    Raises:
+        LuminaError: it cannot be read, or lacks a key, or has an unknown or wrong one.
+    """
+    values = read_yaml(path)
+    try:
+        _check_whole(NamedModel, values, "")
+        return build(NamedModel, values)
+    except LuminaError as error:
+        raise LuminaError(f"{path}: {error}") from error
+
+
+class Located(NamedTuple):
+    """The folders on this disk with the parts of a model."""
+
+    pipeline: Path
+    """The whole repository of the backbone, in which parts of diffusers stand side by side."""
+    backbone: Path
+    vae: Path
+    text_encoder: Path | None
+    tokenizer: Path | None
+
+
+def located(model: NamedModel) -> Located | None:
+    """Where a model is on this disk; None where a part of it is not. Asks no network."""
+    found = {}
+    for name, part in model.parts.items():
+        folder = _folder(model, part, part.folder)
+        wanted = part.files or (WEIGHTS,)
+        if folder is None or not all(any(folder.glob(pattern)) for pattern in wanted):
+            return None
+        if gap_in(folder) is not None:
+            return None
+        found[name] = folder
+    tower = model.text_encoder
+    tokenizer = found.get("text_encoder")
+    if tower is not None and tower.tokenizer is not None:
+        tokenizer = _folder(model, tower, tower.tokenizer)
+        if tokenizer is None:
+            return None
+    pipeline = _folder(model, model.backbone, "")
+    if pipeline is None:
+        return None
+    backbone, vae = found["backbone"], found["vae"]
+    return Located(pipeline, backbone, vae, found.get("text_encoder"), tokenizer)
+
+
+def _folder(model: NamedModel, part: Part, folder: str) -> Path | None:
+    """A folder of a part's repository on this disk."""
+    repository = snapshot(*_repository(model, part))
+    found = None if repository is None else repository / folder
+    return found if found is not None and found.is_dir() else None
+
+
+def _repository(model: NamedModel, part: Part) -> tuple[str, str | None]:
+    """Of a part: the id on the hub, and the revision."""
+    own = part.hub_id is not None and part.hub_id != model.hub_id
+    return (str(part.hub_id), part.revision) if own else (model.hub_id, model.revision)
+
+
+def obtain(name: str, model: NamedModel, *, download: bool) -> Located:
+    """Where a model is on this disk, fetched if it is not there and the user says so.
+
+    Args:
+        name: of the model.
+        model: its description.
+        download: fetch what is missing; else nothing leaves the machine.
+
+    Raises:
+        LuminaError: it is not there; or it cannot be fetched, as `fetching.fetch` says.
+    """
+    found = located(model)
+    if found is None and download:
+        from lumina_core.fetching import fetch
+
+        fetch(wants(model))
+        found = located(model)
+    if found is None:
+        raise LuminaError(_lack(name, model))
+    return found
+
+
+def wants(model: NamedModel) -> "list[Want]":
+    """What is fetched of a model; pickles by the names that its description gives, else none."""
+    from lumina_core.fetching import Want
+
+    found = []
+    for part in model.parts.values():
+        files = part.files or FILES
+        found.append(Want(*_repository(model, part), part.folder, files, part.files or (WEIGHTS,)))
+    if (tower := model.text_encoder) is not None and tower.tokenizer is not None:
+        kinds = tuple(pattern for pattern in FILES if pattern != WEIGHTS)
+        found.append(Want(*_repository(model, tower), tower.tokenizer, kinds))
+    if model.layout == "diffusers":
+        repository = _repository(model, model.backbone)
+        found += [Want(*repository, folder, (name,)) for folder, name in OF_PIPELINE.items()]
+    return found
+
+
+def use_words(name: str, model: NamedModel) -> list[str]:
+    """The words of a command that makes something with a model, and fetches it before."""
+    words = [f"checkpoint={name}", "download=true"]
+    if model.text_encoder is None:
+        return ["run", f"+modality={model.modality}", *words, f"condition.label={model.prompt}"]
+    return ["infer", *words, model.prompt]
+
+
+def _lack(name: str, model: NamedModel) -> str:
+    notes = f" ({model.licence.note})" if model.licence.note else ""
+    command = command_line(*use_words(name, model))
+    return (
+        f"{name} is not on this disk: {size_text(model.num_bytes)} from {model.hub_id} under "
+        f"{model.licence.name}{notes}. Add download=true to fetch it: {command}"
+    )
+
+
+_PARTS: dict[str, type] = {
+    "backbone": Part,
+    "text_encoder": TextTower,
+    "vae": Part,
+    "licence": Licence,
+}
+
+
+def _check_whole(record: type, values: Mapping[str, Any], prefix: str) -> None:
+    """Refuse a block that lacks a key which has no default."""
+    for field in fields(record):
+        name = f"{prefix}{field.name}"
+        is_needed = field.default is MISSING and field.default_factory is MISSING
+        if is_needed and values.get(field.name) is None:
+            raise LuminaError(f"{name} is missing: {setting_of(field).meaning}")
+        inner = values.get(field.name)
+        if not prefix and field.name in _PARTS and isinstance(inner, Mapping):
+            _check_whole(_PARTS[field.name], inner, f"{name}.")
+
+
+def _check_repository(hub_id: str | None, revision: str | None) -> None:
+    if hub_id is not None and not is_hub_id(hub_id):
+        raise LuminaError(
+            f"hub_id is {_quoted(hub_id)}; write an id of the hub, such as owner/name"
+        )
+    if revision is not None and not _REVISION.fullmatch(revision):
+        raise LuminaError(f"revision is {_quoted(revision)}; write a commit, a branch or a tag")
+
+
+def _check_block(key: str, values: Any) -> None:
+    if not isinstance(values, Mapping):
+        raise LuminaError(f"{key} must be a block of keys, got {shown(values)}.")
+
+
+def _check_suffix(name: str) -> None:
+    if name.endswith(PICKLES):
+        if re.search(r"[*?\[]", name):
+            raise LuminaError(
+                f"files has the pattern {_quoted(name)}; write out the name of a pickle"
+            )
+    elif not name.endswith(SAFE):
+        allowed = ", ".join((*SAFE, *PICKLES))
+        raise LuminaError(f"files names {_quoted(name)}; allowed are {allowed}")
+
+
+def _quoted(text: str) -> str:
+    return printable(repr(text), MAX_REASON)
+
+
+def _pickles(part: Part) -> list[str]:
+    return [name for name in part.files if name.endswith(PICKLES)]
