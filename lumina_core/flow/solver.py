@@ -19,6 +19,7 @@ from torch import Tensor
 from lumina_core.flow.path import shift_time
 from lumina_core.flow.settings import SolverConfig
 
+TIME_COUNT = 1000  # steps of the training of models that do not have time in [0, 1]
 OnStep = Callable[[int, int], None]
 """Called as on_step(step, total) after each step; may raise to cancel."""
 Velocity = Callable[[float, Tensor], Tensor]
@@ -45,14 +46,41 @@ def time_grid(num_steps: int, shift: float, start: float = 0.0) -> list[float]:
     return [start, *(shift_time(u, shift) for u in evenly), 1.0]
 
 
-def times_of(config: SolverConfig, start: float = 0.0) -> list[float]:
-    """The `time_grid` of a solver.
+def counted_grid(num_steps: int, shift: float) -> list[float]:
+    """Give the `time_grid` from noise to data as a network takes it that counts time to 1000.
+
+    sigma = shift s / (1 + (shift - 1) s), s evenly from 1 to 1 / num_steps; t = (1000 - 1000 sigma)
+    / 1000, everything in float32. Such a network multiplies t by 1000 again, so that the last bit
+    of t turns its fastest wave by 6e-5: pictures equal those of the released code only if t does.
+
+    Args:
+        num_steps: number of intervals, at least 1.
+        shift: as in time_grid.
+
+    Source: FlowMatchEulerDiscreteScheduler and ZImagePipeline of diffusers.
+    """
+    even = torch.linspace(1.0, 1 / num_steps, num_steps)
+    sigma = shift * even / (1 + (shift - 1) * even)
+    t = (TIME_COUNT - TIME_COUNT * sigma) / TIME_COUNT
+    return [*t.clamp(min=0).tolist(), 1.0]
+
+
+def times_of(config: SolverConfig, start: float = 0.0, *, is_counted: bool = False) -> list[float]:
+    """The times between which a fixed-step solver steps.
+
+    Args:
+        config: of the solver.
+        start: first time, in [0, 1).
+        is_counted: whether the network counts time to TIME_COUNT; from a later start it gets what
+            `time_grid` gives, for no released code is followed there.
 
     Raises:
         ValueError: start is outside [0, 1), or the shift depends on the length of a sample.
     """
     if isinstance(config.shift, tuple):
         raise ValueError(f"shift {config.shift} depends on a length; take config.at_length(tokens)")
+    if is_counted and start == 0:
+        return counted_grid(config.num_steps, config.shift)
     return time_grid(config.num_steps, config.shift, start)
 
 
@@ -63,6 +91,7 @@ def integrate(
     *,
     on_step: OnStep | None = None,
     start: float = 0.0,
+    is_counted: bool = False,
 ) -> Float[Tensor, "element"]:
     """Follow dx/dt = velocity(t, x) from x_0 at `start` to t = 1.
 
@@ -76,6 +105,7 @@ def integrate(
         on_step: called as (step, total) after each fixed step, step from 1 to total; it may raise
             to cancel.
         start: first time, in [0, 1).
+        is_counted: as in times_of.
 
     Returns:
         The state at t = 1.
@@ -83,7 +113,7 @@ def integrate(
     Raises:
         ValueError: start is outside [0, 1), or the shift depends on the length of a sample.
     """
-    times = times_of(config, start)  # refuses a bad start for dopri5 too
+    times = times_of(config, start, is_counted=is_counted)  # refuses a bad start for dopri5 too
     if config.name == "dopri5":
         return _integrate_dopri5(velocity, x_0, config, start)
     take_step = _FIXED[config.name]

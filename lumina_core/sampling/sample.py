@@ -145,7 +145,12 @@ def _followed(
         on_step = _of_both(on_step, 1)
     velocity = GuidedVelocity(model, requests, sampling)
     state = integrate(
-        velocity, velocity.x_0, velocity.solver, on_step=on_step, start=velocity.start
+        velocity,
+        velocity.x_0,
+        velocity.solver,
+        on_step=on_step,
+        start=velocity.start,
+        is_counted=velocity.is_counted,
     )
     if not state.isfinite().all():
         raise LuminaError(

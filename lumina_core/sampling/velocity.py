@@ -13,7 +13,7 @@ from lumina_core.errors import LuminaError, printable
 from lumina_core.flow.guidance import end_of_guidance, guided, is_guided_at, renormalised
 from lumina_core.flow.path import interpolate
 from lumina_core.flow.settings import GuidanceConfig
-from lumina_core.flow.solver import times_of
+from lumina_core.flow.solver import TIME_COUNT, times_of
 from lumina_core.modality import Media, Tokenizer
 from lumina_core.runtime import seeded
 from lumina_core.sampling.request import Request, latent_shape
@@ -70,7 +70,9 @@ class GuidedVelocity:
             raise ValueError(f"one batch has one shift, got {shifts}")
         self.solver = solvers.pop()
         """The solver of these samples: its shift is a number."""
-        times = times_of(self.solver, self.start)
+        self.is_counted = model.backbone.config.time_scale == TIME_COUNT
+        """Whether the network counts time, as `flow.solver.times_of` means it."""
+        times = times_of(self.solver, self.start, is_counted=self.is_counted)
         self._end_of_guidance = end_of_guidance(times, self._guidance.share_of_steps)
         self.num_evaluations = 0
 

@@ -49,6 +49,21 @@ def test_times_are_those_of_the_scheduler(changes, num_tokens, tmp_path):
     np.testing.assert_allclose(times, 1 - reference.sigmas.double().numpy(), atol=2e-7)
 
 
+@pytest.mark.parametrize("shift", [1.0, 3.0, 6.0, 2.7])
+@pytest.mark.parametrize("num_steps", [1, 4, 8, 28, 50])
+def test_counted_times_are_those_of_z_image_pipeline_to_the_bit(num_steps, shift):
+    from diffusers.pipelines.z_image.pipeline_z_image import get_default_z_image_sigmas
+
+    reference = scheduler(shift=shift)
+    reference.set_timesteps(sigmas=get_default_z_image_sigmas(num_steps))
+    times = ((1000 - reference.timesteps) / 1000).clamp(min=0)
+    config = SolverConfig(num_steps=num_steps, shift=shift)
+    counted = times_of(config, is_counted=True)
+    assert counted == [*times.tolist(), 1.0]
+    np.testing.assert_allclose(counted, times_of(config), atol=2e-7)
+    assert times_of(config, 0.25, is_counted=True) == times_of(config, 0.25)
+
+
 def test_what_a_folder_leaves_out_is_as_in_diffusers():
     assert solver_of_scheduler({"_class_name": SCHEDULER}) == {"name": "euler", "shift": 1.0}
     dynamic = solver_of_scheduler({"_class_name": SCHEDULER, **DYNAMIC})

@@ -46,7 +46,8 @@ def sampling(solver="euler", **guidance):
 
 def made(model, requests, asked):
     velocity = GuidedVelocity(model, requests, asked)
-    return velocity, velocity.latents(integrate(velocity, velocity.x_0, asked.solver))
+    state = integrate(velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted)
+    return velocity, velocity.latents(state)
 
 
 class Transformer(torch.nn.Module):
@@ -62,7 +63,7 @@ class Transformer(torch.nn.Module):
         if torch.is_tensor(hidden_states):  # Lumina2Pipeline
             return (formula(hidden_states, timestep[0], encoder_hidden_states.mean()),)
         rows = zip(hidden_states, timestep, encoder_hidden_states, strict=True)
-        return ([formula(x, t, text.mean()) for x, t, text in rows],)
+        return ([formula(x, 1000 * t, text.mean()) for x, t, text in rows],)
 
 
 def pipeline(name):
@@ -111,7 +112,10 @@ def test_rows_and_steps_are_those_of_lumina2_pipeline(model, scale, share, is_no
     ("scale", "until", "limit"),
     [(3.0, 1.0, None), (3.0, 0.3, 1.0), (5.0, 0.3, 0.7), (0.0, 1.0, None)],
 )
-def test_scale_limit_and_time_are_those_of_z_image_pipeline(model, scale, until, limit):
+def test_scale_limit_and_time_are_those_of_z_image_pipeline(
+    tiny_model, monkeypatch, scale, until, limit
+):
+    model = with_formula(tiny_model, monkeypatch, time_scale=1000.0)
     wanted = pipeline("ZImagePipeline")(
         prompt_embeds=[torch.full((2, 3), TEXTS["a ring"])],
         negative_prompt_embeds=[torch.full((2, 3), TEXTS[""])],
