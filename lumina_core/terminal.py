@@ -25,6 +25,8 @@ Item = TypeVar("Item")
 MANY = 32  # items; for fewer nobody waits long
 _MEGABYTE, _GIGABYTE = 10**6, 10**9
 FILE_WIDTH = 120  # characters of a table that goes to a file or a pipe
+TALKATIVE = ("torchao", "torch.utils._pytree", "diffusers.quantizers.torchao.torchao_quantizer")
+"""Who says at its import, where torchao is installed, that parts which nobody uses are missing."""
 _ABOUT: ContextVar[str | None] = ContextVar("about", default=None)  # the sample being made
 
 
@@ -132,19 +134,31 @@ def about(what: str) -> Iterator[None]:
 
 @contextmanager
 def libraries_harmless() -> Iterator[None]:
-    """Within the block what libraries say by warnings and by logging is made harmless, too."""
+    """Within the block what libraries say by warnings and by logging is made harmless, too.
+
+    What TALKATIVE ones say is left out.
+    """
     format_, factory = warnings.formatwarning, logging.getLogRecordFactory()
+    talkative = [logging.getLogger(name) for name in TALKATIVE]
 
     def formatted(message: Any, *words: Any, **more: Any) -> str:
         return harmless_lines(format_(message, *words, **more))
 
     warnings.formatwarning = formatted
     logging.setLogRecordFactory(_HarmlessRecord)
+    for logger in talkative:
+        logger.addFilter(_is_error)
     try:
         yield
     finally:
+        for logger in talkative:
+            logger.removeFilter(_is_error)
         warnings.formatwarning = format_
         logging.setLogRecordFactory(factory)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 class _HarmlessRecord(logging.LogRecord):

@@ -183,3 +183,14 @@ def test_sizes_are_told_for_people():
     assert [terminal.size_text(n) for n in (32_833_000_000, 150_000_000, 52_000, 1)] == [
         *("32.8 GB", "0.1 GB", "0.1 MB", "0.1 MB")
     ]
+
+
+def test_libraries_that_talk_at_their_import_are_not_heard_but_for_errors(caplog):
+    loggers = [logging.getLogger(name) for name in terminal.TALKATIVE]
+    with terminal.libraries_harmless():
+        for logger in loggers:
+            logger.warning("a part is missing")
+            logger.error("it is broken")
+    assert caplog.messages == ["it is broken"] * len(loggers)
+    loggers[0].warning("heard again")
+    assert caplog.messages[-1] == "heard again"
