@@ -14,9 +14,8 @@ from lumina_core.plugins.entry_points import plugins_on
 from toy_plugin import EXTENSIONS, GIVEN, MODALITIES, OPTIONS, PLUGIN, YAML
 
 if TYPE_CHECKING:
-    from tiny_pipelines import TinyPipeline
-
     from lumina_core.checkpoints.model import Model
+    from tiny_pipelines import TinyPipeline
 
 SMALL_REQUEST = "modality.height=32 modality.width=32 solver.num_steps=2"
 

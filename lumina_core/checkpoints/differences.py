@@ -6,7 +6,7 @@ from lumina_core.autoencoder.networks import FramewiseAutoencoder, read_config
 from lumina_core.checkpoints.manifest import VAE, read_manifest
 from lumina_core.checkpoints.model import Model, describe
 from lumina_core.checkpoints.vae_folder import has_same_weights
-from lumina_core.errors import LuminaError
+from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.records import flat
 
 DECODER = ("decoder.", "post_quant_conv.")  # weights that say nothing of what latents mean
@@ -33,10 +33,14 @@ def differences(folder: Path, model: Model) -> list[str]:
     """How a model differs from the one of a checkpoint, its autoencoder aside."""
     stored, wanted = (flat(x) for x in (read_manifest(folder), describe(model)))
     return [
-        f"{key}={stored[key]}, this run has {wanted[key]}"
+        f"{key}={_shown(stored[key])}, this run has {_shown(wanted[key])}"
         for key in sorted(wanted.keys() & stored.keys() - {"lumina_core"})
         if wanted[key] != stored[key]
     ]
+
+
+def _shown(value: object) -> str:
+    return printable(str(value), MAX_REASON)
 
 
 def has_same_autoencoder(folder: Path, model: Model) -> bool:

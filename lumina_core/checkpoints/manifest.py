@@ -52,6 +52,8 @@ TEXT_ENCODER_ENTRIES: dict[str, type] = {
     "add_eos": bool,
     "padded": bool,
     "dtype": str,
+    "template": str,
+    "template_for": str,
     "sha256": str,
 }
 """What `text_encoder` may hold beside `max_tokens` and `hub_id`, which is a text or null."""

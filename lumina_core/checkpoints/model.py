@@ -35,7 +35,7 @@ from lumina_core.plugins.parts import make_modality
 from lumina_core.records import fixed_names
 from lumina_core.text.encoder import Features, TextEncoder
 from lumina_core.text.frozen import FrozenTextEncoder, check_sha256
-from lumina_core.text.settings import Reading
+from lumina_core.text.settings import Reading, Text
 
 WRONG_SHAPES = (TypeError, ValueError, ArithmeticError, RuntimeError)
 """What is raised where a network is built from numbers that describe none."""
@@ -66,8 +66,8 @@ class Model:
         """Where the weights are."""
         return next(self.backbone.parameters()).device
 
-    def text_features(self, texts: Sequence[str]) -> Features:
-        """Features of prompts, without gradients."""
+    def text_features(self, texts: Sequence[Text]) -> Features:
+        """Features of prompts and negative prompts, without gradients."""
         if isinstance(self.text_encoder, FrozenTextEncoder):
             return self.text_encoder(texts, cache=self.text_cache)
         return self.text_encoder.encode(texts)

@@ -9,6 +9,7 @@ from lumina_core.media.seal import state_of
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.given import change_notes
 from lumina_core.sampling.request import versions_of
+from lumina_core.text.settings import Negative
 
 if TYPE_CHECKING:
     from lumina_core.checkpoints.model import Model
@@ -68,7 +69,7 @@ def text_notes(model: "Model", prompt: str, negative_prompt: str, place: str = "
         unknown = model.text_encoder.unknown_words(text)
         if unknown and not (strange and text == prompt):
             yield unknown_words_note(unknown, place)
-        cut = model.text_encoder.num_cut_tokens(text)
+        cut = model.text_encoder.num_cut_tokens(text if name == "prompt" else Negative(text))
         if cut:
             yield (
                 f"note: {place}the {name} is {cut} token{'s' * (cut > 1)} longer than the "
@@ -100,7 +101,8 @@ def file_notes(path: Path, model: "Model", lines: Sequence["PromptLine"]) -> Ite
     if unknown:
         place = f"{path}, line {min(unknown.values())}: "
         yield unknown_words_note(list(unknown), place)
-    long = [number for text, number in texts if model.text_encoder.num_cut_tokens(text)]
+    asked = {**prompts, **{Negative(text): number for text, number in negative.items()}}
+    long = [number for text, number in asked.items() if model.text_encoder.num_cut_tokens(text)]
     if long:
         yield (
             f"note: {path}: {len(long)} texts (the first in line {min(long)}) are longer than the "

@@ -23,6 +23,7 @@ from lumina_core.sampling.request import Request, num_patches, num_positions
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sampling.velocity import GuidedVelocity
 from lumina_core.text.frozen import FrozenTextEncoder
+from lumina_core.text.settings import Negative, Text
 
 NUM_TEXTS_AHEAD = 512  # encoded at once; the features of the longest take a megabyte each
 
@@ -71,7 +72,7 @@ def in_turn(
     num_encoded = 0
     for number, group in enumerate(groups):
         if isinstance(encoder, FrozenTextEncoder) and number == num_encoded:
-            texts: list[str] = []
+            texts: list[Text] = []
             while num_encoded < len(groups) and len(texts) < NUM_TEXTS_AHEAD:
                 texts += _texts(groups[num_encoded], guidance)
                 num_encoded += 1
@@ -79,10 +80,10 @@ def in_turn(
         yield group
 
 
-def _texts(requests: Sequence[Request], guidance: GuidanceConfig) -> list[str]:
+def _texts(requests: Sequence[Request], guidance: GuidanceConfig) -> list[Text]:
     """Every text that the backbone will need."""
-    negative = [request.negative_prompt for request in requests if guidance.is_on]
-    return [request.prompt for request in requests] + negative
+    negative = [Negative(request.negative_prompt) for request in requests if guidance.is_on]
+    return [*(request.prompt for request in requests), *negative]
 
 
 def sample(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[Sampled]:

@@ -20,6 +20,7 @@ from lumina_core.sampling.request import Request, latent_shape
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sequence import TokenBatch, TokenSample, unpack
 from lumina_core.terminal import about
+from lumina_core.text.settings import Negative, Text
 
 MAX_SHOWN = 60  # characters of a prompt in a note about its sample
 
@@ -76,7 +77,7 @@ class GuidedVelocity:
         self._end_of_guidance = end_of_guidance(times, self._guidance.share_of_steps)
         self.num_evaluations = 0
 
-        def prepared(items: list[TokenSample], texts: list[str]) -> tuple[TokenBatch, Context]:
+        def prepared(items: list[TokenSample], texts: Sequence[Text]) -> tuple[TokenBatch, Context]:
             batch = model.backbone.pack(items)
             features, lengths = model.text_features(texts)
             context = model.backbone.prepare(
@@ -92,7 +93,7 @@ class GuidedVelocity:
         prompts = [request.prompt for request in requests]
         self.batch, self._context = prepared(samples, prompts)
         if sampling.guidance.is_on:
-            pairs = [text for r in requests for text in (r.prompt, r.negative_prompt)]
+            pairs = [t for r in requests for t in (r.prompt, Negative(r.negative_prompt))]
             twice = [item for item in samples for _ in range(2)]
             self._double, self._double_context = prepared(twice, pairs)
             self._first, self._second, self._both = _pair_indices(self.batch)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.runtime import quiet
 from lumina_core.text.folder import open_folder, read_weights, width_of
-from lumina_core.text.settings import Reading
+from lumina_core.text.settings import Reading, Text
 from lumina_core.text.tokenizer_limits import MAX_MADE, growth_of
 
 MAX_COSINE = 0.95  # above this, captions that differ in one word are taken for the same text
@@ -32,7 +32,7 @@ Features = tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]
 """Of several texts, packed end to end, and how many tokens each has."""
 
 
-def packed(texts: Sequence[str], features: Mapping[str, Tensor]) -> Features:
+def packed(texts: Sequence[Text], features: Mapping[Text, Tensor]) -> Features:
     """The features of texts, from those of each."""
     parts = [features[text] for text in texts]
     return torch.cat(parts), tuple(map(len, parts))
@@ -49,12 +49,16 @@ class TextReader:
         """Longer texts are cut."""
         return self.reading.max_tokens
 
-    def token_ids(self, text: str) -> list[int]:
-        """The tokens of a text, cut to `max_tokens`; at least one, where others give none."""
+    def token_ids(self, text: Text) -> list[int]:
+        """The tokens of a text, cut to `max_tokens`; at least one, where others give none.
+
+        Marks such as <|im_end|> are what they are to the encoder in a prompt, too.
+        """
+        whole = self.reading.written_out(text)
         limit, tokenizer = self.max_tokens, self.tokenizer
         with _TOKENIZER_LOCK:
             end = self._own_end()
-            ids = self._encoded(text, truncation=True, max_length=limit - len(end)) + end
+            ids = self._encoded(whole, truncation=True, max_length=limit - len(end)) + end
             marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, 0)
         ids = ids or [next(mark for mark in marks if mark is not None)]
         return ids + [tokenizer.pad_token_id] * (limit - len(ids)) if self.reading.padded else ids
@@ -76,10 +80,11 @@ class TextReader:
                 word for word in words if unknown in self._encoded(word, add_special_tokens=False)
             ]
 
-    def num_cut_tokens(self, text: str) -> int:
-        """Tokens of a text beyond `max_tokens`."""
+    def num_cut_tokens(self, text: Text) -> int:
+        """Tokens of a text beyond `max_tokens`, those of the template included."""
+        whole = self.reading.written_out(text)
         with _TOKENIZER_LOCK:
-            length = len(self._encoded(text, verbose=False)) + len(self._own_end())
+            length = len(self._encoded(whole, verbose=False)) + len(self._own_end())
         return max(0, length - self.max_tokens)
 
     def _encoded(self, text: str, **words: Any) -> list[int]:
@@ -122,7 +127,7 @@ class TextEncoder(nn.Module, TextReader):
         """Width of the features."""
         return width_of(self.model.config)
 
-    def forward(self, texts: Sequence[str]) -> Features:
+    def forward(self, texts: Sequence[Text]) -> Features:
         """Features of several texts in one padded call, of the valid tokens alone.
 
         Raises:
@@ -149,7 +154,7 @@ class TextEncoder(nn.Module, TextReader):
         return hidden[valid], lengths
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[str]) -> Features:
+    def encode(self, texts: Sequence[Text]) -> Features:
         """Features of several texts, each distinct one encoded alone."""
         return packed(texts, {text: self([text])[0] for text in dict.fromkeys(texts)})
 

@@ -2,9 +2,13 @@
 
 Nothing of it is run, nothing is built that its weights do not fill, and no tokenizer is loaded
 whose steps have no bounds. encoder.py says how texts become features.
+
+A folder of diffusers has the encoder in text_encoder/ and its tokenizer beside it in tokenizer/.
+Whoever names the former means both.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +24,40 @@ if TYPE_CHECKING:
 
 
 MAX_VOCABULARY_BYTES = 1 << 26  # of a vocabulary or a file of settings; Gemma 3 has 33 million
+VOCABULARIES = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt")
+CONFIG = "config.json"
+TEMPLATES = ("chat_template.jinja", "additional_chat_templates/*.jinja")
+"""What transformers reads beside a tokenizer. Nobody renders it: jinja is code."""
 UNUSED_WEIGHTS = ("pooler.",)  # they act after the last hidden state, so a folder may lack them
 SAFELY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+
+def tokenizer_folder(folder: Path) -> Path:
+    """Where the tokenizer of the encoder in a folder is: beside it, as diffusers writes it, or in
+    the same folder.
+    """
+    place = folder.absolute()
+    beside = place.parent / "tokenizer"
+    return beside if place.name == "text_encoder" and beside.is_dir() else folder
+
+
+def encoder_files(folder: Path) -> list[Path]:
+    """The files that an encoder consists of: weights, settings, vocabulary; no pickle, no code."""
+    tokenizer = tokenizer_folder(folder)
+    if tokenizer == folder:
+        return _named(folder, FILES)
+    weights = _named(folder, (CONFIG, "*.safetensors", "*.safetensors.index.json"))
+    vocabulary = [
+        path
+        for path in _named(tokenizer, FILES)
+        if path.name != CONFIG and ".safetensors" not in path.name
+    ]
+    return sorted([*weights, *vocabulary], key=lambda path: path.name)
+
+
+def _named(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    return sorted(found)
 
 
 def open_folder(folder: Path, reading: "Reading") -> tuple[Any, Any]:
@@ -33,14 +69,15 @@ def open_folder(folder: Path, reading: "Reading") -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoTokenizer
     from transformers.utils import logging
 
-    if not (folder / "config.json").is_file():
-        raise LuminaError(f"no text encoder in {folder}: config.json is missing")
-    _check_sentencepiece(folder)
+    if not (folder / CONFIG).is_file():
+        raise LuminaError(f"no text encoder in {folder}: {CONFIG} is missing")
+    place = tokenizer_folder(folder)
+    _check_vocabulary(place)
     try:
-        stored = _check_files(folder)
+        stored = _check_files(folder, place)
         with quiet(logging):
             config = AutoConfig.from_pretrained(folder, **SAFELY)
-            tokenizer = AutoTokenizer.from_pretrained(folder, **SAFELY)
+            tokenizer = AutoTokenizer.from_pretrained(place, **SAFELY)
         growth_of(tokenizer)  # also of one that is made from a vocabulary of sentencepiece
     except (KeyboardInterrupt, SystemExit):
         raise
@@ -55,23 +92,25 @@ def open_folder(folder: Path, reading: "Reading") -> tuple[Any, Any]:
     return config, tokenizer
 
 
-def _check_files(folder: Path) -> Stored:
+def _check_files(folder: Path, tokenizer: Path) -> Stored:
     """What weights the folder holds.
 
     Raises:
-        ValueError, OSError: a file of it never ends, or is too large to be read.
+        ValueError, OSError: a file of it, or of the tokenizer, never ends, or is too large to be
+            read.
     """
-    for path in sorted(path for pattern in FILES for path in folder.glob(pattern)):
+    patterns = (*FILES, *TEMPLATES)
+    for path in sorted({x for f in (folder, tokenizer) for p in patterns for x in f.glob(p)}):
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
         if path.suffix != ".safetensors" and size > MAX_VOCABULARY_BYTES:
             raise ValueError(f"{path.name} has more than {MAX_VOCABULARY_BYTES} bytes")
     stored = stored_in(folder.glob("*.safetensors"))
-    for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            check_counts(read_json(folder / name), stored)
-    if (folder / "tokenizer.json").is_file():
-        check_tokenizer(read_json(folder / "tokenizer.json", MAX_VOCABULARY_BYTES))
+    for path in (folder / CONFIG, tokenizer / "tokenizer_config.json"):
+        if path.is_file():
+            check_counts(read_json(path), stored)
+    if (tokenizer / "tokenizer.json").is_file():
+        check_tokenizer(read_json(tokenizer / "tokenizer.json", MAX_VOCABULARY_BYTES))
     return stored
 
 
@@ -113,10 +152,15 @@ def _unreadable(folder: Path, error: BaseException) -> LuminaError:
     return LuminaError(f"the text encoder in {folder} cannot be read: {reason_of(error)}")
 
 
-def _check_sentencepiece(folder: Path) -> None:
-    """Refuse a sentencepiece vocabulary that transformers would read wrongly, or not at all."""
+def _check_vocabulary(folder: Path) -> None:
+    """Refuse a tokenizer that transformers would read wrongly, or not at all."""
     from transformers.utils import is_protobuf_available, is_sentencepiece_available
 
+    if not _named(folder, VOCABULARIES):  # transformers would make an empty one
+        raise LuminaError(
+            f"no tokenizer in {folder}: tokenizer.json is missing; put it there, or in a folder "
+            "tokenizer beside a folder text_encoder"
+        )
     models = sorted(folder.glob("*.model"))
     if not models or (folder / "tokenizer.json").is_file():
         return

@@ -27,11 +27,11 @@ from lumina_core.errors import LuminaError
 from lumina_core.files.hashes import known_sha256
 from lumina_core.files.reading import open_regular
 from lumina_core.files.writing import atomic_write
-from lumina_core.hub import FILES, check_whole
+from lumina_core.hub import check_whole
 from lumina_core.runtime import release_memory
 from lumina_core.text.encoder import Features, TextEncoder, TextReader, packed
-from lumina_core.text.folder import open_folder, read_weights, width_of
-from lumina_core.text.settings import Reading
+from lumina_core.text.folder import encoder_files, open_folder, read_weights, width_of
+from lumina_core.text.settings import Reading, Text
 
 RESIDENT_BYTES = 64 << 20  # of weights; reading so few again costs more than keeping them
 MEMORY_BYTES = 1 << 30  # of features; the texts used longest ago give way
@@ -77,7 +77,7 @@ class FrozenTextEncoder(TextReader):
         """Width of the features."""
         return width_of(self._config)
 
-    def __call__(self, texts: Sequence[str], *, cache: Path | None = None) -> Features:
+    def __call__(self, texts: Sequence[Text], *, cache: Path | None = None) -> Features:
         """Features of several texts, in float32.
 
         Args:
@@ -96,7 +96,7 @@ class FrozenTextEncoder(TextReader):
 
     encode = __call__
 
-    def encode_ahead(self, texts: Iterable[str], *, cache: Path | None = None) -> None:
+    def encode_ahead(self, texts: Iterable[Text], *, cache: Path | None = None) -> None:
         """Compute the features of texts that are about to be used, then give the weights up."""
         with self._lock:
             for text in dict.fromkeys(texts):
@@ -112,7 +112,7 @@ class FrozenTextEncoder(TextReader):
         release_memory(self.device)
 
     def save(self, folder: Path) -> None:
-        """Copy the encoder's files, as they are, to a new folder.
+        """Copy the encoder's files and those of its tokenizer, as they are, to one new folder.
 
         Raises:
             LuminaError: they are gone since they were read.
@@ -129,23 +129,24 @@ class FrozenTextEncoder(TextReader):
         return folder_sha256(self.folder)
 
     @torch.no_grad()
-    def _features_of(self, text: str, cache: Path | None) -> Tensor:
+    def _features_of(self, text: Text, cache: Path | None) -> Tensor:
         """From memory, from disk, or computed; on the CPU, in the dtype of the encoder."""
-        if text in self._features:
-            self._features.move_to_end(text)
-            kept = self._features[text]
-            if cache is not None and not (cache / self._place(text)).exists():
-                write_features(cache / self._place(text), kept)  # a call without it was first
+        whole = self.reading.written_out(text)
+        if whole in self._features:
+            self._features.move_to_end(whole)
+            kept = self._features[whole]
+            if cache is not None and not (cache / self._place(whole)).exists():
+                write_features(cache / self._place(whole), kept)  # a call without it was first
             return kept
         folder = self.cache if cache is None else cache
-        path = None if folder is None else folder / self._place(text)
+        path = None if folder is None else folder / self._place(whole)
         features = None if path is None else read_features(path)
         if features is None:
             with torch.autocast(self.device.type, enabled=False):  # kept features serve every run
                 features = self._weights()([text])[0].cpu()
             if path is not None:
                 write_features(path, features)
-        self._features[text] = features
+        self._features[whole] = features
         self._num_bytes += features.nbytes
         while self._num_bytes > MEMORY_BYTES:
             _, oldest = self._features.popitem(last=False)
@@ -159,19 +160,13 @@ class FrozenTextEncoder(TextReader):
             self._encoder = encoder.to(self.device).requires_grad_(False)
         return self._encoder
 
-    def _place(self, text: str) -> Path:
-        """Where a text has its features, below the cache."""
+    def _place(self, whole: str) -> Path:
+        """Where a text, its template included, has its features below the cache."""
         import transformers
 
         versions = [torch.__version__, transformers.__version__, self.device.type]
         about = json.dumps([self.sha256, asdict(self.reading), versions])
-        return Path(_hash(about), f"{_hash(text)}.safetensors")
-
-
-def encoder_files(folder: Path) -> list[Path]:
-    """The files that an encoder consists of: weights, settings, vocabulary; no pickle, no code."""
-    found = {path for pattern in FILES for path in folder.glob(pattern) if path.is_file()}
-    return sorted(found)
+        return Path(_hash(about), f"{_hash(whole)}.safetensors")
 
 
 def folder_sha256(folder: Path) -> str:

@@ -1,11 +1,27 @@
-"""How a text encoder is chosen and read: the records. Imports no torch."""
+"""How a text encoder is chosen and read: the records. Imports no torch.
+
+A template is plain text. The chat templates of released encoders are programs, which nobody runs
+here: what such a program makes of one message of a user stands in the YAML of the model.
+"""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from lumina_core.errors import LuminaError
 from lumina_core.records import DTYPE_NAMES, Settings, setting
 
 MAX_TOKENS = 1 << 14  # of a text; released models of media read 77 to 512
+PLACE = "{prompt}"  # where a template has the text
+
+
+class Negative(NamedTuple):
+    """What guidance moves away from: a negative prompt, or a caption that training left out."""
+
+    text: str
+
+
+Text = str | Negative
+"""What an encoder is asked; a bare text is a prompt or a caption."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +37,30 @@ class Reading(Settings, block="text_encoder"):
     add_eos: bool = setting(False, "put the end mark after a text where the tokenizer does not")
     padded: bool = setting(False, "fill texts with pad tokens to max_tokens; these count as text")
     dtype: str = setting("float32", "of the weights of a frozen encoder", choices=DTYPE_NAMES)
+    template: str = setting(PLACE, f"what the encoder reads, with {PLACE} for the text")
+    template_for: str = setting(
+        "prompts",
+        "whose texts it holds: prompts alone, or all, negative prompts included",
+        choices=("prompts", "all"),
+        idle={"template": (PLACE,)},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (found := self.template.count(PLACE)) != 1:
+            raise LuminaError(
+                f"text_encoder.template has {found} times {PLACE}; write it once, where the text "
+                "goes, or leave text_encoder.template out for the text alone"
+            )
+
+    def written_out(self, text: Text) -> str:
+        """What the encoder reads where it is asked a text."""
+        if isinstance(text, Negative):
+            if self.template_for == "prompts":
+                return text.text
+            text = text.text
+        head, _, tail = self.template.partition(PLACE)
+        return head + text + tail
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lumina_core.flow.objective import sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
 from lumina_core.flow.settings import TimeConfig
 from lumina_core.sequence import TokenSample
+from lumina_core.text.settings import Negative, Text
 from lumina_core.training.known import draw_known
 
 
@@ -82,6 +83,11 @@ def _varied(tokens: TokenSample, objective: Objective, generator: torch.Generato
     return tokens
 
 
+def text_of(caption: str) -> Text:
+    """What the encoder is asked for a caption; an empty one is read as a negative prompt is."""
+    return caption or Negative("")
+
+
 def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
     """Mean squared error of the velocity of what is not given, one number per sample."""
     device, t = model.device, drawn.t
@@ -89,7 +95,7 @@ def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
     batch = model.backbone.pack(tokens)
     t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
     noisy = batch.with_state(interpolate(drawn.x_0, batch.state, t_element)).to(device)
-    features, lengths = model.text_encoder([sample.caption for sample in drawn.samples])
+    features, lengths = model.text_encoder([text_of(sample.caption) for sample in drawn.samples])
     context = model.backbone.prepare(noisy, features, lengths, attention=model.attention)
     predicted = model.backbone(noisy, batch.segment_time(t).to(device), context)
     target = velocity(drawn.x_0, batch.state).to(device)

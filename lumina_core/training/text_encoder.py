@@ -11,7 +11,7 @@ import torch
 from lumina_core.checkpoints.manifest import TEXT_ENCODER, read_manifest, verify
 from lumina_core.checkpoints.model import load_frozen_encoder
 from lumina_core.data.pool import CaptionedSample, LatentPool
-from lumina_core.errors import LuminaError
+from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.hub import local_folder
 from lumina_core.records import plain
 from lumina_core.runtime import seeded
@@ -28,6 +28,7 @@ from lumina_core.text.frozen import FrozenTextEncoder
 from lumina_core.text.settings import TextEncoderConfig
 from lumina_core.text.tiny import add_words, create_tiny
 from lumina_core.training.init_from import init_folder
+from lumina_core.training.loss import text_of
 from lumina_core.training.resume import newest_checkpoint
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def encode_captions_ahead(
     """
     lasting = pool.lasting_captions
     if isinstance(encoder, FrozenTextEncoder) and lasting:
-        texts = list(dict.fromkeys(["", *lasting, *(sample.caption for sample in held)]))
+        captions = dict.fromkeys(["", *lasting, *(sample.caption for sample in held)])
+        texts = [text_of(caption) for caption in captions]
         note = f"encoding {len(texts):,} texts before the first step"
         encoder.encode_ahead(announced(texts, "text features", note))
 
@@ -165,7 +167,8 @@ def _refuse_others(folder: Path, settings: TextEncoderConfig, stored: Mapping[st
     for key, value in stored.items():
         wanted = getattr(settings, key)
         if wanted not in (value, defaults[key]):
+            found, asked = (printable(str(each), MAX_REASON) for each in (value, wanted))
             raise LuminaError(
-                f"{folder} was trained with text_encoder.{key}={value}, this run has {wanted}; "
+                f"{folder} was trained with text_encoder.{key}={found}, this run has {asked}; "
                 "leave it out, for the text encoder comes from there"
             )

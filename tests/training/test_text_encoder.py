@@ -141,7 +141,7 @@ def test_prompts_are_encoded_a_few_batches_ahead(encoder_folders, tiny_model, mo
     model = replace(tiny_model, text_encoder=encoder)
     groups = [[Request(f"{number} stars", "", 0, None)] for number in range(5)]
     seen = []
-    for group in sample.in_turn(model, groups, GuidanceConfig(2.0, (0.0, 1.0), None)):
+    for group in sample.in_turn(model, groups, GuidanceConfig(2.0)):
         seen.append((group[0].prompt, len(encoder._features), encoder._encoder))
     # each prompt beside the empty one: two batches hold four texts
     counts = [3, 3, 5, 5, 6]
