@@ -11,7 +11,7 @@ import pytest
 from hub_server import COMMIT, serving
 from huggingface_hub import constants
 
-from lumina_core import LuminaError, fetching
+from lumina_core import LuminaError, fetching, terminal
 from lumina_core.fetching import UnreachableError, Want, fetch
 from lumina_core.hub import local_folder
 from lumina_core.hub_cache import gap_in, snapshot
@@ -233,6 +233,16 @@ def test_bars_of_the_hub_stay_as_they_were(hub, capfd):
     fetch([WANT])
     assert are_progress_bars_disabled() == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_terminal_shows_how_far_it_is(hub, monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "is_terminal", lambda stream: True)
+    monkeypatch.setenv("COLUMNS", "120")
+    fetch([WANT])
+    out, err = capsys.readouterr()
+    assert "owner/name: transformer/model.safetensors" in err
+    assert "300.0/300.0 kB" in err
+    assert out == ""
 
 
 def test_the_endpoint_of_the_environment_is_used(hub, tmp_path):

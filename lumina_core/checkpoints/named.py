@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable
 from lumina_core.hub import FILES
 from lumina_core.hub_cache import gap_in, is_hub_id, snapshot
+from lumina_core.plugins.entry_points import MODALITY_NAME
 from lumina_core.plugins.yaml_files import model_files, read_yaml
 from lumina_core.program import command_line
 from lumina_core.records import Settings, build, setting, setting_of, shown
@@ -68,8 +69,6 @@ class TextTower(Part, Reading):
     tokenizer: str | None = setting(
         None, "folder of its vocabulary in the same repository; null: beside the weights"
     )
-    template: str = setting("{prompt}", "what it reads, with {prompt} for the text")
-    template_for: str = setting("prompts", "whose texts it holds", choices=("prompts", "all"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +93,7 @@ class NamedModel(Settings):
     backbone: Part = setting(MISSING, "the network")
     vae: Part = setting(MISSING, "the autoencoder")
     text_encoder: TextTower | None = setting(None, "null: it takes the number of a class")
+    labels: str | None = setting(None, "names of its classes, conf/labels/NAME.txt of a package")
     revision: str | None = setting(None, "commit, branch or tag of hub_id; null: the newest")
     options: Mapping[str, Any] = setting(MISSING, "of the modality, which the weights fix")
     trained: tuple[Mapping[str, Any], ...] = setting(
@@ -110,15 +110,19 @@ class NamedModel(Settings):
             raise LuminaError("trained is empty; name the options of one size at least")
         for place, options in enumerate(self.trained):
             _check_block(f"trained[{place}]", options)
-        if self.layout != "released" and (found := _pickles(self.backbone)):
+        if self.labels is not None and not MODALITY_NAME.fullmatch(self.labels):
             raise LuminaError(
-                f"backbone.files names {_quoted(found[0])}, a pickle, which has its place in "
-                "layout=released alone"
+                f"labels is {_quoted(self.labels)}; write the name of a set of labels"
             )
+        if self.labels is not None and self.text_encoder is not None:
+            raise LuminaError("labels are for models of classes; leave out text_encoder or labels")
         for name, part in self.parts.items():
-            if name != "backbone" and (found := _pickles(part)):
-                file = _quoted(found[0])
-                raise LuminaError(f"{name}.files names {file}, a pickle; only the backbone may be")
+            found = [_quoted(file) for file in part.files if file.endswith(PICKLES)]
+            if found and (name != "backbone" or self.layout != "released"):
+                raise LuminaError(
+                    f"{name}.files names {found[0]}, a pickle; the backbone of layout=released "
+                    "alone may have one"
+                )
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -270,10 +274,7 @@ def wants(model: NamedModel) -> "list[Want]":
 
 def use_words(name: str, model: NamedModel) -> list[str]:
     """The words of a command that makes something with a model, and fetches it before."""
-    words = [f"checkpoint={name}", "download=true"]
-    if model.text_encoder is None:
-        return ["run", f"+modality={model.modality}", *words, f"condition.label={model.prompt}"]
-    return ["infer", *words, model.prompt]
+    return ["infer", f"checkpoint={name}", "download=true", model.prompt]
 
 
 def _lack(name: str, model: NamedModel) -> str:
@@ -332,7 +333,3 @@ def _check_suffix(name: str) -> None:
 
 def _quoted(text: str) -> str:
     return printable(repr(text), MAX_REASON)
-
-
-def _pickles(part: Part) -> list[str]:
-    return [name for name in part.files if name.endswith(PICKLES)]

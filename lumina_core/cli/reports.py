@@ -19,7 +19,7 @@ from lumina_core.plugins.entry_points import (
     Plugin,
     unreadable_packages,
 )
-from lumina_core.plugins.yaml_files import MODELS
+from lumina_core.plugins.yaml_files import LABELS, MODELS
 from lumina_core.records import as_text, flat
 from lumina_core.sampling.output_paths import OUTPUTS
 
@@ -180,6 +180,7 @@ def _idle_files(plugin: Plugin) -> list[str]:
     read = {folder / "modality" / f"{sibling.name}.yaml" for sibling in siblings}
     for sibling in siblings:
         read = read.union(_vae_files(sibling), _model_files(sibling))
+    read = read.union((folder.parent / LABELS).glob("*.txt"))
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in read)
     return [
         printable(f"conf/{path.relative_to(folder)}", MAX_NAME)

@@ -137,6 +137,16 @@ MODELS = "conf/model"
 """The folder of a package with the descriptions of models that have a name."""
 
 
+LABELS = "conf/labels"
+"""The folder of a package with the names of classes, a file `NAME.txt` for each set of them."""
+
+
+def label_file(name: str) -> Path | None:
+    """The file with a set of names of classes; None where no package has it."""
+    places = (folder / f"{name}.txt" for _, folder in host.plugin_folders(LABELS))
+    return next((path for path in places if path.is_file()), None)
+
+
 def model_files() -> dict[str, Path]:
     """The description of each model by its name; none is read. A modality's own come first."""
     found: dict[str, Path] = {}

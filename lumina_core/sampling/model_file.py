@@ -13,6 +13,7 @@ from lumina_core.checkpoints.named import NamedModel, read_model
 from lumina_core.config.modality_file import build_options
 from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable, unknown_key
 from lumina_core.plugins import host
+from lumina_core.plugins.yaml_files import LABELS, label_file
 from lumina_core.records import fixed_names
 from lumina_core.sampling.compose import compose_sampling
 
@@ -26,6 +27,10 @@ def check_model_file(path: Path) -> None:
     model = read_model(path)
     try:
         _check_family(model)
+        if model.labels is not None and label_file(model.labels) is None:
+            raise LuminaError(
+                f"labels is {model.labels}, and no package has {LABELS}/{model.labels}.txt"
+            )
         if model.modality in host.installed():
             _check_options(model)
             compose_sampling(model.modality, model.sampling)

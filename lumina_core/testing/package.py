@@ -16,7 +16,7 @@ from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.modality import ModalitySpec
 from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import MODALITY_NAME
-from lumina_core.plugins.yaml_files import MODELS
+from lumina_core.plugins.yaml_files import LABELS, MODELS
 from lumina_core.sampling.model_file import check_model_file
 from lumina_core.testing.rules import rule
 from lumina_core.testing.source import imports_below, parsed
@@ -44,6 +44,9 @@ PUBLIC_MODULES = (
     "lumina_core.terminal",
 )
 """What a plugin may import beside the names of `lumina_core` itself."""
+READ = ("conf/vae/*.yaml", f"{MODELS}/*.yaml", f"{LABELS}/*.txt")
+"""What the core reads in a conf folder beside the modality's YAML."""
+
 IGNORED = ("__pycache__",)
 UPPER_BOUNDS = ("<", "<=", "==", "===", "~=")
 SPEC_FIELDS = tuple(field.name for field in dataclasses.fields(ModalitySpec))
@@ -153,12 +156,12 @@ def every_option_is_explained(subject: Subject) -> None:
 
 @rule
 def conf_holds_what_is_read(subject: Subject) -> None:
-    """The conf folder holds the modality's own YAML and those of autoencoders and models alone."""
+    """The conf folder holds the modality's YAML, those of autoencoders and models, and labels."""
     conf = subject.source / "conf"
     allowed = {f"modality/{subject.name}.yaml"}
     for path in sorted(conf.rglob("*")):
         name = path.relative_to(conf).as_posix()
-        is_known = name in allowed or any(map(path.match, ("conf/vae/*.yaml", f"{MODELS}/*.yaml")))
+        is_known = name in allowed or any(map(path.match, READ))
         demand(
             path.is_dir() or is_known or set(path.parts) & set(IGNORED),
             f"nothing reads conf/{name}",

@@ -1,6 +1,7 @@
 """Models with a name: what their descriptions say, what is refused of them, and where they are."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hub_server import COMMIT, serving
@@ -17,10 +18,11 @@ from lumina_core.checkpoints.named import (
     use_words,
     wants,
 )
-from lumina_core.plugins.yaml_files import model_files, read_yaml
+from lumina_core.plugins.yaml_files import label_file, model_files, read_yaml
 from lumina_core.records import as_text
 from lumina_core.sampling.model_file import check_model_file
 
+ROOT = Path(__file__).parents[2]
 SHIPPED = [
     *("lumina_image_2", "lumina_next", "lumina_t2i", "neta_lumina", "next_dit_imagenet"),
     *("z_image", "z_image_turbo"),
@@ -117,6 +119,20 @@ def test_released_models_have_their_published_sizes(name, num_parameters, memory
     assert model.sampling["solver"]["num_steps"] == steps
 
 
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("lumina_image_2", "gemma2_2b"), ("z_image", "qwen3_4b"), ("z_image_turbo", "qwen3_4b"),
+        ("lumina_next", "gemma_2b"), ("lumina_t2i", "llama2_7b"),
+    ],
+)  # fmt: skip
+def test_prompts_are_read_as_by_the_text_encoder_of_its_name(name, encoder):
+    values = read_yaml(ROOT / "conf" / "text_encoder" / f"{encoder}.yaml")
+    tower = known_model(name).text_encoder
+    keys = values.keys() - {"path", "trainable"}
+    assert {key: getattr(tower, key) for key in keys} == {key: values[key] for key in keys}
+
+
 def test_a_description_is_read_into_a_record(tmp_path):
     model = described(tmp_path)
     assert isinstance(model, NamedModel)
@@ -145,7 +161,7 @@ def test_a_description_is_read_into_a_record(tmp_path):
         (
             "[config.json, v.safetensors]",
             "[a.pth]",
-            "vae.files names 'a.pth', a pickle; only the backbone may",
+            "vae.files names 'a.pth', a pickle; the backbone of",
         ),
         ("{folder: transformer,", "{files: [a.pth],", "layout=released alone"),
         ("{folder: transformer,", "{files: ['*.pth'],", "write out the name of a pickle"),
@@ -278,14 +294,32 @@ def test_a_repository_without_the_file_says_what_it_has(tmp_path, hub):
         obtain("big_toy", model, download=True)
 
 
-def test_a_model_of_classes_needs_no_text_encoder(tmp_path):
+def of_classes(labels=""):
     begin, _, rest = MODEL.partition("text_encoder:")
-    model = described(tmp_path, begin + "vae:" + rest.partition("vae:")[2])
+    return f"{begin}{labels}vae:" + rest.partition("vae:")[2]
+
+
+def test_a_model_of_classes_needs_no_text_encoder(tmp_path):
+    model = described(tmp_path, of_classes())
     assert model.text_memory_bytes == 0
     assert len(wants(model)) == 4
-    words = use_words("classes", model)
-    assert words[:2] == ["run", "+modality=toy"]
-    assert words[-1] == "condition.label=a red toy"
+    assert use_words("classes", model) == [
+        *("infer", "checkpoint=classes", "download=true", "a red toy")
+    ]
+
+
+def test_names_of_classes_are_a_file_of_a_package(tmp_path, toy):
+    path = tmp_path / "a.yaml"
+    path.write_text(of_classes("labels: toys\n"))
+    with pytest.raises(LuminaError, match=r"no package has conf/labels/toys\.txt"):
+        check_model_file(path)
+    (toy / "conf/labels").mkdir()
+    (toy / "conf/labels/toys.txt").write_text("a car, an automobile\n")
+    check_model_file(path)
+    assert label_file("toys") == toy / "conf/labels/toys.txt"
+    for labels, reason in {"../a": "the name of a set", "toys": "leave out text_enc"}.items():
+        with pytest.raises(LuminaError, match=reason):
+            described(tmp_path, f"{MODEL}labels: {labels}\n")
 
 
 def test_descriptions_say_nothing_twice():
