@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_server import COMMIT, serving
+from hub_server import COMMIT, TOKEN, serving
 from huggingface_hub import constants
 
 from lumina_core import LuminaError, fetching, terminal
@@ -163,7 +163,9 @@ def test_a_gated_repository_says_what_to_do(hub, monkeypatch):
     assert "https://huggingface.co/google/gemma" in text
     assert "hf auth login" in text
     assert not hub.fetched()  # of the other one neither
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_TOKEN", "hf_of_another")
+    assert refused(Want("google/gemma")) == text
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
     folder = fetch([Want("google/gemma")])[0]
     assert contents(folder) == {"model.safetensors": WEIGHTS}
 

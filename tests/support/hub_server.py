@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 COMMIT = "c0ffee" + "0" * 34
+TOKEN = "hf_allowed"
+ALLOWED = f"Bearer {TOKEN}"
 LARGE_BYTES = 1024  # from there on a file is stored by its SHA-256, as with Git LFS
 
 
@@ -69,8 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "RevisionNotFound")
         elif is_list:
             self._list(hub_id)
-        elif hub_id in self.hub.gated and not self.headers.get("Authorization"):
-            self._refuse(401, "GatedRepo")
+        elif hub_id in self.hub.gated and self.headers.get("Authorization") != ALLOWED:
+            self._refuse(403 if self.headers.get("Authorization") else 401, "GatedRepo")
         else:
             self._serve(method, hub_id, path.split(f"/resolve/{revision}/")[1])
 
