@@ -55,6 +55,7 @@ TEXT_ENCODER_ENTRIES: dict[str, type] = {
     "template": str,
     "template_for": str,
     "sha256": str,
+    "labels": str,
 }
 """What `text_encoder` may hold beside `max_tokens` and `hub_id`, which is a text or null."""
 

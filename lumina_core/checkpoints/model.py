@@ -27,14 +27,17 @@ from lumina_core.checkpoints.manifest import (
 )
 from lumina_core.checkpoints.stored import open_weights
 from lumina_core.checkpoints.weights import fill
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import LuminaError, printable, reason_of
 from lumina_core.files.weights import built_within
 from lumina_core.hub import local_folder
 from lumina_core.modality import Modality, has_weights
+from lumina_core.plugins.entry_points import MAX_NAME
 from lumina_core.plugins.parts import make_modality
+from lumina_core.plugins.yaml_files import label_file
 from lumina_core.records import fixed_names
 from lumina_core.text.encoder import Features, TextEncoder
 from lumina_core.text.frozen import FrozenTextEncoder, check_sha256
+from lumina_core.text.labels import LabelEncoder
 from lumina_core.text.settings import Reading, Text
 
 WRONG_SHAPES = (TypeError, ValueError, ArithmeticError, RuntimeError)
@@ -49,7 +52,7 @@ class Model:
     """The modality."""
     modality: Modality
     backbone: Backbone
-    text_encoder: TextEncoder | FrozenTextEncoder
+    text_encoder: TextEncoder | FrozenTextEncoder | LabelEncoder
     checkpoint_sha256: str
     """Of the manifest, which names the hash of every other file."""
     attention: str = "auto"
@@ -98,8 +101,12 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def _describe_text_encoder(encoder: TextEncoder | FrozenTextEncoder) -> dict[str, Any]:
+def _describe_text_encoder(
+    encoder: TextEncoder | FrozenTextEncoder | LabelEncoder,
+) -> dict[str, Any]:
     """How it reads texts; of a frozen one also which it is."""
+    if isinstance(encoder, LabelEncoder):
+        return {"max_tokens": encoder.max_tokens, "labels": encoder.labels}
     about = asdict(encoder.reading)
     if isinstance(encoder, FrozenTextEncoder):
         about |= {"hub_id": encoder.hub_id, "sha256": encoder.sha256}
@@ -138,7 +145,11 @@ def load(
         )
     verify(folder, manifest)
     backbone = _load_backbone(folder, manifest).to(device, dtype)
-    encoder = load_frozen_encoder(folder, manifest["text_encoder"], device, download=download)
+    encoder: FrozenTextEncoder | LabelEncoder
+    if backbone.config.num_classes is not None:
+        encoder = label_encoder(backbone.config.num_classes, manifest["text_encoder"])
+    else:
+        encoder = load_frozen_encoder(folder, manifest["text_encoder"], device, download=download)
     vae_folder = folder / VAE / name if has_weights(options) else None
     modality = make_modality(name, options, vae_folder)
     modality.vae.to(device)
@@ -153,6 +164,23 @@ def load(
         is_of_world=is_of_world,
         family=manifest["family"],
     )
+
+
+def label_encoder(num_classes: int, about: Mapping[str, Any]) -> LabelEncoder:
+    """What numbers the classes of a checkpoint, by the names that its manifest mentions.
+
+    Raises:
+        LuminaError: no installed package has these names.
+    """
+    labels = about.get("labels")
+    if not labels:
+        return LabelEncoder(num_classes)
+    if (file := label_file(labels)) is None:
+        raise LuminaError(
+            f"the checkpoint names classes as {printable(labels, MAX_NAME)!r}, and no installed "
+            "package has such names; install the one that described the model"
+        )
+    return LabelEncoder(num_classes, file)
 
 
 def load_frozen_encoder(

@@ -20,11 +20,12 @@ from lumina_core.errors import LuminaError, reason_of, unknown_key
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.program import program
-from lumina_core.records import build, fixed_names, untold
+from lumina_core.records import as_text, build, fixed_names, untold
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, RunConfig, Sampling
 
 DEMO = "demo checkpoint"
+LABEL = "label"  # of the condition: a class in place of a prompt
 _REPEATED = ("prompt", "negative_prompt", "seed", "dtype", *SAMPLING_SETTINGS)
 
 
@@ -57,6 +58,12 @@ def _composed_request(command: Command, overrides: list[str]) -> RunConfig:
     values = layers.values
     if values["prompt_file"] is not None:
         _refuse_second_prompt(values)
+    elif (label := values[CONDITION][LABEL]) is not None:
+        if values["prompt"] is not None:
+            raise LuminaError(
+                f"condition.label={as_text(label)} and a prompt both say what to show; "
+                "leave one of them out"
+            )
     elif values["prompt"] is None:
         raise LuminaError(_lack_of_prompt(layers))
     for key, sha256 in _files_of(layers.known).items():
@@ -68,11 +75,12 @@ def _request_of(name: str, values: dict[str, Any]) -> RunConfig:
     """The record of a request; where files alone are looked at, any prompt and no file serves."""
     prompt = "" if values["prompt_file"] is not None else values["prompt"]
     given = dict(values[CONDITION])
-    strength = given.pop("strength")
+    condition = {key: given.pop(key) for key in ("strength", LABEL)}
     wanted = None
     if any(value is not None for value in given.values()):
         wanted = build_condition(name, given)
-    condition = {"strength": strength, "wanted": wanted}
+    prompt = condition[LABEL] if prompt is None else prompt
+    condition["wanted"] = wanted
     known = {"prompt": "a prompt" if prompt is None else prompt, CONDITION: condition}
     return build_record(RunConfig, name, values | known)
 

@@ -14,6 +14,7 @@ import torch
 
 from lumina_core import terminal
 from lumina_core.backbone.attention import resolve_backend
+from lumina_core.backbone.settings import LABEL
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.checkpoints.model import Model
@@ -148,7 +149,15 @@ def generate_each(
 
 
 def all_requests(model: Model, configs: "Sequence[RunConfig]") -> list[Request]:
-    """The samples that configurations ask for which give the same beside their texts."""
+    """The samples that configurations ask for which give the same beside their texts.
+
+    Raises:
+        LuminaError: a class is asked of a model that reads texts.
+    """
+    if configs[0].condition.label is not None and model.backbone.config.text != LABEL:
+        raise LuminaError(
+            "condition.label names a class, and this checkpoint reads texts; write a prompt instead"
+        )
     given = given_tokens(model, configs[0].condition, configs[0].options)
     return [request for config in configs for request in requests_of(config, given)]
 

@@ -30,6 +30,9 @@ class Condition(Settings, block="condition"):
         at_least=MIN_STRENGTH,
         at_most=1,
     )
+    label: str | None = setting(
+        None, "class to show, by name or number, for models of classes; stands for the prompt"
+    )
     wanted: Any = None
     """The plugin's own dataclass; None: nothing is given."""
 

@@ -14,6 +14,7 @@ import torch
 from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable
 from lumina_core.files.reading import read_regular
 from lumina_core.text.encoder import Features, packed
+from lumina_core.text.settings import Negative, Text
 
 MAX_LABELS_BYTES = 1 << 20  # 30 times the names of ImageNet
 
@@ -34,7 +35,12 @@ class LabelEncoder:
         self.num_classes = num_classes
         self.names = names
 
-    def encode(self, texts: Sequence[str]) -> Features:
+    @property
+    def labels(self) -> str:
+        """How the set of names is called; empty without names."""
+        return "" if self.names is None else self.names.stem
+
+    def encode(self, texts: Sequence[Text]) -> Features:
         """The numbers of classes, one for each text.
 
         Raises:
@@ -43,12 +49,13 @@ class LabelEncoder:
         found = {text: torch.tensor([[float(self.number(text))]]) for text in dict.fromkeys(texts)}
         return packed(texts, found)
 
-    def number(self, text: str) -> int:
+    def number(self, text: Text) -> int:
         """The number of the class that a text names; num_classes for an empty one.
 
         Raises:
             LuminaError: it names no class, or more than one.
         """
+        text = text.text if isinstance(text, Negative) else text
         name = " ".join(text.lower().split())
         if not name:
             return self.num_classes
@@ -68,11 +75,11 @@ class LabelEncoder:
             f"{names}.{nearest(name, self._numbers)}"
         )
 
-    def unknown_words(self, text: str) -> list[str]:
+    def unknown_words(self, text: Text) -> list[str]:
         """None: a class is known, or refused."""
         return []
 
-    def num_cut_tokens(self, text: str) -> int:
+    def num_cut_tokens(self, text: Text) -> int:
         """None: a class is no text."""
         return 0
 

@@ -72,7 +72,10 @@ def test_the_strength_says_how_much_of_a_picture_stays(made, read, work, tiny_mo
         (["condition.mask=a.png"], "condition.image=FILE"),
         (["condition.image="], "condition.image is empty. Give a path"),
         (["condition.image=a.png", "condition.mask="], "condition.mask is empty"),
-        (["condition=1"], "condition.strength, condition.image, condition.mask, condition.offset"),
+        (
+            ["condition=1"],
+            "condition.strength, condition.label, condition.image, condition.mask, condition.offset",
+        ),
         (["condition.imagee=a.png"], "Did you mean 'condition.image'"),
         (["condition.image=a.png", "condition.offset=[1]"], "condition.offset"),
         (["condition.image=a.png", "condition.strength=1e-17"], "set a number from"),
