@@ -144,7 +144,8 @@ LABELS = "conf/labels"
 def label_file(name: str) -> Path | None:
     """The file with a set of names of classes; None where no package has it."""
     places = (folder / f"{name}.txt" for _, folder in host.plugin_folders(LABELS))
-    return next((path for path in places if path.is_file()), None)
+    is_name = MODALITY_NAME.fullmatch(name) is not None  # and no way out of the folder
+    return next((path for path in places if is_name and path.is_file()), None)
 
 
 def model_files() -> dict[str, Path]:

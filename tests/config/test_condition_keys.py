@@ -74,7 +74,8 @@ def test_the_strength_says_how_much_of_a_picture_stays(made, read, work, tiny_mo
         (["condition.image=a.png", "condition.mask="], "condition.mask is empty"),
         (
             ["condition=1"],
-            "condition.strength, condition.label, condition.image, condition.mask, condition.offset",
+            "condition.strength, condition.label, condition.image, condition.mask, "
+            "condition.offset",
         ),
         (["condition.imagee=a.png"], "Did you mean 'condition.image'"),
         (["condition.image=a.png", "condition.offset=[1]"], "condition.offset"),
