@@ -10,12 +10,13 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from threading import Event
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from lumina_core.errors import (
     MAX_REASON,
@@ -31,11 +32,16 @@ from lumina_core.files.writing import atomic_write
 from lumina_core.hub_cache import COMMIT, MAIN, repository_folder
 from lumina_core.terminal import progress_bar, size_text
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 STAYS = "what was fetched stays, and the same command goes on from there"
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # of git, or SHA-256
 _SHA256_LENGTH = 64
 _MAX_TRIES = 5  # in a row that bring nothing
 _SECONDS_BETWEEN = 1.0
+STREAMS = 4  # files at a time
+_MAX_SHOWN = 60  # characters of a file beside its bar
 _MAX_NAMED = 8  # files of a repository in a message
 
 
@@ -116,7 +122,7 @@ def fetch(wants: Sequence[Want]) -> list[Path]:
         listed = {want[:2]: _listed(*want[:2]) for want in wants}
         files = {file: None for want in wants for file in _chosen(want, listed[want[:2]])}
         absent = [file for file in files if not file.place.exists()]
-        missing = sorted(absent, key=lambda file: file.size)  # where weights are, all else is, too
+        missing = sorted(absent, key=lambda file: file.size)  # weights are linked last
         for hub_id in sorted({file.hub_id for file in missing}):
             folder = repository_folder(hub_id)
             lock = folder.parent / ".locks" / folder.name / "lumina.lock"
@@ -186,30 +192,40 @@ def _check_space(missing: list[_File]) -> None:
 
 
 def _fetch_files(missing: list[_File]) -> None:
+    """Fetch the contents, some at a time, and link them to their places once all are there."""
+    from huggingface_hub import hf_hub_download
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import TransferSpeedColumn as Speed
 
+    contents = {file.content: file for file in missing if not file.content.exists()}
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), Speed())
-    with progress_bar(*columns, TimeRemainingColumn()) as bar:
-        for file in missing:
-            text = printable(f"{file.hub_id}: {file.name}", 60).replace("[", r"\[")
-            task = bar.add_task(text, total=file.size, completed=file.num_there)
-            with _told(file.hub_id):
-                _fetch_file(file, partial(bar.advance, task))
+    is_over = Event()
+    with progress_bar(*columns, TimeRemainingColumn()) as bar, ThreadPoolExecutor(STREAMS) as pool:
+        streams = [pool.submit(_fetch_content, each, bar, is_over) for each in contents.values()]
+        try:
+            for stream in as_completed(streams):
+                stream.result()
+        except BaseException:  # Ctrl-C among them: the others end at their next bytes
+            is_over.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    for file in missing:
+        with _told(file.hub_id):
+            hf_hub_download(file.hub_id, file.name, revision=file.commit)  # finds the content
 
 
-def _fetch_file(file: _File, count: Callable[[int], None]) -> None:
-    """Fetch the content of a file, and link it to its place.
+def _fetch_content(file: _File, bar: "Progress", is_over: Event) -> None:
+    text = printable(f"{file.hub_id}: {file.name}", _MAX_SHOWN).replace("[", r"\[")
+    task = bar.add_task(text, total=file.size, completed=file.num_there)
 
-    Args:
-        file: which.
-        count: is told how many bytes came, and how many were given up.
-    """
-    from huggingface_hub import hf_hub_download
+    def count(num_bytes: int) -> None:
+        if is_over.is_set():
+            raise _OverError
+        bar.advance(task, num_bytes)
 
-    if not file.content.exists():
+    with _told(file.hub_id):
         file.begun.parent.mkdir(parents=True, exist_ok=True)
-        with file.begun.open("ab", buffering=0) as target:
+        with file.begun.open("ab") as target:
             _fetch_bytes(file, target, count)
             num_bytes = target.tell()
         if num_bytes != file.size or _digest_of(file) != file.digest:
@@ -219,11 +235,20 @@ def _fetch_file(file: _File, count: Callable[[int], None]) -> None:
                 "was thrown away; give the same command again"
             )
         file.begun.replace(file.content)
-    hf_hub_download(file.hub_id, file.name, revision=file.commit)  # finds the content there
+
+
+class _OverError(Exception):
+    """Another stream failed, or the user interrupted."""
 
 
 def _fetch_bytes(file: _File, target: IO[bytes], count: Callable[[int], None]) -> None:
-    """Fetch the bytes that are missing, also over a connection that breaks now and then."""
+    """Fetch the bytes that are missing, also over a connection that breaks now and then.
+
+    Args:
+        file: which.
+        target: what there is of it; bytes are put behind.
+        count: is told how many came, and how many were given up.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
     num_tries, num_bytes = 0, -1
@@ -232,7 +257,7 @@ def _fetch_bytes(file: _File, target: IO[bytes], count: Callable[[int], None]) -
         num_bytes = target.tell()
         try:
             _fetch_rest(file, target, count)
-        except (OSError, HfHubHTTPError):  # of the disk, or said by the hub
+        except (OSError, HfHubHTTPError, _OverError):  # of the disk, or said by the hub
             raise
         except Exception:  # of the connection
             if num_tries == _MAX_TRIES:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hub_server import COMMIT, TOKEN, serving
@@ -116,6 +117,34 @@ def test_a_connection_that_breaks_once_is_taken_up_at_once(hub):
     (folder,) = fetch([WANT])
     assert broken
     assert (folder / "transformer/model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_a_content_that_several_files_have_is_fetched_once(hub):
+    hub.files["owner/name"]["transformer/copy.safetensors"] = WEIGHTS
+    (folder,) = fetch([WANT])
+    assert (folder / "transformer/copy.safetensors").read_bytes() == WEIGHTS
+    assert sum(path.endswith(".safetensors") for path in hub.fetched()) == 1
+
+
+def test_other_streams_end_where_one_fails(hub, monkeypatch):
+    begun, ended = Event(), []
+
+    def slow(file, target, count):
+        if file.name.endswith("config.json"):
+            begun.wait(60)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            while True:
+                begun.set()
+                target.write(b"x")
+                count(1)
+        except fetching._OverError:
+            ended.append(file.name)
+            raise
+
+    monkeypatch.setattr(fetching, "_fetch_rest", slow)
+    assert "No space left" in refused(WANT)
+    assert ended == ["transformer/model.safetensors"]
 
 
 def test_a_server_that_knows_no_parts_of_files_is_asked_for_the_whole(hub):

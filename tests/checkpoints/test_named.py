@@ -271,11 +271,13 @@ def test_a_part_that_is_not_there_makes_it_incomplete(tmp_path, hub):
         assert located(model) == found
 
 
-def test_the_weights_of_a_model_come_last(tmp_path, hub):
-    obtain("big_toy", described(tmp_path), download=True)
-    gets = [path for method, path, _ in hub.asked if method == "GET" and "/resolve/" in path]
-    kinds = [path.endswith(".safetensors") for path in gets]
-    assert kinds == sorted(kinds)
+def test_a_model_that_is_not_whole_is_not_there_at_all(tmp_path, hub):
+    hub.lies["text_encoder/model-00002-of-00002.safetensors"] = WEIGHTS
+    model = described(tmp_path)
+    with pytest.raises(LuminaError, match="came damaged, 2000 bytes of 2001"):
+        obtain("big_toy", model, download=True)
+    assert not list((tmp_path / "hub").rglob("snapshots/*/*"))
+    assert located(model) is None
 
 
 def test_a_pickle_is_fetched_by_its_name_alone(tmp_path, hub):
