@@ -274,7 +274,8 @@ def wants(model: NamedModel) -> "list[Want]":
 
 def use_words(name: str, model: NamedModel) -> list[str]:
     """The words of a command that makes something with a model, and fetches it before."""
-    return ["infer", f"checkpoint={name}", "download=true", model.prompt]
+    prompt = model.prompt if model.text_encoder else f"condition.label={model.prompt}"
+    return ["infer", f"checkpoint={name}", "download=true", prompt]
 
 
 def _lack(name: str, model: NamedModel) -> str:

@@ -306,7 +306,7 @@ def test_a_model_of_classes_needs_no_text_encoder(tmp_path):
     assert model.text_memory_bytes == 0
     assert len(wants(model)) == 4
     assert use_words("classes", model) == [
-        *("infer", "checkpoint=classes", "download=true", "a red toy")
+        *("infer", "checkpoint=classes", "download=true", "condition.label=a red toy")
     ]
 
 
