@@ -61,6 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(self.path.partition("?")[0])
         self.hub.asked.append((method, path, self.headers.get("Range")))
         is_list = path.startswith("/api/models/")
+        if not is_list and "/resolve/" not in path:  # what its client asks for itself
+            return self._refuse(404, "")
         hub_id = "/".join(path.removeprefix("/api/models").split("/")[1:3])
         revision = path.partition("/revision/")[2] if is_list else path.split("/")[4]
         if hub_id in self.hub.broken:
@@ -75,6 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(403 if self.headers.get("Authorization") else 401, "GatedRepo")
         else:
             self._serve(method, hub_id, path.split(f"/resolve/{revision}/")[1])
+        return None
 
     def _refuse(self, status: int, code: str) -> None:
         self.send_response(status)
