@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 STAYS = "what was fetched stays, and the same command goes on from there"
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # of git, or SHA-256
 _SHA256_LENGTH = 64
+PIPELINE, WEIGHTS = "model_index.json", ".safetensors"
+"""Where the first stands, the parts of a model have folders; weights beside it are these again."""
+
 _MAX_TRIES = 5  # in a row that bring nothing
 _SECONDS_BETWEEN = 1.0
 STREAMS = 4  # files at a time
@@ -157,6 +160,8 @@ def _listed(hub_id: str, revision: str | None) -> list[_File]:
 def _chosen(want: Want, files: list[_File]) -> list[_File]:
     """What is wanted of a repository."""
     found = [file for file in files if want.takes(file.name, want.files)]
+    if want.folder is None and any(file.name == PIPELINE for file in found):
+        found = [file for file in found if "/" in file.name or not file.name.endswith(WEIGHTS)]
     absent = [each for each in want.needed if not any(want.takes(f.name, [each]) for f in files)]
     if absent or not found:
         names = ", ".join(file.name for file in files[:_MAX_NAMED]) or "none"

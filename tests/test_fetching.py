@@ -66,6 +66,16 @@ def test_what_is_wanted_is_fetched_and_nothing_else(hub):
     assert snapshot("owner/name") == folder == snapshot("owner/name", COMMIT)
 
 
+def test_of_a_pipeline_no_second_copy_in_one_file_is_fetched(hub):
+    hub.files["owner/name"]["all-in-one.safetensors"] = WEIGHTS * 2
+    folder = local_folder("owner/name", download=True)
+    assert sorted(contents(folder)) == [
+        *("model_index.json", "transformer/config.json", "transformer/model.safetensors")
+    ]
+    del hub.files["owner/name"]["model_index.json"]
+    assert "all-in-one.safetensors" in contents(local_folder("owner/name", download=True))
+
+
 def test_what_is_there_is_not_fetched_again(hub):
     fetch([WANT])
     hub.asked.clear()
