@@ -43,7 +43,7 @@ def protocol_of(model: Model, config: EvaluateConfig, sampling: Sampling) -> dic
             split: list(world.tasks(split)[: config.num_prompts])
             for split in config.splits or world.splits
         },
-        **{key: described[key] for key in SETTINGS},
+        **{key: described[key] for key in SETTINGS if key in described},
         "options": options,
     }
     return dict(json.loads(json.dumps(protocol)))

@@ -76,7 +76,7 @@ class Generated:
     def settings(self) -> dict[str, Any]:
         """How it was made, as whole keys and values that `generate` takes."""
         names = ("negative_prompt", "dtype", *SAMPLING_SETTINGS)
-        made = {name: self.request[name] for name in names}
+        made = {name: self.request[name] for name in names if name in self.request}
         values = flat(untold(Sampling)) | flat({"modality": self.request["options"], **made})
         keys = [key for key in record_keys(Sampling) if key.name in values]
         idle = [key.name for key in keys if switched_off_by(key, values)]

@@ -8,7 +8,9 @@ from lumina_core.errors import printable
 from lumina_core.media.seal import state_of
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.given import change_notes
-from lumina_core.sampling.request import versions_of
+from lumina_core.sampling.request import num_patches, versions_of
+from lumina_core.sampling.resolution import size_notes
+from lumina_core.sampling.settings import sampling_of
 from lumina_core.text.settings import Negative
 
 if TYPE_CHECKING:
@@ -28,10 +30,16 @@ def request_notes(config: "RunConfig", model: "Model") -> Iterator[str]:
     place = f"{config.repeat}: " * (repeated.get("prompt") == config.prompt)
     yield from text_notes(model, config.prompt, config.negative_prompt, place)
     yield from change_notes(config.condition)
+    yield from (f"note: {note}" for note in _size_notes(config, model))
     if config.repeat is not None:
         if state := state_of(Path(config.repeat)):
             yield f"note: {config.repeat} {state}; its request is whole"
         yield from _repeat_notes(config.repeat, repeated, model)
+
+
+def _size_notes(config: "RunConfig", model: "Model") -> Iterator[str]:
+    length = num_patches(model, config.options)
+    return size_notes(sampling_of(config), length, model.backbone.config)
 
 
 def _repeat_notes(path: str, request: Mapping[str, Any], model: "Model") -> Iterator[str]:
@@ -101,6 +109,14 @@ def file_notes(path: Path, model: "Model", lines: Sequence["PromptLine"]) -> Ite
     if unknown:
         place = f"{path}, line {min(unknown.values())}: "
         yield unknown_words_note(list(unknown), place)
+    sizes: dict[str, int] = {}  # the first line of each
+    for line in lines:
+        for note in _size_notes(line.config, model):
+            sizes.setdefault(note, line.number)
+    for note in list(sizes)[:MAX_SHOWN_LINES]:
+        yield f"note: {path}, line {sizes[note]}: {note}"
+    if len(sizes) > MAX_SHOWN_LINES:
+        yield f"note: {path}: {len(sizes) - MAX_SHOWN_LINES} other sizes are larger than training's"
     asked = {**prompts, **{Negative(text): number for text, number in negative.items()}}
     long = [number for text, number in asked.items() if model.text_encoder.num_cut_tokens(text)]
     if long:

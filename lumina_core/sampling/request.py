@@ -13,6 +13,7 @@ from lumina_core.plugins import host
 from lumina_core.records import fixed_names, told
 from lumina_core.runtime import arithmetic
 from lumina_core.sampling.given import GivenTokens
+from lumina_core.sampling.resolution import at_size
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, Sampling
 
 
@@ -49,6 +50,11 @@ def num_positions(model: Model, options: Any) -> int:
     return grid.num_positions(model.backbone.config.separators)
 
 
+def sampling_at(model: Model, options: Any, sampling: Sampling) -> Sampling:
+    """How a medium with these options is made, where its size matters; see resolution.py."""
+    return at_size(sampling, num_patches(model, options), model.backbone.config)
+
+
 def media_sha256(media: Tensor) -> str:
     """Hash of a medium before any container: its type, shape and bytes."""
     array = media.detach().cpu().contiguous()
@@ -58,6 +64,7 @@ def media_sha256(media: Tensor) -> str:
 
 def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> dict[str, Any]:
     """The request of one sample as it stands inside its file: no date, no path."""
+    sampling = sampling_at(model, request.options, sampling)
     fixed = fixed_names(request.options)
     options = {
         field.name: getattr(request.options, field.name)

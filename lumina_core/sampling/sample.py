@@ -19,7 +19,7 @@ from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig
 from lumina_core.flow.solver import OnStep, integrate
 from lumina_core.modality import Media
 from lumina_core.sampling.coarse import coarser_options, enlarged_tokens
-from lumina_core.sampling.request import Request, num_patches, num_positions
+from lumina_core.sampling.request import Request, num_patches, num_positions, sampling_at
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sampling.velocity import GuidedVelocity
 from lumina_core.text.frozen import FrozenTextEncoder
@@ -50,7 +50,7 @@ def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> li
     for request in requests:
         length = copies * num_positions(model, request.options)
         is_mixed = bool(groups) and (
-            _shifts(model, request, sampling) != _shifts(model, groups[-1][0], sampling)
+            _passes(model, request, sampling) != _passes(model, groups[-1][0], sampling)
         )
         if not groups or is_alone or is_mixed or total + length > sampling.token_budget:
             groups.append([])
@@ -168,12 +168,14 @@ def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:
     return num_positions(model, request.options) > above
 
 
-def _shifts(model: Model, request: Request, sampling: Sampling) -> list[Any]:
-    """The shift of each pass over a sample: two where it begins small."""
-    passes = [request.options]
+def _passes(model: Model, request: Request, sampling: Sampling) -> list[Any]:
+    """How each pass over a sample is made: there are two where it begins small."""
+    sizes = [request.options]
     if _begins_small(model, request, sampling):
-        passes.append(_small_options(model, request, sampling))
-    return [sampling.solver.at_length(num_patches(model, each)).shift for each in passes]
+        sizes.append(_small_options(model, request, sampling))
+    ways = [sampling_at(model, options, sampling) for options in sizes]
+    lengths = [num_patches(model, options) for options in sizes]
+    return [(way, way.solver.at_length(length)) for way, length in zip(ways, lengths, strict=True)]
 
 
 def _small_options(model: Model, request: Request, sampling: Sampling) -> Any:

@@ -17,6 +17,7 @@ from lumina_core.records import (
 )
 
 MAX_SAMPLES = 10_000  # of one request; their names are made before the first is computed
+AUTO, NONE = "auto", "none"
 MIN_STRENGTH = 1e-6  # of a request; below it 1 - strength rounds to 1 in float32
 
 
@@ -94,6 +95,20 @@ class Sampling(Settings):
     )
     proportional_attention: int | None = setting(
         None, "tokens of the sequence trained on; scales attention for longer ones", at_least=2
+    )
+    resolution: str = setting(
+        AUTO,
+        "auto: samples of more than trained_patches are scaled as the family of the model was "
+        "released, where rope_scaling and proportional_attention are not set; none: they are not",
+        choices=(AUTO, NONE),
+        untold=True,
+    )
+    trained_patches: int | None = setting(
+        None,
+        "patches of the largest samples of training; null: not known",
+        at_least=2,
+        idle={"resolution": (NONE,)},
+        untold=True,
     )
     coarse: CoarseConfig = block(CoarseConfig)
     token_budget: int = setting(65_536, "tokens computed at once on a GPU", at_least=1)

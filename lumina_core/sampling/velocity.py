@@ -16,7 +16,7 @@ from lumina_core.flow.settings import GuidanceConfig
 from lumina_core.flow.solver import TIME_COUNT, times_of
 from lumina_core.modality import Media, Tokenizer
 from lumina_core.runtime import seeded
-from lumina_core.sampling.request import Request, latent_shape
+from lumina_core.sampling.request import Request, latent_shape, sampling_at
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sequence import TokenBatch, TokenSample, unpack
 from lumina_core.terminal import about
@@ -54,6 +54,10 @@ class GuidedVelocity:
     """
 
     def __init__(self, model: Model, requests: Sequence[Request], sampling: Sampling) -> None:
+        ways = {sampling_at(model, request.options, sampling) for request in requests}
+        if len(ways) > 1:
+            raise ValueError("one batch has one way of sampling, got sizes that need several")
+        sampling = ways.pop()
         self._model = model
         self._requests = requests
         self._backbone = model.backbone

@@ -22,6 +22,7 @@ from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import batches, in_turn
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sampling.velocity import GuidedVelocity
+from lumina_core.text.settings import Negative
 
 NUM_STEPS, SHIFT = 6, 6.0
 
@@ -194,7 +195,7 @@ def test_texts_ahead_are_those_that_guidance_needs(model):
         return encoder.texts
 
     assert read(scale=0.0, rule="added") == ["a ring"]
-    assert read(scale=0.0) == ["a ring", ""]
+    assert read(scale=0.0) == ["a ring", Negative("")]
 
 
 def test_a_request_says_nothing_of_rules_that_are_off():

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from lumina_core.backbone.transformer import Backbone, Context
+from lumina_core.text.settings import Negative
 
 TEXTS = {"a ring": 0.7, "a star": -0.3, "": -0.5}
 """What the formula knows of a text."""
@@ -26,11 +27,13 @@ class Formula(torch.nn.Module):
         self.config = config
         self.num_texts = []
         self.times = []
+        self.asked = {}
 
     def pack(self, samples):
         return Backbone.pack(self, samples)
 
-    def prepare(self, batch, text, text_lengths, **_):
+    def prepare(self, batch, text, text_lengths, **asked):
+        self.asked = asked
         self.num_texts.append(len(text_lengths))
         context = object.__new__(Context)  # knows nothing but the text
         object.__setattr__(context, "text", text)
@@ -38,9 +41,10 @@ class Formula(torch.nn.Module):
 
     def forward(self, batch, segment_time, context):
         self.times.append(segment_time[0].item())
-        counts = batch.element_counts
-        time = segment_time * self.config.time_scale
-        time, text = (x.repeat_interleave(counts) for x in (time, context.text))
+        (span,) = batch.spans
+        of_patch = segment_time[batch.segment_index[batch.content_index]] * self.config.time_scale
+        time = of_patch.repeat_interleave(span.token_dim)
+        text = context.text.repeat_interleave(batch.element_counts)
         return formula(batch.state, time, text)
 
 
@@ -48,9 +52,10 @@ def with_formula(model, monkeypatch, device="cpu", **switches):
     """A model whose backbone is the formula, and that says it is on a device."""
     found = replace(model, backbone=Formula(replace(model.backbone.config, **switches)))
     monkeypatch.setattr(type(found), "device", torch.device(device))
-    monkeypatch.setattr(
-        type(found),
-        "text_features",
-        lambda self, texts: (torch.tensor([TEXTS[t] for t in texts]), [1] * len(texts)),
-    )
+
+    def text_features(self, texts):
+        known = [TEXTS[text.text if isinstance(text, Negative) else text] for text in texts]
+        return torch.tensor(known), [1] * len(texts)
+
+    monkeypatch.setattr(type(found), "text_features", text_features)
     return found
