@@ -37,12 +37,14 @@ def model_table(models: Mapping[str, NamedModel]) -> list[str]:
     if not models:
         return ["no installed package describes a model"]
     rows = [_TITLES, *(_row(name, model) for name, model in models.items())]
+    has_notes = any(model.licence.note for model in models.values())
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return [
         *lines,
         "",
         "memory is that of the weights in bfloat16; those of the text encoder are gone by then",
+        *["* there is something to know before use; it is shown with the model"] * has_notes,
         f'use one: {command_line("infer")} checkpoint=NAME download=true "PROMPT"',
         f"more of one, and its own command: {command_line('models')} NAME",
     ]

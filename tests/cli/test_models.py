@@ -73,6 +73,7 @@ def test_models_are_listed_with_what_they_need(shop, capsys):
         "no",
     ]
     assert any("checkpoint=NAME download=true" in line for line in lines)
+    assert any(line.startswith("* there is something to know") for line in lines)
     put_on_disk(shop / "hub")
     assert said(capsys).splitlines()[1].endswith("yes")
 
