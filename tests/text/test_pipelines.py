@@ -201,13 +201,24 @@ def test_half_precision_is_that_of_the_pipeline(tiny_pipeline):
 
 
 def test_t5_in_a_folder_of_diffusers_is_read(encoder_folders, tmp_path):
-    shutil.copytree(encoder_folders["t5"], tmp_path / "text_encoder")
+    """The encoder half alone, of version 1.1: its gates are not those of flan-t5."""
+    from transformers import T5Config, T5EncoderModel
+
+    sizes = {"d_model": 32, "d_ff": 64, "d_kv": 16, "num_layers": 2, "num_heads": 2}
+    model = T5EncoderModel(T5Config(vocab_size=300, feed_forward_proj="gated-gelu", **sizes))
+    model.eval().save_pretrained(tmp_path / "text_encoder")
     (tmp_path / "tokenizer").mkdir()
     for name in ("spiece.model", "tokenizer_config.json"):
-        shutil.move(tmp_path / "text_encoder" / name, tmp_path / "tokenizer" / name)
+        shutil.copy(encoder_folders["t5"] / name, tmp_path / "tokenizer" / name)
     reading = Reading(16, padded=True)
-    found = FrozenTextEncoder(tmp_path / "text_encoder", reading, CPU)(TEXTS)[0]
-    assert torch.equal(found, FrozenTextEncoder(encoder_folders["t5"], reading, CPU)(TEXTS)[0])
+    encoder = FrozenTextEncoder(tmp_path / "text_encoder", reading, CPU)
+    vocabulary = FrozenTextEncoder(encoder_folders["t5"], reading, CPU)
+    for text in TEXTS:
+        ids = vocabulary.token_ids(text)
+        assert encoder.token_ids(text) == ids
+        with torch.no_grad():
+            wanted = model(torch.tensor([ids])).last_hidden_state[0]
+        assert_same(encoder([text])[0], wanted)
 
 
 @pytest.fixture
