@@ -25,6 +25,8 @@ T = TypeVar("T")
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _LIST = "a list [a,b]"
 DTYPE_NAMES = ("float32", "bfloat16", "float16")  # what they are in torch, runtime.py says
+RESIDENT, BLOCKS = OFFLOAD_NAMES = ("none", "blocks")  # what waits outside of a GPU's memory
+EXACT, INT8 = QUANTISE_NAMES = ("none", "int8")  # how many bits the weights of blocks have
 _SETTING, _BLOCK = "setting", "block"  # in the metadata of a field
 
 

@@ -139,26 +139,22 @@ def libraries_harmless() -> Iterator[None]:
     What TALKATIVE ones say is left out.
     """
     format_, factory = warnings.formatwarning, logging.getLogRecordFactory()
-    talkative = [logging.getLogger(name) for name in TALKATIVE]
+    levels = {logger: logger.level for logger in map(logging.getLogger, TALKATIVE)}
 
     def formatted(message: Any, *words: Any, **more: Any) -> str:
         return harmless_lines(format_(message, *words, **more))
 
     warnings.formatwarning = formatted
     logging.setLogRecordFactory(_HarmlessRecord)
-    for logger in talkative:
-        logger.addFilter(_is_error)
+    for logger in levels:
+        logger.setLevel(logging.ERROR)  # of its children, too
     try:
         yield
     finally:
-        for logger in talkative:
-            logger.removeFilter(_is_error)
+        for logger, level in levels.items():
+            logger.setLevel(level)
         warnings.formatwarning = format_
         logging.setLogRecordFactory(factory)
-
-
-def _is_error(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.ERROR
 
 
 class _HarmlessRecord(logging.LogRecord):

@@ -186,7 +186,8 @@ def test_sizes_are_told_for_people():
 
 
 def test_libraries_that_talk_at_their_import_are_not_heard_but_for_errors(caplog):
-    loggers = [logging.getLogger(name) for name in terminal.TALKATIVE]
+    names = [*terminal.TALKATIVE, f"{terminal.TALKATIVE[0]}.part"]
+    loggers = [logging.getLogger(name) for name in names]
     with terminal.libraries_harmless():
         for logger in loggers:
             logger.warning("a part is missing")

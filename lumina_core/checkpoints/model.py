@@ -25,6 +25,7 @@ from lumina_core.checkpoints.manifest import (
     read_manifest,
     verify,
 )
+from lumina_core.checkpoints.placement import Placed, Placement
 from lumina_core.checkpoints.stored import open_weights
 from lumina_core.checkpoints.weights import fill
 from lumina_core.errors import LuminaError, printable, reason_of
@@ -34,7 +35,7 @@ from lumina_core.modality import Modality, has_weights
 from lumina_core.plugins.entry_points import MAX_NAME
 from lumina_core.plugins.parts import make_modality
 from lumina_core.plugins.yaml_files import label_file
-from lumina_core.records import fixed_names
+from lumina_core.records import EXACT, fixed_names
 from lumina_core.text.encoder import Features, TextEncoder
 from lumina_core.text.frozen import FrozenTextEncoder, check_sha256
 from lumina_core.text.labels import LabelEncoder
@@ -63,11 +64,24 @@ class Model:
     """Of the released models that it is like; empty: none."""
     text_cache: Path | None = None
     """Folder that keeps features of texts while it samples; None: memory only."""
+    placed: Placed | None = None
+    """Puts the backbone where it computes when that is first needed; None: it is there."""
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Where the backbone computes."""
+        if self.placed is not None:
+            return self.placed.placement.device
         return next(self.backbone.parameters()).device
+
+    @property
+    def quantise(self) -> str:
+        """How many bits the weights of its blocks have, as a request says it."""
+        return EXACT if self.placed is None else self.placed.placement.quantise
+
+    def ready_backbone(self) -> Backbone:
+        """The backbone where it computes; to be asked for after the features of texts."""
+        return self.backbone if self.placed is None else self.placed.backbone()
 
     def text_features(self, texts: Sequence[Text]) -> Features:
         """Features of prompts and negative prompts, without gradients."""
@@ -122,14 +136,22 @@ def load(
     dtype: torch.dtype,
     download: bool = False,
 ) -> Model:
-    """Read a checkpoint for one modality; the weights of its text encoder when they are needed.
+    """As `opened`, with the backbone where it computes: on a device, in a dtype."""
+    model = opened(folder, name, options, Placement(device, dtype), download=download)
+    model.ready_backbone()
+    return model
+
+
+def opened(
+    folder: Path, name: str, options: Any, placement: Placement, *, download: bool = False
+) -> Model:
+    """Open a checkpoint for one modality; weights are read when they are needed.
 
     Args:
         folder: the checkpoint.
         name: a modality that it knows.
         options: of the modality; architecture fields as in the checkpoint.
-        device: where the weights go.
-        dtype: in which the backbone computes.
+        placement: where the backbone computes, and how its weights are kept there.
         download: fetch a text encoder that the checkpoint names by its id on the hub.
 
     Raises:
@@ -144,15 +166,17 @@ def load(
             f"use +modality={known[0]} or another checkpoint"
         )
     verify(folder, manifest)
-    backbone = _load_backbone(folder, manifest).to(device, dtype)
+    backbone = _load_backbone(folder, manifest)
     encoder: FrozenTextEncoder | LabelEncoder
     if backbone.config.num_classes is not None:
         encoder = label_encoder(backbone.config.num_classes, manifest["text_encoder"])
     else:
-        encoder = load_frozen_encoder(folder, manifest["text_encoder"], device, download=download)
+        encoder = load_frozen_encoder(
+            folder, manifest["text_encoder"], placement.device, download=download
+        )
     vae_folder = folder / VAE / name if has_weights(options) else None
     modality = make_modality(name, options, vae_folder)
-    modality.vae.to(device)
+    modality.vae.to(placement.device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(manifest))
     sha256 = manifest_sha256(folder)
     return Model(
@@ -163,6 +187,7 @@ def load(
         sha256,
         is_of_world=is_of_world,
         family=manifest["family"],
+        placed=Placed(backbone, placement),
     )
 
 

@@ -10,7 +10,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from lumina_core import terminal
 from lumina_core.backbone.attention import resolve_backend
@@ -18,6 +17,7 @@ from lumina_core.backbone.settings import LABEL
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.checkpoints.model import Model
+from lumina_core.checkpoints.placement import Placement
 from lumina_core.config.keys import record_keys, switched_off_by
 from lumina_core.errors import LuminaError
 from lumina_core.files.writing import new_output
@@ -75,7 +75,7 @@ class Generated:
     @property
     def settings(self) -> dict[str, Any]:
         """How it was made, as whole keys and values that `generate` takes."""
-        names = ("negative_prompt", "dtype", *SAMPLING_SETTINGS)
+        names = ("negative_prompt", "dtype", "quantise", *SAMPLING_SETTINGS)
         made = {name: self.request[name] for name in names if name in self.request}
         values = flat(untold(Sampling)) | flat({"modality": self.request["options"], **made})
         keys = [key for key in record_keys(Sampling) if key.name in values]
@@ -207,36 +207,36 @@ def load_model(config: ModelSource, held: Model | None = None) -> Model:
         )
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     resolve_backend(config.attention, device.type, dtype)  # or refuses it
-    model = _kept(config, device, dtype) if held is None else held
+    placement = Placement(device, dtype, config.offload, config.quantise)
+    placement.check()
+    model = _kept(config, placement) if held is None else held
     text_cache = None if config.text_cache is None else Path(config.text_cache)
     return replace(model, attention=config.attention, text_cache=text_cache)
 
 
-def _kept(config: ModelSource, device: torch.device, dtype: torch.dtype) -> Model:
+def _kept(config: ModelSource, placement: Placement) -> Model:
     folder = Path(
         str(config.checkpoint)
     ).absolute()  # parts are read later, maybe from another folder
     manifest = checkpoints_manifest.read_manifest(folder)
     checkpoints_manifest.verify(folder, manifest)
-    key = (folder, checkpoints_manifest.manifest_sha256(folder), config.modality, device, dtype)
+    key = (folder, checkpoints_manifest.manifest_sha256(folder), config.modality, placement)
     with _LOAD_LOCK:
         if key not in _KEPT:
+            devices = {model.device for model in _KEPT.values()}
             _KEPT.clear()
-            release_memory(device)  # the model before leaves it before the next one comes
-            _KEPT[key] = _load(folder, config.modality, device, dtype, config.download)
+            for device in devices:  # the model before leaves before the next one comes
+                release_memory(device)
+            _KEPT[key] = _load(folder, config.modality, placement, config.download)
         return _KEPT[key]
 
 
-def _load(
-    folder: Path, name: str, device: torch.device, dtype: torch.dtype, download: bool
-) -> Model:
+def _load(folder: Path, name: str, placement: Placement, download: bool) -> Model:
     from lumina_core.config.compose import compose_options
     from lumina_core.sampling.compose import fixed_options
 
     options = compose_options(name, fixed_options(name, checkpoints_manifest.read_manifest(folder)))
-    return checkpoint_model.load(
-        folder, name, options, device=device, dtype=dtype, download=download
-    )
+    return checkpoint_model.opened(folder, name, options, placement, download=download)
 
 
 @contextmanager

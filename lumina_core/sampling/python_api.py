@@ -36,9 +36,11 @@ ELSEWHERE = {
 """Keys of commands that are no settings in Python, and what is there in their place."""
 OF_THE_MACHINE = {
     *("modality", "checkpoint", "download"),
-    *("device", "attention", "token_budget", "text_cache"),
+    *("device", "attention", "offload", "token_budget", "text_cache"),
 }
 """Keys of which a file that is repeated says nothing."""
+OF_WEIGHTS = ("checkpoint", "device", "dtype", "offload", "quantise")
+"""Keys that decide which weights are in memory, and how."""
 ANY_PROMPT = "any prompt"  # where a request is composed before there is one
 
 
@@ -129,10 +131,7 @@ class Model:
 
     def loaded(self, config: ModelSource) -> Checkpoint:
         """The checkpoint as a request computes it: read anew where another one is asked for."""
-        own = self.config
-        is_own = (config.checkpoint, config.device, config.dtype) == (
-            *(own.checkpoint, own.device, own.dtype),
-        )
+        is_own = all(getattr(config, key) == getattr(self.config, key) for key in OF_WEIGHTS)
         return load_model(config, self.checkpoint if is_own else None)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from lumina_core import __version__
 from lumina_core.checkpoints.model import Model
 from lumina_core.plugins import host
-from lumina_core.records import fixed_names, told
+from lumina_core.records import EXACT, fixed_names, told
 from lumina_core.runtime import arithmetic
 from lumina_core.sampling.given import GivenTokens
 from lumina_core.sampling.resolution import at_size
@@ -80,6 +80,7 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         "condition": None if request.given is None else request.given.request,
         **{key: value for key, value in told(sampling).items() if key in SAMPLING_SETTINGS},
         "dtype": dtype,
+        **({} if model.quantise == EXACT else {"quantise": model.quantise}),
         "checkpoint_sha256": model.checkpoint_sha256,
         "versions": versions_of(model),
     }

@@ -9,6 +9,8 @@ from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig, SolverConfig
 from lumina_core.records import (
     DTYPE_NAMES,
     NUM_SEEDS,
+    OFFLOAD_NAMES,
+    QUANTISE_NAMES,
     Settings,
     block,
     check_seed,
@@ -153,6 +155,17 @@ class ModelSource(Settings):
     dtype: str = setting("float32", "of the backbone", choices=DTYPE_NAMES)
     attention: str = setting(
         "auto", "how attention is computed; the last two on a GPU", choices=BACKENDS
+    )
+    offload: str = setting(
+        "none",
+        "blocks: those of the backbone wait in the memory of the host and come to the GPU in turn",
+        choices=OFFLOAD_NAMES,
+    )
+    quantise: str = setting(
+        "none",
+        "int8: matrices of the blocks in 8 bits, half as large as in bfloat16 and less exact; "
+        "needs torchao",
+        choices=QUANTISE_NAMES,
     )
 
 

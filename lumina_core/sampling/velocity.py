@@ -84,7 +84,7 @@ class GuidedVelocity:
         def prepared(items: list[TokenSample], texts: Sequence[Text]) -> tuple[TokenBatch, Context]:
             batch = model.backbone.pack(items)
             features, lengths = model.text_features(texts)
-            context = model.backbone.prepare(
+            context = model.ready_backbone().prepare(
                 batch,
                 features,
                 lengths,

@@ -3,11 +3,9 @@
 On fake tensors the dispatcher says where everything is and of which type.
 """
 
-from contextlib import contextmanager
-
 import pytest
 import torch
-from fake_cuda import CUDA, fake, indexed, on_cuda
+from fake_cuda import CUDA, fake, indexed, on_cuda, played_streams
 from released import randomise
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -21,59 +19,10 @@ from lumina_core.sequence import Grid, TokenSample
 CPU = torch.device("cpu")
 
 
-class Stream:
-    """A stream that is played: `done` is what is over when it does its next thing."""
-
-    def __init__(self, device=None):
-        self.done = set()
-
-    def wait_stream(self, other):
-        self.done |= other.done
-
-
-class Streams:
-    """The current stream, and by thing that was done what was over before."""
-
-    def __init__(self):
-        self.main = self.current = Stream()
-        self.before, self.log = {}, []
-        self.pinned = []
-
-    def do(self, what):
-        self.log.append(what)
-        self.before[what] = frozenset(self.current.done)
-        self.current.done.add(what)
-
-    @contextmanager
-    def inside(self, stream):
-        self.current, outer = stream, self.current
-        yield
-        self.current = outer
-
-
 @pytest.fixture
 def streams(monkeypatch):
     """CUDA's streams and pinned memory, played."""
-    played, empty, copied = Streams(), torch.empty, Tensor.copy_
-
-    def of_host(*size, pin_memory=False, **named):
-        made = empty(*size, **named)
-        if pin_memory:
-            played.pinned.append(made)
-        return made
-
-    def copy_(self, other, non_blocking=False):
-        if non_blocking:
-            (number,) = [n for n, flat in enumerate(played.pinned) if flat is other]
-            played.do(("copy", number, played.current is played.main))
-        return copied(self, other)
-
-    monkeypatch.setattr(torch, "empty", of_host)
-    monkeypatch.setattr(Tensor, "copy_", copy_)
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: played.current)
-    monkeypatch.setattr(torch.cuda, "stream", played.inside)
-    return played
+    return played_streams(monkeypatch)
 
 
 def layers(count, dtype=torch.float32):

@@ -73,6 +73,7 @@ ACTS = {  # all that `train` and `run` read and a plugin may not decide
     "sampling": (
         *("prompt", "prompt_file", "negative_prompt", "seed", "num_samples", "out", "overwrite"),
         *("checkpoint", "repeat", "json", "text_cache", "download", "device", "dtype"),
+        *("offload", "quantise"),
         *("token_budget", "condition", "attention"),
     ),
     "training": (

@@ -215,16 +215,16 @@ def test_threads_that_share_a_model_keep_texts_in_their_own_folders(ask, tmp_pat
 
 def test_the_model_before_leaves_memory_before_the_next_one_comes(ask, monkeypatch):
     sampling_generate._KEPT.clear()
-    read, alive = checkpoint.load, []
+    read, alive = checkpoint.opened, []
 
-    def load(*given, **named):
+    def opened(*given, **named):
         gone = [one() for one in alive]
         assert gone == [None] * len(alive)
         model = read(*given, **named)
         alive.append(weakref.ref(model.backbone))
         return model
 
-    monkeypatch.setattr(checkpoint, "load", load)
+    monkeypatch.setattr(checkpoint, "opened", opened)
     for dtype in ("float32", "bfloat16", "float16", "float32"):
         config = compose_run(ask("prompt=x", f"dtype={dtype}")[1:])
         assert (

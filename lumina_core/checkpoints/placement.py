@@ -1,0 +1,94 @@
+"""Where a backbone computes, and how its weights are kept: cast, in 8 bits, or streamed to a GPU.
+
+It is put there when it is first needed, which is after the texts were encoded: so a large text
+encoder and the backbone never lie on a GPU at once.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from threading import Lock
+from typing import cast
+
+import torch
+from torch import nn
+
+from lumina_core.backbone.streamed import StreamedBlocks
+from lumina_core.backbone.transformer import Backbone
+from lumina_core.errors import LuminaError
+from lumina_core.records import BLOCKS, EXACT, INT8, RESIDENT
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a backbone computes, and how its weights are kept there."""
+
+    device: torch.device
+    dtype: torch.dtype
+    offload: str = RESIDENT
+    quantise: str = EXACT
+
+    def check(self) -> None:
+        """Refuse what cannot be done here, before anything is read.
+
+        Raises:
+            LuminaError: the device has no other memory, a package is missing, or two settings do
+                not go together.
+        """
+        if self.offload == BLOCKS and self.device.type == "cpu":
+            raise LuminaError(
+                "offload=blocks keeps blocks out of the memory of a GPU, and this model computes "
+                "on the CPU; use offload=none"
+            )
+        if self.offload == BLOCKS and self.quantise == INT8:
+            raise LuminaError(
+                "offload=blocks and quantise=int8 do not go together; use offload=none, or "
+                "quantise=none"
+            )
+        if self.quantise == INT8 and find_spec("torchao") is None:
+            raise LuminaError(
+                "quantise=int8 needs another package; pip install 'lumina-core[quantised]'"
+            )
+
+    def put(self, backbone: Backbone) -> None:
+        """Move and cast a backbone, weight by weight; one that fails half way can be put again."""
+        if self.quantise == INT8:
+            for block in backbone.blocks:
+                to_int8(block.to(self.device, self.dtype))
+        if self.offload == BLOCKS and isinstance(backbone.blocks, nn.ModuleList):
+            streamed = StreamedBlocks(list(backbone.blocks), self.device, self.dtype)
+            backbone.blocks = cast(nn.ModuleList, streamed)
+        backbone.to(self.device, self.dtype)
+
+
+def to_int8(module: nn.Module) -> None:
+    """Round the matrices of linear layers to 8 bits, with one scale for each row.
+
+    They are multiplied in the type that they had.
+    """
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    # what it sets for the compiler of torch belongs to the whole process
+    config = Int8WeightOnlyConfig(set_inductor_config=False)
+    quantize_(module, config, lambda part, name: _is_plain(part))
+
+
+def _is_plain(part: nn.Module) -> bool:
+    return isinstance(part, nn.Linear) and type(part.weight) is nn.Parameter
+
+
+class Placed:
+    """A backbone that is put in its place once, by whoever needs it first. Threads may share it."""
+
+    def __init__(self, backbone: Backbone, placement: Placement) -> None:
+        self.placement = placement
+        self._backbone = backbone
+        self._is_there = False
+        self._lock = Lock()
+
+    def backbone(self) -> Backbone:
+        """The backbone in its place."""
+        with self._lock:
+            if not self._is_there:
+                self.placement.put(self._backbone)
+                self._is_there = True
+        return self._backbone
