@@ -1,7 +1,7 @@
 """A checkpoint in memory: loaded strictly onto a device, and described for its manifest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from lumina_core import __version__
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone
+from lumina_core.checkpoints.formats import source_of
 from lumina_core.checkpoints.manifest import (
-    BACKBONE,
     FORMAT_VERSION,
     MANIFEST,
     NETWORK,
@@ -21,14 +21,16 @@ from lumina_core.checkpoints.manifest import (
     TEXT_ENCODER,
     VAE,
     data_seen,
-    manifest_sha256,
-    read_manifest,
-    verify,
 )
+from lumina_core.checkpoints.named import known_model, obtain_part
 from lumina_core.checkpoints.placement import Placed, Placement
+from lumina_core.checkpoints.released import read_backbone
+from lumina_core.checkpoints.source import Source
 from lumina_core.checkpoints.stored import open_weights
+from lumina_core.checkpoints.vae_folder import find_vae
 from lumina_core.checkpoints.weights import fill
 from lumina_core.errors import LuminaError, printable, reason_of
+from lumina_core.files.reading import read_json
 from lumina_core.files.weights import built_within
 from lumina_core.hub import local_folder
 from lumina_core.modality import Modality, has_weights
@@ -137,56 +139,54 @@ def load(
     download: bool = False,
 ) -> Model:
     """As `opened`, with the backbone where it computes: on a device, in a dtype."""
-    model = opened(folder, name, options, Placement(device, dtype), download=download)
+    placement = Placement(device, dtype)
+    model = opened(source_of(folder), name, options, placement, download=download)
     model.ready_backbone()
     return model
 
 
 def opened(
-    folder: Path, name: str, options: Any, placement: Placement, *, download: bool = False
+    source: Source, name: str, options: Any, placement: Placement, *, download: bool = False
 ) -> Model:
-    """Open a checkpoint for one modality; weights are read when they are needed.
+    """Open a model for one modality; weights are read when they are needed.
 
     Args:
-        folder: the checkpoint.
+        source: where its parts are.
         name: a modality that it knows.
-        options: of the modality; architecture fields as in the checkpoint.
+        options: of the modality; architecture fields as in the source.
         placement: where the backbone computes, and how its weights are kept there.
-        download: fetch a text encoder that the checkpoint names by its id on the hub.
+        download: fetch a text encoder or autoencoder that is named by its id on the hub.
 
     Raises:
-        LuminaError: the checkpoint is missing, damaged, or does not know the modality, or its text
-            encoder is not there.
+        LuminaError: the model is missing, damaged, or does not know the modality, or its text
+            encoder or autoencoder is not there.
     """
-    manifest = read_manifest(folder)
-    known = list(manifest["modalities"])
+    known = list(source.manifest["modalities"])
     if name not in known:
         raise LuminaError(
-            f"checkpoint {folder} knows {', '.join(known)}, not {name!r}; "
+            f"checkpoint {source.path} knows {', '.join(known)}, not {name!r}; "
             f"use +modality={known[0]} or another checkpoint"
         )
-    verify(folder, manifest)
-    backbone = _load_backbone(folder, manifest)
+    source.verify()
+    backbone = _load_backbone(source)
     encoder: FrozenTextEncoder | LabelEncoder
     if backbone.config.num_classes is not None:
-        encoder = label_encoder(backbone.config.num_classes, manifest["text_encoder"])
+        encoder = label_encoder(backbone.config.num_classes, source.manifest["text_encoder"])
     else:
         encoder = load_frozen_encoder(
-            folder, manifest["text_encoder"], placement.device, download=download
+            source, placement.device, dtype=placement.dtype, download=download
         )
-    vae_folder = folder / VAE / name if has_weights(options) else None
-    modality = make_modality(name, options, vae_folder)
+    modality = make_modality(name, options, _vae_folder(source, name, options, download=download))
     modality.vae.to(placement.device)
-    is_of_world = all(kind == SYNTHETIC for kind in data_seen(manifest))
-    sha256 = manifest_sha256(folder)
+    is_of_world = all(kind == SYNTHETIC for kind in data_seen(source.manifest))
     return Model(
         name,
         modality,
         backbone,
         encoder,
-        sha256,
+        source.sha256,
         is_of_world=is_of_world,
-        family=manifest["family"],
+        family=source.manifest["family"],
         placed=Placed(backbone, placement),
     )
 
@@ -208,35 +208,68 @@ def label_encoder(num_classes: int, about: Mapping[str, Any]) -> LabelEncoder:
     return LabelEncoder(num_classes, file)
 
 
+def _vae_folder(source: Source, name: str, options: Any, *, download: bool) -> Path | None:
+    if not has_weights(options):
+        return None
+    return source.vae_folder(name) or find_vae(name, options.vae, download=download)
+
+
 def load_frozen_encoder(
-    folder: Path, about: Mapping[str, Any], device: torch.device, *, download: bool
+    source: Source, device: torch.device, *, dtype: torch.dtype, download: bool
 ) -> FrozenTextEncoder:
-    """The text encoder of a checkpoint, which reads texts as in its training.
+    """The text encoder of a model, which reads texts as in its training.
 
     Args:
-        folder: the checkpoint.
-        about: what its manifest says of the encoder.
+        source: the model.
         device: where it computes.
+        dtype: of the backbone; in float32 an encoder of others keeps that type, too, if it has it.
         download: fetch one that is named by its id on the hub.
 
     Raises:
         LuminaError: it is not there, or another one than in training.
     """
+    about = source.manifest["text_encoder"]
     names = {field.name for field in fields(Reading)}
     try:
         reading = Reading(**{key: value for key, value in about.items() if key in names})
     except LuminaError as error:
-        raise LuminaError(f"{folder / MANIFEST}: {error}") from error
-    hub_id = about.get("hub_id")
-    if hub_id is None:
-        return FrozenTextEncoder(folder / TEXT_ENCODER, reading, device)
-    source = local_folder(hub_id, download=download)
-    encoder = FrozenTextEncoder(source, reading, device, hub_id=hub_id)
+        raise LuminaError(f"{source.path / MANIFEST}: {error}") from error
+    folder = source.text_encoder_folder
+    if folder is not None:
+        if not source.is_ours and dtype == torch.float32 and _is_stored_in_float32(folder):
+            reading = replace(reading, dtype="float32")
+        return FrozenTextEncoder(folder, reading, device)
+    if not source.is_ours:
+        name = str(source.model)
+        folder = obtain_part(name, known_model(name), TEXT_ENCODER, download=download)
+        return FrozenTextEncoder(folder, reading, device)
+    hub_id = about["hub_id"]
+    encoder = FrozenTextEncoder(
+        local_folder(hub_id, download=download), reading, device, hub_id=hub_id
+    )
     check_sha256(encoder, about["sha256"])
     return encoder
 
 
-def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> Backbone:
+def _is_stored_in_float32(folder: Path) -> bool:
+    """Whether transformers says so of the encoder in a folder; older versions call it torch_dtype.
+
+    A config that cannot be read is refused by whoever reads it next.
+    """
+    try:
+        config = read_json(folder / "config.json")
+    except (OSError, ValueError):
+        return False
+    is_config = isinstance(config, dict)
+    return is_config and "float32" in (config.get("dtype"), config.get("torch_dtype"))
+
+
+def backbone_config(manifest: Mapping[str, Any]) -> BackboneConfig:
+    """The architecture that a manifest describes.
+
+    Raises:
+        LuminaError: a setting is missing or wrong.
+    """
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in manifest["backbone"].items()
@@ -246,16 +279,21 @@ def _load_backbone(folder: Path, manifest: Mapping[str, Any]) -> Backbone:
     values["feature_dims"] = {
         name: entry["feature_dim"] for name, entry in modalities if "feature_dim" in entry
     }
+    if missing := [f.name for f in fields(BackboneConfig) if f.name not in values]:
+        raise LuminaError(f"backbone.{missing[0]} is missing")
+    return BackboneConfig(**values)
+
+
+def _load_backbone(source: Source) -> Backbone:
+    if not source.is_ours:
+        return read_backbone(source, backbone_config(source.manifest))
+    (path,) = source.weights
     try:
-        if missing := [f.name for f in fields(BackboneConfig) if f.name not in values]:
-            raise LuminaError(f"backbone.{missing[0]} is missing")
-        shape = BackboneConfig(**values)
-        with torch.device("meta"), built_within([folder / BACKBONE]):
+        shape = backbone_config(source.manifest)
+        with torch.device("meta"), built_within([path]):
             backbone = Backbone(shape)
-        stored = open_weights(folder / BACKBONE)
+        stored = open_weights(path)
         fill(backbone, ((name, partial(stored.read, name)) for name in stored.tensors))
     except (LuminaError, OSError, SafetensorError, *WRONG_SHAPES) as error:
-        raise LuminaError(
-            f"{folder / BACKBONE} does not fit its manifest: {reason_of(error)}"
-        ) from error
+        raise LuminaError(f"{path} does not fit its manifest: {reason_of(error)}") from error
     return backbone.eval().requires_grad_(False)

@@ -255,6 +255,38 @@ def obtain(name: str, model: NamedModel, *, download: bool) -> Located:
     return found
 
 
+def obtain_part(name: str, model: NamedModel, key: str, *, download: bool) -> Path:
+    """The folder of one part of a model, for weights that bring none.
+
+    Args:
+        name: of the model.
+        model: its description.
+        key: of the part, in `parts`.
+        download: fetch it where it is missing; else nothing leaves the machine.
+
+    Raises:
+        LuminaError: as `obtain`.
+    """
+    part = model.parts[key]
+    hub_id = _repository(model, part)[0]
+    if (found := _folder(model, part, part.folder)) is None and download:
+        from lumina_core.fetching import fetch
+
+        fetch([want for want in wants(model) if want.folder in _folders_of(part)])
+        found = _folder(model, part, part.folder)
+    if found is None:
+        raise LuminaError(
+            f"the weights bring no {key}, and that of {name} is not on this disk; put a folder "
+            f"{key} beside them, or give download=true to fetch it from {hub_id}"
+        )
+    return found
+
+
+def _folders_of(part: Part) -> tuple[str | None, ...]:
+    tokenizer = part.tokenizer if isinstance(part, TextTower) else None
+    return part.folder, tokenizer or part.folder
+
+
 def wants(model: NamedModel) -> "list[Want]":
     """What is fetched of a model; pickles by the names that its description gives, else none."""
     from lumina_core.fetching import Want

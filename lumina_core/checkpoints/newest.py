@@ -6,7 +6,7 @@ Everything that takes a checkpoint asks here, so that `checkpoint=outputs/mine` 
 
 from pathlib import Path
 
-from lumina_core.checkpoints.manifest import MANIFEST, read_manifest
+from lumina_core.checkpoints.manifest import MANIFEST
 from lumina_core.errors import LuminaError
 
 DEMO = "demo"  # where a name is taken, too: the checkpoint that the plugin ships
@@ -42,12 +42,3 @@ def checkpoint_folder(folder: Path) -> Path:
 def finished(folder: Path) -> list[Path]:
     """The finished checkpoints in the folder `checkpoints` of a run, the oldest first."""
     return [path.parent for path in sorted(folder.glob(f"{STEP}/{MANIFEST}"))]
-
-
-def modalities_of(folder: Path) -> list[str]:
-    """The modalities that the checkpoint of a folder was trained on.
-
-    Raises:
-        LuminaError: there is no checkpoint, or a damaged one.
-    """
-    return list(read_manifest(checkpoint_folder(folder))["modalities"])

@@ -247,13 +247,10 @@ def _contents(path: Path) -> tuple[dict[str, Any], str | None]:
     """What a file or checkpoint holds, and what is wrong with it."""
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
-    from lumina_core.checkpoints.manifest import MANIFEST, read_manifest
-    from lumina_core.checkpoints.newest import checkpoint_folder
+    from lumina_core.checkpoints.formats import is_weights, source_of
 
-    if path.is_dir():
-        folder = checkpoint_folder(path)
-        if (folder / MANIFEST).exists() or not _is_media_folder(path):
-            return reports.checkpoint_summary(read_manifest(folder)), None
+    if is_weights(path) or (path.is_dir() and not _is_media_folder(path)):
+        return reports.checkpoint_summary(source_of(path)), None
     from lumina_core.media.seal import state_of
     from lumina_core.sampling.file_request import read_request
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__
+from lumina_core.checkpoints.source import Source
 from lumina_core.errors import LuminaError, printable
 from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import (
@@ -189,9 +190,10 @@ def _idle_files(plugin: Plugin) -> list[str]:
     ]
 
 
-def checkpoint_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint's manifest without the hashes of its files."""
-    return {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
+def checkpoint_summary(source: Source) -> dict[str, Any]:
+    """A checkpoint's manifest without the hashes of its files; of others also their layout."""
+    kept = {k: v for k, v in source.manifest.items() if k not in ("files", "sha256")}
+    return kept if source.is_ours else {"layout": source.layout, "model": source.model, **kept}
 
 
 def as_lines(values: Mapping[str, Any]) -> Iterator[str]:

@@ -58,6 +58,7 @@ class Layers:
         self.origins = dict.fromkeys(flat(self.values), CORE)
         self.choices = {name: str(block.choice) for name, block in command.groups.items()}
         self.files: list[tuple[Path, dict[str, Any]]] = []
+        self.open_options: frozenset[str] = frozenset()  # of the architecture, left to the user
         own = modality_keys(name, command)
         self.keys |= {key.name: key for key in own}
         self.values["modality"] = plain(host.options_class(name))
@@ -165,7 +166,8 @@ class Layers:
         found = [("modality", self.name, origin)]
         for key in self.keys.values():
             if key.name in values and key.name not in self.choices:
-                is_fixed = key.about.fixed and self.command.has_fixed_architecture
+                is_open = key.name.removeprefix("modality.") in self.open_options
+                is_fixed = key.about.fixed and self.command.has_fixed_architecture and not is_open
                 name = f"{'# ' * is_fixed}{key.name}"
                 found.append((name, values[key.name], self.origins[key.name]))
         return found
@@ -215,7 +217,7 @@ class Layers:
             )
         if key not in options:
             raise unknown_key(key, options)
-        fixed = fixed_names(host.options_class(self.name))
+        fixed = set(fixed_names(host.options_class(self.name))) - self.open_options
         if self.command.has_fixed_architecture and first in fixed:
             written = command_line("train", f"+modality={self.name}", f"{key}={text}")
             raise LuminaError(

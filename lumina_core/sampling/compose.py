@@ -9,8 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lumina_core.checkpoints.manifest import MANIFEST, read_manifest
-from lumina_core.checkpoints.newest import checkpoint_folder, modalities_of
+from lumina_core.checkpoints.formats import find_source
+from lumina_core.checkpoints.manifest import MANIFEST
+from lumina_core.checkpoints.source import Source, fixed_options, own_source
 from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command
 from lumina_core.config.layers import Layers, advised, build_record
@@ -31,8 +32,16 @@ _REPEATED = ("prompt", "negative_prompt", "seed", "dtype", "quantise", *SAMPLING
 
 def modalities_named(values: Mapping[str, str]) -> list[str]:
     """The modalities of the checkpoint that values name; empty where they name none."""
-    folder = values.get("checkpoint")
-    return [] if folder in (None, "", "null") else modalities_of(Path(folder).expanduser())
+    source = _source_named(values)
+    return [] if source is None else list(source.manifest["modalities"])
+
+
+def _source_named(values: Mapping[str, str]) -> Source | None:
+    """The checkpoint that the words of a command line name, fetched where they say so."""
+    named = values.get("checkpoint")
+    if named in (None, "", "null"):
+        return None
+    return find_source(str(named), download=values.get("download") == "true")
 
 
 def compose_run(overrides: list[str]) -> RunConfig:
@@ -108,18 +117,26 @@ def _put(layers: Layers) -> None:
 def _put_checkpoint(layers: Layers) -> None:
     """Add the checkpoint's recommendation, and take from it what it fixes."""
     name, named = layers.name, layers.words.values.get("checkpoint")
-    folder = host.demo_folder(name) if named is None else checkpoint_folder(Path(named))
-    if folder is None:
+    demo = host.demo_folder(name)
+    source = _source_named(layers.words.values) or (demo and own_source(demo))
+    if not source:
         return
-    manifest = read_manifest(folder)
+    manifest = source.manifest
     if name not in manifest["modalities"]:
         known = ", ".join(manifest["modalities"])
-        raise LuminaError(f"the checkpoint {folder} was trained on {known}, not on {name}.")
+        raise LuminaError(f"the checkpoint {source.path} was trained on {known}, not on {name}.")
     origin = DEMO if named is None else named
-    path = folder / MANIFEST
     layers.put({"modality": fixed_options(name, manifest)}, f"fixed by {origin}")
-    layers.put({"checkpoint": str(folder)}, origin)
-    _recommend(layers, manifest["sampling"], origin, f"{path}, sampling")
+    layers.put({"checkpoint": source.name}, origin)
+    if source.is_ours:
+        path = source.path / MANIFEST
+        where = f"{path}, sampling"
+    else:
+        path, where = source.path, f"the description of {source.model}, sampling"
+        origin = f"model {source.model}"
+        layers.put({"modality": source.usual}, origin)
+        layers.open_options = source.open_options
+    _recommend(layers, manifest["sampling"], origin, where)
     layers.close(path)
 
 
@@ -129,13 +146,6 @@ def _recommend(layers: Layers, values: Mapping[str, Any], origin: str, where: st
         if key not in SAMPLING_SETTINGS:
             raise unknown_key(key, list(SAMPLING_SETTINGS), f" in {where}")
     layers.put(values, origin, where)
-
-
-def fixed_options(name: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a modality that a checkpoint fixes: its architecture and nothing else."""
-    entry = manifest["modalities"].get(name)
-    stored = entry["options"] if entry else {}
-    return {key: stored[key] for key in fixed_names(host.options_class(name)) if key in stored}
 
 
 def _put_request(layers: Layers, request: Mapping[str, Any], path: str) -> None:

@@ -14,10 +14,12 @@ import numpy as np
 from lumina_core import terminal
 from lumina_core.backbone.attention import resolve_backend
 from lumina_core.backbone.settings import LABEL
-from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints import model as checkpoint_model
+from lumina_core.checkpoints.formats import find_source, lasting_name
 from lumina_core.checkpoints.model import Model
 from lumina_core.checkpoints.placement import Placement
+from lumina_core.checkpoints.source import fixed_options
+from lumina_core.config.compose import compose_options
 from lumina_core.config.keys import record_keys, switched_off_by
 from lumina_core.errors import LuminaError
 from lumina_core.files.writing import new_output
@@ -215,28 +217,26 @@ def load_model(config: ModelSource, held: Model | None = None) -> Model:
 
 
 def _kept(config: ModelSource, placement: Placement) -> Model:
-    folder = Path(
-        str(config.checkpoint)
-    ).absolute()  # parts are read later, maybe from another folder
-    manifest = checkpoints_manifest.read_manifest(folder)
-    checkpoints_manifest.verify(folder, manifest)
-    key = (folder, checkpoints_manifest.manifest_sha256(folder), config.modality, placement)
+    named = lasting_name(str(config.checkpoint))  # parts are read later, maybe from elsewhere
+    source = find_source(named, download=config.download)
+    source.verify()
+    fixed = fixed_options(config.modality, source.manifest)
+    fixed |= {name: getattr(config.options, name) for name in source.open_options}
+    key = (source.path, source.sha256, config.modality, str(fixed), placement)
     with _LOAD_LOCK:
         if key not in _KEPT:
             devices = {model.device for model in _KEPT.values()}
             _KEPT.clear()
             for device in devices:  # the model before leaves before the next one comes
                 release_memory(device)
-            _KEPT[key] = _load(folder, config.modality, placement, config.download)
+            _KEPT[key] = checkpoint_model.opened(
+                source,
+                config.modality,
+                compose_options(config.modality, fixed),
+                placement,
+                download=config.download,
+            )
         return _KEPT[key]
-
-
-def _load(folder: Path, name: str, placement: Placement, download: bool) -> Model:
-    from lumina_core.config.compose import compose_options
-    from lumina_core.sampling.compose import fixed_options
-
-    options = compose_options(name, fixed_options(name, checkpoints_manifest.read_manifest(folder)))
-    return checkpoint_model.opened(folder, name, options, placement, download=download)
 
 
 @contextmanager

@@ -9,13 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lumina_core.checkpoints.formats import find_source, lasting_name
 from lumina_core.checkpoints.model import Model as Checkpoint
-from lumina_core.checkpoints.newest import modalities_of
+from lumina_core.checkpoints.source import Source
 from lumina_core.config.keys import Command, record_keys
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.flow.solver import OnStep
 from lumina_core.hub import local_folder
 from lumina_core.plugins import host
+from lumina_core.plugins.yaml_files import model_files
 from lumina_core.sampling.compose import RUN, compose_run
 from lumina_core.sampling.generate import Generated, all_requests, generate_each, load_model
 from lumina_core.sampling.prompt_notes import request_notes
@@ -153,8 +155,9 @@ def load(source: str | Path, *, modality: str | None = None, **settings: Any) ->
     if isinstance(source, str) and name in [plugin.name for plugin in host.discover()]:
         found = [host.find(name).name]
     else:
-        words["checkpoint"] = str(_folder_of(name, settings))
-        found = modalities_of(Path(words["checkpoint"]))
+        opened = _source_of(name, download=settings.get("download") is True)
+        words["checkpoint"] = opened.name
+        found = list(opened.manifest["modalities"])
     if modality is not None:
         found = [each for each in found if each == text("modality", modality)] or found
     if len(found) > 1 or modality not in (None, *found):
@@ -165,7 +168,7 @@ def load(source: str | Path, *, modality: str | None = None, **settings: Any) ->
     words |= {"modality": found[0], **_words(RUN, found[0], settings)}
     config = _composed({**words, "prompt": ANY_PROMPT})
     checkpoint = load_model(config)
-    words["checkpoint"] = str(Path(str(config.checkpoint)).absolute())  # from any folder, later
+    words["checkpoint"] = lasting_name(str(config.checkpoint))
     return Model(found[0], words, replace(config, checkpoint=words["checkpoint"]), checkpoint)
 
 
@@ -192,16 +195,17 @@ def generate(
     return list(_made(load_model(configs[0]), configs, on_step))
 
 
-def _folder_of(name: str, settings: Mapping[str, Any]) -> Path:
-    """The folder that a path or the id of a checkpoint on the hub names."""
-    if Path(name).exists():
-        return Path(name).absolute()
-    if "/" not in name:
+def _source_of(name: str, *, download: bool) -> Source:
+    """The checkpoint that a path, the name of a model or an id of the hub means."""
+    models = list(model_files())
+    if not Path(name).exists() and "/" not in name and name not in models:
         raise LuminaError(
             f"{name!r} is neither a folder nor a modality; {host.present()}."
-            + nearest(name, host.installed())
+            + nearest(name, [*host.installed(), *models])
         )
-    return local_folder(name, download=settings.get("download") is True)
+    if not Path(name).exists() and "/" in name:
+        local_folder(name, download=download)  # or says why not
+    return find_source(lasting_name(name), download=download)
 
 
 def _words(command: Command, modality: str, settings: Mapping[str, Any]) -> dict[str, str]:

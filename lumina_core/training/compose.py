@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lumina_core.checkpoints.newest import DEMO, modalities_of
+from lumina_core.checkpoints.formats import find_source
+from lumina_core.checkpoints.newest import DEMO
 from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command
 from lumina_core.config.layers import Layers, advised, build_record
@@ -21,8 +22,11 @@ def modalities_named(values: Mapping[str, str]) -> list[str]:
     if values.get("resume") == "true" and values.get("out"):
         name = read_settings(Path(values["out"]).expanduser()).get("modality")
         return [] if name is None else [name]
-    folder = values.get("init_from")
-    return [] if folder in (None, "", "null", DEMO) else modalities_of(Path(folder).expanduser())
+    named = values.get("init_from")
+    if named in (None, "", "null", DEMO):
+        return []
+    source = find_source(str(named), download=values.get("download") == "true")
+    return list(source.manifest["modalities"])
 
 
 def compose_train(overrides: list[str]) -> TrainConfig:

@@ -10,6 +10,7 @@ import torch
 
 from lumina_core.checkpoints.manifest import TEXT_ENCODER, read_manifest, verify
 from lumina_core.checkpoints.model import load_frozen_encoder
+from lumina_core.checkpoints.source import own_source
 from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.hub import local_folder
@@ -141,7 +142,9 @@ def _from_checkpoint(
     verify(folder, manifest)
     about = manifest["text_encoder"]
     if about.keys() & {"hub_id", "sha256"}:  # only frozen ones have them
-        frozen = load_frozen_encoder(folder, about, device, download=config.download)
+        frozen = load_frozen_encoder(
+            own_source(folder), device, dtype=torch.float32, download=config.download
+        )
         _refuse_others(folder, config.text_encoder, asdict(frozen.reading))
         return frozen
     encoder = load_text_encoder(folder / TEXT_ENCODER, config.text_encoder.reading)

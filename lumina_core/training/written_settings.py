@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lumina_core.checkpoints.newest import CHECKPOINTS, DEMO, finished, modalities_of
+from lumina_core.checkpoints.formats import modalities_of
+from lumina_core.checkpoints.newest import CHECKPOINTS, DEMO, finished
 from lumina_core.config.keys import record_keys
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files.reading import read_json

@@ -30,8 +30,8 @@ ROOMS = {
     "autoencoder": "files runtime modality media plugins",
     "plugins": "program records files sequence modality",
     "config": "program records files plugins",
-    "checkpoints": "program terminal records files hub_cache fetching hub modality backbone text "
-    "autoencoder plugins",
+    "checkpoints": "program terminal records files flow hub_cache fetching hub modality backbone "
+    "text autoencoder plugins",
     "data": "terminal records files runtime sequence modality media config",
     "sampling": "program terminal records files hub runtime sequence modality flow backbone text "
     "media plugins config checkpoints",

@@ -114,13 +114,13 @@ def z_image_pipeline(folder: Path) -> Any:
 
     transformer = ZImageTransformer2DModel(
         in_channels=4,
-        dim=48,
+        dim=64,
         n_layers=2,
         n_refiner_layers=2,
         n_heads=4,
         n_kv_heads=4,
         cap_feat_dim=TEXT_DIM,
-        axes_dims=[4, 4, 4],
+        axes_dims=[4, 6, 6],
         axes_lens=[1024, 64, 64],
     )
     tokenizer = qwen_tokenizer()

@@ -1,0 +1,226 @@
+"""The manifest that weights of others lack: from their settings, shapes and names.
+
+How texts are read and samples made stands in no file of weights. It comes from the description of
+the named model of the same family that is most alike: whose name stands in the path, else whose
+shift is that of the scheduler, else the first.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from lumina_core import __version__
+from lumina_core.backbone.families.layouts import (
+    Family,
+    check_names,
+    config_of,
+    pieces,
+    recognised,
+    values_of_shapes,
+)
+from lumina_core.backbone.families.registry import FAMILIES
+from lumina_core.backbone.settings import BackboneConfig
+from lumina_core.checkpoints.consolidated import open_parts
+from lumina_core.checkpoints.manifest import FORMAT_VERSION, NETWORK, VAE
+from lumina_core.checkpoints.named import NamedModel, read_model
+from lumina_core.checkpoints.source import Parts, Source
+from lumina_core.checkpoints.stored import Stored, open_weights, without_prefix
+from lumina_core.errors import LuminaError, printable, reason_of
+from lumina_core.files.weights import built_within
+from lumina_core.flow.scheduler import solver_of_scheduler
+from lumina_core.plugins.yaml_files import model_files
+from lumina_core.text.settings import Reading
+
+WRONG_VALUES = (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError)
+"""What is raised where settings of others describe no network."""
+MAX_NAME = 80  # characters of a foreign name in a message
+
+
+def foreign_source(
+    path: Path, files: Sequence[Path], parts: Parts, config: Mapping[str, Any] | None
+) -> Source:
+    """Weights of others with a manifest like ours.
+
+    Args:
+        path: the folder or file, for messages.
+        files: of the backbone: one, an index, or all parallel parts.
+        parts: what stands beside them.
+        config: of diffusers, for the weights; None: there is none.
+
+    Raises:
+        LuminaError: it is of no known family, or damaged; names the key or tensor.
+    """
+    stored = open_backbone(files)
+    shapes = {key: tensor.shape for key, tensor in stored.tensors.items()}
+    found = recognised(FAMILIES.values(), shapes)
+    if found is None:
+        raise _unknown(path, config, shapes)
+    family, layout_name = found
+    layout = family.layouts[layout_name]
+    try:
+        settings, patch_size = _settings(family, layout_name, config, shapes)
+        with built_within(stored.files):
+            backbone = resolved(config_of(settings, MODALITY))
+            channels = backbone.token_dims[MODALITY] // patch_size**2
+            wanted = pieces(backbone, layout, channels)
+    except (LuminaError, *WRONG_VALUES) as error:
+        raise LuminaError(f"{path} describes no network: {reason_of(error)}") from error
+    check_names(wanted, layout, shapes, str(path))
+    if parts.description is None:
+        model_name, model = _most_alike(path, family, parts.scheduler)
+    else:
+        model_name, model = str(parts.name), parts.description
+    usual = dict(model.trained[0])
+    if parts.vae is None:
+        usual[VAE] = model.vae.hub_id or model.hub_id
+    return Source(
+        name=parts.name or str(path),
+        path=path,
+        layout=layout_name,
+        manifest=_manifest(path, family, backbone, patch_size, model, parts.scheduler),
+        weights=tuple(files),
+        vae=parts.vae,
+        text_encoder=parts.text_encoder,
+        usual=usual,
+        model=model_name,
+        channels=channels,
+    )
+
+
+MODALITY = "image"  # under which the tables of the families name the projections
+
+
+def resolved(config: BackboneConfig) -> BackboneConfig:
+    """The same architecture with every size that follows from others written out."""
+    return replace(
+        config,
+        num_kv_heads=config.kv_heads,
+        conditioning_size=config.condition_dim,
+        multiple_of=1,
+        ffn_dim_multiplier=None,
+        ffn_size=config.ffn_dim,
+        time_size=config.time_dim,
+        qk_norm_eps=config.qk_eps if config.qk_norm else None,
+    )
+
+
+def open_backbone(files: Sequence[Path]) -> Stored:
+    """The tensors of a backbone, without the names of what was around it.
+
+    Raises:
+        LuminaError: a file is damaged, or they do not belong together.
+    """
+    stored = open_weights(files[0]) if len(files) == 1 else open_parts(files)
+    return without_prefix(stored)
+
+
+def _unknown(
+    path: Path, config: Mapping[str, Any] | None, shapes: Mapping[str, Any]
+) -> LuminaError:
+    known = ", ".join(FAMILIES)
+    if config is not None:
+        what = f"a {printable(str(config.get('_class_name')), MAX_NAME)} of diffusers"
+    else:
+        first = printable(next(iter(shapes), "nothing"), MAX_NAME)
+        what = f"weights of no known family (the first is {first})"
+    return LuminaError(f"{path} holds {what}; families that are read: {known}")
+
+
+def _settings(
+    family: Family,
+    layout_name: str,
+    config: Mapping[str, Any] | None,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> tuple[dict[str, Any], int]:
+    """The settings of a backbone, and its patch size.
+
+    Raises:
+        LuminaError, WRONG_VALUES: the config or the shapes give none.
+    """
+    if config is None or family.values_of_config is None:
+        return values_of_shapes(family, family.layouts[layout_name], shapes), family.patch_size
+    class_name = config.get("_class_name")
+    if class_name != family.diffusers_class:
+        raise LuminaError(
+            f"its config.json says {printable(str(class_name), MAX_NAME)}, and the weights are "
+            f"those of a {family.diffusers_class}; copy it again"
+        )
+    try:
+        values = family.values_of_config(config)
+    except KeyError as error:
+        raise LuminaError(f"its config.json lacks {error.args[0]}; copy it again") from error
+    return values, int(values["patch_size"])
+
+
+def _most_alike(
+    path: Path, family: Family, scheduler: Mapping[str, Any] | None
+) -> tuple[str, NamedModel]:
+    """The named model of a family whose description holds for a path."""
+    known: dict[str, NamedModel] = {}
+    for name, file in model_files().items():
+        with suppress(LuminaError):  # a broken description of a stranger; `lumina models` says it
+            known[name] = read_model(file)
+    known = {name: model for name, model in known.items() if model.family == family.name}
+    if not known:
+        raise LuminaError(
+            f"{path} holds weights of the family {family.name}, and no installed package describes "
+            "such a model; install one that does, such as lumina-image"
+        )
+    place = _letters(str(path.absolute()))
+
+    def likeness(name: str) -> tuple[int, bool]:
+        model = known[name]
+        words = {_letters(each) for each in (name, model.hub_id.rpartition("/")[2])}
+        named = max((len(word) for word in words if word in place), default=0)
+        shift = model.sampling.get("solver", {}).get("shift")
+        return named, scheduler is not None and scheduler.get("shift") == shift
+
+    best = max(known, key=likeness)  # the first of those that are alike
+    return best, known[best]
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _manifest(
+    path: Path,
+    family: Family,
+    config: BackboneConfig,
+    patch_size: int,
+    model: NamedModel,
+    scheduler: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    backbone = asdict(config)
+    (token_dim,) = backbone.pop("token_dims").values()
+    del backbone["feature_dims"]
+    tower = model.text_encoder
+    if tower is None:
+        about: dict[str, Any] = {"max_tokens": 1, "hub_id": None, "labels": model.labels}
+    else:
+        reading = {field.name: getattr(tower, field.name) for field in fields(Reading)}
+        about = reading | {"hub_id": tower.hub_id or model.hub_id}
+    sampling = dict(model.sampling)
+    if scheduler is not None:
+        try:
+            sampling["solver"] = {**sampling.get("solver", {}), **solver_of_scheduler(scheduler)}
+        except LuminaError as error:
+            raise LuminaError(f"{path}: {error}") from error
+    options = {**model.options, "patch_size": patch_size}
+    return {
+        "format": FORMAT_VERSION,
+        "lumina_core": __version__,
+        "network": NETWORK,
+        "family": family.name,
+        "adapters": [],
+        "modalities": {model.modality: {"options": options, "token_dim": token_dim}},
+        "backbone": backbone,
+        "text_encoder": about,
+        "sampling": sampling,
+        "training": {},
+        "files": {},
+        "sha256": "",
+    }

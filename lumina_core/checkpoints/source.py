@@ -1,0 +1,131 @@
+"""What `checkpoint=` led to: where the parts of a model are, and what a manifest says of them.
+
+The program reads the manifest and asks for parts; it never asks who wrote the files. Light: the
+weights themselves are opened by model.py.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lumina_core.checkpoints.manifest import (
+    BACKBONE,
+    TEXT_ENCODER,
+    VAE,
+    manifest_sha256,
+    read_manifest,
+    verify,
+)
+from lumina_core.files.hashes import known_sha256
+from lumina_core.plugins import host
+from lumina_core.records import fixed_names
+
+if TYPE_CHECKING:
+    from lumina_core.checkpoints.named import NamedModel
+
+OURS = "lumina"
+"""The layout of our own folders."""
+
+
+class Parts(NamedTuple):
+    """What stands beside the weights of others."""
+
+    vae: Path | None
+    """Folder of the autoencoder."""
+    text_encoder: Path | None
+    """Folder of the text encoder."""
+    scheduler: Mapping[str, Any] | None
+    """Its config."""
+    name: str | None = None
+    """Of the model, by which it is found again; None: its path."""
+    description: "NamedModel | None" = None
+    """Of this model; None: that of the most similar one holds."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model on disk, in whatever layout."""
+
+    name: str
+    """By which it is found again: a path, or the name of a model."""
+    path: Path
+    """The folder or file of the backbone, for messages."""
+    layout: str
+    """OURS, or a layout of its family."""
+    manifest: Mapping[str, Any]
+    """As in our folders; made from what is there where it is not ours."""
+    weights: tuple[Path, ...]
+    """Files of the backbone: one, an index, or all tensor-parallel parts."""
+    vae: Path | None = None
+    """Folder of the autoencoder; None: ours, or there is none."""
+    text_encoder: Path | None = None
+    """Folder of the text encoder; None: ours, or the manifest names one of the hub."""
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the modality with which it was trained; `vae`, too, where none stands here."""
+    model: str | None = None
+    """Whose description says how it reads texts and is sampled; None: its own manifest."""
+    channels: int = 0
+    """Of the latent, where the weights are not ours."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a folder that we wrote."""
+        return self.layout == OURS
+
+    def vae_folder(self, modality: str) -> Path | None:
+        """Of the autoencoder of a modality; None: `modality.vae` says which."""
+        return self.path / VAE / modality if self.is_ours else self.vae
+
+    @property
+    def open_options(self) -> frozenset[str]:
+        """Options of the architecture that the files leave to the user."""
+        return frozenset({VAE} & self.usual.keys())
+
+    @property
+    def text_encoder_folder(self) -> Path | None:
+        """Of the text encoder; None: it is one of the hub."""
+        is_inside = self.is_ours and self.manifest["text_encoder"].get("hub_id") is None
+        return self.path / TEXT_ENCODER if is_inside else self.text_encoder
+
+    def verify(self) -> None:
+        """Compare the files of our folders with their hashes; those of others have none.
+
+        Raises:
+            LuminaError: a file is damaged, missing or too many.
+        """
+        if self.is_ours:
+            verify(self.path, self.manifest)
+
+    @property
+    def sha256(self) -> str:
+        """Hash that names all weights of the model, its files in whatever folder.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        if self.is_ours:
+            return manifest_sha256(self.path)
+        folders = [folder for folder in (self.vae, self.text_encoder) if folder is not None]
+        found = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
+        hashes = [known_sha256(path) for path in (*self.weights, *found)]
+        text = json.dumps([hashes, self.manifest["backbone"]], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def own_source(folder: Path) -> Source:
+    """A folder that we wrote.
+
+    Raises:
+        LuminaError: it is none, or its manifest is damaged.
+    """
+    return Source(str(folder), folder, OURS, read_manifest(folder), (folder / BACKBONE,))
+
+
+def fixed_options(name: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a modality that a checkpoint fixes: its architecture and nothing else."""
+    entry = manifest["modalities"].get(name)
+    stored = entry["options"] if entry else {}
+    return {key: stored[key] for key in fixed_names(host.options_class(name)) if key in stored}
