@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lumina_core.backbone.attention import attend
+from lumina_core.backbone.regions import Readers
 from lumina_core.backbone.rope import RopeTables, Table, rotate
 from lumina_core.backbone.settings import CROSS, BackboneConfig
 
@@ -36,6 +37,8 @@ class Run:
     """Of the texts that cross-attention reads."""
     attention: str
     """Backend of `attend`."""
+    readers: Readers | None = None
+    """Which positions read which text; None: each sample its own."""
 
 
 KeysValues = tuple[Float[Tensor, "text kv_head channel"], Float[Tensor, "text kv_head channel"]]
@@ -104,11 +107,22 @@ class Attention(nn.Module):
         scaled = q if run.query_scale is None else q * run.query_scale.type_as(q)
         out = attend(scaled, k, v, query_lengths=lengths, key_lengths=lengths, backend=backend)
         if text is not None:
-            cross = attend(
-                q, *text, query_lengths=lengths, key_lengths=run.text_lengths, backend=backend
-            )
-            out = out + torch.tanh(self.gate)[:, None] * cross
+            out = out + torch.tanh(self.gate)[:, None] * _cross_attended(q, text, run)
         return self.wo(out.flatten(1))
+
+
+def _cross_attended(
+    q: Float[Tensor, "position head channel"], text: KeysValues, run: Run
+) -> Float[Tensor, "position head channel"]:
+    """What each position reads of its text."""
+    readers = run.readers
+    lengths = run.lengths if readers is None else readers.lengths
+    if readers is not None:
+        q = q.index_select(0, readers.order)
+    read = attend(
+        q, *text, query_lengths=lengths, key_lengths=run.text_lengths, backend=run.attention
+    )
+    return read if readers is None else read.index_select(0, readers.places)
 
 
 class FeedForward(nn.Module):

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from lumina_core.backbone.block import Attention, Block, FeedForward, KeysValues, Modulation, Run
 from lumina_core.backbone.joint_text import joint_layout
+from lumina_core.backbone.regions import Regions, readers_of
 from lumina_core.backbone.rope import positions_of, rope_tables, table_at
 from lumina_core.backbone.settings import (
     CROSS,
@@ -188,28 +189,34 @@ class Backbone(nn.Module):
         scaling: RopeScaling = NO_SCALING,
         proportional_base: int | None = None,
         attention: str = "auto",
+        regions: Regions | None = None,
     ) -> Context:
         """Compute once what depends on neither x nor t.
 
         Args:
             batch: from `pack`; gives lengths and positions.
             text: features of the samples' texts, end to end; of a label its number alone.
-            text_lengths: features of each sample, at least 1.
+            text_lengths: features of each text, at least 1; without regions one text per sample.
             scaling: RoPE scaling for sizes that were never trained.
             proportional_base: sequence length for which proportional attention is neutral; q is
                 scaled by sqrt(log(length) / log(base)) in self-attention. None: off.
             attention: backend, as `attend` takes it.
+            regions: which position reads which text; with cross-attention alone.
         """
-        if len(text_lengths) != batch.num_samples or min(text_lengths) < 1:
+        one_each = regions is not None or len(text_lengths) == batch.num_samples
+        if not one_each or min(text_lengths) < 1:
             raise ValueError(f"one text per sample is expected, got lengths {list(text_lengths)}")
         config, device, cross = self.config, batch.state.device, tuple(text_lengths)
+        if regions is not None and config.text != CROSS:
+            raise ValueError(f"regions need text=cross, and the backbone has text={config.text}")
+        readers = None if regions is None else readers_of(regions.text_of, len(cross))
 
         def run(
             lengths: tuple[int, ...], segments: Tensor | None, positions: Float[Tensor, "run axis"]
         ) -> Run:
             tables = rope_tables(positions, config, scaling)
             scale = _query_scale(lengths, proportional_base, device)
-            return Run(lengths, segments, tables, scale, cross, attention)
+            return Run(lengths, segments, tables, scale, cross, attention, readers)
 
         no_text: tuple[KeysValues | None, ...] = (None,) * config.depth
         if config.text == JOINT:
@@ -233,6 +240,8 @@ class Backbone(nn.Module):
         keys_values = tuple(  # one after the other: streamed blocks are there in turn
             cast(Block, block).attention.text_keys_values(text) for block in self.blocks
         )
+        if regions is not None:
+            text, text_lengths = regions.pooled.to(self.dtype), regions.pooled_lengths
         pooled = self.pooled_linear(self.pooled_norm(_mean_of_each(text, text_lengths)))
         return Context(own, keys_values, pooled, None)
 

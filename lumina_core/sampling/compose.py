@@ -27,7 +27,15 @@ from lumina_core.sampling.settings import SAMPLING_SETTINGS, RunConfig, Sampling
 
 DEMO = "demo checkpoint"
 LABEL = "label"  # of the condition: a class in place of a prompt
-_REPEATED = ("prompt", "negative_prompt", "seed", "dtype", "quantise", *SAMPLING_SETTINGS)
+_REPEATED = (
+    "prompt",
+    "negative_prompt",
+    "regions",
+    "seed",
+    "dtype",
+    "quantise",
+    *SAMPLING_SETTINGS,
+)
 
 
 def modalities_named(values: Mapping[str, str]) -> list[str]:

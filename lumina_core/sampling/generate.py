@@ -31,6 +31,7 @@ from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import python_arguments
 from lumina_core.sampling.given import GivenTokens, given_tokens
 from lumina_core.sampling.output_paths import OUTPUTS, check_target, save_numbered
+from lumina_core.sampling.regions import check_regions
 from lumina_core.sampling.request import Request, describe, media_sha256
 from lumina_core.sampling.sample import batches, in_turn, sample_batch
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, ModelSource, Sampling, sampling_of
@@ -77,7 +78,7 @@ class Generated:
     @property
     def settings(self) -> dict[str, Any]:
         """How it was made, as whole keys and values that `generate` takes."""
-        names = ("negative_prompt", "dtype", "quantise", *SAMPLING_SETTINGS)
+        names = ("negative_prompt", "regions", "dtype", "quantise", *SAMPLING_SETTINGS)
         made = {name: self.request[name] for name in names if name in self.request}
         values = flat(untold(Sampling)) | flat({"modality": self.request["options"], **made})
         keys = [key for key in record_keys(Sampling) if key.name in values]
@@ -160,6 +161,8 @@ def all_requests(model: Model, configs: "Sequence[RunConfig]") -> list[Request]:
         raise LuminaError(
             "condition.label names a class, and this checkpoint reads texts; write a prompt instead"
         )
+    for config in configs:
+        check_regions(model, config)
     given = given_tokens(model, configs[0].condition, configs[0].options)
     return [request for config in configs for request in requests_of(config, given)]
 
@@ -167,7 +170,14 @@ def all_requests(model: Model, configs: "Sequence[RunConfig]") -> list[Request]:
 def requests_of(config: "RunConfig", given: GivenTokens | None) -> list[Request]:
     """The samples that a configuration asks for: sample i has seed + i."""
     return [
-        Request(config.prompt, config.negative_prompt, config.seed + number, config.options, given)
+        Request(
+            config.prompt,
+            config.negative_prompt,
+            config.seed + number,
+            config.options,
+            given,
+            config.regions,
+        )
         for number in range(config.num_samples)
     ]
 

@@ -1,6 +1,7 @@
 """Notes about a request: texts unlike those of training, and why a repeated file may differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from lumina_core.errors import printable
 from lumina_core.media.seal import state_of
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.given import change_notes
+from lumina_core.sampling.regions import parts_of
 from lumina_core.sampling.request import num_patches, versions_of
 from lumina_core.sampling.resolution import size_notes
 from lumina_core.sampling.settings import sampling_of
@@ -28,7 +30,8 @@ def request_notes(config: "RunConfig", model: "Model") -> Iterator[str]:
     """What the user should know about the request, one line each."""
     repeated = {} if config.repeat is None else read_request(Path(config.repeat))
     place = f"{config.repeat}: " * (repeated.get("prompt") == config.prompt)
-    yield from text_notes(model, config.prompt, config.negative_prompt, place)
+    for number, part in enumerate(parts_of(config.prompt, config.regions)):
+        yield from text_notes(model, part, "" if number else config.negative_prompt, place)
     yield from change_notes(config.condition)
     yield from (f"note: {note}" for note in _size_notes(config, model))
     if config.repeat is not None:
@@ -87,6 +90,11 @@ def text_notes(model: "Model", prompt: str, negative_prompt: str, place: str = "
 
 def file_notes(path: Path, model: "Model", lines: Sequence["PromptLine"]) -> Iterator[str]:
     """What one should know about the texts of a file of prompts; each note names a line."""
+    lines = [
+        line._replace(config=replace(line.config, prompt=part))
+        for line in lines
+        for part in parts_of(line.config.prompt, line.config.regions)
+    ]
     prompts = {line.config.prompt: line.number for line in reversed(lines)}  # the first of each
     negative = {line.config.negative_prompt: line.number for line in reversed(lines)}
     strange = {

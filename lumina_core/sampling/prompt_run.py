@@ -24,6 +24,7 @@ from lumina_core.sampling.given import GivenTokens, change_notes, given_tokens
 from lumina_core.sampling.output_paths import check_preview, prompts_folder
 from lumina_core.sampling.prompt_file import PromptLine, at_line, read_prompts
 from lumina_core.sampling.prompt_notes import file_notes
+from lumina_core.sampling.regions import check_regions
 from lumina_core.sampling.request import Request, describe, latent_shape
 from lumina_core.sampling.sample import batches
 from lumina_core.sampling.saving import file_record, save_with_preview
@@ -59,6 +60,7 @@ def run_prompts(config: RunConfig) -> int:
         options = line.config.options
         with at_line(path, line.number):
             model.modality.tokenizer.grid(latent_shape(model, options))
+            check_regions(model, line.config)
             shape = model.modality.media_shape(options)
             decoder.check_format(decoder.suffixes[0], shape, options)
             if repr(options) not in given:

@@ -28,6 +28,8 @@ class Request:
     """Of the modality: what size the medium has."""
     given: GivenTokens | None = None
     """What the medium is made from, beside the prompt."""
+    regions: tuple[int, int] | None = None
+    """Rows and columns of cells that read one part of the prompt each; None: one prompt."""
 
 
 def latent_shape(model: Model, options: Any) -> tuple[int, int, int, int]:
@@ -75,6 +77,7 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         "modality": model.name,
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
+        **({} if request.regions is None else {"regions": request.regions}),
         "seed": request.seed,
         "options": options,
         "condition": None if request.given is None else request.given.request,

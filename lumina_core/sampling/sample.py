@@ -19,11 +19,12 @@ from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig
 from lumina_core.flow.solver import OnStep, integrate
 from lumina_core.modality import Media
 from lumina_core.sampling.coarse import coarser_options, enlarged_tokens
+from lumina_core.sampling.regions import asked_of, asked_without
 from lumina_core.sampling.request import Request, num_patches, num_positions, sampling_at
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sampling.velocity import GuidedVelocity
 from lumina_core.text.frozen import FrozenTextEncoder
-from lumina_core.text.settings import Negative, Text
+from lumina_core.text.settings import Text
 
 NUM_TEXTS_AHEAD = 512  # encoded at once; the features of the longest take a megabyte each
 
@@ -82,8 +83,10 @@ def in_turn(
 
 def _texts(requests: Sequence[Request], guidance: GuidanceConfig) -> list[Text]:
     """Every text that the backbone will need."""
-    negative = [Negative(request.negative_prompt) for request in requests if guidance.is_on]
-    return [*(request.prompt for request in requests), *negative]
+    asked = [asked_of(request) for request in requests]
+    if guidance.is_on:
+        asked += [asked_without(request) for request in requests]
+    return [text for each in asked for text in each.needed]
 
 
 def sample(model: Model, requests: Sequence[Request], sampling: Sampling) -> list[Sampled]:

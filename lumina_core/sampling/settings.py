@@ -179,6 +179,12 @@ class RunConfig(ModelSource, Sampling):
         None, "many prompts: one per line, or .jsonl; makes the files that are missing", file=True
     )
     negative_prompt: str = setting("", "what guidance moves away from")
+    regions: tuple[int, int] | None = setting(
+        None,
+        "rows and columns of a grid whose cells have a prompt each, parted by |, row by row; null: "
+        "one prompt",
+        at_least=1,
+    )
     seed: int = setting(
         0, "of the first sample; sample i has seed + i", at_least=0, at_most=NUM_SEEDS - 1
     )

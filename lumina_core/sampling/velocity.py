@@ -16,11 +16,11 @@ from lumina_core.flow.settings import GuidanceConfig
 from lumina_core.flow.solver import TIME_COUNT, times_of
 from lumina_core.modality import Media, Tokenizer
 from lumina_core.runtime import seeded
+from lumina_core.sampling.regions import Asked, asked_of, asked_without, regions_of
 from lumina_core.sampling.request import Request, latent_shape, sampling_at
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sequence import TokenBatch, TokenSample, unpack
 from lumina_core.terminal import about
-from lumina_core.text.settings import Negative, Text
 
 MAX_SHOWN = 60  # characters of a prompt in a note about its sample
 
@@ -81,9 +81,13 @@ class GuidedVelocity:
         self._end_of_guidance = end_of_guidance(times, self._guidance.share_of_steps)
         self.num_evaluations = 0
 
-        def prepared(items: list[TokenSample], texts: Sequence[Text]) -> tuple[TokenBatch, Context]:
+        def prepared(
+            items: list[TokenSample], asked: Sequence[Asked]
+        ) -> tuple[TokenBatch, Context]:
             batch = model.backbone.pack(items)
-            features, lengths = model.text_features(texts)
+            features, lengths = model.text_features([text for each in asked for text in each.texts])
+            is_plain = all(each.is_plain for each in asked)
+            regions = None if is_plain else regions_of(model, batch, asked)
             context = model.ready_backbone().prepare(
                 batch,
                 features,
@@ -91,13 +95,13 @@ class GuidedVelocity:
                 scaling=sampling.rope_scaling,
                 proportional_base=sampling.proportional_attention,
                 attention=model.attention,
+                regions=regions,
             )
             return batch, context
 
-        prompts = [request.prompt for request in requests]
-        self.batch, self._context = prepared(samples, prompts)
+        self.batch, self._context = prepared(samples, [asked_of(each) for each in requests])
         if sampling.guidance.is_on:
-            pairs = [t for r in requests for t in (r.prompt, Negative(r.negative_prompt))]
+            pairs = [asked for r in requests for asked in (asked_of(r), asked_without(r))]
             twice = [item for item in samples for _ in range(2)]
             self._double, self._double_context = prepared(twice, pairs)
             self._first, self._second, self._both = _pair_indices(self.batch)

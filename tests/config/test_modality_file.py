@@ -72,7 +72,7 @@ def test_a_wrong_recommendation_names_the_file(write_conditioned, compose, advic
 ACTS = {  # all that `train` and `run` read and a plugin may not decide
     "sampling": (
         *("prompt", "prompt_file", "negative_prompt", "seed", "num_samples", "out", "overwrite"),
-        *("checkpoint", "repeat", "json", "text_cache", "download", "device", "dtype"),
+        *("checkpoint", "repeat", "regions", "json", "text_cache", "download", "device", "dtype"),
         *("offload", "quantise"),
         *("token_budget", "condition", "attention"),
     ),

@@ -39,7 +39,7 @@ def model(tiny_model):
     for name, weight in backbone.named_parameters():
         if any(part in name for part in ("modulation", "outputs", "pooled_linear")):
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.3)
-    return replace(tiny_model, backbone=backbone)
+    return replace(tiny_model, backbone=backbone, placed=None)
 
 
 @pytest.fixture

@@ -50,7 +50,8 @@ class Formula(torch.nn.Module):
 
 def with_formula(model, monkeypatch, device="cpu", **switches):
     """A model whose backbone is the formula, and that says it is on a device."""
-    found = replace(model, backbone=Formula(replace(model.backbone.config, **switches)))
+    formula_of = Formula(replace(model.backbone.config, **switches))
+    found = replace(model, backbone=formula_of, placed=None)
     monkeypatch.setattr(type(found), "device", torch.device(device))
 
     def text_features(self, texts):
