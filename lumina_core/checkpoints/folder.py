@@ -74,7 +74,7 @@ def save(
         if training_state is not None:
             save_file(training_state, temporary / TRAINING)
         manifest = describe(model) | {"sampling": dict(sampling), "training": dict(summary)}
-        _write_manifest(temporary, manifest)
+        write_manifest(temporary, manifest)
 
 
 def export(
@@ -105,7 +105,7 @@ def export(
             manifest["text_encoder"].pop("sha256", None)  # of weights that were not cast
         if sampling is not None:
             manifest["sampling"] = dict(sampling)
-        _write_manifest(temporary, manifest)
+        write_manifest(temporary, manifest)
 
 
 def _cast_weights(folder: Path, dtype: torch.dtype) -> None:
@@ -119,7 +119,7 @@ def _cast_weights(folder: Path, dtype: torch.dtype) -> None:
             save_file(cast, path, metadata=about)
 
 
-def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Hash every file of the folder, and seal the manifest."""
     hashes = {
         path.relative_to(folder).as_posix(): sha256_of(path)

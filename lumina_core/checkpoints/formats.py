@@ -24,7 +24,7 @@ from lumina_core.files.reading import read_json
 from lumina_core.hub import is_hub_id, local_folder
 
 PIPELINE, TRANSFORMER, CONFIG = "model_index.json", "transformer", "config.json"
-SCHEDULER = "scheduler/scheduler_config.json"
+SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 INDEX_SUFFIX = ".safetensors.index.json"
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 NO_WEIGHTS = ("model_args.pth", "optimizer.", "scheduler.", "rng", "training_args.bin")
@@ -182,7 +182,7 @@ def _of_named(name: str, model: NamedModel, place: Located) -> Source:
 
 def _beside(folder: Path) -> Parts:
     """The parts of a model that stand in a folder."""
-    vae, encoder, scheduler = (folder / name for name in (VAE, TEXT_ENCODER, SCHEDULER))
+    vae, encoder, scheduler = (folder / name for name in (VAE, TEXT_ENCODER, SCHEDULER_CONFIG))
     return Parts(
         vae if (vae / CONFIG).is_file() else None,
         encoder if (encoder / CONFIG).is_file() else None,

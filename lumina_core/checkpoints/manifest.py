@@ -147,6 +147,8 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
         is_entry = isinstance(entry, dict) and isinstance(entry.get("options"), dict)
         if not (is_entry and type(entry.get("token_dim")) is int):
             return f"modalities.{name} has no options or no token_dim"
+        if not isinstance(entry.get("usual", {}), dict) or VAE in entry.get("usual", {}):
+            return f"modalities.{name}.usual is no block of options"
         if type(entry.get("feature_dim", 1)) is not int:
             return f"modalities.{name}.feature_dim is no whole number"
     encoder = manifest["text_encoder"]

@@ -222,7 +222,8 @@ def load_frozen_encoder(
     Args:
         source: the model.
         device: where it computes.
-        dtype: of the backbone; in float32 an encoder of others keeps that type, too, if it has it.
+        dtype: of the backbone; in float32 an encoder of others keeps that type, too, if it has it,
+            for nothing was trained with what it gives in another one.
         download: fetch one that is named by its id on the hub.
 
     Raises:
@@ -236,7 +237,8 @@ def load_frozen_encoder(
         raise LuminaError(f"{source.path / MANIFEST}: {error}") from error
     folder = source.text_encoder_folder
     if folder is not None:
-        if not source.is_ours and dtype == torch.float32 and _is_stored_in_float32(folder):
+        is_trained = bool(source.manifest["training"])
+        if not is_trained and dtype == torch.float32 and _is_stored_in_float32(folder):
             reading = replace(reading, dtype="float32")
         return FrozenTextEncoder(folder, reading, device)
     if not source.is_ours:

@@ -30,17 +30,32 @@ def read_backbone(source: Source, config: BackboneConfig) -> Backbone:
     """
     stored = open_backbone(source.weights)
     layout = FAMILIES[source.manifest["family"]].layouts[source.layout]
+    found = checked_pieces(source, config, stored)
+    with torch.device("meta"):
+        backbone = Backbone(config)
+    fill(backbone, ((piece.name, partial(_ours, stored, layout, piece)) for piece in found))
+    return backbone.eval().requires_grad_(False)
+
+
+def checked_pieces(source: Source, config: BackboneConfig, stored: Stored) -> list[Piece]:
+    """Where each of our tensors is stored, once all that is stored is known to fit.
+
+    Args:
+        source: of weights in the layout of a family.
+        config: of the backbone.
+        stored: its tensors.
+
+    Raises:
+        LuminaError: a tensor is missing, left over, or of another shape or type.
+    """
+    layout = FAMILIES[source.manifest["family"]].layouts[source.layout]
     with built_within(stored.files):
         found = pieces(config, layout, source.channels)
-        with torch.device("meta"):
-            backbone = Backbone(config)
     shapes = {name: tensor.shape for name, tensor in stored.tensors.items()}
     check_names(found, layout, shapes, str(source.path))
-    for name in {piece.stored for piece in found}:
-        stored.check_dtype(name)
-    weights = {piece.name: partial(_ours, stored, layout, piece) for piece in found}
-    fill(backbone, weights.items())
-    return backbone.eval().requires_grad_(False)
+    for piece in found:
+        stored.check_dtype(piece.stored)
+    return found
 
 
 def _ours(stored: Stored, layout: Layout, piece: Piece) -> Tensor:

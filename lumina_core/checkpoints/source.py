@@ -121,7 +121,9 @@ def own_source(folder: Path) -> Source:
     Raises:
         LuminaError: it is none, or its manifest is damaged.
     """
-    return Source(str(folder), folder, OURS, read_manifest(folder), (folder / BACKBONE,))
+    manifest = read_manifest(folder)
+    usual = next(iter(manifest["modalities"].values())).get("usual") or {}
+    return Source(str(folder), folder, OURS, manifest, (folder / BACKBONE,), usual=usual)
 
 
 def fixed_options(name: str, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any
 from lumina_core import __version__, terminal
 from lumina_core.cli import help, reports
 from lumina_core.cli.faults import report
-from lumina_core.errors import LuminaError, nearest, unknown_key
+from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable, unknown_key
 from lumina_core.plugins import host
+from lumina_core.records import DTYPE_NAMES
 
 HELP = (["-h"], ["--help"], ["help"])
 KEYS = "KEY=VALUE"  # in the usage of commands that are configured by keys
@@ -280,6 +281,39 @@ def _gallery(words: list[str]) -> int:
     return 0
 
 
+def _convert(words: list[str]) -> int:
+    names, values, others = [], {"--to": "lumina", "--dtype": ""}, []
+    expanded = (part for word in words for part in _parted(word, "--to"))
+    parts = iter([part for word in expanded for part in _parted(word, "--dtype")])
+    for part in parts:
+        if part in values:
+            values[part] = next(parts, "")
+        elif part.startswith("-"):
+            others.append(part)
+        else:
+            names.append(part)
+    if _wants_help("convert", others, ("--to", "--dtype")):
+        return 0
+    if len(names) != 2 or "" in names:
+        usage = help.USAGES["convert"]
+        raise LuminaError(f"convert takes {usage}, got {' '.join(words) or 'nothing'}")
+    from lumina_core.checkpoints.formats import find_source
+    from lumina_core.checkpoints.named import LAYOUTS
+    from lumina_core.checkpoints.source import OURS
+
+    for option, known in (("--to", (OURS, *LAYOUTS)), ("--dtype", ("", *DTYPE_NAMES))):
+        if values[option] not in known:
+            text = printable(values[option], MAX_REASON)
+            listed = ", ".join(filter(None, known))
+            raise LuminaError(f"{option} is {text!r}; use {listed}.{nearest(text, known)}")
+    from lumina_core.checkpoints.convert import convert
+
+    source = find_source(names[0], download=False)
+    convert(source, Path(names[1]).expanduser(), values["--to"], values["--dtype"] or None)
+    terminal.show(names[1])
+    return 0
+
+
 def _new_modality(words: list[str]) -> int:
     words = [part for word in words for part in _parted(word, "--shape")]
     options = [word for word in words if word.startswith("-")]
@@ -354,6 +388,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "examples": _examples,
     "doctor": _doctor,
     "info": _info,
+    "convert": _convert,
     "gallery": _gallery,
     "new-modality": _new_modality,
     "completion": _completion,

@@ -57,3 +57,18 @@ def solver_of_scheduler(config: Mapping[str, Any]) -> dict[str, Any]:
     solver = {"name": "euler", "shift": shift}
     build(SolverConfig, solver, "solver.")
     return solver
+
+
+def scheduler_of_solver(solver: Mapping[str, Any]) -> dict[str, Any]:
+    """What scheduler_config.json is to hold for the steps of a solver; inverse of the above.
+
+    Args:
+        solver: keys of `solver`; those that no scheduler has are left out.
+    """
+    shift = solver.get("shift")
+    values = {"_class_name": SCHEDULER, **_DEFAULTS}
+    if isinstance(shift, list | tuple):
+        return (
+            values | dict(zip(_LENGTH_SHIFT, shift, strict=True)) | {"use_dynamic_shifting": True}
+        )
+    return values | {"shift": 1.0 if shift is None else shift}

@@ -142,8 +142,8 @@ def _put_checkpoint(layers: Layers) -> None:
     else:
         path, where = source.path, f"the description of {source.model}, sampling"
         origin = f"model {source.model}"
-        layers.put({"modality": source.usual}, origin)
         layers.open_options = source.open_options
+    layers.put({"modality": source.usual}, origin)
     _recommend(layers, manifest["sampling"], origin, where)
     layers.close(path)
 

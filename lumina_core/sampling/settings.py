@@ -140,8 +140,8 @@ class ModelSource(Settings):
     """The plugin's own dataclass."""
     checkpoint: str | None = setting(
         None,
-        "a checkpoint, or the folder of a training, whose newest is taken; null: the demo of the "
-        "modality",
+        "a checkpoint, a training, whose newest is taken, weights of others, a name or a hub id; "
+        "null: the demo of the modality",
         file=True,
     )
     """In a record a checkpoint; None if the modality ships no demo."""

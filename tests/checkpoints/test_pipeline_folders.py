@@ -5,23 +5,14 @@ from math import sqrt
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from pipeline_pictures import NUM_STEPS, PROMPT, theirs
 
 import lumina_core
 from lumina_core.cli.main import main
 from lumina_core.flow.solver import integrate
 from tiny_pipelines import PIPELINES
 
-PROMPT = "a red circle and a blue square"
-NUM_STEPS = 2
-PIPELINE_WORDS = {
-    "lumina2": {"cfg_trunc_ratio": 0.25},
-    "z_image": {},
-    # it scales attention to the text, too, and ends its steps elsewhere, unlike the release
-    "lumina_next": {"clean_caption": False, "proportional_attn": False, "sigmas": [1.0, 0.5]},
-}
-"""By family, how its pipeline does what the description of the model says."""
 SCALES = {"lumina2": (1.0, 4.0), "z_image": (0.0, 4.0), "lumina_next": (1.0, 4.0)}
 """Without and with guidance, as the pipelines and we count."""
 
@@ -45,20 +36,6 @@ def settings_of(family, size, scale):
         settings["rope_scaling.linear"] = sqrt(size[0] * size[1]) / 64
         settings["proportional_attention"] = None
     return settings
-
-
-@torch.no_grad()
-def theirs(pipeline, family, noise, scale):
-    """The latent and the picture that the pipeline makes of our noise in as many steps."""
-    words = {"num_inference_steps": NUM_STEPS, "guidance_scale": scale, **PIPELINE_WORDS[family]}
-    height, width = (8 * side for side in noise.shape[-2:])
-    latent = pipeline(
-        PROMPT, height=height, width=width, latents=noise.clone(), output_type="latent", **words
-    ).images
-    config = pipeline.vae.config
-    scaled = latent / config.scaling_factor + (config.shift_factor or 0)
-    picture = pipeline.image_processor.postprocess(pipeline.vae.decode(scaled).sample)[0]
-    return latent, np.asarray(picture, int)
 
 
 @pytest.mark.parametrize("family", PIPELINES)

@@ -150,7 +150,7 @@ def test_a_failed_save_leaves_the_checkpoints_before(
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint_folder, "_write_manifest", fail)
+    monkeypatch.setattr(checkpoint_folder, "write_manifest", fail)
     words = tiny_training(out, "resume=true", "max_steps=5")
     assert main(["train", *words]) == 130
     assert files_below(out / "checkpoints") == before
