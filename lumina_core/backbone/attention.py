@@ -110,6 +110,11 @@ def _equal_groups(
     )
 
 
+def forget_groups() -> None:
+    """Drop the indices that are remembered; they are made again where they are needed."""
+    _equal_groups.cache_clear()
+
+
 def _attend_sdpa(
     q: Tensor, k: Tensor, v: Tensor, query_lengths: tuple[int, ...], key_lengths: tuple[int, ...]
 ) -> Tensor:

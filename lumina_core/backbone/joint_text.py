@@ -70,7 +70,7 @@ def joint_layout(
     counts = torch.tensor(padded, device=device)
     first = torch.searchsorted(
         batch.segment_sample, torch.arange(batch.num_samples, device=device)
-    ).repeat_interleave(counts)
+    ).repeat_interleave(counts, output_size=sum(padded))
     return JointLayout(
         padded,
         tuple(n + m for n, m in zip(padded, batch.lengths, strict=True)),
@@ -91,6 +91,6 @@ def _along(places: Sequence[Int[Tensor, "_text"]]) -> Float[Tensor, "text 3"]:
 def _behind(batch: TokenBatch, offsets: Int[Tensor, "sample"]) -> Float[Tensor, "own 3"]:
     """Positions of a batch behind its texts; pads stay where every axis begins."""
     lengths = torch.tensor(batch.lengths, device=batch.state.device)
-    offset = offsets.repeat_interleave(lengths)
+    offset = offsets.repeat_interleave(lengths, output_size=sum(batch.lengths))
     is_patch = batch.source < len(batch.content_index)
     return batch.index.float() + pad((offset * is_patch).float()[:, None], (0, 2))
