@@ -10,6 +10,7 @@ frame by frame; a plugin adds others as subclasses of `Autoencoder`, named in it
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -105,6 +106,30 @@ class Autoencoder(ABC):
     def read(self) -> Any:
         """The model, as of `read_autoencoder`; a kind that diffusers lacks brings its own."""
         return read_autoencoder(self.folder, self.kind)
+
+    def without_weights(self) -> Any:
+        """The model on the meta device, from now on in place of the real one: for plans.
+
+        Raises:
+            LuminaError: its class takes no such config.json.
+        """
+        stored = weights_in(self.folder, "diffusion_pytorch_model")
+        try:
+            with torch.device("meta"), built_within(stored) if stored else nullcontext():
+                self._model = self.built().eval().requires_grad_(False)
+        except Exception as error:  # whatever diffusers meets there; all of it is the folder's
+            raise LuminaError(
+                f"the autoencoder in {self.folder} cannot be built: {reason_of(error)}"
+            ) from error
+        return self._model
+
+    def built(self) -> Any:
+        """A new model as config.json says; a kind that diffusers lacks brings its own."""
+        from diffusers.models import autoencoders
+        from diffusers.utils import logging
+
+        with quiet(logging):
+            return getattr(autoencoders, self.kind).from_config(self.config)
 
     def statistics(self) -> tuple[Float[Tensor, "channel"], Float[Tensor, "channel"]]:
         """Mean and standard deviation of each channel of what the model calls a latent."""

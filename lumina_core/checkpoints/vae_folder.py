@@ -32,6 +32,10 @@ FILES = ("config.json", *WEIGHTS, "diffusion_pytorch_model.safetensors.index.jso
 """What an autoencoder is made of; released folders hold more, which is neither fetched nor kept."""
 
 
+ARCHITECTURE = "architecture"
+"""Block of a description with what config.json says beside: for plans, where it is not here."""
+
+
 def find_vae(modality: str, vae: str, *, download: bool) -> Path:
     """The diffusers folder that `modality.vae` names.
 
@@ -76,7 +80,18 @@ def described_vae(yaml: Path) -> tuple[str, dict[str, Any]]:
     facts = read_yaml(yaml)
     if not isinstance(facts.get("hub_id"), str):
         raise LuminaError(f"{yaml} names no hub_id, say to the author of the plugin")
+    facts.pop(ARCHITECTURE, None)
     return facts.pop("hub_id"), facts
+
+
+def described_config(yaml: Path) -> dict[str, Any] | None:
+    """The config.json of an autoencoder that is not here; None where nothing says all of it.
+
+    Raises:
+        LuminaError: the description cannot be read.
+    """
+    architecture = read_yaml(yaml).get(ARCHITECTURE)
+    return {**described_vae(yaml)[1], **architecture} if isinstance(architecture, dict) else None
 
 
 def copy_vae(folder: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from lumina_core import terminal
 from lumina_core.cli import help
 from lumina_core.cli.configured import CONFIGURED
 from lumina_core.config.compose import composed
-from lumina_core.config.keys import modality_keys
+from lumina_core.config.keys import Command, modality_keys
 from lumina_core.config.settings_file import settings_text
 from lumina_core.config.words import (
     ARCHITECTURE_KEYS,
@@ -56,6 +56,21 @@ def show_settings(name: str, words: list[str]) -> int:
     return 0
 
 
+def planned(words: list[str]) -> int:
+    """Print what one of these commands would cost; returns the exit code."""
+    from lumina_core.training.plan_words import compose_plan, sorted_words
+
+    command, words = sorted_words(["json=true" if word == "--json" else word for word in words])
+    arguments = parse(words, names_of(command, words))
+    if arguments.wants_help:
+        terminal.show(*help.command_help("plan", words))
+        return 0
+    config = compose_plan(command, arguments.overrides)
+    from lumina_core.training.plan_report import plan_command
+
+    return plan_command(config)
+
+
 def _compose(name: str, overrides: list[str]) -> Any:
     return CONFIGURED[name].compose(overrides)
 
@@ -68,7 +83,11 @@ def _execute(name: str, overrides: list[str]) -> int:
 
 def known_names(name: str, words: list[str]) -> list[str]:
     """Every key that a command knows, those of the modality that the words choose included."""
-    command = CONFIGURED[name].command
+    return names_of(CONFIGURED[name].command, words)
+
+
+def names_of(command: Command, words: list[str]) -> list[str]:
+    """As `known_names`."""
     names = [key.name for key in command.keys] + ["modality"]
     installed = host.installed()
     for modality in modalities_in_use(command, words):

@@ -15,6 +15,7 @@ from lumina_core.config.words import MULTIRUN, modalities_in_use
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION, model_files
+from lumina_core.training.plan_words import PLANNED, completed_plan
 
 SHELLS = ("bash", "zsh")
 FILES = "@files"
@@ -61,6 +62,9 @@ def complete(words: list[str]) -> list[str]:
         return _begin_with(begun, [*options, "--help"])
     if command == "config" and given:
         command, *given = given
+    if command == "plan":
+        what = () if given else PLANNED
+        return [*_begin_with(begun, [*what]), *_settings(*completed_plan(given), begun)]
     if command in CONFIGURED:
         return _settings(CONFIGURED[command].command, given, begun)
     return _arguments(command, given, begun)

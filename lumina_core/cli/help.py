@@ -12,6 +12,7 @@ USAGES = {
     "evaluate": "+modality=NAME [KEY=VALUE ...]",
     "config": "run|infer|train|train-vae|evaluate [ARGUMENT ...]",
     "models": "[NAME] [--json]",
+    "plan": "[run|infer|train] [ARGUMENT ...] [--json]",
     "plugins": "[--json] [--check]",
     "schema": "NAME [--json]",
     "examples": "[NAME] [--json]",
@@ -31,6 +32,7 @@ SUMMARIES = {
     "evaluate": "measure how often a checkpoint shows what the prompt asked for",
     "config": "the values that a command would use, and whose they are, as config=FILE takes them",
     "models": "released models that have a name: size, memory, licence, and whether on disk",
+    "plan": "what a run or a training would cost: tokens, operations, memory and time",
     "plugins": "list the installed modalities; --check imports each one",
     "schema": "the options of a modality with their types, units and defaults",
     "examples": "prompts that the demos know, for each task of one or all installed modalities",
@@ -67,4 +69,8 @@ def command_help(command: str, words: Sequence[str] = ()) -> list[str]:
         from lumina_core.cli.key_help import key_lines
 
         lines += ["", *key_lines(command, list(words))]
+    if command == "plan":
+        from lumina_core.cli.key_help import plan_lines
+
+        lines += ["", *plan_lines()]
     return lines

@@ -37,6 +37,23 @@ def key_lines(name: str, words: list[str]) -> list[str]:
     return lines
 
 
+def plan_lines() -> list[str]:
+    """What `plan` takes, and the keys that it has beside those of what it plans."""
+    from lumina_core.training.plan_words import PLANNED
+
+    own = {key.name: key for name in ("run", "train") for key in PLANNED[name].keys}
+    for name in ("run", "train"):
+        for key in CONFIGURED[name].command.keys:
+            own.pop(key.name, None)
+    return [
+        "It takes the arguments of run, which it plans where no word says it, or of train; no",
+        "prompt is needed. backbone=NAME, its keys and text_encoder=NAME plan a new network.",
+        "",
+        "keys beside those of run and train:",
+        *(_line(key, key.default) for key in own.values()),
+    ]
+
+
 def effective(command: Command, words: list[str], name: str) -> list[tuple[Key, Any, str]]:
     """Every key of a command and of a modality with the value that would be used, and its origin.
 

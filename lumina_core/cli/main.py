@@ -86,6 +86,12 @@ def _config(words: list[str]) -> int:
     return show_settings("".join(words[:1]), words[1:])
 
 
+def _plan(words: list[str]) -> int:
+    from lumina_core.cli.commands import planned
+
+    return planned(words)
+
+
 def _plugins(words: list[str]) -> int:
     if _wants_help("plugins", words, ("--json", "--check")):
         return 0
@@ -383,6 +389,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     **{name: partial(_configured, name) for name, usage in help.USAGES.items() if KEYS in usage},
     "config": _config,
     "models": _models,
+    "plan": _plan,
     "plugins": _plugins,
     "schema": _schema,
     "examples": _examples,

@@ -62,15 +62,16 @@ def compose_run(overrides: list[str]) -> RunConfig:
     Raises:
         LuminaError: an unknown, refused or wrong key or value, or an unusable modality.
     """
-    return _composed_request(RUN, overrides)
+    return composed_request(RUN, overrides)
 
 
 def compose_infer(overrides: list[str]) -> RunConfig:
     """The request of `infer`: that of `run`, and where nothing says the modality the usual one."""
-    return _composed_request(INFER, overrides)
+    return composed_request(INFER, overrides)
 
 
-def _composed_request(command: Command, overrides: list[str]) -> RunConfig:
+def composed_request(command: Command, overrides: list[str]) -> Any:
+    """The record of a command that asks for what `run` does; see `compose_run`."""
     layers = composed(command, overrides)
     values = layers.values
     if values["prompt_file"] is not None:
@@ -85,11 +86,12 @@ def _composed_request(command: Command, overrides: list[str]) -> RunConfig:
         raise LuminaError(_lack_of_prompt(layers))
     for key, sha256 in _files_of(layers.known).items():
         _check_given_again(key, values[CONDITION][key], sha256)
-    return layers.built(lambda found: _request_of(layers.name, found))
+    return layers.built(lambda found: _request_of(layers, found))
 
 
-def _request_of(name: str, values: dict[str, Any]) -> RunConfig:
+def _request_of(layers: Layers, values: dict[str, Any]) -> Any:
     """The record of a request; where files alone are looked at, any prompt and no file serves."""
+    name = layers.name
     prompt = "" if values["prompt_file"] is not None else values["prompt"]
     given = dict(values[CONDITION])
     condition = {key: given.pop(key) for key in ("strength", LABEL)}
@@ -99,7 +101,7 @@ def _request_of(name: str, values: dict[str, Any]) -> RunConfig:
     prompt = condition[LABEL] if prompt is None else prompt
     condition["wanted"] = wanted
     known = {"prompt": "a prompt" if prompt is None else prompt, CONDITION: condition}
-    return build_record(RunConfig, name, values | known)
+    return build_record(layers.command.record, name, values | known)
 
 
 def compose_sampling(name: str, recommended: Mapping[str, Any] | None = None) -> Sampling:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files.reading import open_regular, read_json
 from lumina_core.files.weights import Stored, built_within, check_counts, stored_in, weights_in
@@ -120,13 +122,9 @@ def read_weights(folder: Path, config: Any, reading: "Reading") -> Any:
     Raises:
         LuminaError: weights are missing or damaged.
     """
-    from transformers import AutoModel, AutoModelForTextEncoding
-    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
     from transformers.utils import logging
 
-    # of T5 and its like this is the encoder half
-    has_encoder = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
-    reader = AutoModelForTextEncoding if has_encoder else AutoModel
+    reader = _reader_of(config)
     words = {"use_safetensors": True, "dtype": DTYPES[reading.dtype], "output_loading_info": True}
     try:
         with quiet(logging), built_within(weights_in(folder, "model")):
@@ -141,6 +139,32 @@ def read_weights(folder: Path, config: Any, reading: "Reading") -> Any:
         )
     model.config.use_cache = False  # a text is read once, no key is needed again
     return model.eval()
+
+
+def without_weights(folder: Path, config: Any, reading: "Reading") -> Any:
+    """The transformers model of a folder on the meta device, in the dtype of `reading`: for plans.
+
+    Raises:
+        LuminaError: its config.json describes none.
+    """
+    from transformers.utils import logging
+
+    try:
+        with quiet(logging), torch.device("meta"), built_within(weights_in(folder, "model")):
+            model = _reader_of(config).from_config(config)
+    except Exception as error:  # whatever transformers meets there; all of it is the folder's
+        raise _unreadable(folder, error) from error
+    model.config.use_cache = False
+    return model.to(DTYPES[reading.dtype]).eval().requires_grad_(False)
+
+
+def _reader_of(config: Any) -> Any:
+    """What reads an encoder with this configuration; of T5 and its like the encoder half."""
+    from transformers import AutoModel, AutoModelForTextEncoding
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+
+    has_encoder = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+    return AutoModelForTextEncoding if has_encoder else AutoModel
 
 
 def width_of(config: Any) -> int:

@@ -16,6 +16,7 @@ from torch import nn
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.text.settings import TextEncoderConfig
 
+MARKS = ("pad", "bos", "eos")
 UNKNOWN, START, END, PAD = "[UNK]", "[BOS]", "[EOS]", "[PAD]"
 MAX_POSITIONS = 512
 ROPE_THETA = 1000.0  # captions are short
@@ -37,7 +38,7 @@ def create_tiny(
         config: width, depth and heads.
         seed: of the weights.
     """
-    from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
+    from transformers import LlamaModel, PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=_word_tokenizer(captions),
@@ -47,8 +48,27 @@ def create_tiny(
         pad_token=PAD,
         padding_side="right",
     )
-    shape = LlamaConfig(
-        vocab_size=len(tokenizer),
+    marks = {f"{mark}_token_id": getattr(tokenizer, f"{mark}_token_id") for mark in MARKS}
+    shape = shape_of(config, len(tokenizer), **marks)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaModel(shape)
+        nn.init.normal_(model.embed_tokens.weight)
+    TextEncoder(model, tokenizer, config.reading).save(folder)
+
+
+def shape_of(config: TextEncoderConfig, num_words: int, **marks: int | None) -> Any:
+    """The architecture of a small encoder, as transformers has it.
+
+    Args:
+        config: width, depth and heads.
+        num_words: of the vocabulary, marks included.
+        marks: the token of each mark.
+    """
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=num_words,
         hidden_size=config.hidden_size,
         intermediate_size=2 * config.hidden_size,
         num_hidden_layers=config.depth,
@@ -56,15 +76,8 @@ def create_tiny(
         max_position_embeddings=MAX_POSITIONS,
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
         initializer_range=config.hidden_size**-0.5,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        **marks,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LlamaModel(shape)
-        nn.init.normal_(model.embed_tokens.weight)
-    TextEncoder(model, tokenizer, config.reading).save(folder)
 
 
 def add_words(encoder: TextEncoder, captions: Iterable[str], seed: int) -> list[str]:

@@ -33,8 +33,13 @@ def compose_train(overrides: list[str]) -> TrainConfig:
     """What `train` is asked for; see `compose_run`. With `resume=true` the folder `out` gives the
     rest.
     """
-    layers = composed(TRAIN, overrides)
-    return layers.built(lambda values: _training_of(layers.name, values))
+    return composed_training(TRAIN, overrides)
+
+
+def composed_training(command: Command, overrides: list[str]) -> Any:
+    """The record of a command that asks for what `train` does."""
+    layers = composed(command, overrides)
+    return layers.built(lambda values: _training_of(command.record, layers.name, values))
 
 
 def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
@@ -50,11 +55,11 @@ def check_modality_file(name: str) -> None:
         LuminaError: it cannot be read, or recommends what is no key, wrong, or acts for the user.
     """
     compose_sampling(name)
-    advised(TRAIN, name).built(lambda values: _training_of(name, values))
+    advised(TRAIN, name).built(lambda values: _training_of(TrainConfig, name, values))
 
 
-def _training_of(name: str, values: Mapping[str, Any]) -> TrainConfig:
-    return build_record(TrainConfig, name, {**values, "out": values["out"] or default_out(name)})
+def _training_of(record: type, name: str, values: Mapping[str, Any]) -> Any:
+    return build_record(record, name, {**values, "out": values["out"] or default_out(name)})
 
 
 def _vae_training_of(name: str, values: Mapping[str, Any]) -> TrainVAEConfig:

@@ -93,6 +93,10 @@ class MelAutoencoder(Autoencoder):
         model.load_state_dict(copies, assign=True)
         return model
 
+    def built(self) -> MelVAE:
+        """As in Autoencoder."""
+        return empty_mel_vae(self.shape)
+
     @torch.no_grad()
     def encode(self, pixels: Float[Tensor, "1 1 time mel"]) -> Float[Tensor, "channel 1 row 1"]:
         """The mean of the posterior, normalised."""

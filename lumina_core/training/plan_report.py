@@ -1,0 +1,161 @@
+"""A plan for people and for machines, and what to lower where it does not fit."""
+
+from dataclasses import replace
+from typing import Any
+
+from lumina_core import terminal
+from lumina_core.records import BLOCKS, RESIDENT
+from lumina_core.terminal import size_text
+from lumina_core.training.plan import Plan, plan_run, plan_training
+from lumina_core.training.plan_words import RunPlan, TrainPlan
+
+SHOWN_SHARE = 0.005  # of the operations; smaller parts are not shown to people
+ROUNDED_UP = 999.5  # three digits would be 1000 from here on
+MIN_PERCENT = 1  # of the sample or batch that is planned: no shorter one is advised
+
+
+def plan_command(config: RunPlan | TrainPlan) -> int:
+    """Run `plan`: print what a run or a training will cost."""
+    plan = planned(config)
+    lower = [] if plan.fits else advice(config, plan)
+    if config.json:
+        terminal.show_json(record_of(plan, lower))
+    else:
+        terminal.show(*lines_of(plan, lower))
+    return 0
+
+
+def planned(config: RunPlan | TrainPlan) -> Plan:
+    """What a run or a training will cost.
+
+    Raises:
+        LuminaError: as `plan_run` and `plan_training`.
+    """
+    return plan_training(config) if isinstance(config, TrainPlan) else plan_run(config)
+
+
+def advice(config: RunPlan | TrainPlan, plan: Plan) -> list[tuple[str, int]]:
+    """Settings that lower the memory of a plan, each with the peak that it leads to, in bytes.
+
+    The last one is the longest sample, or the largest batch, with which it fits, if there is one.
+    """
+    found = []
+    if config.dtype == "float32":
+        config = replace(config, dtype="bfloat16")
+        plan = planned(config)
+        found.append(("dtype=bfloat16", plan.peak))
+    if isinstance(config, RunPlan) and plan.device != "cpu" and config.offload == RESIDENT:
+        config = replace(config, offload=BLOCKS)
+        plan = planned(config)
+        found.append((f"offload={BLOCKS}", plan.peak))
+    if not plan.fits:
+        key, value = "tokens", plan.sizes.positions
+        if isinstance(config, TrainPlan) and plan.batch > 1:
+            key, value = "token_budget", config.token_budget
+        if number := _largest(value, plan):
+            found.append((f"{key}={number}", _with(plan, number / value)))
+    return found
+
+
+def _largest(value: int, plan: Plan) -> int | None:
+    """How long a sample or batch may be, if activations grow with it as they do."""
+    for percent in range(99, MIN_PERCENT - 1, -1):
+        if _with(plan, percent / 100) <= plan.available:
+            return percent * value // 100
+    return None
+
+
+def _with(plan: Plan, share: float) -> int:
+    """The peak with a share of the activations."""
+    parts = {
+        name: int(share * size) if "activations" in name else size
+        for name, size in plan.parts.items()
+    }
+    return replace(plan, parts=parts).peak
+
+
+def lines_of(plan: Plan, lower: list[tuple[str, int]]) -> list[str]:
+    """A plan for people."""
+    sizes, is_run = plan.sizes, plan.command == "run"
+    evaluation = sum(plan.evaluation.values())
+    at_once = f", {plan.batch} at once" if plan.batch > 1 else ""
+    shares = ", ".join(
+        f"{part} {count / evaluation:.0%}"
+        for part, count in sorted(plan.evaluation.items(), key=lambda item: -item[1])
+        if count >= SHOWN_SHARE * evaluation
+    )
+    count = f" in {plan.num_evaluations} evaluations" if is_run else ""
+    place = "this machine" if plan.device == "cpu" else "the GPU"
+    lines = [
+        f"{plan.command} of {plan.modality}: {sizes.positions:,} positions ({sizes.patches:,} "
+        f"tokens) and at most {sizes.text:,} of text{at_once}",
+        f"backbone: {plan.num_parameters:,} parameters",
+        f"operations: {_flop(plan.step)} per step, {plan.num_steps:,} steps{count}; "
+        f"{_flop(plan.total)} in all",
+        f"  an evaluation of a sample: {_flop(evaluation)} ({shares})",
+        *(f"  {name}: {_flop(count)}" for name, count in plan.beside.items()),
+        f"memory: at most {size_text(plan.peak)} of the {size_text(plan.available)} of {place}, "
+        f"for {plan.largest_stage}",
+        *(f"  {name}: {size_text(size)}" for name, size in plan.parts.items() if size),
+        f"time: at least {_seconds(plan.step / plan.speed)} per step, "
+        f"{_seconds(plan.total / plan.speed)} in all, at {_flop(plan.speed)}/s (measured)",
+        *(f"note: {note}" for note in plan.notes),
+    ]
+    if not plan.fits:
+        lines.append("it does not fit; lower:")
+        lines += [f"  {words}: {size_text(peak)}" for words, peak in lower]
+        if not lower or lower[-1][1] > plan.available:
+            lines.append(
+                "  no size fits beside the weights; use a smaller network or another machine"
+            )
+    return lines
+
+
+def record_of(plan: Plan, lower: list[tuple[str, int]]) -> dict[str, Any]:
+    """A plan as JSON. Bytes, seconds, and operations of which a product and its sum are two."""
+    return {
+        "command": plan.command,
+        "modality": plan.modality,
+        "device": plan.device,
+        "positions": plan.sizes.positions,
+        "tokens": plan.sizes.patches,
+        "text_tokens": plan.sizes.text,
+        "samples_at_once": plan.batch,
+        "num_parameters": plan.num_parameters,
+        "num_steps": plan.num_steps,
+        "num_evaluations": plan.num_evaluations,
+        "flops": {
+            "step": plan.step,
+            "all": plan.total,
+            "evaluation": plan.evaluation,
+            "beside": plan.beside,
+        },
+        "memory": {
+            "peak": plan.peak,
+            "available": plan.available,
+            "parts": plan.parts,
+            "stages": {stage: plan.bytes_of(stage) for stage in plan.stages},
+        },
+        "seconds": {"step": plan.step / plan.speed, "all": plan.total / plan.speed},
+        "flops_per_second": plan.speed,
+        "fits": plan.fits,
+        "lower": [{"words": words, "peak": peak} for words, peak in lower],
+        "notes": list(plan.notes),
+    }
+
+
+def _flop(value: float) -> str:
+    """Three digits and a unit."""
+    for unit in ("", "k", "M", "G", "T", "P"):
+        if value < ROUNDED_UP:
+            return f"{value:.3g} {unit}FLOP"
+        value /= 1000
+    return f"{value:.3g} EFLOP"
+
+
+def _seconds(value: float) -> str:
+    units = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
+    for size, unit in units:
+        if value >= 2 * size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.2g} s"

@@ -1,0 +1,145 @@
+"""What is planned: the network that words ask for and the parts beside it, without weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from lumina_core.backbone.settings import LABEL, BackboneConfig
+from lumina_core.checkpoints.formats import find_source
+from lumina_core.checkpoints.manifest import TEXT_ENCODER, read_manifest
+from lumina_core.checkpoints.model import WRONG_SHAPES, backbone_config
+from lumina_core.checkpoints.named import known_model, obtain_part
+from lumina_core.checkpoints.source import Source
+from lumina_core.errors import LuminaError, reason_of
+from lumina_core.hub import local_folder
+from lumina_core.modality import Modality, feature_dims, has_weights
+from lumina_core.text.settings import Reading, TextEncoderConfig
+from lumina_core.training.init_from import init_folder
+from lumina_core.training.plan_parts import Part, modality_of, new_text_part, text_part
+from lumina_core.training.plan_words import NewRunPlan, RunPlan, TrainPlan
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network and what stands beside it."""
+
+    name: str
+    """Of the modality."""
+    options: Any
+    modality: Modality
+    backbone: BackboneConfig
+    text: Part
+    text_length: int
+    """Tokens of the longest text."""
+    stored_bytes: int | None = None
+    """Of the weights in their file; None: there is none."""
+
+
+@contextmanager
+def subject_of_run(config: RunPlan) -> Iterator[Subject]:
+    """The network of a request.
+
+    Raises:
+        LuminaError: there is none, or a part of it cannot be read.
+    """
+    if isinstance(config, NewRunPlan):
+        with _of_settings(config.modality, config.options, config.backbone, None) as subject:
+            encoder = config.text_encoder
+            text, width = Part(note="no text encoder is counted: text_encoder= names none"), None
+            if encoder.path is not None:
+                text, width = _named_text(encoder)
+            yield _with_text(subject, text, width, encoder)
+        return
+    if config.checkpoint is None:
+        raise LuminaError(
+            f"modality {config.modality!r} ships no demo checkpoint; give checkpoint=FOLDER, or "
+            "backbone=NAME for a network that is not trained yet"
+        )
+    source = find_source(config.checkpoint, download=False)
+    try:
+        size = sum(path.stat().st_size for path in source.weights)
+        backbone = backbone_config(source.manifest)
+    except (LuminaError, OSError, *WRONG_SHAPES) as error:
+        raise LuminaError(
+            f"{source.path} cannot be planned: {reason_of(error)}; copy the checkpoint again"
+        ) from error
+    text, length = _text_of_source(source, backbone)
+    vae = source.vae_folder(config.modality) if has_weights(config.options) else None
+    with modality_of(config.modality, config.options, vae) as modality:
+        yield Subject(config.modality, config.options, modality, backbone, text, length, size)
+
+
+def _text_of_source(source: Source, backbone: BackboneConfig) -> tuple[Part, int]:
+    """The text encoder of a checkpoint, and the tokens of its longest text; a label is one."""
+    if backbone.text == LABEL:
+        return Part(), 1
+    about = source.manifest["text_encoder"]
+    names = {field.name for field in fields(Reading)}
+    reading = Reading(**{key: value for key, value in about.items() if key in names})
+    folder = source.text_encoder_folder
+    if folder is None and not source.is_ours:
+        model = known_model(str(source.model))
+        try:
+            folder = obtain_part(str(source.model), model, TEXT_ENCODER, download=False)
+        except LuminaError:
+            note = f"the text encoder of {source.model} is not here and not counted"
+            return Part(note=note), reading.max_tokens
+    named = about.get("hub_id") if folder is None else None
+    return _text_of(named, folder or Path(), reading)[0], reading.max_tokens
+
+
+@contextmanager
+def subject_of_training(config: TrainPlan) -> Iterator[Subject]:
+    """The network of a training.
+
+    Raises:
+        LuminaError: a part of it cannot be read.
+    """
+    encoder = config.text_encoder
+    with _of_settings(config.modality, config.options, config.backbone, None) as subject:
+        if encoder.path is not None:
+            text, width = _named_text(encoder)
+        elif config.init_from is not None:
+            folder = init_folder(config.init_from, config.modality)
+            about = read_manifest(folder)["text_encoder"]
+            text, width = _text_of(about.get("hub_id"), folder / TEXT_ENCODER, encoder.reading)
+        else:
+            text, width = new_text_part(encoder), encoder.hidden_size
+        yield _with_text(subject, text, width, encoder)
+
+
+@contextmanager
+def _of_settings(
+    name: str, options: Any, backbone: BackboneConfig, vae: Path | None
+) -> Iterator[Subject]:
+    with modality_of(name, options, vae) as modality:
+        shape = replace(
+            backbone,
+            token_dims={name: modality.tokenizer.token_dim},
+            feature_dims=feature_dims(name, modality),
+        )
+        yield Subject(name, options, modality, shape, Part(), 1)
+
+
+def _with_text(
+    subject: Subject, text: Part, width: int | None, encoder: TextEncoderConfig
+) -> Subject:
+    """With a text encoder; where its width is not known, that of the backbone's settings holds."""
+    shape = subject.backbone if width is None else replace(subject.backbone, text_dim=width)
+    return replace(subject, backbone=shape, text=text, text_length=encoder.max_tokens)
+
+
+def _named_text(encoder: TextEncoderConfig) -> tuple[Part, int | None]:
+    return _text_of(encoder.path, Path(), encoder.reading)
+
+
+def _text_of(named: str | None, folder: Path, reading: Reading) -> tuple[Part, int | None]:
+    """The text encoder that is named, or that of a folder; not counted where it is not here."""
+    if named is not None:
+        try:
+            folder = local_folder(named, download=False)
+        except LuminaError:
+            return Part(note=f"the text encoder {named} is not here and not counted"), None
+    return text_part(folder, reading)
