@@ -55,7 +55,7 @@ def foreign_source(
     """
     stored = open_backbone(files)
     shapes = {key: tensor.shape for key, tensor in stored.tensors.items()}
-    found = recognised(FAMILIES.values(), shapes)
+    found = recognised(FAMILIES.values(), shapes) or _of_class(config)
     if found is None:
         raise _unknown(path, config, shapes)
     family, layout_name = found
@@ -115,6 +115,14 @@ def open_backbone(files: Sequence[Path]) -> Stored:
     """
     stored = open_weights(files[0]) if len(files) == 1 else open_parts(files)
     return without_prefix(stored)
+
+
+def _of_class(config: Mapping[str, Any] | None) -> tuple[Family, str] | None:
+    """The family that a config.json names, where the tensors that tell it are damaged."""
+    name = None if config is None else config.get("_class_name")
+    known = (family for family in FAMILIES.values() if family.diffusers_class == name)
+    family = next(known, None) if name is not None else None
+    return None if family is None else (family, "diffusers")
 
 
 def _unknown(

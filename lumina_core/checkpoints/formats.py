@@ -54,12 +54,11 @@ def source_of(path: Path) -> Source:
         has_parts = (folder.parent / PIPELINE).is_file()
         return _of_transformer(folder, _beside(folder.parent if has_parts else folder))
     if files := weight_files(folder):
-        if len(files) == 1:
-            return _foreign(folder, files, _beside(folder))
         from lumina_core.checkpoints.consolidated import consolidated_files
 
-        if parts := consolidated_files(folder):
-            return _foreign(folder, parts, _beside(folder))
+        chosen = consolidated_files(folder) or files
+        if len(chosen) == 1 or chosen is not files:
+            return _foreign(folder, chosen, _beside(folder))
         names = ", ".join(printable(path.name, MAX_NAME) for path in files[:MAX_LISTED])
         raise LuminaError(
             f"{folder} holds {len(files)} files of weights, {names}{', ...' * (len(files) > 4)}; "

@@ -236,10 +236,10 @@ def values_of_shapes(
         return stored[key]
 
     def count(blocks: str) -> int:
-        number = 0
-        while layout.stored(f"{blocks}.{number}.feed_forward.w1.weight") in stored:
-            number += 1
-        return number
+        begin = layout.stored(f"{blocks}.0.feed_forward.w1.weight").partition(".0.")[0]
+        # a block counts by any tensor of it, so that one that is missing is named as missing
+        found = (re.match(rf"{re.escape(begin)}\.(\d+)\.", key) for key in stored)
+        return len({match[1] for match in found if match})
 
     switches = family.switches
     text = switches.get("text", CROSS)
