@@ -30,7 +30,8 @@ from lumina_core.checkpoints.folder import write_manifest
 from lumina_core.checkpoints.foreign import open_backbone, resolved
 from lumina_core.checkpoints.manifest import BACKBONE, TEXT_ENCODER, VAE
 from lumina_core.checkpoints.model import backbone_config
-from lumina_core.checkpoints.named import known_model, obtain_part
+from lumina_core.checkpoints.named import known_model
+from lumina_core.checkpoints.obtaining import obtain_part
 from lumina_core.checkpoints.pipeline import Parts, write_pipeline
 from lumina_core.checkpoints.released import check_twins, checked_pieces
 from lumina_core.checkpoints.source import OURS, Source

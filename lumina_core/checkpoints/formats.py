@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints.manifest import BACKBONE, MANIFEST, TEXT_ENCODER, VAE
-from lumina_core.checkpoints.named import Located, NamedModel, named_model, obtain
+from lumina_core.checkpoints.named import NamedModel, named_model
 from lumina_core.checkpoints.newest import checkpoint_folder
+from lumina_core.checkpoints.obtaining import Located, obtain
 from lumina_core.checkpoints.source import Parts, Source, own_source
 from lumina_core.errors import LuminaError, printable, why
 from lumina_core.files.reading import read_json

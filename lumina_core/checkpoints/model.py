@@ -22,7 +22,8 @@ from lumina_core.checkpoints.manifest import (
     VAE,
     data_seen,
 )
-from lumina_core.checkpoints.named import known_model, obtain_part
+from lumina_core.checkpoints.named import known_model
+from lumina_core.checkpoints.obtaining import obtain_part
 from lumina_core.checkpoints.placement import Placed, Placement
 from lumina_core.checkpoints.released import read_backbone
 from lumina_core.checkpoints.source import Source

@@ -1,37 +1,28 @@
 """Models with a name: a package says in conf/model/NAME.yaml what one is, where it is, how it runs.
 
-A third party adds a model by a package with one such file. What is in the files of a model,
-formats.py reads. Imports no torch, for `lumina models` and completion need none.
+A third party adds a model by a package with one such file. obtaining.py finds and fetches its
+files, and formats.py reads them. Imports no torch, for `lumina models` and completion need none.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable
 from lumina_core.hub import FILES
-from lumina_core.hub_cache import gap_in, is_hub_id, snapshot
+from lumina_core.hub_cache import is_hub_id
 from lumina_core.plugins.entry_points import MODALITY_NAME
 from lumina_core.plugins.yaml_files import model_files, read_yaml
-from lumina_core.program import command_line
 from lumina_core.records import Settings, build, setting, setting_of, shown
-from lumina_core.terminal import size_text
 from lumina_core.text.settings import Reading
-
-if TYPE_CHECKING:
-    from lumina_core.fetching import Want
 
 LAYOUTS = ("diffusers", "released", "comfyui")
 """How the files of a backbone are made: a folder of diffusers, the original's own, one file."""
 
 PICKLES = (".pth",)  # read by torch.load(weights_only=True); taken by their whole names alone
 SAFE = tuple(pattern.removeprefix("*") for pattern in FILES)
-WEIGHTS = "*.safetensors"
-OF_PIPELINE = {"": "model_index.json", "scheduler": "scheduler_config.json"}
-"""Files beside the parts in a folder of diffusers, by their folders."""
-
 BYTES_PER_WEIGHT = 2  # of bfloat16
 _REVISION = re.compile(r"\w[\w./-]{0,99}", re.ASCII)
 
@@ -185,138 +176,10 @@ def read_model(path: Path) -> NamedModel:
         raise LuminaError(f"{path}: {error}") from error
 
 
-class Located(NamedTuple):
-    """The folders on this disk with the parts of a model."""
-
-    pipeline: Path
-    """The whole repository of the backbone, in which parts of diffusers stand side by side."""
-    backbone: Path
-    vae: Path
-    text_encoder: Path | None
-    tokenizer: Path | None
-
-
-def located(model: NamedModel) -> Located | None:
-    """Where a model is on this disk; None where a part of it is not. Asks no network."""
-    found = {}
-    for name, part in model.parts.items():
-        folder = _folder(model, part, part.folder)
-        wanted = part.files or (WEIGHTS,)
-        if folder is None or not all(any(folder.glob(pattern)) for pattern in wanted):
-            return None
-        if gap_in(folder) is not None:
-            return None
-        found[name] = folder
-    tower = model.text_encoder
-    tokenizer = found.get("text_encoder")
-    if tower is not None and tower.tokenizer is not None:
-        tokenizer = _folder(model, tower, tower.tokenizer)
-        if tokenizer is None:
-            return None
-    pipeline = _folder(model, model.backbone, "")
-    if pipeline is None:
-        return None
-    backbone, vae = found["backbone"], found["vae"]
-    return Located(pipeline, backbone, vae, found.get("text_encoder"), tokenizer)
-
-
-def _folder(model: NamedModel, part: Part, folder: str) -> Path | None:
-    """A folder of a part's repository on this disk."""
-    repository = snapshot(*_repository(model, part))
-    found = None if repository is None else repository / folder
-    return found if found is not None and found.is_dir() else None
-
-
-def _repository(model: NamedModel, part: Part) -> tuple[str, str | None]:
-    """Of a part: the id on the hub, and the revision."""
-    own = part.hub_id is not None and part.hub_id != model.hub_id
-    return (str(part.hub_id), part.revision) if own else (model.hub_id, model.revision)
-
-
-def obtain(name: str, model: NamedModel, *, download: bool) -> Located:
-    """Where a model is on this disk, fetched if it is not there and the user says so.
-
-    Args:
-        name: of the model.
-        model: its description.
-        download: fetch what is missing; else nothing leaves the machine.
-
-    Raises:
-        LuminaError: it is not there; or it cannot be fetched, as `fetching.fetch` says.
-    """
-    found = located(model)
-    if found is None and download:
-        from lumina_core.fetching import fetch
-
-        fetch(wants(model))
-        found = located(model)
-    if found is None:
-        raise LuminaError(_lack(name, model))
-    return found
-
-
-def obtain_part(name: str, model: NamedModel, key: str, *, download: bool) -> Path:
-    """The folder of one part of a model, for weights that bring none.
-
-    Args:
-        name: of the model.
-        model: its description.
-        key: of the part, in `parts`.
-        download: fetch it where it is missing; else nothing leaves the machine.
-
-    Raises:
-        LuminaError: as `obtain`.
-    """
-    part = model.parts[key]
-    hub_id = _repository(model, part)[0]
-    if (found := _folder(model, part, part.folder)) is None and download:
-        from lumina_core.fetching import fetch
-
-        fetch([want for want in wants(model) if want.folder in _folders_of(part)])
-        found = _folder(model, part, part.folder)
-    if found is None:
-        raise LuminaError(
-            f"the weights bring no {key}, and that of {name} is not on this disk; put a folder "
-            f"{key} beside them, or give download=true to fetch it from {hub_id}"
-        )
-    return found
-
-
-def _folders_of(part: Part) -> tuple[str | None, ...]:
-    tokenizer = part.tokenizer if isinstance(part, TextTower) else None
-    return part.folder, tokenizer or part.folder
-
-
-def wants(model: NamedModel) -> "list[Want]":
-    """What is fetched of a model; pickles by the names that its description gives, else none."""
-    from lumina_core.fetching import Want
-
-    found = []
-    for part in model.parts.values():
-        files = part.files or FILES
-        found.append(Want(*_repository(model, part), part.folder, files, part.files or (WEIGHTS,)))
-    if (tower := model.text_encoder) is not None and tower.tokenizer is not None:
-        kinds = tuple(pattern for pattern in FILES if pattern != WEIGHTS)
-        found.append(Want(*_repository(model, tower), tower.tokenizer, kinds))
-    if model.layout == "diffusers":
-        repository = _repository(model, model.backbone)
-        found += [Want(*repository, folder, (name,)) for folder, name in OF_PIPELINE.items()]
-    return found
-
-
 def use_words(name: str, model: NamedModel) -> list[str]:
     """The words of a command that makes something with a model, and fetches it before."""
     prompt = model.prompt if model.text_encoder else f"condition.label={model.prompt}"
     return ["infer", f"checkpoint={name}", "download=true", prompt]
-
-
-def _lack(name: str, model: NamedModel) -> str:
-    notes = f" ({model.licence.note})" if model.licence.note else ""
-    command = command_line(*use_words(name, model))
-    return (
-        f"{name} is not on this disk: {size_text(model.num_bytes)} from {model.hub_id} under "
-        f"{model.licence.name}{notes}. Add download=true to fetch it: {command}"
-    )
 
 
 _PARTS: dict[str, type] = {

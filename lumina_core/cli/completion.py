@@ -18,6 +18,9 @@ from lumina_core.plugins.yaml_files import CONDITION, model_files
 from lumina_core.training.plan_words import PLANNED, completed_plan
 
 SHELLS = ("bash", "zsh")
+MODEL_KEYS = ("checkpoint", "init_from")
+"""Keys that take the name of a model."""
+
 FILES = "@files"
 """Stands for the names of files, which the shell knows best."""
 
@@ -132,6 +135,6 @@ def _values(name: str, keys: list[Key]) -> list[str]:
         if key.name == name:
             is_path = key.about.file or name == "modality.vae"
             truths = ["true", "false"] * (key.type == "bool")
-            models = list(model_files()) * (name == "checkpoint")
+            models = list(model_files()) * (name in MODEL_KEYS)
             return [FILES, *models] if is_path else [*key.about.choices, *truths]
     return []

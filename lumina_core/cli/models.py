@@ -6,10 +6,10 @@ from typing import Any
 from lumina_core.checkpoints.named import (
     NamedModel,
     known_model,
-    located,
     read_model,
     use_words,
 )
+from lumina_core.checkpoints.obtaining import located
 from lumina_core.errors import LuminaError, printable
 from lumina_core.plugins.yaml_files import model_files
 from lumina_core.program import command_line

@@ -11,13 +11,11 @@ from lumina_core import LuminaError
 from lumina_core.checkpoints.named import (
     NamedModel,
     known_model,
-    located,
     named_model,
-    obtain,
     read_model,
     use_words,
-    wants,
 )
+from lumina_core.checkpoints.obtaining import located, obtain, obtain_part, wants
 from lumina_core.plugins.yaml_files import label_file, model_files, read_yaml
 from lumina_core.records import as_text
 from lumina_core.sampling.model_file import check_model_file
@@ -269,6 +267,20 @@ def test_a_part_that_is_not_there_makes_it_incomplete(tmp_path, hub):
         assert located(model) is None
         obtain("big_toy", model, download=True)
         assert located(model) == found
+
+
+def test_one_part_of_a_model_is_fetched_alone(tmp_path, hub):
+    text = MODEL.replace("folder: text_encoder\n  tokenizer: tokenizer", "hub_id: owner/tower")
+    model = described(tmp_path, text.replace("{folder: transformer,", "{"))
+    hub.files["owner/tower"] = {"model.safetensors": WEIGHTS, "tokenizer.json": b"[4]"}
+    with pytest.raises(LuminaError, match="beside them, or give download=true to fetch it from"):
+        obtain_part("big_toy", model, "text_encoder", download=False)
+    folder = obtain_part("big_toy", model, "text_encoder", download=True)
+    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "tokenizer.json"}
+    assert {path.split("/resolve/")[0] for path in hub.fetched()} == {"/owner/tower"}
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(LuminaError, match="that of big_toy is not on this disk"):
+        obtain_part("big_toy", model, "text_encoder", download=False)
 
 
 def test_a_model_that_is_not_whole_is_not_there_at_all(tmp_path, hub):

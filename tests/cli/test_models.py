@@ -134,6 +134,7 @@ def test_shells_complete_the_names_of_models(shop):
     assert complete(["run", "checkpoint="]) == [FILES, "checkpoint=big_toy"]
     assert complete(["run", "checkpoint=bi"]) == [FILES, "checkpoint=big_toy"]
     assert complete(["run", "checkpoint=x"]) == [FILES]
+    assert complete(["train", "init_from=b"]) == [FILES, "init_from=big_toy"]
     assert complete(["run", "repeat="]) == [FILES]
 
 
