@@ -10,7 +10,8 @@ from lumina_core.backbone.settings import LABEL, BackboneConfig
 from lumina_core.checkpoints.formats import find_source
 from lumina_core.checkpoints.manifest import TEXT_ENCODER, read_manifest
 from lumina_core.checkpoints.model import WRONG_SHAPES, backbone_config
-from lumina_core.checkpoints.named import known_model, obtain_part
+from lumina_core.checkpoints.named import known_model
+from lumina_core.checkpoints.obtaining import obtain_part
 from lumina_core.checkpoints.source import Source
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.hub import local_folder
