@@ -18,7 +18,6 @@ from lumina_core.errors import LuminaError, printable, reason_of
 from lumina_core.files.reading import open_regular
 from lumina_core.files.tensors import DTYPES
 
-ARGUMENTS = "model_args.pth"
 MAX_ARGUMENT_BYTES = 1 << 20  # of the arguments of a training; released ones have 2000
 _NAME = re.compile(r"(consolidated(?:_ema)?)\.(\d\d)-of-(\d\d)\.(safetensors|pth)")
 _PREFERRED = ("consolidated_ema", "consolidated")  # as the released demos choose
@@ -56,24 +55,21 @@ def consolidated_files(path: Path) -> list[Path]:
     return [folder / each for each in wanted]
 
 
-def read_arguments(folder: Path) -> dict[str, str | int | float | bool]:
+def read_arguments(path: Path) -> dict[str, str | int | float | bool]:
     """The plain values in `model_args.pth`, which says how a release was trained; executes nothing.
 
     torch rebuilds an empty Namespace and fills its dictionary. Values of any other kind are left
-    out; without the file there are none.
+    out.
 
     Raises:
         LuminaError: the file is no such list of arguments.
     """
-    path = folder / ARGUMENTS
     try:
         with open_regular(path) as file, torch.serialization.safe_globals([argparse.Namespace]):
             if file.seek(0, 2) > MAX_ARGUMENT_BYTES:
                 raise ValueError(f"it has more than {MAX_ARGUMENT_BYTES} bytes")
             file.seek(0)
             found = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        return {}
     except Exception as error:  # whatever torch meets there
         raise LuminaError(f"{path} cannot be read: {reason_of(error)}; copy it again") from error
     if not isinstance(found, argparse.Namespace):

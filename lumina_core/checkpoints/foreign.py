@@ -31,6 +31,7 @@ from lumina_core.checkpoints.stored import Stored, open_weights, without_prefix
 from lumina_core.errors import LuminaError, printable, reason_of
 from lumina_core.files.weights import built_within
 from lumina_core.flow.scheduler import solver_of_scheduler
+from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import model_files
 from lumina_core.text.settings import Reading
 
@@ -73,9 +74,7 @@ def foreign_source(
         model_name, model = _most_alike(path, family, parts.scheduler)
     else:
         model_name, model = str(parts.name), parts.description
-    usual = dict(model.trained[0])
-    if parts.vae is None:
-        usual[VAE] = model.vae.hub_id or model.hub_id
+    usual = _usual(model, parts)
     return Source(
         name=parts.name or str(path),
         path=path,
@@ -105,6 +104,18 @@ def resolved(config: BackboneConfig) -> BackboneConfig:
         time_size=config.time_dim,
         qk_norm_eps=config.qk_eps if config.qk_norm else None,
     )
+
+
+def _usual(model: NamedModel, parts: Parts) -> dict[str, Any]:
+    """Options with which a model was trained: what its training says of itself comes first."""
+    usual = dict(model.trained[0])
+    size, vae = parts.arguments.get("image_size"), parts.arguments.get(VAE)
+    if type(size) is int:
+        usual |= {key: size for key in ("height", "width") if key in usual}
+    if parts.vae is None:
+        is_known = vae in host.vae_files(model.modality)
+        usual[VAE] = str(vae) if is_known else model.vae.hub_id or model.hub_id
+    return usual
 
 
 def open_backbone(files: Sequence[Path]) -> Stored:

@@ -28,7 +28,8 @@ PIPELINE, TRANSFORMER, CONFIG = "model_index.json", "transformer", "config.json"
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 INDEX_SUFFIX = ".safetensors.index.json"
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
-NO_WEIGHTS = ("model_args.pth", "optimizer.", "scheduler.", "rng", "training_args.bin")
+ARGUMENTS = "model_args.pth"
+NO_WEIGHTS = (ARGUMENTS, "optimizer.", "scheduler.", "rng", "training_args.bin")
 """Beginnings of the names of files beside weights, which hold something else."""
 MAX_LISTED = 4  # files in a message
 MAX_NAME = 80  # characters of a foreign name in a message
@@ -187,7 +188,16 @@ def _beside(folder: Path) -> Parts:
         vae if (vae / CONFIG).is_file() else None,
         encoder if (encoder / CONFIG).is_file() else None,
         _read(scheduler) if scheduler.is_file() else None,
+        _arguments(folder),
     )
+
+
+def _arguments(folder: Path) -> dict[str, Any]:
+    if not (folder / ARGUMENTS).exists():
+        return {}
+    from lumina_core.checkpoints.consolidated import read_arguments  # brings torch
+
+    return read_arguments(folder / ARGUMENTS)
 
 
 def _foreign(

@@ -39,6 +39,8 @@ class Parts(NamedTuple):
     """Folder of the text encoder."""
     scheduler: Mapping[str, Any] | None
     """Its config."""
+    arguments: Mapping[str, Any] = {}
+    """Of the training, as the trainers of Lumina-T2X leave them beside the weights."""
     name: str | None = None
     """Of the model, by which it is found again; None: its path."""
     description: "NamedModel | None" = None

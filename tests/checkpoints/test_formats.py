@@ -1,5 +1,6 @@
 """What `checkpoint=` takes, told by content; each layout of the same weights is one network."""
 
+import argparse
 import json
 import shutil
 
@@ -12,6 +13,7 @@ from lumina_core import LuminaError
 from lumina_core.checkpoints import model as checkpoint
 from lumina_core.checkpoints.formats import find_source, source_of
 from lumina_core.checkpoints.placement import Placement
+from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options
 
 CPU = torch.device("cpu")
@@ -21,7 +23,10 @@ SINGLE = ("fused", "prefixed", "wrapped")
 LAYOUTS = [
     *(("lumina2", kind) for kind in (*SINGLE, "index", "transformer")),
     *(("z_image", kind) for kind in (*SINGLE, "index", "transformer")),
-    *(("lumina_next", kind) for kind in ("released", "parts", "ema", "index", "transformer")),
+    *(
+        ("lumina_next", kind)
+        for kind in ("released", "parts", "ema", "pth", "index", "transformer")
+    ),
 ]
 """Families, and how their weights are stored."""
 
@@ -49,6 +54,9 @@ def stored(pipeline, family, kind, out):
     if family == "lumina_next":
         weights = released(state)
         total = 2 if kind == "parts" else 1
+        if kind == "pth":
+            torch.save(weights, out / "consolidated.00-of-01.pth")
+            return out
         if kind == "ema":
             wrong = {key: value + 1 for key, value in weights.items()}
             write_parts(out, wrong)
@@ -88,6 +96,21 @@ def test_each_layout_gives_the_same_network(tiny_pipeline, tmp_path, family, kin
     assert found.modality.vae.folder.resolve() == wanted.modality.vae.folder.resolve()
 
 
+def test_arguments_of_a_training_come_before_the_description(tiny_pipeline, tmp_path):
+    folder = tiny_pipeline("lumina_next").folder
+    path = stored(folder, "lumina_next", "pth", tmp_path / "other")
+    usual = {"height": 1024, "width": 1024}
+    assert source_of(path).usual == usual
+    given = argparse.Namespace(image_size=512, vae="sdxl", lm="gemma", qk_norm=True)
+    torch.save(given, path / "model_args.pth")
+    assert source_of(path).usual == {"height": 512, "width": 512}
+    (path / "vae").unlink()
+    assert source_of(path).usual == {"height": 512, "width": 512, "vae": "sdxl"}
+    assert source_of(path).open_options == {"vae"}
+    torch.save({"image_size": 512}, path / "model_args.pth")
+    assert "holds no arguments" in refusal(path)
+
+
 def test_source_hash_tells_weights_apart(tiny_pipeline, tmp_path):
     folder = tiny_pipeline("lumina2").folder
     other = tmp_path / "other"
@@ -109,6 +132,22 @@ def test_description_is_that_of_the_name_in_the_path_then_of_the_shift(tiny_pipe
     source = source_of(tmp_path / "mine")
     assert source.model == "z_image_turbo"
     assert source.manifest["sampling"]["solver"] == {"name": "euler", "num_steps": 8, "shift": 3.0}
+
+
+def test_an_id_of_the_hub_is_found_in_its_cache(tiny_pipeline, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert "neither a folder nor a whole model in the hub's cache" in refusal("me/tiny")
+    repository = tmp_path / "models--me--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("a" * 40)
+    shutil.copytree(tiny_pipeline("lumina2").folder, repository / "snapshots" / ("a" * 40))
+    source = find_source("me/tiny", download=False)
+    assert (source.name, source.manifest["family"]) == ("me/tiny", "lumina_image_2")
+    assert main(["info", "me/tiny"]) == 2  # which takes paths
+    words = ["modality.height=64", "modality.width=64", "solver.num_steps=1"]
+    out = tmp_path / "a.png"
+    assert main(["infer", "x", "checkpoint=me/tiny", *words, f"out={out}"]) == 0
+    assert out.is_file()
 
 
 def refusal(path):
