@@ -30,6 +30,7 @@ class PluginError(Exception):
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a file's limit reached
 MAX_REASON = 300  # characters of a library's message
+MAX_NAME = 80  # characters of a foreign name in a message
 
 
 def reason_of(error: BaseException) -> str:

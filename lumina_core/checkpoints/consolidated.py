@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lumina_core.checkpoints.stored import MAX_NAME, Stored, StoredTensor, open_weights
-from lumina_core.errors import LuminaError, printable, reason_of
+from lumina_core.checkpoints.stored import Stored, StoredTensor, open_weights
+from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
 from lumina_core.files.reading import open_regular
 from lumina_core.files.tensors import DTYPES
 

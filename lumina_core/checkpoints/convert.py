@@ -33,11 +33,11 @@ from lumina_core.checkpoints.model import backbone_config
 from lumina_core.checkpoints.named import known_model
 from lumina_core.checkpoints.obtaining import obtain_part
 from lumina_core.checkpoints.pipeline import Parts, write_pipeline
-from lumina_core.checkpoints.released import check_twins, checked_pieces
+from lumina_core.checkpoints.released import checked_pieces, our_tensor
 from lumina_core.checkpoints.source import OURS, Source
-from lumina_core.checkpoints.stored import MAX_NAME, Stored, open_weights
+from lumina_core.checkpoints.stored import Stored, open_weights
 from lumina_core.checkpoints.vae_folder import copy_vae, find_vae
-from lumina_core.errors import LuminaError, printable
+from lumina_core.errors import MAX_NAME, LuminaError, printable
 from lumina_core.files.tensors import PlannedTensor, write_tensors
 from lumina_core.files.writing import atomic_folder, atomic_write
 from lumina_core.text.folder import encoder_files
@@ -153,18 +153,15 @@ def _opened(source: Source, family: Family, config: BackboneConfig) -> tuple[Pla
     found = checked_pieces(source, config, stored)
     ours = {
         piece.name: PlannedTensor(
-            piece.shape, stored.tensors[piece.stored].dtype, partial(_ours, stored, layout, piece)
+            piece.shape,
+            stored.tensors[piece.stored].dtype,
+            partial(our_tensor, stored, layout, piece),
         )
         for piece in found
     }
     inside = [name for name in layout.unused if name in stored.tensors]
     folder = source.path if source.path.is_dir() else source.path.parent
     return ours, _beside(folder) | {name: _as_stored(stored, name) for name in inside}
-
-
-def _ours(stored: Stored, layout: Layout, piece: Piece) -> Tensor:
-    check_twins(stored, layout, piece)
-    return piece.ours(stored.read(piece.stored, piece.rows))
 
 
 def _as_stored(stored: Stored, name: str) -> PlannedTensor:

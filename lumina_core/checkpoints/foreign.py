@@ -28,7 +28,7 @@ from lumina_core.checkpoints.manifest import FORMAT_VERSION, NETWORK, VAE
 from lumina_core.checkpoints.named import NamedModel, read_model
 from lumina_core.checkpoints.source import Parts, Source
 from lumina_core.checkpoints.stored import Stored, open_weights, without_prefix
-from lumina_core.errors import LuminaError, printable, reason_of
+from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
 from lumina_core.files.weights import built_within
 from lumina_core.flow.scheduler import solver_of_scheduler
 from lumina_core.plugins import host
@@ -37,7 +37,6 @@ from lumina_core.text.settings import Reading
 
 WRONG_VALUES = (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError)
 """What is raised where settings of others describe no network."""
-MAX_NAME = 80  # characters of a foreign name in a message
 
 
 def foreign_source(

@@ -20,7 +20,7 @@ from lumina_core.checkpoints.named import NamedModel, named_model
 from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.checkpoints.obtaining import Located, obtain
 from lumina_core.checkpoints.source import Parts, Source, own_source
-from lumina_core.errors import LuminaError, printable, why
+from lumina_core.errors import MAX_NAME, LuminaError, printable, why
 from lumina_core.files.reading import read_json
 from lumina_core.hub import is_hub_id, local_folder
 
@@ -32,7 +32,6 @@ ARGUMENTS = "model_args.pth"
 NO_WEIGHTS = (ARGUMENTS, "optimizer.", "scheduler.", "rng", "training_args.bin")
 """Beginnings of the names of files beside weights, which hold something else."""
 MAX_LISTED = 4  # files in a message
-MAX_NAME = 80  # characters of a foreign name in a message
 
 
 def source_of(path: Path) -> Source:

@@ -11,9 +11,9 @@ from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.foreign import open_backbone
 from lumina_core.checkpoints.source import Source
-from lumina_core.checkpoints.stored import MAX_NAME, Stored
+from lumina_core.checkpoints.stored import Stored
 from lumina_core.checkpoints.weights import fill
-from lumina_core.errors import LuminaError, printable
+from lumina_core.errors import MAX_NAME, LuminaError, printable
 from lumina_core.files.weights import built_within
 
 
@@ -33,7 +33,7 @@ def read_backbone(source: Source, config: BackboneConfig) -> Backbone:
     found = checked_pieces(source, config, stored)
     with torch.device("meta"):
         backbone = Backbone(config)
-    fill(backbone, ((piece.name, partial(_ours, stored, layout, piece)) for piece in found))
+    fill(backbone, ((piece.name, partial(our_tensor, stored, layout, piece)) for piece in found))
     return backbone.eval().requires_grad_(False)
 
 
@@ -58,14 +58,19 @@ def checked_pieces(source: Source, config: BackboneConfig, stored: Stored) -> li
     return found
 
 
-def _ours(stored: Stored, layout: Layout, piece: Piece) -> Tensor:
-    check_twins(stored, layout, piece)
+def our_tensor(stored: Stored, layout: Layout, piece: Piece) -> Tensor:
+    """One of our tensors, in the type in which it is stored; a view of its file where it can be.
+
+    Raises:
+        LuminaError: it is tied to one that differs.
+    """
+    _check_twins(stored, layout, piece)
     tensor = piece.ours(stored.read(piece.stored, piece.rows))
     is_copy = piece.name in layout.copies  # it learns apart from what it begins as
     return tensor.clone() if is_copy else tensor.contiguous()
 
 
-def check_twins(stored: Stored, layout: Layout, piece: Piece) -> None:
+def _check_twins(stored: Stored, layout: Layout, piece: Piece) -> None:
     """Refuse a tensor that is stored twice with two values: the network has one for both.
 
     Raises:

@@ -16,16 +16,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lumina_core.errors import LuminaError, printable, reason_of
+from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
 from lumina_core.files.reading import open_regular, read_json
 from lumina_core.files.tensors import DTYPES
 
 INDEX_SUFFIX = ".safetensors.index.json"
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
-WEIGHT_SUFFIXES = (".safetensors", *PICKLES)
 MAX_INDEX_BYTES = 1 << 25  # of a list of tensors; that of a model of 7 billion weights has 50,000
 OWN_MAP = 1 << 18  # elements of a tensor for which the file is opened anew
-MAX_NAME = 80  # characters of a foreign name in a message
 _WRAPPERS = ("state_dict", "model", "module")
 """Where trainers put weights inside what they save."""
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "net.", "module.")
