@@ -71,7 +71,7 @@ def convert(source: Source, target: Path, layout: str, dtype: str | None = None)
         ours = {name: each._replace(dtype=_DTYPES[dtype]) for name, each in ours.items()}
     if layout == OURS:
         parts = _parts(source)
-        if parts.vae is None or (parts.text_encoder is None and source.manifest["text_encoder"]):
+        if parts.vae is None or (parts.text_encoder is None and config.num_classes is None):
             raise _lack_of_parts(source)
         with atomic_folder(target) as folder:
             _write(folder / BACKBONE, ours)
@@ -183,7 +183,14 @@ def _planned(ours: Planned, found: list[Piece], layout: Layout) -> Planned:
     planned: Planned = {}
     ordered = sorted(found, key=lambda piece: piece.stored)
     for name, group in groupby(ordered, key=lambda piece: piece.stored):
-        parts = [piece for piece in group if piece.name not in layout.copies]
+        every = list(group)
+        parts = [piece for piece in every if piece.name not in layout.copies]
+        for copy in every:
+            if copy not in parts and not torch.equal(ours[copy.name].make(), _back(ours, parts)):
+                raise LuminaError(
+                    f"{copy.name} is not {parts[0].name} any more, and this layout has one tensor, "
+                    f"{printable(name, MAX_NAME)}, for both; choose another layout"
+                )
         parts.sort(key=lambda piece: piece.rows or (0, 0))
         dtypes = {ours[piece.name].dtype for piece in parts}
         if len(dtypes) > 1:
@@ -244,14 +251,15 @@ def _check_said(source: Source, family: Family, layout: str, config: BackboneCon
 def _parts(source: Source) -> Parts:
     """Autoencoder and text encoder, where both are on this disk."""
     (modality,) = source.manifest["modalities"]
-    vae, encoder = source.vae_folder(modality), source.text_encoder_folder
+    is_of_classes = source.manifest["backbone"].get("num_classes") is not None
+    vae = source.vae_folder(modality)
+    encoder = None if is_of_classes else source.text_encoder_folder
     try:
         if vae is None:
             vae = find_vae(modality, str(source.usual[VAE]), download=False)
-        if encoder is None and not source.is_ours and source.model is not None:
+        if encoder is None and not is_of_classes and source.model is not None:
             model = known_model(source.model)
-            if model.text_encoder is not None:
-                encoder = obtain_part(source.model, model, TEXT_ENCODER, download=False)
+            encoder = obtain_part(source.model, model, TEXT_ENCODER, download=False)
     except LuminaError:
         return Parts(None, None)
     return Parts(vae, encoder)

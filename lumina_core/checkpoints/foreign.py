@@ -217,7 +217,8 @@ def _manifest(
     del backbone["feature_dims"]
     tower = model.text_encoder
     if tower is None:
-        about: dict[str, Any] = {"max_tokens": 1, "hub_id": None, "labels": model.labels}
+        about: dict[str, Any] = {"max_tokens": 1, "hub_id": None}
+        about |= {} if model.labels is None else {"labels": model.labels}
     else:
         reading = {field.name: getattr(tower, field.name) for field in fields(Reading)}
         about = reading | {"hub_id": tower.hub_id or model.hub_id}

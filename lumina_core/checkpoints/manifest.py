@@ -4,7 +4,8 @@ The only reader of that file. It needs no torch, because configurations and `inf
 `verify` compares the files that it names with their hashes.
 
 Format 2 added the kind of network, the family of released models to which it belongs, and the
-adapters that were merged into it. Format 1 is read for good: `_from_format_1` says what it means.
+adapters that were merged into it. A modality may say in `usual` with which options it was trained.
+Format 1 is read for good: `_from_format_1` says what it means.
 """
 
 import hashlib
