@@ -12,6 +12,15 @@ from safetensors import SafetensorError
 from lumina_core import __version__
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone
+from lumina_core.checkpoints.adapters import (
+    NO_ADAPTATION,
+    NO_ADAPTERS,
+    Adaptation,
+    Adapters,
+    UsedAdapter,
+    layers_of,
+    read_adapters,
+)
 from lumina_core.checkpoints.formats import source_of
 from lumina_core.checkpoints.manifest import (
     FORMAT_VERSION,
@@ -65,6 +74,8 @@ class Model:
     """Whether all that it was trained on are captions of its modality's world."""
     family: str = ""
     """Of the released models that it is like; empty: none."""
+    adapters: tuple[UsedAdapter, ...] = ()
+    """That change the weights of the checkpoint."""
     text_cache: Path | None = None
     """Folder that keeps features of texts while it samples; None: memory only."""
     placed: Placed | None = None
@@ -147,7 +158,13 @@ def load(
 
 
 def opened(
-    source: Source, name: str, options: Any, placement: Placement, *, download: bool = False
+    source: Source,
+    name: str,
+    options: Any,
+    placement: Placement,
+    *,
+    download: bool = False,
+    adapters: Adapters = NO_ADAPTERS,
 ) -> Model:
     """Open a model for one modality; weights are read when they are needed.
 
@@ -157,10 +174,11 @@ def opened(
         options: of the modality; architecture fields as in the source.
         placement: where the backbone computes, and how its weights are kept there.
         download: fetch a text encoder or autoencoder that is named by its id on the hub.
+        adapters: that change the weights when these are put in their place.
 
     Raises:
-        LuminaError: the model is missing, damaged, or does not know the modality, or its text
-            encoder or autoencoder is not there.
+        LuminaError: the model is missing, damaged, or does not know the modality, its text encoder
+            or autoencoder is not there, or an adapter does not fit.
     """
     known = list(source.manifest["modalities"])
     if name not in known:
@@ -178,6 +196,7 @@ def opened(
             source, placement.device, dtype=placement.dtype, download=download
         )
     modality = make_modality(name, options, _vae_folder(source, name, options, download=download))
+    adaptation = _adaptation(backbone, modality, name, source.manifest["family"], adapters)
     modality.vae.to(placement.device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(source.manifest))
     return Model(
@@ -188,8 +207,19 @@ def opened(
         source.sha256,
         is_of_world=is_of_world,
         family=source.manifest["family"],
-        placed=Placed(backbone, placement),
+        adapters=adaptation.used,
+        placed=Placed(backbone, placement, adaptation),
     )
+
+
+def _adaptation(
+    backbone: Backbone, modality: Modality, name: str, family: str, adapters: Adapters
+) -> Adaptation:
+    """What adapters do to a backbone, on which nothing is changed yet."""
+    if not adapters.files:
+        return NO_ADAPTATION
+    channels, *_ = modality.vae.latent_shape(modality.media_shape(modality.options))
+    return read_adapters(adapters, layers_of(backbone, name, family, channels))
 
 
 def label_encoder(num_classes: int, about: Mapping[str, Any]) -> LabelEncoder:

@@ -4,6 +4,7 @@ It is put there when it is first needed, which is after the texts were encoded: 
 encoder and the backbone never lie on a GPU at once.
 """
 
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from threading import Lock
@@ -12,8 +13,10 @@ from typing import cast
 import torch
 from torch import nn
 
+from lumina_core.backbone.low_rank import Weighted
 from lumina_core.backbone.streamed import StreamedBlocks
 from lumina_core.backbone.transformer import Backbone
+from lumina_core.checkpoints.adapters import NO_ADAPTATION, Adaptation, adapt
 from lumina_core.errors import LuminaError
 from lumina_core.records import BLOCKS, EXACT, INT8, RESIDENT
 
@@ -49,6 +52,16 @@ class Placement:
                 "quantise=int8 needs another package; pip install 'lumina-core[quantised]'"
             )
 
+    def adapt(
+        self, backbone: Backbone, changes: MutableMapping[str, Sequence[Weighted]], *, merge: bool
+    ) -> None:
+        """Change a backbone that is not in its place yet, as `adapt`.
+
+        Merged weights are computed where they go; those of blocks that wait in the host stay there.
+        """
+        device = torch.device("cpu") if self.offload == BLOCKS else self.device
+        adapt(backbone, changes, merge=merge, device=device, dtype=self.dtype)
+
     def put(self, backbone: Backbone) -> None:
         """Move and cast a backbone, weight by weight; one that fails half way can be put again."""
         if self.quantise == INT8:
@@ -79,9 +92,19 @@ def _is_plain(part: nn.Module) -> bool:
 class Placed:
     """A backbone that is put in its place once, by whoever needs it first. Threads may share it."""
 
-    def __init__(self, backbone: Backbone, placement: Placement) -> None:
+    def __init__(
+        self, backbone: Backbone, placement: Placement, adaptation: Adaptation = NO_ADAPTATION
+    ) -> None:
+        """Keep them; nothing is done yet.
+
+        Args:
+            backbone: as it was read.
+            placement: where it goes.
+            adaptation: what changes its weights before.
+        """
         self.placement = placement
         self._backbone = backbone
+        self._merge, self._changes = adaptation.merge, dict(adaptation.changes)
         self._is_there = False
         self._lock = Lock()
 
@@ -89,6 +112,7 @@ class Placed:
         """The backbone in its place."""
         with self._lock:
             if not self._is_there:
+                self.placement.adapt(self._backbone, self._changes, merge=self._merge)
                 self.placement.put(self._backbone)
                 self._is_there = True
         return self._backbone

@@ -80,6 +80,11 @@ class Key(NamedTuple):
         return "str" in self.type.split(" | ") and not self.about.choices
 
     @property
+    def is_list(self) -> bool:
+        """Whether its value is a list of texts."""
+        return self.type.startswith("tuple[str")
+
+    @property
     def description(self) -> str:
         """Unit, meaning, and what is allowed."""
         unit, allowed = self.about.unit, ", ".join(self.about.choices) or self.about.range

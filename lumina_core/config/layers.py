@@ -9,6 +9,7 @@ A choice with keys that the default lacks, such as `data=folder`, takes the whol
 Prompts and paths never meet Hydra's grammar: they are taken letter by letter.
 """
 
+import json
 import os.path
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -288,6 +289,8 @@ def value_of(key: Key | None, name: str, text: str) -> Any:
     if key is not None and key.about.file:
         if not text:
             raise LuminaError(f"{name} is empty. Give a path, or leave it out: {name}=null")
+        if key.is_list:
+            return _listed(text)
         return None if text == "null" else os.path.expanduser(text)
     if key is not None and key.is_text and (text != "null" or "None" not in key.type):
         return text
@@ -298,9 +301,20 @@ def plain_value(key: Key | None, value: Any) -> Any:
     """A plain value for a key: ~ is expanded in a path, and one name needs no brackets."""
     if key is None or not isinstance(value, str):
         return value
-    if key.about.file:
-        return os.path.expanduser(value)
-    return [value] if key.type.startswith("tuple[str") else value
+    if key.is_list:
+        return [value]
+    return os.path.expanduser(value) if key.about.file else value
+
+
+def _listed(text: str) -> list[str]:
+    """The texts of a list, letter by letter: one, [a,b], or a list of JSON."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return [text]
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = [part.strip() for part in text[1:-1].split(",")] if text[1:-1].strip() else []
+    return [str(each) for each in found]
 
 
 def _overlay(

@@ -67,7 +67,8 @@ def _sorted(path: Path, found: Mapping[str, Any], command: Command) -> SettingsF
     keys, groups = {key.name: key for key in command.keys}, command.groups
     for key, value in found.items():
         block = key.partition(".")[0]
-        is_routing = key in keys and keys[key].about.file and "." not in key
+        is_path = key in keys and keys[key].about.file and not keys[key].is_list
+        is_routing = is_path and "." not in key
         if key == CONFIG:
             raise LuminaError(f"{CONFIG} cannot stand in a file; leave it out")
         if key == "modality" or key in groups or is_routing:

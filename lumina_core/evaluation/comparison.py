@@ -16,12 +16,13 @@ from lumina_core.errors import LuminaError
 from lumina_core.evaluation.settings import EvaluateConfig
 from lumina_core.files.reading import read_json
 from lumina_core.records import flat
+from lumina_core.sampling.adapters import ADAPTERS
 from lumina_core.sampling.request import Request, describe
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, Sampling
 
 QUESTIONS = ("modality", "oracle", "seed", "num_prompts")
 """What must be the same for numbers to be comparable, beside splits and their tasks."""
-SETTINGS = ("options", *SAMPLING_SETTINGS, "dtype")
+SETTINGS = ("options", *SAMPLING_SETTINGS, "dtype", ADAPTERS)
 """How samples are made; may differ."""
 SHARE = ("accuracy", "low", "high")
 MAX_BYTES = 10_000_000  # of a file to compare with; a measurement has a few thousand

@@ -22,6 +22,7 @@ from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.program import program
 from lumina_core.records import as_text, build, fixed_names, untold
+from lumina_core.sampling.adapters import ADAPTERS, given_again
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, RunConfig, Sampling
 
@@ -86,6 +87,9 @@ def composed_request(command: Command, overrides: list[str]) -> Any:
         raise LuminaError(_lack_of_prompt(layers))
     for key, sha256 in _files_of(layers.known).items():
         _check_given_again(key, values[CONDITION][key], sha256)
+    if told := layers.known.get(ADAPTERS):
+        again = given_again(values[ADAPTERS] or (), told)
+        layers.put({ADAPTERS: again}, layers.origins[ADAPTERS])
     return layers.built(lambda found: _request_of(layers, found))
 
 

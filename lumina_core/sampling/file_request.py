@@ -11,6 +11,7 @@ from lumina_core.modality import Decoder
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.program import command_line
+from lumina_core.sampling.adapters import ADAPTERS, are_told
 
 _BLOCKS = ("options", "solver", "guidance", "rope_scaling")
 """What must be a mapping in a request."""
@@ -100,6 +101,7 @@ def check_request(path: Path, request: Any) -> dict[str, Any]:
         LuminaError: it is no mapping, names no modality, or has a block that is no mapping.
     """
     is_request = isinstance(request, dict) and isinstance(request.get("modality"), str)
+    is_request = is_request and (ADAPTERS not in request or are_told(request[ADAPTERS]))
     if not is_request or is_deeply_nested(request) or not _has_blocks(request):
         raise LuminaError(
             f"{path} carries a broken request; a modality, and its options and settings as blocks "

@@ -15,6 +15,7 @@ from lumina_core import terminal
 from lumina_core.backbone.attention import resolve_backend
 from lumina_core.backbone.settings import LABEL
 from lumina_core.checkpoints import model as checkpoint_model
+from lumina_core.checkpoints.adapters import Adapters
 from lumina_core.checkpoints.formats import find_source, lasting_name
 from lumina_core.checkpoints.model import Model
 from lumina_core.checkpoints.placement import Placement
@@ -29,6 +30,7 @@ from lumina_core.modality import Decoder, Media
 from lumina_core.records import flat, untold
 from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import python_arguments
+from lumina_core.sampling.adapters import named_adapters
 from lumina_core.sampling.given import GivenTokens, given_tokens
 from lumina_core.sampling.output_paths import OUTPUTS, check_target, save_numbered
 from lumina_core.sampling.regions import check_regions
@@ -232,7 +234,11 @@ def _kept(config: ModelSource, placement: Placement) -> Model:
     source.verify()
     fixed = fixed_options(config.modality, source.manifest)
     fixed |= {name: getattr(config.options, name) for name in source.open_options}
-    key = (source.path, source.sha256, config.modality, str(fixed), placement)
+    adapters = Adapters(
+        tuple(each.weighted for each in named_adapters(config.adapters or ())),
+        config.merge_adapters,
+    )
+    key = (source.path, source.sha256, config.modality, str(fixed), placement, adapters.key)
     with _LOAD_LOCK:
         if key not in _KEPT:
             devices = {model.device for model in _KEPT.values()}
@@ -245,6 +251,7 @@ def _kept(config: ModelSource, placement: Placement) -> Model:
                 compose_options(config.modality, fixed),
                 placement,
                 download=config.download,
+                adapters=adapters,
             )
         return _KEPT[key]
 

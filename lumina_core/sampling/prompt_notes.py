@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumina_core.errors import printable
 from lumina_core.media.seal import state_of
+from lumina_core.sampling.adapters import ADAPTERS
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.given import change_notes
 from lumina_core.sampling.regions import parts_of
@@ -53,6 +54,8 @@ def _repeat_notes(path: str, request: Mapping[str, Any], model: "Model") -> Iter
             f"note: {path} was made with another checkpoint ({str(made_with)[:12]}); the result "
             "will differ. Give checkpoint=FOLDER"
         )
+    if model.adapters and not request.get(ADAPTERS):
+        yield f"note: {path} was made without adapters; the result will differ"
     stored, here = request.get("versions"), versions_of(model)
     stored = stored if isinstance(stored, dict) else {}
     changes = [

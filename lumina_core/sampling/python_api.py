@@ -3,6 +3,7 @@
 A call is composed like a command line, so that it means the same and its refusals read alike.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +19,7 @@ from lumina_core.flow.solver import OnStep
 from lumina_core.hub import local_folder
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import model_files
+from lumina_core.sampling.adapters import named_adapters
 from lumina_core.sampling.compose import RUN, compose_run
 from lumina_core.sampling.generate import Generated, all_requests, generate_each, load_model
 from lumina_core.sampling.prompt_notes import request_notes
@@ -39,9 +41,12 @@ ELSEWHERE = {
 OF_THE_MACHINE = {
     *("modality", "checkpoint", "download"),
     *("device", "attention", "offload", "token_budget", "text_cache"),
+    *("adapters", "merge_adapters"),
 }
 """Keys of which a file that is repeated says nothing."""
-OF_WEIGHTS = ("checkpoint", "device", "dtype", "offload", "quantise")
+OF_WEIGHTS = (
+    *("checkpoint", "adapters", "merge_adapters", "device", "dtype", "offload", "quantise"),
+)
 """Keys that decide which weights are in memory, and how."""
 ANY_PROMPT = "any prompt"  # where a request is composed before there is one
 
@@ -169,7 +174,12 @@ def load(source: str | Path, *, modality: str | None = None, **settings: Any) ->
     config = _composed({**words, "prompt": ANY_PROMPT})
     checkpoint = load_model(config)
     words["checkpoint"] = lasting_name(str(config.checkpoint))
-    return Model(found[0], words, replace(config, checkpoint=words["checkpoint"]), checkpoint)
+    own = replace(config, checkpoint=words["checkpoint"])
+    if config.adapters:
+        adapters = [each.text for each in named_adapters(config.adapters)]
+        words["adapters"] = json.dumps(adapters)
+        own = replace(own, adapters=tuple(adapters))
+    return Model(found[0], words, own, checkpoint)
 
 
 def generate(

@@ -12,6 +12,7 @@ from lumina_core.checkpoints.model import Model
 from lumina_core.plugins import host
 from lumina_core.records import EXACT, fixed_names, told
 from lumina_core.runtime import arithmetic
+from lumina_core.sampling.adapters import ADAPTERS
 from lumina_core.sampling.given import GivenTokens
 from lumina_core.sampling.resolution import at_size
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, Sampling
@@ -85,6 +86,7 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
         "dtype": dtype,
         **({} if model.quantise == EXACT else {"quantise": model.quantise}),
         "checkpoint_sha256": model.checkpoint_sha256,
+        **({ADAPTERS: [each.told for each in model.adapters]} if model.adapters else {}),
         "versions": versions_of(model),
     }
 

@@ -7,6 +7,7 @@ from lumina_core.backbone.settings import BACKENDS, RopeScaling
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig, SolverConfig
 from lumina_core.records import (
+    BLOCKS,
     DTYPE_NAMES,
     NUM_SEEDS,
     OFFLOAD_NAMES,
@@ -145,6 +146,14 @@ class ModelSource(Settings):
         file=True,
     )
     """In a record a checkpoint; None if the modality ships no demo."""
+    adapters: tuple[str, ...] | None = setting(
+        None, "LoRA or DoRA files for the model, FILE or FILE:STRENGTH each", file=True
+    )
+    merge_adapters: bool = setting(
+        True,
+        "add adapters to the weights; false: compute them beside the weights",
+        idle={"adapters": (None,)},
+    )
     text_cache: str | None = setting(
         None,
         "folder that keeps text features, for encoders that are slow to read; null: memory only",
@@ -167,6 +176,14 @@ class ModelSource(Settings):
         "needs torchao",
         choices=QUANTISE_NAMES,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.offload == BLOCKS and not self.merge_adapters:
+            raise LuminaError(
+                "merge_adapters=false and offload=blocks do not go together, for blocks that take "
+                "turns have weights alike; leave one of them out"
+            )
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ ACTS = {  # all that `train` and `run` read and a plugin may not decide
         *("prompt", "prompt_file", "negative_prompt", "seed", "num_samples", "out", "overwrite"),
         *("checkpoint", "repeat", "regions", "json", "text_cache", "download", "device", "dtype"),
         *("offload", "quantise"),
-        *("token_budget", "condition", "attention"),
+        *("token_budget", "condition", "attention", "adapters", "merge_adapters"),
     ),
     "training": (
         *("out", "overwrite", "resume", "init_from", "seed", "download", "device", "dtype"),
