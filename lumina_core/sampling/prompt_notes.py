@@ -14,7 +14,7 @@ from lumina_core.sampling.regions import parts_of
 from lumina_core.sampling.request import num_patches, versions_of
 from lumina_core.sampling.resolution import size_notes
 from lumina_core.sampling.settings import sampling_of
-from lumina_core.text.settings import Negative
+from lumina_core.text.settings import Negative, Text
 
 if TYPE_CHECKING:
     from lumina_core.checkpoints.model import Model
@@ -128,8 +128,11 @@ def file_notes(path: Path, model: "Model", lines: Sequence["PromptLine"]) -> Ite
         yield f"note: {path}, line {sizes[note]}: {note}"
     if len(sizes) > MAX_SHOWN_LINES:
         yield f"note: {path}: {len(sizes) - MAX_SHOWN_LINES} other sizes are larger than training's"
-    asked = {**prompts, **{Negative(text): number for text, number in negative.items()}}
-    long = [number for text, number in asked.items() if model.text_encoder.num_cut_tokens(text)]
+    asked: list[tuple[Text, int]] = [
+        *prompts.items(),
+        *((Negative(text), number) for text, number in negative.items()),
+    ]
+    long = [number for text, number in asked if model.text_encoder.num_cut_tokens(text)]
     if long:
         yield (
             f"note: {path}: {len(long)} texts (the first in line {min(long)}) are longer than the "

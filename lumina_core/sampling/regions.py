@@ -83,9 +83,11 @@ def check_regions(model: Model, config: "RunConfig") -> None:
     rows, columns = config.regions
     num_parts = len(parts_of(config.prompt, config.regions))
     if num_parts != rows * columns:
+        cells = f"{rows * columns} cell{'s' * (rows * columns != 1)}"
+        parts = f"{num_parts} part{'s' * (num_parts != 1)}"
         raise LuminaError(
-            f"{key} has {rows * columns} cells, and the prompt has {num_parts} parts; part it by "
-            f"{PARTING}, row by row, such as {f' {PARTING} '.join('abcd')!r} for [2,2]"
+            f"{key} has {cells}, and the prompt has {parts}; part it by {PARTING}, row by row, "
+            "such as 'a | b | c | d' for [2,2]"
         )
     _check_cells(config.regions, model.modality.tokenizer.grid(latent_shape(model, config.options)))
 

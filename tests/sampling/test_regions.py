@@ -130,7 +130,7 @@ def test_all_texts_are_encoded_ahead(model):
     ("prompt", "words", "message"),
     [
         (FOUR, "regions=[1,3]", r"regions=\[1, 3\] has 3 cells, and the prompt has 4 parts"),
-        ("a ring", "regions=[2,2]", "has 4 cells, and the prompt has 1 parts"),
+        ("a ring", "regions=[2,2]", "has 4 cells, and the prompt has 1 part;"),
         ("|".join("abcdefg"), "regions=[7,1]", "a sample has 4 rows and 6 columns of patches"),
     ],
 )

@@ -6,11 +6,14 @@ from math import sqrt
 import pytest
 import torch
 from formula_backbone import with_formula
+from pipeline_pictures import PROMPT
 
+from lumina_core import load
 from lumina_core.backbone.rope import rope_tables, table_at
 from lumina_core.backbone.settings import BackboneConfig, RopeScaling
 from lumina_core.config.compose import compose_options
 from lumina_core.flow.settings import SolverConfig
+from lumina_core.flow.solver import integrate
 from lumina_core.records import build, told
 from lumina_core.sampling.compose import compose_run, compose_sampling
 from lumina_core.sampling.generate import generate_batches
@@ -66,6 +69,24 @@ def test_positions_of_next_dit_are_those_of_diffusers():
         wanted = get_2d_rotary_pos_embed_lumina(12, 6, 4, linear_factor=linear, ntk_factor=ntk)
         found = table_at(tables, torch.full((24,), t))[:, 0]
         torch.testing.assert_close(found, wanted.reshape(24, 6).to(found.dtype))
+
+
+@torch.no_grad()
+def test_a_large_picture_of_next_dit_is_that_of_its_pipeline(tiny_pipeline):
+    folder, pipeline = tiny_pipeline("lumina_next")  # for pictures of 64 x 64: 16 patches
+    # a base of 24 patches is neutral: the pipeline scales attention to the text, too
+    asked = {"height": 64, "width": 96, "solver.num_steps": 2, "proportional_attention": 24}
+    velocity = load(folder).velocity(PROMPT, trained_patches=16, **asked)
+    end = integrate(velocity, velocity.x_0, velocity.solver)
+    noise, latent = (velocity.latents(x)[0][None, :, 0] for x in (velocity.x_0, end))
+    words = {"proportional_attn": False, "clean_caption": False, "sigmas": [1.0, 0.5]}
+    words |= {"scaling_watershed": 0.3, "latents": noise.clone(), "output_type": "latent"}
+    wanted = pipeline(PROMPT, height=64, width=96, num_inference_steps=2, **words).images
+    assert wanted.std() > 0.1
+    assert (latent - wanted).abs().max() < 1e-5
+    plain = load(folder).velocity(PROMPT, **asked)
+    other = integrate(plain, plain.x_0, plain.solver)
+    assert (other - end).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("config", [FLAG_DIT, NEXT_DIT, JOINT, IMAGE_NET, OWN])
