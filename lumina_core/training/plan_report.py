@@ -93,7 +93,7 @@ def lines_of(plan: Plan, lower: list[tuple[str, int]]) -> list[str]:
         f"operations: {_flop(plan.step)} per step, {plan.num_steps:,} steps{count}; "
         f"{_flop(plan.total)} in all",
         f"  an evaluation of a sample: {_flop(evaluation)} ({shares})",
-        *(f"  {name}: {_flop(count)}" for name, count in plan.beside.items()),
+        *(f"  {name}: {_flop(count)}" for name, count in plan.beside.items() if count),
         f"memory: at most {size_text(plan.peak)} of the {size_text(plan.available)} of {place}, "
         f"for {plan.largest_stage}",
         *(f"  {name}: {size_text(size)}" for name, size in plan.parts.items() if size),

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from lumina_core.backbone.settings import LABEL, BackboneConfig
 from lumina_core.checkpoints.formats import find_source
 from lumina_core.checkpoints.manifest import TEXT_ENCODER, read_manifest
-from lumina_core.checkpoints.model import WRONG_SHAPES, backbone_config
-from lumina_core.checkpoints.named import known_model
-from lumina_core.checkpoints.obtaining import obtain_part
+from lumina_core.checkpoints.model import (
+    WRONG_SHAPES,
+    backbone_config,
+    load_frozen_encoder,
+)
 from lumina_core.checkpoints.source import Source
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.hub import local_folder
 from lumina_core.modality import Modality, feature_dims, has_weights
+from lumina_core.runtime import resolve_dtype
 from lumina_core.text.settings import Reading, TextEncoderConfig
 from lumina_core.training.init_from import init_folder
 from lumina_core.training.plan_parts import Part, modality_of, new_text_part, text_part
@@ -66,29 +71,24 @@ def subject_of_run(config: RunPlan) -> Iterator[Subject]:
         raise LuminaError(
             f"{source.path} cannot be planned: {reason_of(error)}; copy the checkpoint again"
         ) from error
-    text, length = _text_of_source(source, backbone)
+    text, length = _text_of_source(source, backbone, config.dtype)
     vae = source.vae_folder(config.modality) if has_weights(config.options) else None
     with modality_of(config.modality, config.options, vae) as modality:
         yield Subject(config.modality, config.options, modality, backbone, text, length, size)
 
 
-def _text_of_source(source: Source, backbone: BackboneConfig) -> tuple[Part, int]:
+def _text_of_source(source: Source, backbone: BackboneConfig, dtype: str) -> tuple[Part, int]:
     """The text encoder of a checkpoint, and the tokens of its longest text; a label is one."""
     if backbone.text == LABEL:
         return Part(), 1
-    about = source.manifest["text_encoder"]
-    names = {field.name for field in fields(Reading)}
-    reading = Reading(**{key: value for key, value in about.items() if key in names})
-    folder = source.text_encoder_folder
-    if folder is None and not source.is_ours:
-        model = known_model(str(source.model))
-        try:
-            folder = obtain_part(str(source.model), model, TEXT_ENCODER, download=False)
-        except LuminaError:
-            note = f"the text encoder of {source.model} is not here and not counted"
-            return Part(note=note), reading.max_tokens
-    named = about.get("hub_id") if folder is None else None
-    return _text_of(named, folder or Path(), reading)[0], reading.max_tokens
+    try:
+        encoder = load_frozen_encoder(
+            source, torch.device("cpu"), dtype=resolve_dtype(dtype), download=False
+        )
+    except LuminaError as error:
+        about = source.manifest["text_encoder"]
+        return Part(note=f"the text encoder is not counted: {error}"), about["max_tokens"]
+    return text_part(encoder.folder, encoder.reading)[0], encoder.max_tokens
 
 
 @contextmanager

@@ -112,6 +112,20 @@ def test_no_weight_is_read(tmp_path, capsys):
     assert "backbone: 1,930,696 parameters" in text
 
 
+@pytest.mark.parametrize("family", ["lumina2", "z_image", "lumina_next"])
+def test_folders_of_diffusers_are_planned_as_they_are_loaded(family, tiny_pipeline):
+    folder, pipeline = tiny_pipeline(family)
+    size = ("modality.height=64", "modality.width=96", "solver.num_steps=2")
+    found = plan_of(IMAGE, f"checkpoint={folder}", *size)
+    model = load_model(compose_run([IMAGE, "prompt=a", f"checkpoint={folder}", *size]))
+    assert found.num_parameters == sum(w.numel() for w in model.backbone.parameters())
+    encoder = sum(weight.nbytes for weight in pipeline.text_encoder.parameters())
+    assert found.parts["text encoder"] == encoder
+    autoencoder = sum(weight.nbytes for weight in pipeline.vae.parameters())
+    assert found.parts["autoencoder"] == autoencoder
+    assert not found.notes
+
+
 def test_a_network_that_is_not_trained_is_planned_by_its_settings(capsys):
     text = shown(capsys, IMAGE, "backbone=600m", "tokens=300", "dtype=bfloat16")
     assert "300 positions (299 tokens)" in text
