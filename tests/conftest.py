@@ -316,6 +316,22 @@ def encoder_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 
 
 @pytest.fixture(scope="session")
+def class_model(
+    tmp_path_factory: pytest.TempPathFactory, tiny_pipeline: "Callable[[str], TinyPipeline]"
+) -> Path:
+    """Folder of a tiny class-conditional model as its authors release them, with an autoencoder."""
+    import shutil
+
+    from released import class_weights
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("classes")
+    save_file(class_weights(), folder / "consolidated_ema.00-of-01.safetensors")
+    shutil.copytree(tiny_pipeline("lumina_next").folder / "vae", folder / "vae")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], "TinyPipeline"]:
     """Folder and pipeline of a released family in tiny: lumina2, z_image or lumina_next."""
     from tiny_pipelines import PIPELINES, TinyPipeline

@@ -1,10 +1,13 @@
 """How two checkpoints differ: architecture, autoencoder, latents."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lumina_core.autoencoder.networks import FramewiseAutoencoder, read_config
 from lumina_core.checkpoints.manifest import VAE, read_manifest
 from lumina_core.checkpoints.model import Model, describe
+from lumina_core.checkpoints.source import Source
 from lumina_core.checkpoints.vae_folder import has_same_weights
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.records import flat
@@ -18,7 +21,7 @@ def check_architecture(folder: Path, model: Model) -> None:
     Raises:
         LuminaError: another backbone, text encoder, patch size or autoencoder.
     """
-    for difference in differences(folder, model):
+    for difference in differences(read_manifest(folder), model):
         raise LuminaError(
             f"{folder} was trained with {difference}; resume with the settings of its start"
         )
@@ -29,9 +32,9 @@ def check_architecture(folder: Path, model: Model) -> None:
         )
 
 
-def differences(folder: Path, model: Model) -> list[str]:
-    """How a model differs from the one of a checkpoint, its autoencoder aside."""
-    stored, wanted = (flat(x) for x in (read_manifest(folder), describe(model)))
+def differences(manifest: Mapping[str, Any], model: Model) -> list[str]:
+    """How a model differs from the one that a manifest describes, its autoencoder aside."""
+    stored, wanted = (flat(x) for x in (manifest, describe(model)))
     return [
         f"{key}={_shown(stored[key])}, this run has {_shown(wanted[key])}"
         for key in sorted(wanted.keys() & stored.keys() - {"lumina_core"})
@@ -45,22 +48,24 @@ def _shown(value: object) -> str:
 
 def has_same_autoencoder(folder: Path, model: Model) -> bool:
     """Whether a checkpoint's autoencoder is that of the model: its config and its weights."""
-    return _compare_autoencoders(folder, model, model.name, skip=())
+    return _compare_autoencoders(folder / VAE / model.name, model, model.name, skip=())
 
 
-def has_same_latents(folder: Path, model: Model, name: str) -> bool:
+def has_same_latents(source: Source, model: Model, name: str) -> bool:
     """Whether latents of a modality of a checkpoint mean what those of the model do.
 
-    Decoders may differ. An autoencoder without weights is the same for the same modality alone.
+    Decoders may differ. An autoencoder without weights is the same for the same modality alone. One
+    that stands elsewhere is that which the model was given.
     """
-    return _compare_autoencoders(folder, model, name, skip=DECODER)
+    folder = source.vae_folder(name)
+    return folder is None or _compare_autoencoders(folder, model, name, skip=DECODER)
 
 
 def _compare_autoencoders(folder: Path, model: Model, name: str, *, skip: tuple[str, ...]) -> bool:
     own = model.modality.vae.folder
     if own is None:
         return name == model.name
-    places = (folder / VAE / name, Path(own))
+    places = (folder, Path(own))
     stored, wanted = ({**FramewiseAutoencoder.defaults, **read_config(x)} for x in places)
     keys = {key for key in stored | wanted if not key.startswith("_")}  # these say who wrote it
     has_same_config = all(stored.get(key) == wanted.get(key) for key in keys)

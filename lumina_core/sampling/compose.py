@@ -139,6 +139,11 @@ def _put_checkpoint(layers: Layers) -> None:
     if name not in manifest["modalities"]:
         known = ", ".join(manifest["modalities"])
         raise LuminaError(f"the checkpoint {source.path} was trained on {known}, not on {name}.")
+    is_of_classes = manifest["backbone"].get("num_classes") is not None
+    if not is_of_classes and layers.words.values.get(f"{CONDITION}.{LABEL}") not in (None, "null"):
+        raise LuminaError(
+            f"condition.label names a class, and {source.path} reads texts; write a prompt instead"
+        )
     origin = DEMO if named is None else named
     layers.put({"modality": fixed_options(name, manifest)}, f"fixed by {origin}")
     layers.put({"checkpoint": source.name}, origin)

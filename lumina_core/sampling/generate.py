@@ -13,7 +13,6 @@ import numpy as np
 
 from lumina_core import terminal
 from lumina_core.backbone.attention import resolve_backend
-from lumina_core.backbone.settings import LABEL
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.checkpoints.adapters import Adapters
 from lumina_core.checkpoints.formats import find_source, lasting_name
@@ -154,15 +153,7 @@ def generate_each(
 
 
 def all_requests(model: Model, configs: "Sequence[RunConfig]") -> list[Request]:
-    """The samples that configurations ask for which give the same beside their texts.
-
-    Raises:
-        LuminaError: a class is asked of a model that reads texts.
-    """
-    if configs[0].condition.label is not None and model.backbone.config.text != LABEL:
-        raise LuminaError(
-            "condition.label names a class, and this checkpoint reads texts; write a prompt instead"
-        )
+    """The samples that configurations ask for which give the same beside their texts."""
     for config in configs:
         check_regions(model, config)
     given = given_tokens(model, configs[0].condition, configs[0].options)

@@ -87,7 +87,8 @@ class LabelEncoder:
     def _numbers(self) -> dict[str, list[int]]:
         """The classes of each name."""
         found: dict[str, list[int]] = {}
-        for number, names in enumerate([] if self.names is None else read_labels(self.names)):
+        known = [] if self.names is None else read_labels(self.names)
+        for number, names in enumerate(known[: self.num_classes]):
             for name in names:
                 found.setdefault(name.lower(), []).append(number)
         return found

@@ -6,6 +6,7 @@ from typing import Any
 
 from lumina_core.checkpoints.formats import find_source
 from lumina_core.checkpoints.newest import DEMO
+from lumina_core.checkpoints.source import fixed_options
 from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command
 from lumina_core.config.layers import Layers, advised, build_record
@@ -68,8 +69,9 @@ def _vae_training_of(name: str, values: Mapping[str, Any]) -> TrainVAEConfig:
 
 
 def _put_settings(layers: Layers) -> None:
-    """Put the settings of a training that goes on."""
+    """Put the settings of a training that goes on, or those of a released model it begins with."""
     if not layers.known:
+        _put_released(layers)
         return
     path = _out_of(layers.words) / SETTINGS
     for key, value in layers.known.items():
@@ -80,6 +82,21 @@ def _put_settings(layers: Layers) -> None:
         elif key != "modality":
             layers.put({key: value}, SETTINGS, str(path))
     layers.close(path)
+
+
+def _put_released(layers: Layers) -> None:
+    """Put what the weights of a released model fix: the backbone, and what its latents are."""
+    named = layers.words.values.get("init_from")
+    if named in (None, "", "null", DEMO):
+        return
+    source = find_source(str(named), download=layers.words.values.get("download") == "true")
+    manifest, name = source.manifest, layers.name
+    if not manifest["family"] or name not in manifest["modalities"]:
+        return
+    layers.replace("backbone", manifest["backbone"], str(named))
+    options = fixed_options(name, manifest)
+    vae = source.vae_folder(name) or source.usual.get("vae")
+    layers.put({"modality": options if vae is None else options | {"vae": str(vae)}}, str(named))
 
 
 def _resumed_settings(words: Overrides) -> dict[str, Any]:

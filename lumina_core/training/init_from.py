@@ -3,11 +3,11 @@
 The averaged weights of the backbone and the text encoder are taken; step, optimizer and data begin
 anew. The settings are those of the run, and must give weights of the same shapes; a text encoder
 that was frozen stays so, with its settings. A checkpoint of another modality gives what modalities
-share; the projections in and out begin anew, unless the latents are the same.
+share; the projections in and out begin anew, unless the latents are the same. Released models of
+others give the backbone's settings and the autoencoder, too.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
@@ -15,9 +15,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lumina_core.checkpoints.differences import differences, has_same_latents
-from lumina_core.checkpoints.manifest import BACKBONE, read_manifest, verify
-from lumina_core.checkpoints.model import Model
-from lumina_core.checkpoints.newest import DEMO, checkpoint_folder
+from lumina_core.checkpoints.formats import find_source
+from lumina_core.checkpoints.model import Model, backbone_config
+from lumina_core.checkpoints.newest import DEMO
+from lumina_core.checkpoints.released import read_backbone
+from lumina_core.checkpoints.source import Source, own_source
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.plugins import host
 from lumina_core.records import flat
@@ -26,28 +28,34 @@ from lumina_core.terminal import tell
 PROJECTIONS = ("inputs", "outputs", "features")  # of each modality; all other weights are shared
 
 
-def init_folder(name: str, modality: str) -> Path:
+def init_source(name: str, modality: str, *, download: bool) -> Source:
     """The checkpoint that `init_from` names.
 
+    Args:
+        name: demo, or what `checkpoint=` takes.
+        modality: of the training.
+        download: fetch what is named and is not there yet.
+
     Raises:
-        LuminaError: the modality ships no demo, or a training has finished no checkpoint.
+        LuminaError: the modality ships no demo, a training has finished no checkpoint, or there is
+            no such model.
     """
     if name != DEMO:
-        return checkpoint_folder(Path(name))
+        return find_source(name, download=download)
     demo = host.demo_folder(modality)
     if demo is None:
         raise LuminaError(f"modality {modality!r} ships no demo checkpoint; give init_from=FOLDER")
-    return demo
+    return own_source(demo)
 
 
-def start_from(folder: Path, model: Model) -> dict[str, Any]:
+def start_from(source: Source, model: Model) -> dict[str, Any]:
     """Put the backbone's weights of a checkpoint into a model that has the same shapes.
 
     Settings that differ without changing a shape are named on stderr, one line each, and so is a
     modality that the checkpoint does not know.
 
     Args:
-        folder: the checkpoint.
+        source: the checkpoint.
         model: changed in place; its text encoder stays as it is.
 
     Returns:
@@ -57,26 +65,33 @@ def start_from(folder: Path, model: Model) -> dict[str, Any]:
     Raises:
         LuminaError: the checkpoint is missing or damaged, or of other shapes.
     """
-    manifest = read_manifest(folder)
-    verify(folder, manifest)
-    found = differences(folder, model)
+    manifest, path = source.manifest, source.path
+    source.verify()
+    found = differences(manifest, model)
     is_known = model.name in manifest["modalities"]
     try:
-        weights = load_file(folder / BACKBONE)
+        weights = _weights(source)
         if not is_known:
-            weights, note = _of_another_modality(weights, folder, manifest, model)
+            weights, note = _of_another_modality(weights, source, model)
             tell(f"note: {note}")
         model.backbone.load_state_dict(weights, strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         why = (
             f"was trained with {'; '.join(found)}" if found else f"does not fit: {reason_of(error)}"
         )
-        raise LuminaError(f"{folder} {why}; start from it with the same shapes") from error
-    if is_known and not has_same_latents(folder, model, model.name):
+        raise LuminaError(f"{path} {why}; start from it with the same shapes") from error
+    if is_known and not has_same_latents(source, model, model.name):
         found.append("another autoencoder, so its latents mean something else")
     for difference in found:
-        tell(f"warning: {folder} was trained with {difference}")
-    return _recommendation(folder, manifest, is_kept=is_known and all(map(_is_of_text, found)))
+        tell(f"warning: {path} was trained with {difference}")
+    return _recommendation(source, is_kept=is_known and all(map(_is_of_text, found)))
+
+
+def _weights(source: Source) -> dict[str, Tensor]:
+    if source.is_ours:
+        (file,) = source.weights
+        return load_file(file)
+    return read_backbone(source, backbone_config(source.manifest)).state_dict()
 
 
 def _is_of_text(difference: str) -> bool:
@@ -84,51 +99,49 @@ def _is_of_text(difference: str) -> bool:
     return difference.startswith("text_encoder.")
 
 
-def _recommendation(folder: Path, manifest: Mapping[str, Any], *, is_kept: bool) -> dict[str, Any]:
+def _recommendation(source: Source, *, is_kept: bool) -> dict[str, Any]:
     """How a checkpoint recommends to sample, if it is kept; says what becomes of it."""
-    sampling = manifest["sampling"]
+    sampling = source.manifest["sampling"]
     if sampling:
         values = ", ".join(f"{key}={value}" for key, value in flat(sampling).items())
         fate = "checkpoints of this run recommend it, too" if is_kept else "this run drops it"
-        tell(f"note: {folder} recommends {values} for sampling; {fate}")
+        tell(f"note: {source.path} recommends {values} for sampling; {fate}")
     return dict(sampling) if is_kept else {}
 
 
 def _of_another_modality(
-    weights: Mapping[str, Tensor], folder: Path, manifest: Mapping[str, Any], model: Model
+    weights: Mapping[str, Tensor], source: Source, model: Model
 ) -> tuple[dict[str, Tensor], str]:
     """What a checkpoint has for a modality it does not know, and what becomes of its projections.
 
     Returns:
         Weights under the names that the model's backbone expects, and a line for people.
     """
-    others = manifest["modalities"]
+    others = source.manifest["modalities"]
     own = f"projections of {model.name}"
-    source = next(
-        (name for name in others if _has_same_latents(folder, manifest, name, model)), None
-    )
+    like = next((name for name in others if _has_same_latents(source, name, model)), None)
     found = {}
     for key, value in weights.items():
         kind, _, rest = key.partition(".")
         name = rest.partition(".")[0]
         if kind not in PROJECTIONS:
             found[key] = value
-        elif name == source:
+        elif name == like:
             found[f"{kind}.{model.name}.{rest.removeprefix(name + '.')}"] = value
     for key, value in model.backbone.state_dict().items():
         if key.partition(".")[0] in PROJECTIONS:
             found.setdefault(key, value)
-    known = f"{folder} was trained on {', '.join(others)}"
-    if source is not None:
-        return found, f"{known}; the {own} begin as those of {source}, whose latents are the same"
+    known = f"{source.path} was trained on {', '.join(others)}"
+    if like is not None:
+        return found, f"{known}; the {own} begin as those of {like}, whose latents are the same"
     return found, f"{known}; the {own} begin anew"
 
 
-def _has_same_latents(folder: Path, manifest: Mapping[str, Any], name: str, model: Model) -> bool:
+def _has_same_latents(source: Source, name: str, model: Model) -> bool:
     token_dim = model.backbone.config.token_dims[model.name]
-    if manifest["modalities"][name]["token_dim"] != token_dim:
+    if source.manifest["modalities"][name]["token_dim"] != token_dim:
         return False
     try:
-        return has_same_latents(folder, model, name)
+        return has_same_latents(source, model, name)
     except LuminaError:  # an autoencoder of another kind
         return False

@@ -21,7 +21,7 @@ from lumina_core.plugins.parts import make_modality
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.training import state as training_state
-from lumina_core.training.init_from import init_folder, start_from
+from lumina_core.training.init_from import init_source, start_from
 from lumina_core.training.optimizer import Optimizers, build_optimizer
 from lumina_core.training.pool import build_pool
 from lumina_core.training.recipe import check_resumed, recipe
@@ -81,9 +81,10 @@ def start(config: "TrainConfig") -> Run:
     newest = newest_checkpoint(config)
     sampling: dict[str, Any] = {}
     if config.init_from is not None and newest is None:
-        first = init_folder(config.init_from, config.modality)
+        first = init_source(config.init_from, config.modality, download=config.download)
+        model = replace(model, family=first.manifest["family"])
         sampling = start_from(first, model)
-        data_before = data_seen(checkpoints_manifest.read_manifest(first))
+        data_before = data_seen(first.manifest)
     networks = nn.ModuleDict({"backbone": backbone})
     if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
         networks["text_encoder"] = encoder
@@ -93,6 +94,7 @@ def start(config: "TrainConfig") -> Run:
     if newest is not None:
         path = newest / checkpoints_manifest.TRAINING
         manifest = checkpoints_manifest.read_manifest(newest)
+        run.model = model = replace(model, family=manifest["family"])
         differences.check_architecture(newest, model)
         check_resumed(newest, manifest["training"], recipe(config, pool))
         pool.restore(manifest["training"]["data"])

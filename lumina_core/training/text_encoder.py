@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lumina_core.checkpoints.manifest import TEXT_ENCODER, read_manifest, verify
+from lumina_core.checkpoints.manifest import TEXT_ENCODER
 from lumina_core.checkpoints.model import load_frozen_encoder
-from lumina_core.checkpoints.source import own_source
+from lumina_core.checkpoints.source import Source, own_source
 from lumina_core.data.pool import CaptionedSample, LatentPool
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.hub import local_folder
@@ -28,7 +28,7 @@ from lumina_core.text.encoder import (
 from lumina_core.text.frozen import FrozenTextEncoder
 from lumina_core.text.settings import TextEncoderConfig
 from lumina_core.text.tiny import add_words, create_tiny
-from lumina_core.training.init_from import init_folder
+from lumina_core.training.init_from import init_source
 from lumina_core.training.loss import text_of
 from lumina_core.training.resume import newest_checkpoint
 
@@ -58,12 +58,13 @@ def text_encoder_of(
     if settings.path is not None and (newest is None or not settings.trainable):
         return _from_path(config, settings.path, device)
     if newest is not None:
-        encoder = _from_checkpoint(newest, config, device)
+        encoder = _from_checkpoint(own_source(newest), config, device)
         if settings.path is not None:
             _refuse_other_tokenizer(newest, encoder, _from_path(config, settings.path, device))
         return encoder
     if config.init_from is not None:
-        encoder = _from_checkpoint(init_folder(config.init_from, config.modality), config, device)
+        source = init_source(config.init_from, config.modality, download=config.download)
+        encoder = _from_checkpoint(source, config, device)
         if isinstance(encoder, TextEncoder):
             new = add_words(encoder, pool.vocabulary_captions(seeded(config.seed)), config.seed)
             if new:
@@ -135,16 +136,17 @@ def _from_path(
 
 
 def _from_checkpoint(
-    folder: Path, config: "TrainConfig", device: torch.device
+    source: Source, config: "TrainConfig", device: torch.device
 ) -> TextEncoder | FrozenTextEncoder:
     """Frozen, and read as it was, if it was frozen there; else it learns on."""
-    manifest = read_manifest(folder)
-    verify(folder, manifest)
-    about = manifest["text_encoder"]
-    if about.keys() & {"hub_id", "sha256"}:  # only frozen ones have them
-        frozen = load_frozen_encoder(
-            own_source(folder), device, dtype=torch.float32, download=config.download
+    source.verify()
+    folder, about = source.path, source.manifest["text_encoder"]
+    if "labels" in about:
+        raise LuminaError(
+            f"{folder} takes the numbers of classes; training goes on from models that read texts"
         )
+    if about.keys() & {"hub_id", "sha256"}:  # only frozen ones have them
+        frozen = load_frozen_encoder(source, device, dtype=torch.float32, download=config.download)
         _refuse_others(folder, config.text_encoder, asdict(frozen.reading))
         return frozen
     encoder = load_text_encoder(folder / TEXT_ENCODER, config.text_encoder.reading)

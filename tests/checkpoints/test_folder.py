@@ -42,7 +42,7 @@ def test_a_checkpoint_of_another_machines_attention_backend_is_read_here(
     plain = read(checkpoint_copy)
     edit_manifest(checkpoint_copy, backbone={**manifest["backbone"], "attention": "varlen"})
     older = read(checkpoint_copy)
-    assert differences.differences(checkpoint_copy, plain) == []
+    assert differences.differences(checkpoints_manifest.read_manifest(checkpoint_copy), plain) == []
     options = replace(compose_options("image"), height=32, width=32)
     requests = [Request("a star", "", 3, options)]
     settings = compose_sampling("image")

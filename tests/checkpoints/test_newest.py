@@ -16,7 +16,7 @@ from lumina_core.evaluation.compose import compose_evaluate
 from lumina_core.plugins import host
 from lumina_core.sampling.compose import compose_infer, compose_run
 from lumina_core.training.compose import compose_train
-from lumina_core.training.init_from import init_folder
+from lumina_core.training.init_from import init_source
 
 
 def write_manifest(folder, *modalities):
@@ -59,7 +59,7 @@ def test_every_command_takes_a_folder_of_training(toy, tmp_path, capsys):
         assert compose_run([*words, "prompt=a cat"]).checkpoint == newest
         assert compose_infer([*words, "prompt=a cat"]).checkpoint == newest
         assert compose_evaluate(words).checkpoint == newest
-    assert str(init_folder(str(out), "toy")) == newest
+    assert str(init_source(str(out), "toy", download=False).path) == newest
     assert main(["info", str(out), "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["modalities"]) == ["toy"]
 

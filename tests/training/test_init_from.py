@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import manifest
+from lumina_core.checkpoints.source import own_source
 from lumina_core.cli.main import main
 from lumina_core.sampling.compose import compose_run
 from lumina_core.training import start
@@ -75,7 +76,7 @@ def test_another_modality_gives_what_is_shared(
     shape = replace(tiny_model.backbone.config, token_dims={"other": token_dim})
     model = replace(tiny_model, name="other", backbone=Backbone(shape))
     fresh = {key: value.clone() for key, value in model.backbone.state_dict().items()}
-    start_from(tiny_checkpoint, model)
+    start_from(own_source(tiny_checkpoint), model)
     assert said in capsys.readouterr().err.splitlines()[0]
     stored = load_file(tiny_checkpoint / "backbone.safetensors")
     for key, value in model.backbone.state_dict().items():

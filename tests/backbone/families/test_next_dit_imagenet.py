@@ -4,45 +4,14 @@ import math
 
 import pytest
 import torch
-from released import read
+from released import CLASSES, DEPTH, HEADS, HIDDEN, class_weights, read
 from torch.nn.functional import layer_norm, scaled_dot_product_attention, silu
 
 from lumina_core.media.patches import PatchTokenizer
 from lumina_core.sequence import TokenSample, unpack
 
-DEPTH, HEADS, FFN, CONDITION, CLASSES = 2, 32, 48, 20, 10
 ROWS, COLUMNS = 3, 4
 TOKENIZER = PatchTokenizer(4, (1, 2, 2), lambda frames, rows, columns: (1.0, 1.0, 1.0))
-HIDDEN = 4 * HEADS  # alternating rows and columns need 4 channels per head
-
-
-def weights():
-    shapes = {
-        "x_embedder.weight": (HIDDEN, 16),
-        "x_embedder.bias": (HIDDEN,),
-        "t_embedder.mlp.0.weight": (CONDITION, 256),
-        "t_embedder.mlp.0.bias": (CONDITION,),
-        "t_embedder.mlp.2.weight": (CONDITION, CONDITION),
-        "t_embedder.mlp.2.bias": (CONDITION,),
-        "y_embedder.embedding_table.weight": (CLASSES + 1, CONDITION),
-        "final_layer.linear.weight": (32, HIDDEN),
-        "final_layer.linear.bias": (32,),
-        "final_layer.adaLN_modulation.1.weight": (2 * HIDDEN, CONDITION),
-        "final_layer.adaLN_modulation.1.bias": (2 * HIDDEN,),
-    }
-    for number in range(DEPTH):
-        layer = f"layers.{number}."
-        shapes |= {f"{layer}attention.{name}.weight": (HIDDEN, HIDDEN) for name in ("wq", "wk")}
-        shapes |= {f"{layer}attention.{name}.weight": (HIDDEN, HIDDEN) for name in ("wv", "wo")}
-        for name in ("q_norm", "k_norm"):
-            shapes |= {f"{layer}attention.{name}.{kind}": (HIDDEN,) for kind in ("weight", "bias")}
-        shapes |= {f"{layer}feed_forward.{name}.weight": (FFN, HIDDEN) for name in ("w1", "w3")}
-        shapes[f"{layer}feed_forward.w2.weight"] = (HIDDEN, FFN)
-        shapes[f"{layer}adaLN_modulation.1.weight"] = (4 * HIDDEN, CONDITION)
-        shapes[f"{layer}adaLN_modulation.1.bias"] = (4 * HIDDEN,)
-        shapes |= {f"{layer}{name}.weight": (HIDDEN,) for name in ("attention_norm", "ffn_norm")}
-    generator = torch.Generator().manual_seed(0)
-    return {name: torch.randn(shape, generator=generator) * 0.2 for name, shape in shapes.items()}
 
 
 def rms(x, weight=1.0):
@@ -112,7 +81,7 @@ def velocity(model, latent, t, label):
 
 @pytest.mark.parametrize("label", [0, 7, CLASSES])
 def test_velocity_is_that_of_the_formulas(label):
-    w = weights()
+    w = class_weights()
     model = read("next_dit_imagenet", "released", w)
     assert model.config.num_classes == CLASSES
     latent = torch.randn(4, 2 * ROWS, 2 * COLUMNS, generator=torch.Generator().manual_seed(1))
@@ -123,6 +92,6 @@ def test_velocity_is_that_of_the_formulas(label):
 
 
 def test_classes_differ():
-    model = read("next_dit_imagenet", "released", weights())
+    model = read("next_dit_imagenet", "released", class_weights())
     latent = torch.randn(4, 2 * ROWS, 2 * COLUMNS, generator=torch.Generator().manual_seed(1))
     assert (velocity(model, latent, 0.3, 1) - velocity(model, latent, 0.3, 2)).abs().max() > 0.01

@@ -1,0 +1,66 @@
+"""A released model is trained further: its settings, latents and text encoder come with it."""
+
+import pytest
+import torch
+from PIL import Image
+
+from lumina_core.backbone.families.registry import FAMILIES
+from lumina_core.checkpoints.formats import source_of
+from lumina_core.checkpoints.manifest import read_manifest
+from lumina_core.checkpoints.model import backbone_config
+from lumina_core.checkpoints.released import read_backbone
+from lumina_core.cli.main import main
+from lumina_core.training import start
+from lumina_core.training.compose import compose_train
+
+WORDS = (
+    "token_budget=100", "data=folder", "data.pool_size=4", "data.min_tokens=4", "data.max_tokens=64", "device=cpu",
+    "optimizer.warmup_steps=1", "num_threads=1", "sample_every=0",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of four pictures with their captions."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, colour in enumerate(("red", "green", "blue", "white")):
+        Image.new("RGB", (64, 48), colour).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(f"a {colour} picture")
+    return folder
+
+
+def words(source, pictures, out, *more):
+    begin = [f"init_from={source}", f"data.path={pictures}", f"out={out}"]
+    return ["+modality=image", *WORDS, *begin, *more]
+
+
+def test_a_released_model_gives_what_its_weights_fix(tiny_pipeline, pictures, tmp_path):
+    pipeline = tiny_pipeline("z_image")
+    config = compose_train(words(pipeline.folder, pictures, tmp_path / "out", "max_steps=2"))
+    source = source_of(pipeline.folder)
+    fixed = backbone_config(source.manifest)
+    for name in ("hidden_size", "depth", "rope_dims", *FAMILIES["z_image"].switches):
+        assert getattr(config.backbone, name) == getattr(fixed, name), name
+    run = start.start(config)
+    expected = read_backbone(source, fixed).state_dict()
+    for name, weight in run.model.backbone.state_dict().items():
+        assert torch.equal(weight, expected[name].float()), name
+    assert run.model.family == "z_image"
+
+
+def test_two_steps_change_it_and_its_checkpoint_keeps_the_family(tiny_pipeline, pictures, tmp_path):
+    pipeline = tiny_pipeline("z_image")
+    assert main(["train", *words(pipeline.folder, pictures, tmp_path / "out", "max_steps=2")]) == 0
+    newest = tmp_path / "out" / "checkpoints" / "step-0000002"
+    manifest = read_manifest(newest)
+    assert (manifest["family"], manifest["backbone"]["text"]) == ("z_image", "joint")
+    assert main(["train", "resume=true", f"out={tmp_path / 'out'}", "max_steps=3"]) == 0
+    made = [f"checkpoint={newest}", "modality.height=32", "modality.width=32", "device=cpu"]
+    picture = tmp_path / "made.png"
+    assert main(["run", "a red cat", *made, "solver.num_steps=2", f"out={picture}"]) == 0
+    assert picture.is_file()
+
+
+def test_a_model_of_classes_is_not_trained_on(pictures, tmp_path, refusal, class_model):
+    error = refusal("train", *words(class_model, pictures, tmp_path / "out"))
+    assert "numbers of classes" in error
