@@ -49,7 +49,7 @@ class Attention(nn.Module):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        width, kv_width = config.hidden_size, config.kv_heads * config.head_dim
+        width, kv_width = config.hidden_size, config.kv_dim
         self.config = config
         self.wq = nn.Linear(width, width, bias=False)
         self.wk = nn.Linear(width, kv_width, bias=False)

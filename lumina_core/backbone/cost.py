@@ -144,7 +144,7 @@ def muon_bytes(config: BackboneConfig) -> int:
     Matrices of one shape are one batch, of which it holds four copies and two products with
     themselves.
     """
-    width, kv_width = config.hidden_size, config.kv_heads * config.head_dim
+    width, kv_width = config.hidden_size, config.kv_dim
     shapes = Counter({(width, config.ffn_dim): 1})
     shapes[config.ffn_dim, width] += 2
     shapes[width, width] += 2
@@ -191,7 +191,7 @@ def _of_blocks(
     """The linear layers of some blocks, but for those of text that is attended to."""
     if not count:
         return
-    width, kv_width = config.hidden_size, config.kv_heads * config.head_dim
+    width, kv_width = config.hidden_size, config.kv_dim
     of_block = Matrix("projections", rows, width, 2 * width + 2 * kv_width, False, count, True)
     yield of_block
     yield of_block._replace(part="feed-forward", outputs=3 * config.ffn_dim)
@@ -202,7 +202,7 @@ def _of_blocks(
 
 def _num_vector_weights(config: BackboneConfig) -> int:
     """Weights that pass nothing on: norms, gates, separators, pads and labels."""
-    width, kv_width = config.hidden_size, config.kv_heads * config.head_dim
+    width, kv_width = config.hidden_size, config.kv_dim
     of_block = 2 * width * (config.pre_norm_weight + config.sandwich)
     normed = (width, kv_width) + (kv_width,) * (config.text == CROSS)
     if config.qk_norm:

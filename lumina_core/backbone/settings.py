@@ -173,6 +173,11 @@ class BackboneConfig(Settings, block="backbone"):
         return self.num_kv_heads or self.num_heads
 
     @property
+    def kv_dim(self) -> int:
+        """Width of k and v."""
+        return self.kv_heads * self.head_dim
+
+    @property
     def condition_dim(self) -> int:
         """Width of the adaLN input."""
         return self.conditioning_size or min(self.hidden_size, MAX_CONDITIONING_SIZE)

@@ -6,9 +6,11 @@ shift is that of the scheduler, else the first.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,17 @@ def foreign_source(
         usual=usual,
         model=model_name,
         channels=channels,
+        dtype=_usual_dtype(stored),
     )
+
+
+def _usual_dtype(stored: Stored) -> str:
+    """The type of most weights, as `dtype` calls it."""
+    counts: Counter[str] = Counter()
+    for tensor in stored.tensors.values():
+        counts[tensor.dtype] += prod(tensor.shape)
+    usual = counts.most_common(1)[0][0]
+    return {"BF16": "bfloat16", "F16": "float16"}.get(usual, "float32")
 
 
 MODALITY = "image"  # under which the tables of the families name the projections

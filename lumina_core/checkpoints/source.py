@@ -71,6 +71,8 @@ class Source:
     """Whose description says how it reads texts and is sampled; None: its own manifest."""
     channels: int = 0
     """Of the latent, where the weights are not ours."""
+    dtype: str = "float32"
+    """In which it is computed where nobody says otherwise: that of its weights, if not ours."""
 
     @property
     def is_ours(self) -> bool:

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 
-from lumina_core.errors import printable
-
-MAX_NAME = 80  # characters of a name in a message
+from lumina_core.errors import MAX_NAME, printable
 
 
 def fill(network: nn.Module, tensors: Iterable[tuple[str, Callable[[], Tensor]]]) -> None:

@@ -154,6 +154,7 @@ def _put_checkpoint(layers: Layers) -> None:
         path, where = source.path, f"the description of {source.model}, sampling"
         origin = f"model {source.model}"
         layers.open_options = source.open_options
+        layers.put({"dtype": source.dtype}, origin)
     layers.put({"modality": source.usual}, origin)
     _recommend(layers, manifest["sampling"], origin, where)
     layers.close(path)

@@ -3,18 +3,22 @@
 import pytest
 import torch
 from PIL import Image
+from pipeline_pictures import PROMPT, theirs
 
+import lumina_core
 from lumina_core.backbone.families.registry import FAMILIES
 from lumina_core.checkpoints.formats import source_of
 from lumina_core.checkpoints.manifest import read_manifest
 from lumina_core.checkpoints.model import backbone_config
 from lumina_core.checkpoints.released import read_backbone
 from lumina_core.cli.main import main
+from lumina_core.flow.solver import integrate
 from lumina_core.training import start
 from lumina_core.training.compose import compose_train
 
 WORDS = (
-    "token_budget=100", "data=folder", "data.pool_size=4", "data.min_tokens=4", "data.max_tokens=64", "device=cpu",
+    "token_budget=100", "data=folder", "data.pool_size=4", "data.min_tokens=4",
+    "data.max_tokens=64", "device=cpu",
     "optimizer.warmup_steps=1", "num_threads=1", "sample_every=0",
 )  # fmt: skip
 
@@ -59,6 +63,26 @@ def test_two_steps_change_it_and_its_checkpoint_keeps_the_family(tiny_pipeline, 
     picture = tmp_path / "made.png"
     assert main(["run", "a red cat", *made, "solver.num_steps=2", f"out={picture}"]) == 0
     assert picture.is_file()
+
+
+def test_what_was_trained_goes_back_to_diffusers(tiny_pipeline, pictures, tmp_path):
+    import diffusers
+
+    pipeline = tiny_pipeline("z_image")
+    begin = words(pipeline.folder, pictures, tmp_path / "out", "max_steps=2")
+    assert main(["train", *begin, "optimizer.learning_rate=0.01"]) == 0
+    assert main(["convert", str(tmp_path / "out"), str(tmp_path / "back"), "--to=diffusers"]) == 0
+    settings = {"solver.num_steps": 2, "guidance.scale": 4.0}
+    model = lumina_core.load(tmp_path / "out", **settings, height=64, width=64)
+    velocity = model.velocity(PROMPT)
+    end = integrate(velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted)
+    noise, latent = (velocity.latents(x)[0][None, :, 0] for x in (velocity.x_0, end))
+    loaded = diffusers.ZImagePipeline.from_pretrained(tmp_path / "back")
+    loaded.set_progress_bar_config(disable=True)
+    found, _ = theirs(loaded, "z_image", noise, 4.0)
+    before, _ = theirs(pipeline.pipeline, "z_image", noise, 4.0)
+    assert (found - latent).abs().max() < 1e-5
+    assert (found - before).abs().max() > 1e-3
 
 
 def test_a_model_of_classes_is_not_trained_on(pictures, tmp_path, refusal, class_model):

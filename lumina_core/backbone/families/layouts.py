@@ -130,14 +130,14 @@ def pieces(config: BackboneConfig, layout: Layout, channels: int) -> list[Piece]
             f"tokens of {token_dim} elements are no square patches of {channels} channels; "
             "set the channels and the patch of the trained model"
         )
-    width, kv_width = config.hidden_size, config.kv_heads * config.head_dim
-    starts = {"q": (0, width), "k": (width, width + kv_width)}
-    starts["v"] = (width + kv_width, width + 2 * kv_width)
+    width, total = config.hidden_size, config.hidden_size + 2 * config.kv_dim
+    half = (width + total) // 2
+    starts = {"q": (0, width), "k": (width, half), "v": (half, total)}
     found = []
     for name, shape in shapes.items():
         fused = _QKV.search(name) if layout.is_fused else None
         rows = starts[fused[1]] if fused else None
-        stored_shape = (width + 2 * kv_width, *shape[1:]) if fused else shape
+        stored_shape = (total, *shape[1:]) if fused else shape
         pattern, sizes = _patch_orders(name, layout), {"ph": side, "pw": side}
         if name.startswith("outputs."):
             sizes["half"] = 1 + config.learn_sigma
