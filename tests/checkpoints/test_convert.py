@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from single_files import fused, released
 
 import lumina_core
+from damage import limited_files
 from lumina_core.cli.main import main
 from lumina_core.flow.solver import integrate
 
@@ -22,6 +23,7 @@ def converted(work, capsys):
     """Converts, and gives what the command said."""
 
     def convert(*words, code=0):
+        capsys.readouterr()  # what making a pipeline said
         assert main(["convert", *map(str, words)]) == code
         told = capsys.readouterr()
         return told.err if code else told.out
@@ -165,6 +167,15 @@ def test_mistakes_are_one_line_and_leave_nothing(
         said = converted(*words, code=2)
         assert told in said and said.count("\n") == 1, words
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("layout", "name"), [("lumina", "x"), ("comfyui", "x.safetensors")])
+def test_a_full_disk_leaves_nothing(tiny_pipeline, converted, tmp_path, layout, name):
+    folder = tiny_pipeline("lumina2").folder
+    with limited_files(100_000):
+        said = converted(folder, tmp_path / name, "--to", layout, code=2)
+    assert f"{tmp_path / name} cannot be written" in said and said.count("\n") == 1
+    assert not [path for path in tmp_path.iterdir() if path.name != "work"]
 
 
 def test_tied_weights_that_differ_are_refused(tiny_pipeline, converted, tmp_path):

@@ -112,6 +112,7 @@ def test_damaged_weights_are_one_line(tiny_pipeline, tmp_path, layout, kind):
 def test_a_command_says_so_and_exits_with_2(tiny_pipeline, tmp_path, capsys, layout):
     path = stored(tiny_pipeline(FAMILY[layout]).folder, layout, tmp_path)
     damage(tmp_path, "missing", np.random.default_rng(0))
+    capsys.readouterr()  # what making the pipeline said
     for words in (["info", str(path)], ["infer", "x", f"checkpoint={path}"]):
         assert main(words) == 2
         said = capsys.readouterr()
