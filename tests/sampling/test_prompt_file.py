@@ -254,7 +254,7 @@ def test_batches_are_filled_up_to_the_budget(tiny_model, config, tmp_path):
         ).num_positions(tiny_model.backbone.config.separators)
         for request in requests
     ]
-    on_gpu = replace(tiny_model, backbone=_Pretending(tiny_model.backbone))
+    on_gpu = replace(tiny_model, backbone=_Pretending(tiny_model.backbone), placed=None)
     budget = sum(lengths[:3])
     settings = replace(sampling_settings.sampling_of(config), token_budget=budget)
     settings = replace(settings, guidance=replace(settings.guidance, scale=1.0))
