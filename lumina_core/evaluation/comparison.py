@@ -22,7 +22,7 @@ from lumina_core.sampling.settings import SAMPLING_SETTINGS, Sampling
 
 QUESTIONS = ("modality", "oracle", "seed", "num_prompts")
 """What must be the same for numbers to be comparable, beside splits and their tasks."""
-SETTINGS = ("options", *SAMPLING_SETTINGS, "dtype", ADAPTERS)
+SETTINGS = ("options", *SAMPLING_SETTINGS, "dtype", "quantise", ADAPTERS)
 """How samples are made; may differ."""
 SHARE = ("accuracy", "low", "high")
 MAX_BYTES = 10_000_000  # of a file to compare with; a measurement has a few thousand

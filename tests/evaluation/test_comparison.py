@@ -1,12 +1,23 @@
 import json
 import os
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch import float32
 
 from lumina_core import LuminaError
-from lumina_core.evaluation.comparison import MAX_BYTES, compared, read_result, refuse_unlike
+from lumina_core.checkpoints.placement import Placed, Placement
+from lumina_core.evaluation.comparison import (
+    MAX_BYTES,
+    compared,
+    protocol_of,
+    read_result,
+    refuse_unlike,
+)
+from lumina_core.evaluation.compose import compose_evaluate
+from lumina_core.sampling.settings import sampling_of
 
 
 def share(right, count):
@@ -151,3 +162,15 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "a").write_bytes(b"\xff\xfe")
     with pytest.raises(LuminaError, match="is no result"):
         read_result(tmp_path / "a")
+
+
+def test_weights_in_8_bits_are_a_setting_that_may_differ(result, tiny_model):
+    config = compose_evaluate(["modality=image"])
+    rounded = Placed(tiny_model.backbone, Placement(tiny_model.device, float32, quantise="int8"))
+    exact, other = (
+        protocol_of(model, config, sampling_of(config))
+        for model in (tiny_model, replace(tiny_model, placed=rounded))
+    )
+    assert other == exact | {"quantise": "int8"}
+    changed = compared(result, {**result, "protocol": result["protocol"] | {"quantise": "int8"}})
+    assert changed["settings"] == {"quantise": [None, "int8"]}
