@@ -271,7 +271,11 @@ def load_frozen_encoder(
         is_trained = bool(source.manifest["training"])
         if not is_trained and dtype == torch.float32 and _is_stored_in_float32(folder):
             reading = replace(reading, dtype="float32")
-        return FrozenTextEncoder(folder, reading, device)
+        hub_id = about.get("hub_id") if source.is_ours else None
+        encoder = FrozenTextEncoder(folder, reading, device, hub_id=hub_id)
+        if hub_id is not None:
+            check_sha256(encoder, about["sha256"])
+        return encoder
     if not source.is_ours:
         name = str(source.model)
         folder = obtain_part(name, known_model(name), TEXT_ENCODER, download=download)

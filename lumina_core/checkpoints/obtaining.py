@@ -90,9 +90,10 @@ def obtain_part(name: str, model: NamedModel, key: str, *, download: bool) -> Pa
         found = _part_folder(model, key)
     if found is None:
         hub_id, _ = _repository(model, model.parts[key])
+        asked = "modality.vae" if key == "vae" else key
         raise LuminaError(
             f"the weights bring no {key}, and that of {name} is not on this disk; put a folder "
-            f"{key} beside them, or give download=true to fetch it from {hub_id}"
+            f"{key} beside them, or give {asked}=FOLDER, or download=true to fetch it from {hub_id}"
         )
     return found
 

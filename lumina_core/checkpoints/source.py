@@ -7,7 +7,7 @@ weights themselves are opened by model.py.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +19,9 @@ from lumina_core.checkpoints.manifest import (
     read_manifest,
     verify,
 )
+from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.files.hashes import known_sha256
+from lumina_core.hub import local_folder
 from lumina_core.plugins import host
 from lumina_core.records import fixed_names
 
@@ -64,7 +66,8 @@ class Source:
     vae: Path | None = None
     """Folder of the autoencoder; None: ours, or there is none."""
     text_encoder: Path | None = None
-    """Folder of the text encoder; None: ours, or the manifest names one of the hub."""
+    """Folder of the text encoder; None: ours, or the manifest names one of the hub. Where both are
+    there, it holds what the manifest names."""
     usual: Mapping[str, Any] = field(default_factory=dict)
     """Options of the modality with which it was trained; `vae`, too, where none stands here."""
     model: str | None = None
@@ -93,6 +96,35 @@ class Source:
         """Of the text encoder; None: it is one of the hub."""
         is_inside = self.is_ours and self.manifest["text_encoder"].get("hub_id") is None
         return self.path / TEXT_ENCODER if is_inside else self.text_encoder
+
+    def with_text_encoder(self, named: str, *, download: bool) -> "Source":
+        """The same model with its text encoder from elsewhere.
+
+        Args:
+            named: its folder, that of a pipeline of diffusers, or its id on the hub.
+            download: fetch it where it is missing.
+
+        Raises:
+            LuminaError: it is not there, or the model has its own, or takes classes.
+        """
+        has_own = self.is_ours and self.manifest["text_encoder"].get("hub_id") is None
+        if has_own or self.manifest["backbone"].get("text") == "label":
+            why = "has its own" if has_own else "is of classes"
+            raise LuminaError(
+                f"text_encoder={printable(named, MAX_REASON)} is for weights that bring no text "
+                f"encoder, and {self.path} {why}; leave it out"
+            )
+        try:
+            folder = local_folder(named, download=download).absolute()
+        except LuminaError as error:
+            raise LuminaError(f"text_encoder: {error}") from error
+        inner = folder / TEXT_ENCODER
+        return replace(self, text_encoder=inner if inner.is_dir() else folder)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """By which a model in memory is found again."""
+        return (self.path, self.text_encoder_folder, self.sha256)
 
     def verify(self) -> None:
         """Compare the files of our folders with their hashes; those of others have none.

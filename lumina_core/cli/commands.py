@@ -94,4 +94,5 @@ def names_of(command: Command, words: list[str]) -> list[str]:
         if modality in installed:
             with suppress(LuminaError):  # a broken plugin is reported when it is used
                 names += [key.name for key in modality_keys(modality, command)]
-    return names + list(ARCHITECTURE_KEYS) * command.has_fixed_architecture
+    fixed = [key for key in ARCHITECTURE_KEYS if key not in names]
+    return names + fixed * command.has_fixed_architecture

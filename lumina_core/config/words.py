@@ -156,7 +156,8 @@ def sort_overrides(overrides: list[str], command: Command) -> Overrides:
         file = read_settings(Path(path).expanduser(), command)
         words = Overrides([*file.modalities], {}, {}, dict(file.texts), file)
     for key, value in pairs:
-        if key.partition(".")[0] in ARCHITECTURE_KEYS and command.has_fixed_architecture:
+        is_of_network = key.partition(".")[0] in ARCHITECTURE_KEYS and key not in keys
+        if is_of_network and command.has_fixed_architecture:
             raise LuminaError(
                 f"{key} belongs to the architecture, which the checkpoint fixes. "
                 f"It is set in training: {command_line('train', f'{key}={value}')}"

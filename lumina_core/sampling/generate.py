@@ -222,6 +222,8 @@ def load_model(config: ModelSource, held: Model | None = None) -> Model:
 def _kept(config: ModelSource, placement: Placement) -> Model:
     named = lasting_name(str(config.checkpoint))  # parts are read later, maybe from elsewhere
     source = find_source(named, download=config.download)
+    if config.text_encoder is not None:
+        source = source.with_text_encoder(config.text_encoder, download=config.download)
     source.verify()
     fixed = fixed_options(config.modality, source.manifest)
     fixed |= {name: getattr(config.options, name) for name in source.open_options}
@@ -229,7 +231,7 @@ def _kept(config: ModelSource, placement: Placement) -> Model:
         tuple(each.weighted for each in named_adapters(config.adapters or ())),
         config.merge_adapters,
     )
-    key = (source.path, source.sha256, config.modality, str(fixed), placement, adapters.key)
+    key = (*source.key, config.modality, str(fixed), placement, adapters.key)
     with _LOAD_LOCK:
         if key not in _KEPT:
             devices = {model.device for model in _KEPT.values()}

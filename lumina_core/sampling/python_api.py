@@ -45,7 +45,8 @@ OF_THE_MACHINE = {
 }
 """Keys of which a file that is repeated says nothing."""
 OF_WEIGHTS = (
-    *("checkpoint", "adapters", "merge_adapters", "device", "dtype", "offload", "quantise"),
+    *("checkpoint", "adapters", "merge_adapters", "text_encoder"),
+    *("device", "dtype", "offload", "quantise"),
 )
 """Keys that decide which weights are in memory, and how."""
 ANY_PROMPT = "any prompt"  # where a request is composed before there is one

@@ -154,6 +154,12 @@ class ModelSource(Settings):
         "add adapters to the weights; false: compute them beside the weights",
         idle={"adapters": (None,)},
     )
+    text_encoder: str | None = setting(
+        None,
+        "folder of the text encoder, or its hub id, for weights that bring none; null: that of the "
+        "checkpoint",
+        file=True,
+    )
     text_cache: str | None = setting(
         None,
         "folder that keeps text features, for encoders that are slow to read; null: memory only",

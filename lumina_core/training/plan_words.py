@@ -31,7 +31,8 @@ class NewRunPlan(RunPlan):
     """A request to a network that no checkpoint holds."""
 
     backbone: BackboneConfig = block(BackboneConfig, "tiny")
-    text_encoder: TextEncoderConfig = block(TextEncoderConfig, "tiny")
+    # the architecture of one in the place of the name of one
+    text_encoder: TextEncoderConfig = block(TextEncoderConfig, "tiny")  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

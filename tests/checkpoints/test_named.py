@@ -273,7 +273,7 @@ def test_one_part_of_a_model_is_fetched_alone(tmp_path, hub):
     text = MODEL.replace("folder: text_encoder\n  tokenizer: tokenizer", "hub_id: owner/tower")
     model = described(tmp_path, text.replace("{folder: transformer,", "{"))
     hub.files["owner/tower"] = {"model.safetensors": WEIGHTS, "tokenizer.json": b"[4]"}
-    with pytest.raises(LuminaError, match="beside them, or give download=true to fetch it from"):
+    with pytest.raises(LuminaError, match="FOLDER, or download=true to fetch it from"):
         obtain_part("big_toy", model, "text_encoder", download=False)
     folder = obtain_part("big_toy", model, "text_encoder", download=True)
     assert {path.name for path in folder.iterdir()} == {"model.safetensors", "tokenizer.json"}

@@ -72,7 +72,8 @@ def test_a_wrong_recommendation_names_the_file(write_conditioned, compose, advic
 ACTS = {  # all that `train` and `run` read and a plugin may not decide
     "sampling": (
         *("prompt", "prompt_file", "negative_prompt", "seed", "num_samples", "out", "overwrite"),
-        *("checkpoint", "repeat", "regions", "json", "text_cache", "download", "device", "dtype"),
+        *("checkpoint", "repeat", "regions", "json", "text_encoder", "text_cache", "download"),
+        *("device", "dtype"),
         *("offload", "quantise"),
         *("token_budget", "condition", "attention", "adapters", "merge_adapters"),
     ),
