@@ -97,6 +97,12 @@ class Model:
         """The backbone where it computes; to be asked for after the features of texts."""
         return self.backbone if self.placed is None else self.placed.backbone()
 
+    @property
+    def text_reader(self) -> TextEncoder | FrozenTextEncoder:
+        """The text encoder, of a model that reads texts: all that are trained do."""
+        assert not isinstance(self.text_encoder, LabelEncoder)
+        return self.text_encoder
+
     def text_features(self, texts: Sequence[Text]) -> Features:
         """Features of prompts and negative prompts, without gradients."""
         if isinstance(self.text_encoder, FrozenTextEncoder):

@@ -72,7 +72,7 @@ class LabelEncoder:
         names = " or a name such as 'golden retriever'" if self._numbers else ""
         raise LuminaError(
             f"{shown!r} is no class of this model; write a number from 0 to {self.num_classes - 1}"
-            f"{names}.{nearest(name, self._numbers)}"
+            f"{names}.{nearest(name, list(self._numbers))}"
         )
 
     def unknown_words(self, text: Text) -> list[str]:

@@ -95,7 +95,7 @@ def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
     batch = model.backbone.pack(tokens)
     t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
     noisy = batch.with_state(interpolate(drawn.x_0, batch.state, t_element)).to(device)
-    features, lengths = model.text_encoder([text_of(sample.caption) for sample in drawn.samples])
+    features, lengths = model.text_reader([text_of(sample.caption) for sample in drawn.samples])
     context = model.backbone.prepare(noisy, features, lengths, attention=model.attention)
     predicted = model.backbone(noisy, batch.segment_time(t).to(device), context)
     target = velocity(drawn.x_0, batch.state).to(device)

@@ -10,7 +10,6 @@ import torch
 
 from lumina_core.backbone.settings import LABEL, BackboneConfig
 from lumina_core.checkpoints.formats import find_source
-from lumina_core.checkpoints.manifest import TEXT_ENCODER, read_manifest
 from lumina_core.checkpoints.model import (
     WRONG_SHAPES,
     backbone_config,
@@ -22,7 +21,7 @@ from lumina_core.hub import local_folder
 from lumina_core.modality import Modality, feature_dims, has_weights
 from lumina_core.runtime import resolve_dtype
 from lumina_core.text.settings import Reading, TextEncoderConfig
-from lumina_core.training.init_from import init_folder
+from lumina_core.training.init_from import init_source
 from lumina_core.training.plan_parts import Part, modality_of, new_text_part, text_part
 from lumina_core.training.plan_words import NewRunPlan, RunPlan, TrainPlan
 
@@ -103,9 +102,10 @@ def subject_of_training(config: TrainPlan) -> Iterator[Subject]:
         if encoder.path is not None:
             text, width = _named_text(encoder)
         elif config.init_from is not None:
-            folder = init_folder(config.init_from, config.modality)
-            about = read_manifest(folder)["text_encoder"]
-            text, width = _text_of(about.get("hub_id"), folder / TEXT_ENCODER, encoder.reading)
+            source = init_source(config.init_from, config.modality, download=False)
+            folder = source.text_encoder_folder
+            hub_id = source.manifest["text_encoder"].get("hub_id") if folder is None else None
+            text, width = _text_of(hub_id, folder or Path(), encoder.reading)
         else:
             text, width = new_text_part(encoder), encoder.hidden_size
         yield _with_text(subject, text, width, encoder)

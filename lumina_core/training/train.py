@@ -69,7 +69,7 @@ def prepare(config: TrainConfig, run: Run) -> list[CaptionedSample]:
     run.pool.advance(run.step)
     run.pool.batch(seeded(config.seed), config.token_budget, config.backbone.separators)
     held = held_samples(config, run.pool)
-    encode_captions_ahead(run.model.text_encoder, run.pool, held)
+    encode_captions_ahead(run.model.text_reader, run.pool, held)
     return held
 
 

@@ -24,7 +24,7 @@ T2X = (
     (r"\.text_k_norm\.", ".ky_norm."),
 )
 """From our names to those of Lumina-T2X, as far as its models share them."""
-T2X_PATCHES = {"input_patch": "(c ph pw)", "output_patch": "(ph pw half c)"}
+T2X_INPUT, T2X_OUTPUT = "(c ph pw)", "(ph pw half c)"
 
 FLAG_DIT = Family(
     name="flag_dit",
@@ -35,7 +35,8 @@ FLAG_DIT = Family(
             signature=("x_embedder.weight", "eol_token", "layers.0.attention.wk_y.weight"),
             unused=("pad_token",),
             copies=("nextframe",),
-            **T2X_PATCHES,
+            input_patch=T2X_INPUT,
+            output_patch=T2X_OUTPUT,
         )
     },
     channels=4,

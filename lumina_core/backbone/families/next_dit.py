@@ -10,7 +10,7 @@ Next-DiT-ImageNet/models/models.py; diffusers, LuminaNextDiT2DModel.
 from collections.abc import Mapping
 from typing import Any
 
-from lumina_core.backbone.families.flag_dit import SWITCHES, T2X, T2X_PATCHES
+from lumina_core.backbone.families.flag_dit import SWITCHES, T2X, T2X_INPUT, T2X_OUTPUT
 from lumina_core.backbone.families.layouts import Family, Layout
 from lumina_core.backbone.families.names import DIFFUSERS_BLOCK, DIFFUSERS_ENDS, NORMS
 from lumina_core.backbone.settings import ALTERNATING, LABEL, BackboneConfig
@@ -86,13 +86,15 @@ NEXT_DIT = Family(
             signature=("patch_embedder.proj.weight", "layers.0.attn2.to_k.weight"),
             unused=("pad_token",),
             tied=((r"\.attn1\.(to_q|norm_q)\.", r".attn2.\1."),),
-            **T2X_PATCHES,
+            input_patch=T2X_INPUT,
+            output_patch=T2X_OUTPUT,
         ),
         "released": Layout(
             (*T2X, *NORMS),
             signature=("layers.0.attention_norm1.weight", "layers.0.attention.wk_y.weight"),
             unused=("pad_token",),
-            **T2X_PATCHES,
+            input_patch=T2X_INPUT,
+            output_patch=T2X_OUTPUT,
         ),
     },
     channels=4,
@@ -118,7 +120,8 @@ NEXT_DIT_IMAGENET = Family(
                 (r"\.ffn_post_norm\.", ".ffn_norm."),
             ),
             signature=("y_embedder.embedding_table.weight", "layers.0.attention_norm.weight"),
-            **T2X_PATCHES,
+            input_patch=T2X_INPUT,
+            output_patch=T2X_OUTPUT,
         )
     },
     channels=4,
