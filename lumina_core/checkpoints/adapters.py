@@ -85,10 +85,10 @@ def layers_of(backbone: Backbone, modality: str, family: str, channels: int) -> 
         family: to which it belongs; empty: none, and only our own names are known.
         channels: of the latent.
     """
-    names = _linear_layers(backbone)
-    shapes = {name: tuple(linear.weight.shape) for name, linear in names.items()}
+    linears = _linear_layers(backbone)
+    shapes = {name + WEIGHT: tuple(linear.weight.shape) for name, linear in linears.items()}
     own: dict[str, tuple[Piece, ...]] = {
-        name: (Piece(name + WEIGHT, name + WEIGHT, shape, None, shape, None, {}),)
+        name.removesuffix(WEIGHT): (Piece(name, name, shape, None, shape, None, {}),)
         for name, shape in shapes.items()
     }
     tied: dict[str, tuple[str, ...]] = {}
@@ -97,7 +97,7 @@ def layers_of(backbone: Backbone, modality: str, family: str, channels: int) -> 
     for layout in FAMILIES[family].layouts.values() if family in FAMILIES else ():
         found: dict[str, tuple[Piece, ...]] = {}
         for piece in pieces(config, layout, channels):
-            if piece.name not in {name + WEIGHT for name in names}:
+            if piece.name not in shapes:
                 continue
             stored = piece.stored.removesuffix(WEIGHT)
             twins = [twin.removesuffix(WEIGHT) for twin in layout.twins(piece.stored)]
