@@ -17,7 +17,7 @@ from lumina_core import terminal
 from lumina_core.cli.configured import CONFIGURED
 from lumina_core.cli.faults import report
 from lumina_core.config.keys import Command, modality_keys
-from lumina_core.config.values import Job, has_several, multirun
+from lumina_core.config.values import Job, has_several, multirun, parse_value
 from lumina_core.config.words import modalities_in_use, split_override
 from lumina_core.errors import LuminaError, when_interrupted
 from lumina_core.plugins import host
@@ -76,7 +76,7 @@ def sweep(
 
     def check_job(number: int, words: list[str]) -> None:
         try:
-            check(command, [*shared, *words])
+            check(command, [*shared, *_plain(about, words)])
         except LuminaError as error:
             raise LuminaError(f"{_title(number, words)}: {error}") from error
 
@@ -120,6 +120,20 @@ def _literal_keys(command: Command, names: list[str]) -> set[str]:
     return {key.name for key in keys if key.is_text}
 
 
+def _plain(command: Command, words: Sequence[str]) -> list[str]:
+    """The words of a job as a user writes them: Hydra escapes colons, and lists of files do not."""
+    lists = {key.name for key in command.keys if key.is_list and key.about.file}
+
+    def plain(word: str) -> str:
+        key, value = split_override(word)
+        if key not in lists:
+            return word
+        found = parse_value(key, value)
+        return f"{key}={json.dumps(found if found is None or isinstance(found, list) else [found])}"
+
+    return [plain(word) for word in words]
+
+
 def _has_several(override: str, literal: set[str]) -> bool:
     key, value = split_override(override)
     return key not in literal and has_several(key, value)
@@ -158,7 +172,8 @@ def _do(command: str, shared: list[str], execute: Execute, is_json: bool, job: J
     terminal.tell(f"{_title(job.number, job.words)} in {job.folder}")
     with suppress(OSError):
         job.folder.rmdir()  # which Hydra made; some commands want to make it
-    words = [*shared, *job.words, f"out={job.folder}/"]
+    own = _plain(CONFIGURED[command].command, job.words)
+    words = [*shared, *own, f"out={job.folder}/"]
     with redirect_stdout(StringIO()) if is_json else nullcontext() as printed:
         try:
             code = execute(command, words)

@@ -169,6 +169,15 @@ def test_repeat_takes_the_same_adapters_and_no_others(
     assert "are not those" in clean_refusal(*again, f"adapters=[{one},{two}]")
 
 
+def test_a_sweep_takes_a_strength_from_each_of_its_values(ask, write_adapter, work, capsys):
+    one = write_adapter("one.safetensors")
+    words = ask("a star", f"adapters={one}:0.2,[{one}:1],null", "-m")
+    assert main(words) == 0
+    files = capsys.readouterr().out.splitlines()
+    told = [file_request.read_request(Path(file)).get("adapters", []) for file in files]
+    assert [[each["strength"] for each in adapters] for adapters in told] == [[0.2], [1.0], []]
+
+
 def test_a_file_made_without_adapters_says_so_when_it_is_repeated_with_some(
     make, work, tiny_checkpoint, write_adapter, capsys
 ):
