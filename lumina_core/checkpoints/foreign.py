@@ -28,6 +28,7 @@ from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.checkpoints.consolidated import open_parts
 from lumina_core.checkpoints.manifest import FORMAT_VERSION, NETWORK, VAE
 from lumina_core.checkpoints.named import NamedModel, read_model
+from lumina_core.checkpoints.newest import DEMO
 from lumina_core.checkpoints.source import Parts, Source
 from lumina_core.checkpoints.stored import Stored, open_weights, without_prefix
 from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
@@ -65,8 +66,8 @@ def foreign_source(
     try:
         settings, patch_size = _settings(family, layout_name, config, shapes)
         with built_within(stored.files):
-            backbone = resolved(config_of(settings, MODALITY))
-            channels = backbone.token_dims[MODALITY] // patch_size**2
+            backbone = resolved(config_of(settings, family.modality))
+            channels = backbone.token_dims[family.modality] // patch_size**2
             wanted = pieces(backbone, layout, channels)
     except (LuminaError, *WRONG_VALUES) as error:
         raise LuminaError(f"{path} describes no network: {reason_of(error)}") from error
@@ -100,9 +101,6 @@ def _usual_dtype(stored: Stored) -> str:
     return {"BF16": "bfloat16", "F16": "float16"}.get(usual, "float32")
 
 
-MODALITY = "image"  # under which the tables of the families name the projections
-
-
 def resolved(config: BackboneConfig) -> BackboneConfig:
     """The same architecture with every size that follows from others written out."""
     return replace(
@@ -125,7 +123,8 @@ def _usual(model: NamedModel, parts: Parts) -> dict[str, Any]:
         usual |= {key: size for key in ("height", "width") if key in usual}
     if parts.vae is None:
         is_known = vae in host.vae_files(model.modality)
-        usual[VAE] = str(vae) if is_known else model.vae.hub_id or model.hub_id
+        described = model.vae and (model.vae.hub_id or model.hub_id)
+        usual[VAE] = str(vae) if is_known else described or DEMO
     return usual
 
 
@@ -240,7 +239,9 @@ def _manifest(
             sampling["solver"] = {**sampling.get("solver", {}), **solver_of_scheduler(scheduler)}
         except LuminaError as error:
             raise LuminaError(f"{path}: {error}") from error
-    options = {**model.options, "patch_size": patch_size}
+    options = dict(model.options)
+    if "patch_size" in options:
+        options["patch_size"] = patch_size
     return {
         "format": FORMAT_VERSION,
         "lumina_core": __version__,

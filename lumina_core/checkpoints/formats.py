@@ -20,15 +20,17 @@ from lumina_core.checkpoints.named import NamedModel, named_model
 from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.checkpoints.obtaining import Located, obtain
 from lumina_core.checkpoints.source import Parts, Source, own_source
-from lumina_core.errors import MAX_NAME, LuminaError, printable, why
-from lumina_core.files.reading import read_json
+from lumina_core.errors import MAX_NAME, LuminaError, nearest, printable, why
+from lumina_core.files.reading import open_regular, read_json
 from lumina_core.hub import is_hub_id, local_folder
+from lumina_core.plugins.yaml_files import model_files
 
 PIPELINE, TRANSFORMER, CONFIG = "model_index.json", "transformer", "config.json"
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 INDEX_SUFFIX = ".safetensors.index.json"
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 ARGUMENTS = "model_args.pth"
+ARCHIVE = b"PK\x03\x04"  # of zip, in which torch.save writes
 NO_WEIGHTS = (ARGUMENTS, "optimizer.", "scheduler.", "rng", "training_args.bin")
 """Beginnings of the names of files beside weights, which hold something else."""
 MAX_LISTED = 4  # files in a message
@@ -86,7 +88,11 @@ def find_source(name: str, *, download: bool) -> Source:
         return _of_named(name, model, obtain(name, model, download=download))
     if is_hub_id(name) and name.count("/") == 1:
         return replace(source_of(local_folder(name, download=download)), name=name)
-    return source_of(path)
+    try:
+        return source_of(path)
+    except LuminaError as error:
+        hint = nearest(name, list(model_files()))
+        raise LuminaError(f"{error}.{hint}" if hint else str(error)) from error
 
 
 def lasting_name(name: str) -> str:
@@ -109,14 +115,25 @@ def weight_files(folder: Path) -> list[Path]:
     indices = [path for path in files if path.name.endswith(INDEX_SUFFIX)]
     if indices:
         return indices
-    found = [path for path in files if path.suffix in WEIGHT_SUFFIXES]
+    found = [path for path in files if path.suffix in WEIGHT_SUFFIXES or _is_archive(path)]
     return [path for path in found if not path.name.startswith(NO_WEIGHTS)]
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file without a suffix begins as torch.save begins: some releases name none."""
+    if path.suffix:
+        return False
+    try:
+        with open_regular(path) as file:
+            return file.read(len(ARCHIVE)) == ARCHIVE
+    except (OSError, ValueError):
+        return False
 
 
 def is_weights(path: Path) -> bool:
     """Whether a path is a checkpoint by its name, or a folder that says so."""
     if path.is_file():
-        return path.name.endswith((*WEIGHT_SUFFIXES, INDEX_SUFFIX))
+        return path.name.endswith((*WEIGHT_SUFFIXES, INDEX_SUFFIX)) or _is_archive(path)
     return any((checkpoint_folder(path) / name).exists() for name in (MANIFEST, PIPELINE))
 
 

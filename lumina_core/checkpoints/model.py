@@ -202,6 +202,7 @@ def opened(
             source, placement.device, dtype=placement.dtype, download=download
         )
     modality = make_modality(name, options, _vae_folder(source, name, options, download=download))
+    _check_latents(source, name, modality)
     adaptation = _adaptation(backbone, modality, name, source.manifest["family"], adapters)
     modality.vae.to(placement.device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(source.manifest))
@@ -243,6 +244,16 @@ def label_encoder(num_classes: int, about: Mapping[str, Any]) -> LabelEncoder:
             "package has such names; install the one that described the model"
         )
     return LabelEncoder(num_classes, file)
+
+
+def _check_latents(source: Source, name: str, modality: Modality) -> None:
+    """Refuse an autoencoder whose latents are cut into other tokens than those of the model."""
+    wanted, found = source.manifest["modalities"][name]["token_dim"], modality.tokenizer.token_dim
+    if found != wanted:
+        raise LuminaError(
+            f"{source.path} has tokens of {wanted} elements, and the latents of this autoencoder "
+            f"give {found}; name the one of its training: modality.vae=FOLDER"
+        )
 
 
 def _vae_folder(source: Source, name: str, options: Any, *, download: bool) -> Path | None:

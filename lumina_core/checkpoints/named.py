@@ -21,7 +21,7 @@ from lumina_core.text.settings import Reading
 LAYOUTS = ("diffusers", "released", "comfyui")
 """How the files of a backbone are made: a folder of diffusers, the original's own, one file."""
 
-PICKLES = (".pth",)  # read by torch.load(weights_only=True); taken by their whole names alone
+PICKLES = (".pth", ".ckpt")  # read by torch.load(weights_only=True); taken by whole names alone
 SAFE = tuple(pattern.removeprefix("*") for pattern in FILES)
 BYTES_PER_WEIGHT = 2  # of bfloat16
 _REVISION = re.compile(r"\w[\w./-]{0,99}", re.ASCII)
@@ -82,7 +82,9 @@ class NamedModel(Settings):
     hub_id: str = setting(MISSING, "repository on the hub")
     licence: Licence = setting(MISSING, "of its weights")
     backbone: Part = setting(MISSING, "the network")
-    vae: Part = setting(MISSING, "the autoencoder")
+    vae: Part | None = setting(
+        None, "the autoencoder; null: it is no file by itself, and modality.vae names it"
+    )
     text_encoder: TextTower | None = setting(None, "null: it takes the number of a class")
     labels: str | None = setting(None, "names of its classes, conf/labels/NAME.txt of a package")
     revision: str | None = setting(None, "commit, branch or tag of hub_id; null: the newest")
@@ -108,7 +110,7 @@ class NamedModel(Settings):
         if self.labels is not None and self.text_encoder is not None:
             raise LuminaError("labels are for models of classes; leave out text_encoder or labels")
         for name, part in self.parts.items():
-            found = [_quoted(file) for file in part.files if file.endswith(PICKLES)]
+            found = [_quoted(file) for file in part.files if is_pickle(file)]
             if found and (name != "backbone" or self.layout != "released"):
                 raise LuminaError(
                     f"{name}.files names {found[0]}, a pickle; the backbone of layout=released "
@@ -216,8 +218,13 @@ def _check_block(key: str, values: Any) -> None:
         raise LuminaError(f"{key} must be a block of keys, got {shown(values)}.")
 
 
+def is_pickle(name: str) -> bool:
+    """Whether a file of the hub is one of torch.save by its name, which may have no suffix."""
+    return name.endswith(PICKLES) or "." not in name.rpartition("/")[2]
+
+
 def _check_suffix(name: str) -> None:
-    if name.endswith(PICKLES):
+    if is_pickle(name):
         if re.search(r"[*?\[]", name):
             raise LuminaError(
                 f"files has the pattern {_quoted(name)}; write out the name of a pickle"

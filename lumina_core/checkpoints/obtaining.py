@@ -28,7 +28,7 @@ class Located(NamedTuple):
     pipeline: Path
     """The whole repository of the backbone, in which parts of diffusers stand side by side."""
     backbone: Path
-    vae: Path
+    vae: Path | None
     text_encoder: Path | None
     tokenizer: Path | None
 
@@ -36,10 +36,10 @@ class Located(NamedTuple):
 def located(model: NamedModel) -> Located | None:
     """Where a model is on this disk; None where a part of it is not. Asks no network."""
     found = {key: _part_folder(model, key) for key in model.parts}
-    pipeline, backbone, vae = _folder(model, model.backbone, ""), found["backbone"], found["vae"]
-    if pipeline is None or backbone is None or vae is None or None in found.values():
+    pipeline, backbone = _folder(model, model.backbone, ""), found["backbone"]
+    if pipeline is None or backbone is None or None in found.values():
         return None
-    encoder = found.get("text_encoder")
+    vae, encoder = found.get("vae"), found.get("text_encoder")
     return Located(pipeline, backbone, vae, encoder, _tokenizer_folder(model) or encoder)
 
 

@@ -99,7 +99,7 @@ def open_weights(path: Path) -> Stored:
         return _open_index(path)
     try:
         open_regular(path).close()  # or a pipe would be waited for
-        found = _pickled(path) if path.suffix in PICKLES else _in_safetensors(path)
+        found = _pickled(path) if path.suffix in ("", *PICKLES) else _in_safetensors(path)
     except (LuminaError, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever torch and safetensors meet in a file of others

@@ -89,7 +89,10 @@ def _put_released(layers: Layers) -> None:
     named = layers.words.values.get("init_from")
     if named in (None, "", "null", DEMO):
         return
-    source = find_source(str(named), download=layers.words.values.get("download") == "true")
+    try:
+        source = find_source(str(named), download=layers.words.values.get("download") == "true")
+    except LuminaError:  # the start of the training says it
+        return
     manifest, name = source.manifest, layers.name
     if not manifest["family"] or name not in manifest["modalities"]:
         return

@@ -32,4 +32,5 @@ FLAG_DIT_AUDIO = Family(
     },
     channels=20,
     patch_size=1,
+    modality="audio",
 )

@@ -72,6 +72,7 @@ class Family:
     channels: int
     """Of the latent of its released models."""
     patch_size: int = 2
+    modality: str = "image"
     diffusers_class: str | None = None
     """`_class_name` in the config.json of a transformer of diffusers."""
     values_of_config: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
