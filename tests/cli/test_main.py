@@ -114,7 +114,7 @@ def test_a_hint_names_what_the_command_takes(write_conditioned, refusal):
     assert "condition.image" not in refusal("train", "+modality=toy", "image=x.png")
     assert "Did you mean 'condition.image'?" in refusal("run", "+modality=toy", "x", "image=x.png")
     said = refusal("run", "+modality=toy", "x", "condition.sound=5")
-    assert "Known: condition.strength, condition.image, condition.frames" in said
+    assert "Known: condition.strength, condition.label, condition.image, condition.frames" in said
     assert "'training.max_steps'" in refusal("run", "+modality=toy", "x", "training.max_steps=5")
 
 

@@ -71,6 +71,7 @@ def test_evaluations_are_those_of_the_run(words):
 
 
 @needs_proc
+@pytest.mark.demos
 @pytest.mark.parametrize(
     "words",
     [
