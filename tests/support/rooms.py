@@ -23,16 +23,18 @@ ROOMS = {
     "runtime": "",
     "sequence": "",
     "modality": "sequence",
+    "parallel": "terminal records runtime",
     "flow": "records",
-    "backbone": "records sequence",
+    "backbone": "records sequence parallel",
     "text": "terminal records files hub runtime",
     "media": "terminal files runtime sequence modality",
     "autoencoder": "files runtime modality media plugins",
     "plugins": "program records files sequence modality",
     "config": "program records files plugins",
-    "checkpoints": "program terminal records files flow hub_cache fetching hub modality backbone "
-    "text autoencoder plugins",
-    "data": "terminal records files runtime sequence modality media config",
+    "checkpoints": "program terminal records files parallel flow hub_cache fetching hub modality "
+    "backbone text autoencoder plugins",
+    "data": "terminal records files runtime parallel sequence modality media autoencoder text plugins "
+    "config",
     "sampling": "program terminal records files hub runtime sequence modality flow backbone text "
     "media plugins config checkpoints",
     "evaluation": "terminal records files runtime modality media plugins config checkpoints "

@@ -1,0 +1,1 @@
+"""Many processes as one run: ranks, meshes, and what they agree on; knows no network."""
