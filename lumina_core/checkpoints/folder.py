@@ -26,13 +26,13 @@ from lumina_core.checkpoints.manifest import (
     TRAINING,
     VAE,
     read_manifest,
-    sealed,
     verify,
 )
 from lumina_core.checkpoints.model import Model, describe
 from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.checkpoints.vae_folder import copy_vae
 from lumina_core.files.hashes import sha256_of
+from lumina_core.files.seals import sealed
 from lumina_core.files.writing import atomic_folder
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.text.frozen import FrozenTextEncoder

@@ -8,8 +8,6 @@ adapters that were merged into it. A modality may say in `usual` with which opti
 Format 1 is read for good: `_from_format_1` says what it means.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
@@ -19,6 +17,7 @@ from lumina_core.backbone.settings import SWITCHES, BackboneConfig
 from lumina_core.errors import LuminaError, printable
 from lumina_core.files.hashes import known_sha256, sha256_of
 from lumina_core.files.reading import MAX_JSON_BYTES, parse_json, read_regular
+from lumina_core.files.seals import is_sealed
 from lumina_core.plugins.entry_points import MAX_NAME, MODALITY_NAME
 from lumina_core.records import shown
 
@@ -27,7 +26,6 @@ OLDEST_FORMAT = 1
 NETWORK = "backbone"  # the one kind of network of this version
 MANIFEST = "lumina.json"
 SYNTHETIC = "synthetic"  # data that a world draws
-UNSEALED = "0" * 64  # stands in the manifest while its hash is computed
 OLD_ATTENTION = "attention"  # older manifests name a backend, which is the machine's business
 ENTRIES: dict[str, type] = {
     "format": int,
@@ -76,7 +74,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"this version reads {OLDEST_FORMAT} to {FORMAT_VERSION}; copy the checkpoint again or "
             "upgrade lumina-core"
         )
-    if not _is_sealed(raw, manifest.get("sha256")):
+    if not is_sealed(raw, manifest.get("sha256")):
         raise LuminaError(f"{path} is damaged or was edited; copy the checkpoint again")
     if found == OLDEST_FORMAT:
         manifest = _from_format_1(manifest)
@@ -101,25 +99,6 @@ def _read(path: Path) -> tuple[bytes, Any]:
         raise LuminaError(
             f"{path} is damaged, it is no valid JSON ({error}); copy the checkpoint again"
         ) from error
-
-
-def sealed(content: Mapping[str, Any]) -> str:
-    """The text of a manifest with its own hash inside, computed with UNSEALED in its place.
-
-    Args:
-        content: every entry but `sha256`.
-    """
-    text = json.dumps({**content, "sha256": UNSEALED}, indent=2, ensure_ascii=False) + "\n"
-    seal = hashlib.sha256(text.encode()).hexdigest()
-    head, _, tail = text.rpartition(UNSEALED)  # the last entry, whatever the others say
-    return head + seal + tail
-
-
-def _is_sealed(raw: bytes, seal: Any) -> bool:
-    if not (isinstance(seal, str) and len(seal) == len(UNSEALED)):
-        return False
-    head, found, tail = raw.rpartition(seal.encode(errors="replace"))
-    return bool(found) and hashlib.sha256(head + UNSEALED.encode() + tail).hexdigest() == seal
 
 
 def _from_format_1(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import pytest
 
 from lumina_core import LuminaError, generate
 from lumina_core.checkpoints.folder import export
-from lumina_core.checkpoints.manifest import sealed
 from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.checkpoints.vae_folder import find_vae
 from lumina_core.cli.completion import complete
 from lumina_core.cli.main import main
 from lumina_core.evaluation.compose import compose_evaluate
+from lumina_core.files.seals import sealed
 from lumina_core.plugins import host
 from lumina_core.sampling.compose import compose_infer, compose_run
 from lumina_core.training.compose import compose_train

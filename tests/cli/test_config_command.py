@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lumina_core.checkpoints.manifest import sealed
 from lumina_core.cli.commands import CONFIGURED
 from lumina_core.cli.completion import FILES, complete
 from lumina_core.cli.main import main
 from lumina_core.config.settings_file import as_yaml
+from lumina_core.files.seals import sealed
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import read_yaml
 from lumina_core.training.written_settings import write_settings

@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 from harmless import is_harmless
-from lumina_core.checkpoints.manifest import MANIFEST, sealed
+from lumina_core.checkpoints.manifest import MANIFEST
 from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options
+from lumina_core.files.seals import sealed
 from lumina_core.plugins import host
 from lumina_core.plugins.parts import make_modality
 from toy_plugin import YAML

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from lumina_core import LuminaError
-from lumina_core.checkpoints.manifest import sealed
 from lumina_core.cli.main import main
+from lumina_core.files.seals import sealed
 
 HEAVY = ("torch", "numpy", "hydra", "omegaconf", "transformers", "jaxtyping", "pluggy")
 CPU_BUDGET_SECONDS = 0.15  # DESIGN 10, above the bare interpreter

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from lumina_core import LuminaError
-from lumina_core.checkpoints.manifest import sealed
 from lumina_core.evaluation.compose import compose_evaluate
+from lumina_core.files.seals import sealed
 from lumina_core.sampling.compose import compose_run
 from lumina_core.training.compose import compose_train
 

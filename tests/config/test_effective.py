@@ -2,12 +2,12 @@
 
 import pytest
 
-from lumina_core.checkpoints.manifest import sealed
 from lumina_core.cli.commands import CONFIGURED
 from lumina_core.cli.key_help import effective
 from lumina_core.cli.main import main
 from lumina_core.config.compose import composed
 from lumina_core.config.layers import CORE, TYPED
+from lumina_core.files.seals import sealed
 from lumina_core.plugins import host
 from lumina_core.records import as_text, flat
 from lumina_core.sampling.compose import DEMO, RUN

@@ -6,8 +6,8 @@ import torch
 from lumina_core import LuminaError
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints import model
-from lumina_core.checkpoints.manifest import sealed
 from lumina_core.config.compose import compose_options
+from lumina_core.files.seals import sealed
 
 CPU = torch.device("cpu")
 

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from lumina_core import LuminaError
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import manifest as checkpoints_manifest
-from lumina_core.checkpoints.manifest import sealed
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
 from lumina_core.data.synthetic import SyntheticPool
+from lumina_core.files.seals import sealed
 from lumina_core.training import start
 from lumina_core.training.compose import compose_train
 from lumina_core.training.recipe import check_resumed, recipe
