@@ -271,20 +271,39 @@ def _is_media_folder(path: Path) -> bool:
 
 
 def _gallery(words: list[str]) -> int:
-    outs = [word.removeprefix("out=") for word in words if word.startswith("out=")]
-    others = [word for word in words if not word.startswith("out=")]
-    folders = [word for word in others if not word.startswith("-")]
-    if _wants_help("gallery", [word for word in others if word not in folders], ()):
-        return 0
-    if len(folders) != 1 or len(outs) > 1 or "" in outs:
-        raise LuminaError(
-            f"gallery takes one folder and one out=FILE.html, got {' '.join(words)!r}."
-        )
-    from lumina_core.evaluation.gallery import write_gallery
+    paths = _paths("gallery", words, "out=")
+    if paths is not None:
+        from lumina_core.evaluation.gallery import write_gallery
 
-    out = Path(outs[0]).expanduser() if outs else None
-    terminal.show(str(write_gallery(Path(folders[0]), out)))
+        terminal.show(str(write_gallery(*paths)))
     return 0
+
+
+def _report(words: list[str]) -> int:
+    paths = _paths("report", words, "compare=", "out=")
+    if paths is not None:
+        from lumina_core.training.report import write_report
+
+        terminal.show(str(write_report(*paths)))
+    return 0
+
+
+def _paths(
+    command: str, words: list[str], *keys: str
+) -> tuple[Path, *tuple[Path | None, ...]] | None:
+    """The folder that a command takes, and the path of each key; None where help was printed."""
+    given = {
+        key: [word.removeprefix(key) for word in words if word.startswith(key)] for key in keys
+    }
+    others = [word for word in words if not word.startswith(keys)]
+    folders = [word for word in others if not word.startswith("-")]
+    if _wants_help(command, [word for word in others if word not in folders], ()):
+        return None
+    if len(folders) != 1 or any(len(values) > 1 or "" in values for values in given.values()):
+        usage = help.USAGES[command]
+        raise LuminaError(f"{command} takes {usage}, got {' '.join(words) or 'nothing'}")
+    paths = (Path(values[0]).expanduser() if values else None for values in given.values())
+    return Path(folders[0]), *paths
 
 
 def _convert(words: list[str]) -> int:
@@ -397,6 +416,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "info": _info,
     "convert": _convert,
     "gallery": _gallery,
+    "report": _report,
     "new-modality": _new_modality,
     "completion": _completion,
     "complete": _complete,

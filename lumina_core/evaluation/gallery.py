@@ -12,14 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lumina_core.errors import LuminaError
-from lumina_core.evaluation.pages import (
-    PAGE_SUFFIXES,
-    Figure,
-    is_own_page,
-    link,
-    render,
-    write_page,
-)
+from lumina_core.evaluation.pages import Figure, check_page, link, render, write_page
 from lumina_core.files.unfinished import UNFINISHED
 from lumina_core.media.names import preview_path
 from lumina_core.media.seal import MEDIA, state_of
@@ -31,7 +24,6 @@ from lumina_core.sampling.file_request import (
     is_media_folder,
     request_inside,
 )
-from lumina_core.sampling.output_paths import check_new_file
 from lumina_core.terminal import tell
 
 INDEX = "index.html"
@@ -71,11 +63,7 @@ def write_gallery(folder: Path, out: Path | None) -> Path:
     for place in (folder.absolute(), *out.absolute().parents):
         if is_media_folder(place, readers):
             raise LuminaError(f"{place} is one medium, not a folder of them; name the one above it")
-    if out.suffix.lower() not in PAGE_SUFFIXES:
-        raise LuminaError(f"out={out} ends in {out.suffix!r}; a page ends in .html")
-    check_new_file(out, overwrite=True)
-    if out.exists() and not is_own_page(out):
-        raise LuminaError(f"{out} exists already and is no page of ours; use out=FILE.html")
+    check_page(out)
     entries, num_without, broken = _entries(folder, readers)
     if not entries:
         nothing = LuminaError(f"{folder} holds no file with a request; make some with `run`")

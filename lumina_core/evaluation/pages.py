@@ -1,6 +1,7 @@
 """Static HTML pages in one file: no script, no network, every text escaped.
 
-The folder html/ holds their markup; gallery.py and report.py say what stands on them.
+The folder html/ holds their markup; gallery.py, report.py and training/report.py say what stands
+on them.
 """
 
 import os
@@ -14,9 +15,10 @@ from urllib.parse import quote
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.errors import harmless_lines
+from lumina_core.errors import LuminaError, harmless_lines
 from lumina_core.files.reading import open_regular
 from lumina_core.files.writing import atomic_write
+from lumina_core.sampling.output_paths import check_new_file
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -98,6 +100,19 @@ def write_page(path: Path, text: str) -> None:
     """
     with atomic_write(path) as file:
         file.write(text.encode("utf-8", "replace"))
+
+
+def check_page(path: Path) -> None:
+    """Refuse a name of a page that is none, or that another file has.
+
+    Raises:
+        LuminaError: another suffix, no usable path, or a file that is no page of ours.
+    """
+    if path.suffix.lower() not in PAGE_SUFFIXES:
+        raise LuminaError(f"out={path} ends in {path.suffix!r}; a page ends in .html")
+    check_new_file(path, overwrite=True)
+    if path.exists() and not is_own_page(path):
+        raise LuminaError(f"{path} exists already and is no page of ours; use out=FILE.html")
 
 
 def is_own_page(path: Path) -> bool:

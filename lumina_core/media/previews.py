@@ -3,15 +3,17 @@
 The command line writes them; `Generated.save` writes the one file that it is told to.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import UInt8
 from torch import Tensor
 
+from lumina_core.files.reading import parse_json
 from lumina_core.files.writing import atomic_write, new_output
 from lumina_core.media.names import preview_path
 from lumina_core.modality import Decoder, Media
@@ -57,6 +59,26 @@ CHARACTER_WIDTH = 6  # pixels, of the built-in font
 MIN_SIDE = 128  # smaller previews are enlarged by a whole factor, so that labels fit
 BACKGROUND = (32, 32, 32)
 FOREGROUND = (230, 230, 230)
+CELLS_KEY = "lumina-sheet"  # of an iTXt chunk
+
+
+class Cell(NamedTuple):
+    """One picture of a contact sheet; its place in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    label: str
+
+
+class Sheet(NamedTuple):
+    """A contact sheet, without its pixels."""
+
+    width: int
+    height: int
+    cells: tuple[Cell, ...]
+    """Where its pictures are; none, if the file does not say it, as older ones do not."""
 
 
 def save_contact_sheet(
@@ -64,7 +86,7 @@ def save_contact_sheet(
     previews: Sequence[UInt8[Tensor, "3 _ _"]],
     labels: Sequence[str],
 ) -> None:
-    """Write previews of any sizes with a label each, row by row.
+    """Write previews of any sizes with a label each, row by row; the file says where each is.
 
     Args:
         path: the PNG to write, atomically.
@@ -75,6 +97,7 @@ def save_contact_sheet(
         LuminaError: as `atomic_write`.
     """
     from PIL import Image, ImageDraw
+    from PIL.PngImagePlugin import PngInfo
 
     from lumina_core.media.pictures import as_image
 
@@ -92,13 +115,46 @@ def save_contact_sheet(
     height = max(image.height for image in images) + label_height + GAP
     sheet = Image.new("RGB", (columns * width + GAP, rows * height + GAP), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
+    cells = []
     for number, (image, lines) in enumerate(zip(images, texts, strict=True)):
         left, top = GAP + number % columns * width, GAP + number // columns * height
         sheet.paste(image, (left, top))
+        cells.append(Cell(left, top, *image.size, labels[number]))
         for line, text in enumerate(lines):
             draw.text((left, top + image.height + line * LINE_HEIGHT), text, FOREGROUND)
+    info = PngInfo()
+    info.add_itxt(CELLS_KEY, json.dumps(cells))
     with atomic_write(path) as file:
-        sheet.save(file, format="PNG")
+        sheet.save(file, format="PNG", pnginfo=info)
+
+
+def read_sheet(path: Path) -> Sheet:
+    """The size of a contact sheet, and where its pictures are.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no PNG, or damaged.
+    """
+    from lumina_core.media.pictures import opened
+
+    with opened(path, ("PNG",), "no PNG") as image:
+        text = str(getattr(image, "text", {}).get(CELLS_KEY, "[]"))
+        sheet = Sheet(*image.size, ())
+    try:
+        found = parse_json(text)
+    except ValueError:  # of others
+        return sheet
+    values = found if isinstance(found, list) else []
+    cells = (Cell(*value) for value in values if isinstance(value, list) and len(value) == 5)
+    return sheet._replace(cells=tuple(cell for cell in cells if _is_inside(cell, sheet)))
+
+
+def _is_inside(cell: Cell, sheet: Sheet) -> bool:
+    *place, label = cell
+    if not isinstance(label, str) or not all(type(value) is int for value in place):
+        return False
+    is_across = 0 <= cell.left < cell.left + cell.width <= sheet.width
+    return is_across and 0 <= cell.top < cell.top + cell.height <= sheet.height
 
 
 def _lines(label: str, num_characters: int) -> list[str]:

@@ -16,6 +16,7 @@ from lumina_core.training.settings import TrainConfig
 from lumina_core.training.written_settings import SETTINGS, resume_command
 
 SAMPLES, METRICS = "samples", "metrics.jsonl"  # what a run writes beside its checkpoints
+REPORT = "report.html"  # of `report`
 LOCK = ".lumina-lock"
 BAD_BATCH = "bad-batch.safetensors"  # written by a run that gives up
 

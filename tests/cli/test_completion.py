@@ -97,6 +97,8 @@ def shell_folder(toys, tmp_path, monkeypatch):
         ("info ", [FILES]),
         ("gallery o", ["out=", FILES]),
         ("gallery out=", [FILES]),
+        ("report ", ["compare=", "out=", FILES]),
+        ("report x compare=", [FILES]),
         ("completion ", ["bash", "zsh"]),
         ("version ", []),
         ("nope ", []),

@@ -37,6 +37,7 @@ COMMANDS = [
     *(("evaluate", IMAGE, "splits=[{}]"), ("evaluate", IMAGE, "compare={}", "num_prompts=1")),
     *(("plugins", "{}"), ("plugins", "--{}"), ("schema", "{}"), ("doctor", "{}")),
     *(("doctor", "image", "--contract", "modality.vae={}"), ("info", "{}"), ("gallery", "{}")),
+    *(("report", "{}"), ("report", ".", "compare={}"), ("report", ".", "out={}")),
     *(("gallery", ".", "out={}"), ("new-modality", "{}"), ("new-modality", "x", "{}")),
     *(("new-modality", "x", "--shape", "{}"), ("completion", "{}"), ("version", "{}")),
     *(("complete", "--", "run", "{}"), ("complete", "--", "run", "modality={}")),

@@ -123,9 +123,9 @@ def test_a_gallery_elsewhere_leads_back_to_the_files(folder, write, tmp_path, ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "gallery takes one folder"),
-        (["a", "b"], "gallery takes one folder"),
-        (["made", "out="], "gallery takes one folder"),
+        ([], "gallery takes FOLDER [out=FILE.html], got "),
+        (["a", "b"], "gallery takes FOLDER [out=FILE.html], got "),
+        (["made", "out="], "gallery takes FOLDER [out=FILE.html], got "),
         (["made", "--json"], "unknown option '--json' of gallery"),
         (["nowhere"], "nowhere is no folder"),
         (["n" * 300], "is no folder"),

@@ -1,43 +1,17 @@
 import base64
 import os
-from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 import torch
+from page_parser import Page
 from PIL import Image
 
 from lumina_core.evaluation import pages
 
-VOID = {"meta", "img", "br", "link"}
 NASTY = "<script>alert('1')</script> & \"quoted\" {braces} é 雪"
-
-
-class Page(HTMLParser):
-    """Elements, attributes and text of a page; refuses tags that do not match."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.open, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
 
 
 def gallery(**values):
