@@ -21,6 +21,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lumina_core.backbone.low_rank import LowRank
+from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.checkpoints.stored import MAX_NAME, PICKLES, Stored, open_weights
 from lumina_core.errors import LuminaError, printable, why
 from lumina_core.files.hashes import known_sha256
@@ -29,6 +30,8 @@ from lumina_core.files.reading import parse_json, read_json
 CONFIG = "adapter_config.json"
 FILES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")
 """What peft and diffusers write into a folder."""
+STYLES = ("peft", "diffusers", "comfyui")
+"""In whose keys adapters are written."""
 HEADER = "lora_adapter_metadata"
 """Where diffusers has peft's settings in the header of a file."""
 PEFT = "base_model.model."
@@ -86,7 +89,7 @@ def open_adapter(path: Path) -> AdapterFile:
     """Read an adapter.
 
     Args:
-        path: a safetensors file, or a folder that peft or diffusers wrote.
+        path: a safetensors file, or a folder that peft, diffusers or `train` wrote.
 
     Raises:
         LuminaError: it cannot be read, or holds something else than LoRA and DoRA of whole layers.
@@ -133,8 +136,9 @@ def adapter_sha256(path: Path) -> str:
 
 
 def _file_of(path: Path) -> Path:
-    """The file of weights that a path means."""
+    """The file of weights that a path means; of a training that of its newest checkpoint."""
     if path.is_dir():
+        path = checkpoint_folder(path)
         for name in FILES:
             if (path / name).exists():
                 return path / name

@@ -6,8 +6,8 @@ gives equal bytes of every tensor. Whatever the other layout cannot say is refus
 """
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -25,10 +25,19 @@ from lumina_core.backbone.families.layouts import (
     values_of_shapes,
 )
 from lumina_core.backbone.families.registry import FAMILIES
+from lumina_core.backbone.low_rank import Weighted, merged_weight
 from lumina_core.backbone.settings import BackboneConfig
+from lumina_core.backbone.transformer import Backbone
+from lumina_core.checkpoints.adapters import (
+    NO_ADAPTERS,
+    WEIGHT,
+    Adapters,
+    layers_of,
+    read_adapters,
+)
 from lumina_core.checkpoints.folder import write_manifest
 from lumina_core.checkpoints.foreign import open_backbone, resolved
-from lumina_core.checkpoints.manifest import BACKBONE, TEXT_ENCODER, VAE
+from lumina_core.checkpoints.manifest import BACKBONE, TEXT_ENCODER, TRAINING, VAE
 from lumina_core.checkpoints.model import backbone_config
 from lumina_core.checkpoints.named import known_model
 from lumina_core.checkpoints.obtaining import obtain_part
@@ -39,7 +48,7 @@ from lumina_core.checkpoints.stored import Stored, open_weights
 from lumina_core.checkpoints.vae_folder import copy_vae, find_vae
 from lumina_core.errors import MAX_NAME, LuminaError, printable
 from lumina_core.files.tensors import PlannedTensor, write_tensors
-from lumina_core.files.writing import atomic_folder, atomic_write
+from lumina_core.files.writing import atomic_folder, atomic_write, check_free
 from lumina_core.text.folder import encoder_files
 
 UNUSED = "unused.safetensors"
@@ -50,7 +59,13 @@ _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 Planned = dict[str, PlannedTensor]
 
 
-def convert(source: Source, target: Path, layout: str, dtype: str | None = None) -> None:
+def convert(
+    source: Source,
+    target: Path,
+    layout: str,
+    dtype: str | None = None,
+    adapters: Adapters = NO_ADAPTERS,
+) -> None:
     """Write a model in another layout, whole or not at all.
 
     Args:
@@ -58,17 +73,22 @@ def convert(source: Source, target: Path, layout: str, dtype: str | None = None)
         target: a folder or file that is not there yet.
         layout: lumina, or a layout of its family.
         dtype: name of the type of all weights of the backbone; None: each keeps its own.
+        adapters: to be added to the weights, in float32 and rounded once.
 
     Raises:
-        LuminaError: the model is damaged or has no such layout, or the target cannot be written.
+        LuminaError: the model is damaged or has no such layout, an adapter does not fit, or the
+            target cannot be written.
     """
     check_target(source, target, layout)
+    if source.is_ours and layout == OURS and adapters.files:
+        _merge_into_copy(source, target, dtype, adapters)
+        return
     family = _family_of(source, layout)
     source.verify()
     config = resolved(backbone_config(source.manifest))
     ours, unused = _opened(source, family, config)
-    if dtype is not None:
-        ours = {name: each._replace(dtype=_DTYPES[dtype]) for name, each in ours.items()}
+    source = _merged(source, ours, config, adapters)
+    ours = _in_type(ours, dtype)
     if layout == OURS:
         parts = _parts(source)
         if parts.vae is None or (parts.text_encoder is None and config.num_classes is None):
@@ -105,14 +125,54 @@ def convert(source: Source, target: Path, layout: str, dtype: str | None = None)
             _write(folder / UNUSED, left)
 
 
+def _merge_into_copy(source: Source, target: Path, dtype: str | None, adapters: Adapters) -> None:
+    """Copy a folder of ours with adapters in its weights, and without its training state."""
+    source.verify()
+    stored = open_backbone(source.weights)
+    ours = {name: _as_stored(stored, name) for name in stored.tensors}
+    changed = _merged(source, ours, backbone_config(source.manifest), adapters)
+    with atomic_folder(target) as folder:
+        for name in changed.manifest["files"].keys() - {BACKBONE, TRAINING}:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source.path / name, folder / name)
+        _write(folder / BACKBONE, _in_type(ours, dtype))
+        write_manifest(folder, changed.manifest)
+
+
+def _merged(source: Source, ours: Planned, config: BackboneConfig, adapters: Adapters) -> Source:
+    """Plan changes of our tensors, and say in the manifest which ones."""
+    if not adapters.files:
+        return source
+    with torch.device("meta"):
+        backbone = Backbone(config)
+    family, modality = FAMILIES.get(source.manifest["family"]), next(iter(config.token_dims))
+    channels = 0 if family is None else _channels(source, family, config)
+    layers = layers_of(backbone, modality, source.manifest["family"], channels)
+    found = read_adapters(adapters, layers)
+    for layer, changes in found.changes.items():
+        name = layer + WEIGHT
+        ours[name] = ours[name]._replace(make=partial(_sum, ours[name].make, changes))
+    told = [*source.manifest["adapters"], *(each.told for each in found.used)]
+    return replace(source, manifest={**source.manifest, "adapters": told})
+
+
+def _sum(make: Callable[[], Tensor], changes: Sequence[Weighted]) -> Tensor:
+    return merged_weight(make(), changes)
+
+
+def _in_type(ours: Planned, dtype: str | None) -> Planned:
+    if dtype is None:
+        return ours
+    return {name: each._replace(dtype=_DTYPES[dtype]) for name, each in ours.items()}
+
+
 def check_target(source: Source, target: Path, layout: str) -> None:
     """Refuse a target before anything is read.
 
     Raises:
         LuminaError: it is there, lies inside the source, or has a wrong suffix.
     """
-    if target.exists() or target.is_symlink():
-        raise LuminaError(f"{target} exists already; name another one, or move it away")
+    check_free(target)
     place = source.path if source.path.is_dir() else source.path.parent
     is_inside = source.path.is_dir() and target.resolve().is_relative_to(place.resolve())
     if is_inside:

@@ -5,7 +5,8 @@ The only reader of that file. It needs no torch, because configurations and `inf
 
 Format 2 added the kind of network, the family of released models to which it belongs, and the
 adapters that were merged into it. A modality may say in `usual` with which options it was trained.
-Format 1 is read for good: `_from_format_1` says what it means.
+Format 1 is read for good: `_from_format_1` says what it means. The folder of an adapter has such a
+manifest, too, whose `network` is `adapter`; it describes the model and says in `base` which one.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from lumina_core.records import shown
 
 FORMAT_VERSION = 2
 OLDEST_FORMAT = 1
-NETWORK = "backbone"  # the one kind of network of this version
+NETWORK, ADAPTER = "backbone", "adapter"  # kinds of network of this version
 MANIFEST = "lumina.json"
 SYNTHETIC = "synthetic"  # data that a world draws
 OLD_ATTENTION = "attention"  # older manifests name a backend, which is the machine's business
@@ -42,6 +43,10 @@ ENTRIES: dict[str, type] = {
     "sha256": str,
 }
 """Every entry of a manifest, and its type. `family` is empty where no release is like it."""
+
+BASE = "base"
+BASE_ENTRIES = ("checkpoint", "sha256")
+"""What an adapter says of the model that it was trained on, both texts: where it was, its hash."""
 
 SINCE_FORMAT_2: dict[str, Any] = {"network": NETWORK, "family": "", "adapters": []}
 """Entries that format 1 lacks, and what they are there."""
@@ -113,7 +118,7 @@ def _from_format_1(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fault(manifest: Mapping[str, Any]) -> str | None:
     """What is wrong with the entries, or None."""
-    if manifest.keys() != ENTRIES.keys():
+    if manifest.keys() - {BASE} != ENTRIES.keys():
         names = ", ".join(sorted(manifest.keys() ^ ENTRIES.keys()))
         return f"entries are missing or unknown: {names}"
     for name, wanted in ENTRIES.items():
@@ -139,12 +144,21 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
             return f"text_encoder.{name} is {type(encoder[name]).__name__}, not {wanted.__name__}"
     if encoder.get("hub_id") is not None and "sha256" not in encoder:
         return "text_encoder.hub_id has no sha256 beside it"
-    if manifest["network"] != NETWORK:
+    if manifest["network"] not in (NETWORK, ADAPTER):
         name = printable(manifest["network"], MAX_NAME)
-        return f"its network is {name!r}, and this version knows {NETWORK!r}"
+        return f"its network is {name!r}, and this version knows {NETWORK!r} and {ADAPTER!r}"
+    base = manifest.get(BASE)
+    if (manifest["network"] == ADAPTER) != (base is not None):
+        return f"an adapter names its {BASE}, and nothing else does"
+    if base is not None and not _are_texts(base):
+        return f"{BASE} has no {' and no '.join(BASE_ENTRIES)}"
     if not all(isinstance(value, str) for value in manifest["files"].values()):
         return "files holds something that is no hash"
     return None
+
+
+def _are_texts(base: Any) -> bool:
+    return isinstance(base, dict) and all(isinstance(base.get(key), str) for key in BASE_ENTRIES)
 
 
 def data_seen(manifest: Mapping[str, Any]) -> list[Any]:

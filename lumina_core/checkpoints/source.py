@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lumina_core.checkpoints.manifest import (
+    ADAPTER,
     BACKBONE,
+    BASE,
     TEXT_ENCODER,
     VAE,
     manifest_sha256,
@@ -155,9 +157,15 @@ def own_source(folder: Path) -> Source:
     """A folder that we wrote.
 
     Raises:
-        LuminaError: it is none, or its manifest is damaged.
+        LuminaError: it is none, or its manifest is damaged, or it holds an adapter.
     """
     manifest = read_manifest(folder)
+    if manifest["network"] == ADAPTER:
+        base = printable(manifest[BASE]["checkpoint"], MAX_REASON)
+        raise LuminaError(
+            f"{folder} holds an adapter and no model; give the model that it changes: "
+            f"checkpoint={base} adapters={folder}"
+        )
     usual = next(iter(manifest["modalities"].values())).get("usual") or {}
     return Source(str(folder), folder, OURS, manifest, (folder / BACKBONE,), usual=usual)
 

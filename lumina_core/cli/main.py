@@ -307,9 +307,11 @@ def _paths(
 
 
 def _convert(words: list[str]) -> int:
-    names, values, others = [], {"--to": "lumina", "--dtype": ""}, []
-    expanded = (part for word in words for part in _parted(word, "--to"))
-    parts = iter([part for word in expanded for part in _parted(word, "--dtype")])
+    names, values, others = [], {"--to": "lumina", "--dtype": "", "--merge": ""}, []
+    expanded = words
+    for option in values:
+        expanded = [part for word in expanded for part in _parted(word, option)]
+    parts = iter(expanded)
     for part in parts:
         if part in values:
             values[part] = next(parts, "")
@@ -317,26 +319,54 @@ def _convert(words: list[str]) -> int:
             others.append(part)
         else:
             names.append(part)
-    if _wants_help("convert", others, ("--to", "--dtype")):
+    if _wants_help("convert", others, tuple(values)):
         return 0
     if len(names) != 2 or "" in names:
         usage = help.USAGES["convert"]
         raise LuminaError(f"convert takes {usage}, got {' '.join(words) or 'nothing'}")
-    from lumina_core.checkpoints.formats import find_source
+    _check_layout(values["--to"], values["--dtype"])
+    merged = [values["--merge"]] if "--merge" in expanded else []
+    _write_converted(*names, values["--to"], values["--dtype"] or None, merged)
+    terminal.show(names[1])
+    return 0
+
+
+def _check_layout(layout: str, dtype: str) -> None:
+    from lumina_core.checkpoints.adapter_files import STYLES
     from lumina_core.checkpoints.named import LAYOUTS
     from lumina_core.checkpoints.source import OURS
 
-    for option, known in (("--to", (OURS, *LAYOUTS)), ("--dtype", ("", *DTYPE_NAMES))):
-        if values[option] not in known:
-            text = printable(values[option], MAX_REASON)
+    layouts = tuple(dict.fromkeys((OURS, *LAYOUTS, *STYLES)))
+    for option, value, known in (
+        ("--to", layout, layouts),
+        ("--dtype", dtype, ("", *DTYPE_NAMES)),
+    ):
+        if value not in known:
+            text = printable(value, MAX_REASON)
             listed = ", ".join(filter(None, known))
             raise LuminaError(f"{option} is {text!r}; use {listed}.{nearest(text, known)}")
-    from lumina_core.checkpoints.convert import convert
 
-    source = find_source(names[0], download=False)
-    convert(source, Path(names[1]).expanduser(), values["--to"], values["--dtype"] or None)
-    terminal.show(names[1])
-    return 0
+
+def _write_converted(
+    source: str, target: str, layout: str, dtype: str | None, merged: list[str]
+) -> None:
+    """Convert a model, or a trained adapter."""
+    from lumina_core.checkpoints.adapter_writing import convert_adapter, is_adapter
+    from lumina_core.checkpoints.adapters import Adapters
+    from lumina_core.checkpoints.convert import convert
+    from lumina_core.checkpoints.formats import find_source
+    from lumina_core.sampling.adapters import named_adapters
+
+    folder, place = Path(source).expanduser(), Path(target).expanduser()
+    adapters = Adapters(tuple(each.weighted for each in named_adapters(merged)))
+    if not is_adapter(folder):
+        convert(find_source(source, download=False), place, layout, dtype, adapters)
+    elif merged:
+        raise LuminaError(
+            f"{source} holds an adapter, and --merge adds one to a model; name the model first"
+        )
+    else:
+        convert_adapter(folder, place, layout, dtype)
 
 
 def _new_modality(words: list[str]) -> int:

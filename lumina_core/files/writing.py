@@ -59,6 +59,16 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         sync_folder(path.parent)
 
 
+def check_free(target: Path) -> None:
+    """Refuse a name that is taken, before anything is read for it.
+
+    Raises:
+        LuminaError: it is.
+    """
+    if target.exists() or target.is_symlink():
+        raise LuminaError(f"{target} exists already; name another one, or move it away")
+
+
 def check_writable(folder: Path) -> None:
     """Make a folder, and refuse one in which no file can be written.
 

@@ -7,9 +7,14 @@ import torch
 from pipeline_pictures import PROMPT, theirs
 from safetensors.torch import load_file, save_file
 from single_files import fused, released
+from small_adapters import random_changes
 
 import lumina_core
 from damage import limited_files
+from lumina_core.backbone.low_rank import merged_weight
+from lumina_core.backbone.roles import linear_layers
+from lumina_core.checkpoints.adapter_writing import write_peft
+from lumina_core.checkpoints.manifest import read_manifest
 from lumina_core.cli.main import main
 from lumina_core.flow.solver import integrate
 
@@ -51,9 +56,9 @@ def assert_equal(found, wanted):
         assert torch.equal(found[name], value), name
 
 
-def latent_of(path):
+def latent_of(path, **more):
     """The noise and the sample of a request, as latents."""
-    model = lumina_core.load(path, **{"solver.num_steps": 2}, **SIZE)
+    model = lumina_core.load(path, **{"solver.num_steps": 2}, **SIZE, **more)
     velocity = model.velocity(PROMPT)
     end = integrate(velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted)
     return [velocity.latents(x)[0][None, :, 0] for x in (velocity.x_0, end)]
@@ -161,6 +166,9 @@ def test_mistakes_are_one_line_and_leave_nothing(
         ([folder], "convert takes SRC DST"),
         ([tmp_path / "no", tmp_path / "x"], "no checkpoint in"),
         ([tiny_checkpoint, tmp_path / "x", "--to", "diffusers"], "is of no released family"),
+        ([folder, tmp_path / "x", "--to", "peft"], "has no layout 'peft'"),
+        ([folder, tmp_path / "x", "--merge"], "has an empty name"),
+        ([folder, tmp_path / "x", "--merge", tmp_path / "no.safetensors"], "there is no adapter"),
     )
     before = sorted(tmp_path.rglob("*"))
     for words, told in cases:
@@ -188,3 +196,46 @@ def test_tied_weights_that_differ_are_refused(tiny_pipeline, converted, tmp_path
     said = converted(folder, tmp_path / "x", "--to", "released", code=2)
     assert "layers.1.attn2.to_q.weight differs from layers.1.attn1.to_q.weight" in said
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("layout", ["lumina", "diffusers", "comfyui"])
+def test_a_merged_adapter_gives_what_it_gives_beside_its_model(
+    tiny_pipeline, converted, tmp_path, layout
+):
+    folder = tiny_pipeline("z_image").folder
+    network = lumina_core.load(folder, **SIZE).checkpoint.backbone
+    layers = linear_layers(network, ["attention", "projections"])
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    write_peft(adapter, random_changes(network, layers, is_dora=True), torch.float32)
+    _, expected = latent_of(folder, adapters=[f"{adapter}:0.5"])
+    (tmp_path / "merged").mkdir()
+    target = tmp_path / "merged" / ("x.safetensors" if layout == "comfyui" else "x")
+    converted(folder, target, "--to", layout, f"--merge={adapter}:0.5")
+    if layout == "comfyui":
+        beside(target, folder)
+    assert torch.equal(latent_of(target)[1], expected)
+    assert (latent_of(folder)[1] - expected).abs().max() > 0.1
+
+
+def test_a_merged_checkpoint_of_ours_says_what_is_in_it(tiny_checkpoint, converted, tmp_path):
+    network = lumina_core.load(tiny_checkpoint).checkpoint.backbone
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    changes = random_changes(network, ["blocks.0.attention.wq"])
+    write_peft(adapter, changes, torch.float32)
+    assert str(tmp_path / "x") in converted(tiny_checkpoint, tmp_path / "x", "--merge", adapter)
+    found = weights_in(tmp_path / "x")
+    wanted = weights_in(tiny_checkpoint)
+    name = "blocks.0.attention.wq.weight"
+    wanted[name] = merged_weight(wanted[name], [(1.0, changes[name.removesuffix(".weight")])])
+    assert_equal(found, wanted)
+    (told,) = read_manifest(tmp_path / "x")["adapters"]
+    assert (told["name"], told["strength"]) == ("adapter", 1.0)
+    assert not (tmp_path / "x" / "training.safetensors").exists()
+    settings = {"solver.num_steps": 1, "height": 16, "width": 16, "seed": 1}
+    made = [
+        lumina_core.load(source, **more, **settings).generate("a red star")[0].media_sha256
+        for source, more in ((tmp_path / "x", {}), (tiny_checkpoint, {"adapters": [str(adapter)]}))
+    ]
+    assert made[0] == made[1]

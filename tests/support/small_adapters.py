@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from lumina_core.backbone.low_rank import LowRank
 from lumina_core.checkpoints.adapters import Adapters, layers_of, read_adapters
 from lumina_core.checkpoints.placement import Placed, Placement
 
@@ -101,3 +102,19 @@ def adapt(backbone, family, *files, merge=True):
     found = read_adapters(Adapters(files, merge), layers)
     where = Placement(torch.device("cpu"), torch.float32)
     return Placed(backbone, where, found).backbone(), found.used
+
+
+def random_changes(backbone, layers, *, is_dora=False, rank=2, scale=1.5, seed=0):
+    """Random changes of layers of ours, as a training leaves them."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape):
+        return STD * torch.randn(*shape, generator=generator)
+
+    found = {}
+    for name in layers:
+        weight = backbone.get_submodule(name).weight
+        rows, columns = weight.shape
+        norm = weight.float().norm(dim=1) * (1 + drawn(rows)) if is_dora else None
+        found[name] = LowRank(drawn(rank, columns), drawn(rows, rank), scale, norm)
+    return found
