@@ -60,8 +60,8 @@ def trained(method: str, words: argparse.Namespace, out: str):
     config = compose_train(argv)
     run = start.start(config)
     for _ in range(words.steps):
-        metrics = training_step.training_step(run, config, run.pool)
-    return start.averaged(run), metrics["loss"]
+        metrics = training_step.training_step(run, config)
+    return start.averaged(run)[config.modality], metrics["loss"]
 
 
 def measured(model, split: str, num: int) -> dict[str, float]:

@@ -137,8 +137,8 @@ def main() -> None:
             config = compose_train(argv)
             run = start.start(config)
             for _ in range(words.steps):
-                metrics = training_step.training_step(run, config, run.pool)
-        model, sampling = start.averaged(run), compose_sampling("video")
+                metrics = training_step.training_step(run, config)
+        model, sampling = start.averaged(run)[config.modality], compose_sampling("video")
         trained = list(product(LENGTHS, RATES))
         cases = [trained[number % len(trained)] for number in range(words.num)]
         for name, chosen in (("trained", cases), ("unseen", UNSEEN * (words.num // len(UNSEEN)))):

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import torch
 
 from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
-from lumina_core.data.pool import CaptionedSample, LatentPool, encode_sample
+from lumina_core.data.pool import LatentPool, encode_sample
 from lumina_core.data.settings import FilesConfig
+from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.files.reading import json_lines
 from lumina_core.files.writing import atomic_write
@@ -88,11 +89,11 @@ class FilePool(LatentPool):
         num_items = len(trained)
         fits = num_items <= data.pool_size
         refresh = 0 if fits else data.refresh_per_step
-        super().__init__(min(num_items, data.pool_size), refresh, data.pool_start)
+        size, separators = min(num_items, data.pool_size), wanted.separators
+        super().__init__(size, refresh, data.pool_start, seed=seed, separators=separators)
         self._items, self._held, self._skipped = trained, held, listing.skipped
         self._lone_texts = listing.lone_texts
         self._wanted, self._data, self._modality = wanted, data, modality
-        self._seed = seed
         self._num_tried = self._num_broken = 0
         self._quarantine = Quarantine(wanted.folder / QUARANTINE)
         self._num_recorded = 0

@@ -6,43 +6,48 @@ storing it. It begins with few samples and grows while training goes on, so that
 not wait for all of them.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
+from lumina_core.data.source import CaptionedSample, Source
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Media, Modality
+from lumina_core.runtime import seeded
 from lumina_core.sequence import TokenSample
 from lumina_core.terminal import announced
 
 GROWTH = 1 / 4  # of its first samples a pool grows by so many per step, until it is full
+ORDER_STREAM = 3  # of random numbers from the seed of a pool: in which order a step picks
 
 
-@dataclass(frozen=True)
-class CaptionedSample:
-    """A tokenized latent and its caption."""
-
-    tokens: TokenSample
-    caption: str
-
-
-class LatentPool(ABC):
+class LatentPool(Source):
     """A window on an endless stream of samples; what sample k is, a subclass says.
 
     At step s it holds the samples from number `s * refresh_per_step` on: min(size, start + s * g)
     of them, where g is the share GROWTH of `start`.
     """
 
-    def __init__(self, size: int, refresh_per_step: int, start: int | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        refresh_per_step: int,
+        start: int | None = None,
+        *,
+        seed: int = 0,
+        separators: bool = True,
+    ) -> None:
+        self._seed = seed
+        self._separators = separators
         self._size = size
         self._start = size if start is None else min(start, size)
         self._refresh = refresh_per_step
         self._samples: deque[CaptionedSample | None] = deque()
         self._end = 0
+        self._apart: tuple[int, CaptionedSample | None] | None = None
         self._is_old = False
 
     def restore(self, stored: Mapping[str, Any]) -> None:
@@ -58,26 +63,6 @@ class LatentPool(ABC):
     @abstractmethod
     def draw(self, number: int) -> CaptionedSample | None:
         """Sample `number` of the stream, always the same; None where it cannot be used."""
-
-    @abstractmethod
-    def held_out(self, number: int) -> CaptionedSample | None:
-        """Sample `number` of those that training never sees; None where it cannot be used."""
-
-    @abstractmethod
-    def captions(self, count: int, generator: torch.Generator) -> list[str]:
-        """At most `count` captions of the data, in random order; at least one."""
-
-    @abstractmethod
-    def vocabulary_captions(self, generator: torch.Generator) -> list[str]:
-        """Captions in which every word of the data stands."""
-
-    @abstractmethod
-    def variants(self) -> Sequence[Mapping[str, Any]]:
-        """The options in which generated samples differ, one mapping per variant."""
-
-    @abstractmethod
-    def summary(self) -> dict[str, Any]:
-        """What a checkpoint says about its data: no path, for these belong to one machine."""
 
     def _known(self, summary: dict[str, Any]) -> dict[str, Any]:
         """A summary without what the version that began the run did not know."""
@@ -105,59 +90,30 @@ class LatentPool(ABC):
             self._samples.popleft()
         self._end = end
 
-    def batch(
-        self,
-        generator: torch.Generator,
-        token_budget: int,
-        separators: bool,
-        *,
-        carried: int | None = None,
-    ) -> tuple[list[CaptionedSample], int]:
-        """Samples picked at random until the next one would pass the budget of positions.
-
-        That one begins the next batch: if it were dropped, long samples, which more often do not
-        fit, would be trained on less often than they are drawn.
-
-        Args:
-            generator: of this step.
-            token_budget: positions, separators included.
-            separators: whether separators count.
-            carried: number of the sample that did not fit the batch before; None: there is none.
-
-        Returns:
-            The samples, and the number of the one that begins the next batch.
-
-        Raises:
-            LuminaError: the pool is empty, or a sample is longer than the budget.
-        """
-        picked: list[CaptionedSample] = []
-        total = 0
-        for number, sample in self._endless(generator, carried):
-            length = sample.tokens.grid.num_positions(separators)
-            if length > token_budget:
-                raise LuminaError(
-                    f"token_budget={token_budget} is shorter than one sample of {length} positions"
-                )
-            if total + length > token_budget:
-                return picked, number
-            picked.append(sample)
-            total += length
-        raise AssertionError("the samples never end")
-
-    def _endless(
-        self, generator: torch.Generator, carried: int | None
-    ) -> Iterator[tuple[int, CaptionedSample]]:
-        held = dict(enumerate(self._samples, self._end - len(self._samples)))
-        usable = [(number, sample) for number, sample in held.items() if sample is not None]
+    def numbers(self, step: int, place: int) -> Iterator[int]:
+        """Those of the samples at hand, again and again, each time in another random order."""
+        held = enumerate(self._samples, self._end - len(self._samples))
+        usable = [number for number, sample in held if sample is not None]
         if not usable:
             raise LuminaError("none of the samples at hand can be used; mend the data")
-        if carried is not None:
-            sample = held[carried] if carried in held else self.draw(carried)  # the pool moved on
-            if sample is not None:
-                yield carried, sample
+        generator = seeded(self._seed, ORDER_STREAM, step)
         while True:
             for index in torch.randperm(len(usable), generator=generator).tolist():
                 yield usable[index]
+
+    def num_positions(self, number: int) -> int | None:
+        """Length of a sample, separators included."""
+        sample = self.get(number)
+        return None if sample is None else sample.tokens.grid.num_positions(self._separators)
+
+    def get(self, number: int) -> CaptionedSample | None:
+        """A sample at hand, or one that was picked before the pool moved on: that is drawn anew."""
+        first = self._end - len(self._samples)
+        if first <= number < self._end:
+            return self._samples[number - first]
+        if self._apart is None or self._apart[0] != number:
+            self._apart = number, self.draw(number)
+        return self._apart[1]
 
 
 def encode_sample(

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import torch
 
-from lumina_core.data.pool import CaptionedSample, LatentPool, encode_sample
+from lumina_core.data.pool import LatentPool, encode_sample
 from lumina_core.data.settings import SyntheticConfig
+from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, World
 from lumina_core.runtime import seeded
@@ -108,13 +109,19 @@ class SyntheticPool(LatentPool):
     """The newest samples of the world; sample k has the seed (seed, k)."""
 
     def __init__(
-        self, modality_name: str, modality: Modality, config: SyntheticConfig, seed: int
+        self,
+        modality_name: str,
+        modality: Modality,
+        config: SyntheticConfig,
+        seed: int,
+        *,
+        separators: bool = True,
     ) -> None:
-        super().__init__(config.pool_size, config.refresh_per_step, config.pool_start)
+        size, refresh, start = config.pool_size, config.refresh_per_step, config.pool_start
+        super().__init__(size, refresh, start, seed=seed, separators=separators)
         self._name = modality_name
         self._modality = modality
         self._config = config
-        self._seed = seed
 
     @cached_property
     def _variants(self) -> Sequence[Mapping[str, Any]]:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from lumina_core.checkpoints.model import Model
 from lumina_core.config.compose import compose_options
-from lumina_core.data.pool import CaptionedSample, encode_sample
+from lumina_core.data.pool import encode_sample
+from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, has_weights
 from lumina_core.plugins import host
@@ -245,7 +246,7 @@ class Subject:
         config = self.training()
         run = start.start(config)
         while run.step < config.max_steps:
-            step.training_step(run, config, run.pool)
+            step.training_step(run, config)
         return run
 
     @cached_property

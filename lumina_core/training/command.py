@@ -101,7 +101,7 @@ def _trained(config: "TrainConfig") -> tuple[Run, Path]:
             f"evaluate_every={config.evaluate_every} needs the oracle of a synthetic world, and "
             f"modality {config.modality!r} has none; leave it out"
         )
-    notes = list(word_notes(config, run.model.text_reader, run.pool))  # while it has its weights
+    notes = list(word_notes(config, run.model.text_reader, run.mixture))  # while it has its weights
     held = loop.prepare(config, run)
     sampling = compose_sampling(config.modality, run.sampling)  # a checkpoint of others may lie
     terminal.tell(*notes)

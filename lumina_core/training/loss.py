@@ -5,7 +5,7 @@ noise at fixed times for validation, or from a file for a batch that went wrong.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import exp
 from pathlib import Path
@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lumina_core.checkpoints.model import Model
-from lumina_core.data.pool import CaptionedSample
+from lumina_core.data.source import CaptionedSample
 from lumina_core.files.writing import atomic_write
 from lumina_core.flow.objective import sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
@@ -50,26 +50,26 @@ class Drawn:
 
 
 def draw(
-    model: Model,
     samples: Sequence[CaptionedSample],
     objective: Objective,
-    generator: torch.Generator,
+    generators: Iterable[torch.Generator],
 ) -> Drawn:
     """Draw times, noise, dropped captions and given parts for samples.
 
     Args:
-        model: says whether separators stand in the sequence.
-        samples: clean tokens and captions.
+        samples: clean tokens and captions, at least one.
         objective: how t is drawn, which captions are dropped and which parts are given.
-        generator: the only source of randomness.
+        generators: one per sample, its only source of randomness.
     """
-    keep = torch.rand(len(samples), generator=generator) >= objective.caption_dropout
-    texts = [s.caption if kept else "" for s, kept in zip(samples, keep.tolist(), strict=True)]
-    tokens = [_varied(s.tokens, objective, generator) for s in samples]
-    t = sample_time(len(samples), objective.time, generator)
-    num_elements = sum(item.tokens.numel() for item in tokens)
-    x_0 = torch.randn(num_elements, generator=generator)
-    return Drawn([CaptionedSample(*pair) for pair in zip(tokens, texts, strict=True)], t, x_0)
+    found: list[CaptionedSample] = []
+    times, noise = [], []
+    for sample, generator in zip(samples, generators, strict=True):
+        is_kept = bool(torch.rand((), generator=generator) >= objective.caption_dropout)
+        tokens = _varied(sample.tokens, objective, generator)
+        found.append(CaptionedSample(tokens, sample.caption if is_kept else ""))
+        times.append(sample_time(1, objective.time, generator))
+        noise.append(torch.randn(tokens.tokens.numel(), generator=generator))
+    return Drawn(found, torch.cat(times), torch.cat(noise))
 
 
 def _varied(tokens: TokenSample, objective: Objective, generator: torch.Generator) -> TokenSample:
@@ -100,16 +100,6 @@ def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
     predicted = model.backbone(noisy, batch.segment_time(t).to(device), context)
     target = velocity(drawn.x_0, batch.state).to(device)
     return velocity_loss(predicted, target, noisy.element_counts, weight=noisy.unknown)
-
-
-def training_loss(
-    model: Model,
-    samples: Sequence[CaptionedSample],
-    objective: Objective,
-    generator: torch.Generator,
-) -> Float[Tensor, "sample"]:
-    """Loss of a new draw, one number per sample; see `draw`."""
-    return drawn_loss(model, draw(model, samples, objective, generator))
 
 
 def save_drawn(path: Path, batches: Sequence[Drawn], about: Mapping[str, str]) -> None:

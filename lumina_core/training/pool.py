@@ -1,10 +1,12 @@
-"""Builds the pool that a training run asks for, checked before anything is computed."""
+"""Builds the sources and the mixture that a run asks for, checked before anything is computed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lumina_core.data.file_pool import FilePool, Wanted
-from lumina_core.data.pool import LatentPool
+from lumina_core.data.mixture import Mixture
 from lumina_core.data.settings import FilesConfig
+from lumina_core.data.source import Source
 from lumina_core.data.synthetic import (
     SyntheticPool,
     longest_sample,
@@ -20,29 +22,42 @@ from lumina_core.training.settings import TrainConfig
 POOL_STREAM = 1  # of random numbers from the seed of the run; stream 0 belongs to its steps
 
 
-def build_pool(config: TrainConfig, modality: Modality) -> LatentPool:
-    """The pool of a run, still empty.
+def build_mixture(config: TrainConfig, modalities: Mapping[str, Modality]) -> Mixture:
+    """The samples of a run, none of which is there yet.
+
+    Raises:
+        LuminaError: as `build_source`.
+    """
+    sources = {name: build_source(config, name, each) for name, each in modalities.items()}
+    shares = {name: member.share for name, member in config.members.items()}
+    return Mixture(sources, shares, config.token_budget, config.gradient_accumulation)
+
+
+def build_source(config: TrainConfig, name: str, modality: Modality) -> Source:
+    """The samples of one modality of a run.
 
     Raises:
         LuminaError: there is no data, or a sample of it does not fit the budget or the options.
     """
-    seed = derived_seed(config.seed, POOL_STREAM)
-    if isinstance(config.data, FilesConfig):
-        modality.media_shape(config.options)  # of the samples on the sheets
-        _check_budget(config, longest_fitted(config.data, config.backbone.separators), "up to ")
+    member, place = config.members[name], list(config.members).index(name)
+    seed = derived_seed(config.seed, POOL_STREAM, *([place] if place else []))
+    data, separators = member.data, config.backbone.separators
+    if isinstance(data, FilesConfig):
+        modality.media_shape(member.options)  # of the samples on the sheets
+        _check_budget(config, longest_fitted(data, separators), "up to ")
         wanted = Wanted(
-            config.modality,
-            config.options,
+            name,
+            member.options,
             config.token_budget,
-            config.backbone.separators,
+            separators,
             num_held=config.num_validation_samples if config.validate_every else 0,
             folder=Path(config.out),
         )
-        return FilePool(wanted, config.data, modality, seed)
-    refuse_varied_options(config.modality, config.options, world_of(modality))
-    variants = training_variants(modality, config.data.max_tokens)
-    _check_budget(config, longest_sample(modality, variants, config.backbone.separators))
-    return SyntheticPool(config.modality, modality, config.data, seed)
+        return FilePool(wanted, data, modality, seed)
+    refuse_varied_options(name, member.options, world_of(modality))
+    variants = training_variants(modality, data.max_tokens)
+    _check_budget(config, longest_sample(modality, variants, separators))
+    return SyntheticPool(name, modality, data, seed, separators=separators)
 
 
 def longest_fitted(data: FilesConfig, separators: bool) -> int:

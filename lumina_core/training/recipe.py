@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lumina_core.data.pool import LatentPool
+from lumina_core.data.mixture import Mixture
 from lumina_core.errors import LuminaError
 from lumina_core.records import flat
 from lumina_core.training.settings import TrainConfig
@@ -22,15 +22,16 @@ MAY_CHANGE = {  # the number grows while files are read; the share only says whe
 }
 
 
-def recipe(config: TrainConfig, pool: LatentPool) -> dict[str, Any]:
+def recipe(config: TrainConfig, mixture: Mixture) -> dict[str, Any]:
     """What one needs to train the same weights again, but for the data's code."""
     numbers = ("seed", "max_steps", "token_budget", "gradient_accumulation", "dtype")
     shares = ("caption_dropout", "condition_share", "position_jitter")
     records = ("optimizer", "time")
+    (source,) = mixture.sources.values()
     return {
         **{key: getattr(config, key) for key in (*numbers, *shares)},
         **{key: asdict(getattr(config, key)) for key in records},
-        "data": pool.summary(),
+        "data": source.summary(),
     }
 
 

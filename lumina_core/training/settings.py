@@ -131,6 +131,16 @@ TRAINING_SETTINGS = tuple(field.name for field in fields(Training))
 
 
 @dataclass(frozen=True)
+class Member:
+    """One modality of a training."""
+
+    options: Any
+    data: SyntheticConfig | FilesConfig
+    share: float = 1.0
+    """Of the tokens, in proportion to the others."""
+
+
+@dataclass(frozen=True)
 class TrainConfig(Training):
     """What `train` trains, on what and for how long."""
 
@@ -166,6 +176,11 @@ class TrainConfig(Training):
         super().__post_init__()
         if self.resume and self.overwrite:
             raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """What is trained, by the name of the modality."""
+        return {self.modality: Member(self.options, self.data)}
 
 
 @dataclass(frozen=True)

@@ -1,91 +1,102 @@
 """One update of the weights."""
 
 import time
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from torch import nn
 
-from lumina_core.data.pool import CaptionedSample, LatentPool
+from lumina_core.data.mixture import Mixture, Pick, Place
+from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.runtime import autocast, seeded
 from lumina_core.training.folder import BAD_BATCH
-from lumina_core.training.loss import Objective, draw, save_drawn, training_loss
+from lumina_core.training.loss import Drawn, Objective, draw, drawn_loss, save_drawn
 from lumina_core.training.optimizer import update_average
 from lumina_core.training.settings import TrainConfig
 from lumina_core.training.start import Run
+from lumina_core.training.tally import Tally
 
-STEP_STREAM = 0  # of random numbers from the seed; the pool of data has another
+STEP_STREAM = 0  # of random numbers from the seed; the data has another
+
+Batch = list[tuple[Pick, CaptionedSample]]
+"""Samples that are computed together."""
 
 
-def training_step(run: Run, config: TrainConfig, pool: LatentPool) -> dict[str, Any]:
-    """One update of weights and average; advances `run.step` and returns what it measured.
+def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
+    """One update of weights and average; advances the run and returns what it measured.
 
     A step whose loss or gradient is not finite updates nothing; what it returns says so.
     """
     started = time.perf_counter()
-    pool.advance(run.step)
-    generator = seeded(config.seed, STEP_STREAM, run.step)
-    batches, carried = draw_batches(config, pool, generator, run.carried)
-    num_samples = sum(len(samples) for samples in batches)
-    loss = 0.0
-    for samples in batches:
+    run.mixture.advance(run.step)
+    picked = run.mixture.pick(run.step)
+    batches = loaded(run.mixture, picked.batches)
+    num_samples = sum(len(batch) for batch in batches)
+    tally = Tally(list(run.models), run.model.device)
+    for batch in batches:
+        if not batch:  # all of it is broken
+            continue
+        drawn = drawn_batch(batch, config, run.step)
         with autocast(run.model.device, config.dtype):
-            losses = training_loss(run.model, samples, objective_of(config), generator)
-        share = losses.sum() / num_samples
-        share.backward()
-        loss += share.item()
-    norm = nn.utils.clip_grad_norm_(run.networks.parameters(), config.optimizer.clip_norm).item()
+            losses = drawn_loss(run.model, drawn)
+        (losses.sum() / num_samples).backward()
+        lengths = [pick.num_positions for pick, _ in batch]
+        tally.add([pick.modality for pick, _ in batch], lengths, drawn.t, losses.detach())
+    norm = nn.utils.clip_grad_norm_(run.networks.parameters(), config.optimizer.clip_norm)
+    # all that is known of the step comes from the device at once: it is waited for a single time
+    gradient_norm, *cells = torch.cat([norm.double()[None], tally.cells.flatten()]).tolist()
+    measured = torch.tensor(cells, dtype=torch.float64).reshape(tally.cells.shape)
+    loss = measured[0].sum().item() / num_samples if num_samples else nan
     rate = config.optimizer.rate_at(run.step, config.max_steps)
-    is_good = isfinite(loss) and isfinite(norm)
+    is_good = isfinite(loss) and isfinite(gradient_norm)
     if is_good:
         run.optimizer.set_rate(rate)
         run.optimizer.step()
         update_average(run.average, run.networks, run.step, config.optimizer.ema_decay)
+        run.measured.add(measured, picked.tokens())
     run.optimizer.zero_grad()
     run.step += 1
-    run.carried = carried
+    run.mixture.place = picked.after
     run.num_skipped += not is_good
     run.num_skipped_in_a_row = 0 if is_good else run.num_skipped_in_a_row + 1
     if not is_good:
         what = "gradient" if isfinite(loss) else "loss"
         return {"step": run.step, "not_finite": what, "num_skipped": run.num_skipped}
     seconds = time.perf_counter() - started
-    separators = config.backbone.separators
-    positions = sum(s.tokens.grid.num_positions(separators) for part in batches for s in part)
     return {
         "step": run.step,
         "loss": loss,
-        "gradient_norm": norm,
+        "gradient_norm": gradient_norm,
         "learning_rate": rate * config.optimizer.learning_rate,
-        "tokens_per_second": positions / seconds,
+        "tokens_per_second": sum(picked.tokens().values()) / seconds,
         "seconds": seconds,
     }
 
 
-def draw_batches(
-    config: TrainConfig, pool: LatentPool, generator: torch.Generator, carried: int | None
-) -> tuple[list[list[CaptionedSample]], int | None]:
-    """The batches of one step.
+def loaded(mixture: Mixture, batches: list[list[Pick]]) -> list[Batch]:
+    """The samples of batches without broken ones, those of a modality beside each other."""
+    for name, source in mixture.sources.items():
+        source.expect([p.number for picks in batches for p in picks if p.modality == name])
+    return [_loaded(mixture, picks) for picks in batches]
 
-    Args:
-        config: of the run.
-        pool: at the step.
-        generator: of the step.
-        carried: number of the sample that the step before left over; None: there is none.
 
-    Returns:
-        The batches, and the number of the sample that they leave over.
+def _loaded(mixture: Mixture, picks: list[Pick]) -> Batch:
+    found = [(pick, mixture.sources[pick.modality].get(pick.number)) for pick in picks]
+    order = list(mixture.sources)
+    whole = [(pick, sample) for pick, sample in found if sample is not None]
+    return sorted(whole, key=lambda each: order.index(each[0].modality))
+
+
+def drawn_batch(batch: Batch, config: TrainConfig, step: int) -> Drawn:
+    """What is random of a batch: of each sample it follows from the seed, the step and its number.
+
+    So it is the same whatever else stands in the batch, and on whatever process.
     """
-    batches = []
-    for _ in range(config.gradient_accumulation):
-        samples, carried = pool.batch(
-            generator, config.token_budget, config.backbone.separators, carried=carried
-        )
-        batches.append(samples)
-    return batches, carried
+    generators = (seeded(config.seed, STEP_STREAM, step, pick.n) for pick, _ in batch)
+    return draw([sample for _, sample in batch], objective_of(config), generators)
 
 
 def objective_of(config: TrainConfig) -> Objective:
@@ -94,24 +105,20 @@ def objective_of(config: TrainConfig) -> Objective:
     return Objective(config.time, *shares)
 
 
-def stop_at_bad_batch(
-    run: Run, config: TrainConfig, pool: LatentPool, carried: int | None
-) -> NoReturn:
+def stop_at_bad_batch(run: Run, config: TrainConfig, place: Place) -> NoReturn:
     """Save the batches of the step before, whose loss or gradient was not finite, and give up.
 
     Args:
-        run: after that step.
+        run: after that step; its sources are still ready for it.
         config: of the run.
-        pool: still that of the step.
-        carried: number of the sample that the step began with.
+        place: of the mixture when the step began.
 
     Raises:
         LuminaError: always.
     """
     step = run.step - 1
-    generator = seeded(config.seed, STEP_STREAM, step)
-    batches, _ = draw_batches(config, pool, generator, carried)
-    drawn = [draw(run.model, samples, objective_of(config), generator) for samples in batches]
+    batches = loaded(run.mixture, run.mixture.pick(step, place).batches)
+    drawn = [drawn_batch(batch, config, step) for batch in batches if batch]
     path = Path(config.out) / BAD_BATCH
     save_drawn(path, drawn, {"step": str(run.step), "seed": str(config.seed)})
     raise LuminaError(

@@ -11,7 +11,8 @@ import torch
 from lumina_core.checkpoints.manifest import TEXT_ENCODER
 from lumina_core.checkpoints.model import load_frozen_encoder
 from lumina_core.checkpoints.source import Source, own_source
-from lumina_core.data.pool import CaptionedSample, LatentPool
+from lumina_core.data.mixture import Mixture
+from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.hub import local_folder
 from lumina_core.records import plain
@@ -45,7 +46,7 @@ SHAPE = {  # of a new encoder, and what transformers calls it
 
 
 def text_encoder_of(
-    config: "TrainConfig", pool: LatentPool, device: torch.device
+    config: "TrainConfig", mixture: Mixture, device: torch.device
 ) -> TextEncoder | FrozenTextEncoder:
     """The encoder of `text_encoder.path`; without one that of the checkpoint that the run goes on
     from or begins with; else a new one for the words of the data.
@@ -66,24 +67,24 @@ def text_encoder_of(
         source = init_source(config.init_from, config.modality, download=config.download)
         encoder = _from_checkpoint(source, config, device)
         if isinstance(encoder, TextEncoder):
-            new = add_words(encoder, pool.vocabulary_captions(seeded(config.seed)), config.seed)
+            new = add_words(encoder, mixture.vocabulary_captions(seeded(config.seed)), config.seed)
             if new:
                 tell(f"note: new to the text encoder, which learns them: {shown_words(new)}")
         return encoder
-    captions = pool.vocabulary_captions(seeded(config.seed))
+    captions = mixture.vocabulary_captions(seeded(config.seed))
     with tempfile.TemporaryDirectory() as folder:
         create_tiny(Path(folder), captions, settings, config.seed)
         return load_text_encoder(Path(folder), settings.reading).to(device)
 
 
 def encode_captions_ahead(
-    encoder: TextEncoder | FrozenTextEncoder, pool: LatentPool, held: Sequence[CaptionedSample]
+    encoder: TextEncoder | FrozenTextEncoder, mixture: Mixture, held: Sequence[CaptionedSample]
 ) -> None:
     """Encode what a frozen encoder will be asked, where that is known, and give its weights up.
 
-    A pool that is renewed brings captions that nobody has counted: the weights stay for them.
+    A source that is renewed brings captions that nobody has counted: the weights stay for them.
     """
-    lasting = pool.lasting_captions
+    lasting = mixture.lasting_captions
     if isinstance(encoder, FrozenTextEncoder) and lasting:
         captions = dict.fromkeys(["", *lasting, *(sample.caption for sample in held)])
         texts = [text_of(caption) for caption in captions]
@@ -92,16 +93,16 @@ def encode_captions_ahead(
 
 
 def word_notes(
-    config: "TrainConfig", encoder: TextEncoder | FrozenTextEncoder, pool: LatentPool
+    config: "TrainConfig", encoder: TextEncoder | FrozenTextEncoder, mixture: Mixture
 ) -> Iterator[str]:
     """What the user should know about the words of the data, one line each."""
     if config.text_encoder.path is None and newest_checkpoint(config):
         words = " ".join(
-            pool.vocabulary_captions(seeded(config.seed))
+            mixture.vocabulary_captions(seeded(config.seed))
         )  # so that each is looked up once
         if unknown := encoder.unknown_words(words):
             yield f"{unknown_words_note(unknown)}; they all look alike to its text encoder"
-    captions = pool.captions(NUM_PROBE_CAPTIONS, seeded(config.seed))
+    captions = mixture.captions(NUM_PROBE_CAPTIONS, seeded(config.seed))
     cosine = one_word_cosine(encoder, captions)
     if cosine > MAX_COSINE:
         advice = "Train the text encoder (text_encoder.trainable=true) or choose another one"

@@ -2,7 +2,7 @@
 
 sample -> pool of latents -> packed batch -> caption features -> t, noise, x_t -> velocity -> loss
 -> step, moving average. Everything random follows from the seed and the step, so a resumed run
-needs no stored generator, only the number of the sample that did not fit the last batch, and
+needs no stored generator, only a few numbers of where the mixture of samples has come to, and
 repeats the uninterrupted one to the bit on a CPU.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints.newest import CHECKPOINTS
-from lumina_core.data.pool import CaptionedSample
+from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import when_interrupted
 from lumina_core.files.writing import check_writable
 from lumina_core.media.previews import save_contact_sheet
@@ -41,11 +41,12 @@ def save_checkpoint(run: Run, config: TrainConfig) -> Path:
     folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
     if folder.exists():
         return folder
-    state = {key: getattr(run, key) for key in KEPT}
+    state = {key: getattr(run, key) for key in KEPT} | {"mixture": run.mixture.place.stored()}
+    (model,) = averaged(run).values()
     checkpoint_folder.save(
         folder,
-        averaged(run),
-        summary=state | recipe(config, run.pool),
+        model,
+        summary=state | recipe(config, run.mixture),
         sampling=run.sampling,
         dtype=resolve_dtype(config.save_dtype),
         training_state=training_state.training_state(run.networks, run.average, run.optimizer),
@@ -66,10 +67,11 @@ def prepare(config: TrainConfig, run: Run) -> list[CaptionedSample]:
     """
     for folder in (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,):
         check_writable(Path(config.out) / folder)
-    run.pool.advance(run.step)
-    run.pool.batch(seeded(config.seed), config.token_budget, config.backbone.separators)
-    held = held_samples(config, run.pool)
-    encode_captions_ahead(run.model.text_reader, run.pool, held)
+    run.mixture.advance(run.step)
+    run.mixture.pick(run.step)
+    (source,) = run.mixture.sources.values()
+    held = held_samples(config, source)
+    encode_captions_ahead(run.model.text_reader, run.mixture, held)
     return held
 
 
@@ -89,7 +91,6 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[Captione
         The newest checkpoint.
     """
     out = Path(config.out)
-    pool = run.pool
     log = MetricsLog(out / METRICS, run.step)
     with (
         when_interrupted(lambda: _kept(run, config)),
@@ -98,7 +99,7 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[Captione
     ):
 
         def measure(done: Collection[str] = ()) -> None:
-            model = averaged(run)
+            (model,) = averaged(run).values()
             for found, text in measures(model, run.step, config, sampling, held, is_stopped, done):
                 log.write(found)
                 bar.say(text)
@@ -108,17 +109,17 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[Captione
             if has_sheet(run, config) and not sheet_path(run, config).exists():
                 save_samples(run, config, sampling)
         while run.step < config.max_steps and not is_stopped():
-            carried = run.carried
-            metrics = training_step(run, config, pool)
+            place = run.mixture.place
+            metrics = training_step(run, config)
             if run.num_skipped_in_a_row:
                 log.write(metrics)
                 bar.say(f"warning: step {run.step} skipped: {metrics['not_finite']} not finite")
                 if run.num_skipped_in_a_row >= config.max_nonfinite_steps:
-                    stop_at_bad_batch(run, config, pool, carried)
+                    stop_at_bad_batch(run, config, place)
                 continue
             bar.show(metrics)
             if run.step % config.log_every == 0 or run.step == config.max_steps:
-                log.write(metrics)
+                log.write(metrics | run.measured.take())
                 bar.show_line(metrics)
             measure()
             if is_due(run.step, config.save_every):
@@ -140,9 +141,11 @@ def sheet_path(run: Run, config: TrainConfig) -> Path:
 
 def save_samples(run: Run, config: TrainConfig, sampling: Sampling) -> None:
     """Generate from fixed prompts and seeds, with the function that `run` uses."""
-    model = replace(averaged(run), attention="auto")  # in float32, as not every backend computes
-    captions = run.pool.captions(config.num_sample_prompts, seeded(config.seed))
-    variants = run.pool.variants()
+    (averaged_model,) = averaged(run).values()
+    model = replace(averaged_model, attention="auto")  # in float32, as not every backend computes
+    (source,) = run.mixture.sources.values()
+    captions = source.captions(config.num_sample_prompts, seeded(config.seed))
+    variants = source.variants()
     requests = [
         Request(
             caption,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from lumina_core.checkpoints.model import Model
-from lumina_core.data.pool import CaptionedSample, LatentPool
+from lumina_core.data.source import CaptionedSample, Source
 from lumina_core.data.synthetic import trained_split, world_of
 from lumina_core.errors import LuminaError
 from lumina_core.evaluation.oracle import cases, judge, summarise
@@ -32,9 +32,11 @@ def is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def held_samples(config: TrainConfig, pool: LatentPool) -> list[CaptionedSample]:
+def held_samples(config: TrainConfig, source: Source) -> list[CaptionedSample]:
     """The samples of `validation_samples` that a run needs: none, if it never validates."""
-    return validation_samples(pool, config.num_validation_samples) if config.validate_every else []
+    return (
+        validation_samples(source, config.num_validation_samples) if config.validate_every else []
+    )
 
 
 def measures(
@@ -76,7 +78,7 @@ def measures(
             yield {"step": step, "evaluation": found}, text
 
 
-def validation_samples(pool: LatentPool, count: int) -> list[CaptionedSample]:
+def validation_samples(source: Source, count: int) -> list[CaptionedSample]:
     """Samples that are measured again and again, and never trained on.
 
     Raises:
@@ -84,7 +86,7 @@ def validation_samples(pool: LatentPool, count: int) -> list[CaptionedSample]:
     """
     note = f"encoding {count:,} samples to validate on"
     numbers = announced(range(count), "encoding", note)
-    drawn = [pool.held_out(number) for number in numbers]
+    drawn = [source.held_out(number) for number in numbers]
     samples = [sample for sample in drawn if sample is not None]
     if not samples:
         raise LuminaError(

@@ -7,12 +7,13 @@ from PIL import Image
 
 from lumina_core import LuminaError, SizeLimits
 from lumina_core.data.file_pool import QUARANTINE
+from lumina_core.data.mixture import Mixture
 from lumina_core.data.settings import FilesConfig
 from lumina_core.media.fitting import fitted_size
 from lumina_core.runtime import seeded
 from lumina_core.training import pool as source
 from lumina_core.training.compose import compose_train
-from lumina_core.training.pool import build_pool
+from lumina_core.training.pool import build_source
 
 LIMITS = "data.min_tokens=4 data.max_tokens=16 data.max_aspect=4"
 
@@ -39,7 +40,7 @@ def build(tiny_training, tiny_model, tmp_path):
         numbers = [f"data.pool_size={pool_size}", f"data.refresh_per_step={refresh}"]
         more = ["data=folder", f"data.path={folder}", *LIMITS.split(), *numbers, *words]
         config = compose_train(tiny_training(tmp_path / "out", *more))
-        return build_pool(replace(config, resume=is_resumed), tiny_model.modality)
+        return build_source(replace(config, resume=is_resumed), "image", tiny_model.modality)
 
     return build_
 
@@ -64,8 +65,8 @@ def test_a_set_that_fits_is_encoded_once(build, folder, tiny_model, monkeypatch)
         pool.advance(step)
     assert len(calls) == 12
     assert sorted(captions(pool)) == sorted(f"picture {number}" for number in range(12))
-    picked, _ = pool.batch(seeded(0), 300, True)
-    assert {sample.tokens.grid.num_patches for sample in picked} == {12}
+    picked = Mixture({"image": pool}, {"image": 1}, 300).pick(4).batches[0]
+    assert {pool.get(pick.number).tokens.grid.num_patches for pick in picked} == {12}
 
 
 def test_a_larger_set_goes_through_every_item_in_each_epoch(build, folder):
@@ -311,7 +312,7 @@ def test_a_sample_longer_than_the_budget_is_left_out(build, folder, tmp_path, mo
     pool = build(folder, "token_budget=19")
     pool.advance(0)
     assert "20 positions are more than token_budget=19" in quarantine(tmp_path)["00.png"]
-    assert len(pool.batch(seeded(0), 19, True)[0]) == 1
+    assert len(Mixture({"image": pool}, {"image": 1}, 19).pick(0).batches[0]) == 1
 
 
 def test_a_file_that_goes_away_is_left_out(build, folder, tmp_path):
@@ -372,7 +373,7 @@ def test_a_pool_of_broken_files_is_one_line(build, folder):
     pool = build(folder, "data.max_quarantined=1")
     pool.advance(0)
     with pytest.raises(LuminaError, match="none of the samples at hand can be used"):
-        pool.batch(seeded(0), 300, True)
+        next(pool.numbers(0, 0))
 
 
 @pytest.mark.parametrize(

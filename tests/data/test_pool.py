@@ -3,8 +3,9 @@ import torch
 
 from lumina_core import LuminaError
 from lumina_core.data import synthetic
-from lumina_core.data.pool import CaptionedSample, LatentPool
+from lumina_core.data.pool import LatentPool
 from lumina_core.data.settings import SyntheticConfig
+from lumina_core.data.source import CaptionedSample
 from lumina_core.data.synthetic import (
     SyntheticPool,
     draw_captions,
@@ -112,36 +113,41 @@ def test_drawing_leaves_the_global_generator_alone(tiny_model):
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_a_step_picks_every_sample_at_hand_before_one_again():
+    pool = SquaresPool(6, 2)
+    pool.advance(3)
+    numbers = pool.numbers(3, 0)
+    for _ in range(4):
+        assert sorted(next(numbers) for _ in range(6)) == list(range(6, 12))
+
+
+def test_the_order_of_a_step_follows_from_seed_and_step():
+    def order(step, seed=1):
+        pool = SquaresPool(40, 0, seed=seed)
+        pool.advance(step)
+        numbers = pool.numbers(step, 7)
+        return [next(numbers) for _ in range(60)]
+
+    assert order(1) == order(1)
+    assert len({tuple(order(step)) for step in range(4)}) == 4
+    assert order(1) != order(1, seed=2)
+
+
 @pytest.mark.parametrize("separators", [True, False])
-def test_batch_fills_the_budget_and_never_passes_it(tiny_model, separators):
-    pool = pool_at(tiny_model, 0)
-    longest = longest_sample(tiny_model.modality, pool.variants(), separators)
-    for seed in range(20):
-        picked, _ = pool.batch(seeded(seed), 300, separators)
-        total = sum(item.tokens.grid.num_positions(separators) for item in picked)
-        assert 300 - longest < total <= 300
+def test_a_pool_knows_how_long_its_samples_are(separators):
+    pool = SquaresPool(3, 0, separators=separators)
+    pool.advance(0)
+    found = [pool.num_positions(number) for number in range(3)]
+    assert found == [side * side + separators * side for side in (8, 16, 32)]
 
 
-def test_batch_depends_on_its_generator_alone(tiny_model):
-    pool = pool_at(tiny_model, 0)
-
-    def captions(seed):
-        return [item.caption for item in pool.batch(seeded(seed), 300, True)[0]]
-
-    assert captions(1) == captions(1)
-    assert len({tuple(captions(seed)) for seed in range(8)}) > 1
-
-
-def test_batch_larger_than_the_pool_repeats_it(tiny_model):
-    pool = pool_at(tiny_model, 0)
-    picked, _ = pool.batch(seeded(0), 5000, True)
-    assert len(picked) > 6
-    assert {item.caption for item in picked} == {item.caption for item in pool._samples}
-
-
-def test_a_sample_longer_than_the_budget_is_refused(tiny_model):
-    with pytest.raises(LuminaError, match="token_budget=5 is shorter than one sample"):
-        pool_at(tiny_model, 0).batch(seeded(0), 5, True)
+def test_a_sample_that_the_pool_has_left_behind_is_drawn_once_more():
+    pool, drawn = SquaresPool(3, 3), []
+    pool.advance(1)
+    draw = pool.draw
+    pool.draw = lambda number: drawn.append(number) or draw(number)
+    assert (pool.num_positions(1), int(pool.get(1).tokens.tokens[0])) == (256 + 16, 1)
+    assert drawn == [1]
 
 
 class SquaresPool(LatentPool):
@@ -155,45 +161,6 @@ class SquaresPool(LatentPool):
         )
 
     held_out = captions = vocabulary_captions = variants = summary = None
-
-
-def numbers_of(batch):
-    return [int(sample.tokens.tokens[0]) for sample in batch]
-
-
-@pytest.mark.parametrize("refresh", [0, 3])
-@pytest.mark.parametrize("budget", [1200, 4096])
-def test_samples_of_every_length_are_trained_on_as_often_as_they_are_drawn(budget, refresh):
-    pool, carried = SquaresPool(60, refresh), None
-    counts = {64: 0, 256: 0, 1024: 0}
-    for step in range(6000 * 1200 // budget):
-        pool.advance(step)
-        batch, carried = pool.batch(seeded(7, step), budget, False, carried=carried)
-        for sample in batch:
-            counts[sample.tokens.grid.num_patches] += 1
-    shares = {length: count / sum(counts.values()) for length, count in counts.items()}
-    # three standard deviations of about 13,000 draws; dropping gives 0.44, 0.37 and 0.19
-    assert shares == pytest.approx(dict.fromkeys(shares, 1 / 3), abs=0.0125)
-
-
-@pytest.mark.parametrize("refresh", [0, 6])
-def test_the_sample_that_does_not_fit_begins_the_next_batch(refresh):
-    pool, carried = SquaresPool(6, refresh), None
-    for step in range(20):
-        before = carried
-        pool.advance(step)
-        batch, carried = pool.batch(seeded(step), 1100, False, carried=before)
-        assert before in (None, numbers_of(batch)[0])  # also where the pool has moved on
-        total = sum(sample.tokens.grid.num_patches for sample in batch)
-        assert total + pool.draw(carried).tokens.grid.num_patches > 1100
-
-
-def test_a_carried_sample_that_is_gone_is_passed_over():
-    pool = SquaresPool(6, 0)
-    pool.advance(0)
-    whole, _ = pool.batch(seeded(1), 1100, False)
-    pool.draw = lambda number: None
-    assert numbers_of(pool.batch(seeded(1), 1100, False, carried=99)[0]) == numbers_of(whole)
 
 
 def test_longest_sample_is_the_largest_variant(tiny_model):

@@ -5,7 +5,7 @@ from math import log
 import pytest
 import torch
 
-from lumina_core.data.pool import CaptionedSample
+from lumina_core.data.source import CaptionedSample
 from lumina_core.flow.settings import TimeConfig
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid, TokenSample
@@ -22,8 +22,12 @@ def samples(tiny_model):
     return [CaptionedSample(tokens, "a red circle")] * 200
 
 
-def test_shares_and_jitter_are_as_asked(tiny_model, samples):
-    drawn = draw(tiny_model, samples, Objective(TIME, 0.5, 0.25, 0.3), seeded(1))
+def generators(samples):
+    return (seeded(1, number) for number in range(len(samples)))
+
+
+def test_shares_and_jitter_are_as_asked(samples):
+    drawn = draw(samples, Objective(TIME, 0.5, 0.25, 0.3), generators(samples))
     scales = [log(sample.tokens.grid.common_scale) for sample in drawn.samples]
     assert -0.3 <= min(scales) < -0.25
     assert 0.25 < max(scales) <= 0.3
@@ -31,13 +35,13 @@ def test_shares_and_jitter_are_as_asked(tiny_model, samples):
     assert 70 < sum(not sample.caption for sample in drawn.samples) < 130
 
 
-def test_nothing_varies_where_nothing_is_asked(tiny_model, samples):
-    drawn = draw(tiny_model, samples, Objective(TIME, 0.0, 0.0, 0.0), seeded(1))
+def test_nothing_varies_where_nothing_is_asked(samples):
+    drawn = draw(samples, Objective(TIME, 0.0, 0.0, 0.0), generators(samples))
     assert all(sample == samples[0] for sample in drawn.samples)
 
 
 def test_what_is_given_carries_no_loss(tiny_model, samples):
-    drawn = draw(tiny_model, samples[:1], Objective(TIME, 0.0, 1.0, 0.0), seeded(1))
+    drawn = draw(samples[:1], Objective(TIME, 0.0, 1.0, 0.0), [seeded(1)])
     sample = drawn.samples[0]
     known = sample.tokens.known
     loss = drawn_loss(tiny_model, drawn)

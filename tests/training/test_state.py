@@ -18,6 +18,7 @@ from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
+from lumina_core.data.mixture import Mixture
 from lumina_core.data.synthetic import SyntheticPool
 from lumina_core.files.seals import sealed
 from lumina_core.training import start
@@ -65,17 +66,25 @@ def test_resumed_run_equals_an_uninterrupted_one(
     )
 
 
-def test_a_folder_from_before_samples_were_carried_resumes_with_none(
+def test_a_folder_from_before_mixtures_resumes_with_the_number_that_it_carried_or_none(
     tiny_training, tiny_checkpoint, tmp_path
 ):
+    def write(manifest):
+        content = {key: value for key, value in manifest.items() if key != "sha256"}
+        (folder / "lumina.json").write_text(sealed(content))
+
     folder = tmp_path / "out" / "checkpoints" / tiny_checkpoint.name
     shutil.copytree(tiny_checkpoint, folder)
     manifest = checkpoints_manifest.read_manifest(folder)
     words = tiny_training(tmp_path / "out", "resume=true", "max_steps=4")
-    assert start.start(compose_train(words)).carried == manifest["training"].pop("carried")
-    content = {key: value for key, value in manifest.items() if key != "sha256"}
-    (folder / "lumina.json").write_text(sealed(content))
-    assert start.start(compose_train(words)).carried is None
+    kept = manifest["training"].pop("mixture")
+    assert start.start(compose_train(words)).mixture.place.stored() == kept
+    manifest["training"]["carried"] = 3
+    write(manifest)
+    assert start.start(compose_train(words)).mixture.place.carried == ("image", 3)
+    del manifest["training"]["carried"]
+    write(manifest)
+    assert start.start(compose_train(words)).mixture.place.carried is None
     assert main(["train", *words]) == 0
 
 
@@ -92,6 +101,10 @@ def test_resume_refuses_another_architecture(
     )
     assert "another autoencoder" in refusal("train", *words, f"modality.vae={other_vae}")
     assert main(["train", *words]) == 0
+
+
+def recipe_of(config, pool):
+    return recipe(config, Mixture({"image": pool}, {"image": 1}, config.token_budget))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +128,7 @@ def test_resume_refuses_other_numbers(tiny_training, tiny_checkpoint, tmp_path, 
 
     def wanted(*more):
         config = compose_train([*words, *more])
-        return recipe(config, SyntheticPool("image", None, config.data, 0))
+        return recipe_of(config, SyntheticPool("image", None, config.data, 0))
 
     check_resumed(folder, stored, wanted())
     with pytest.raises(LuminaError, match=message):
@@ -261,7 +274,7 @@ def test_resume_refuses_a_trained_text_encoder_with_another_vocabulary(
 
 def test_a_run_from_before_pools_grew_is_resumed_with_a_full_pool(tiny_training, tmp_path):
     config = compose_train(tiny_training(tmp_path / "out", "data.pool_size=8", "data.pool_start=2"))
-    stored = recipe(config, SyntheticPool("image", None, config.data, 0))
+    stored = recipe_of(config, SyntheticPool("image", None, config.data, 0))
     assert stored["data"]["pool_start"] == 2
     del stored["data"]["pool_start"]
     pool = SyntheticPool("image", None, config.data, 0)
@@ -269,5 +282,5 @@ def test_a_run_from_before_pools_grew_is_resumed_with_a_full_pool(tiny_training,
     pool.draw = lambda number: number
     pool.advance(0)
     assert list(pool._samples) == list(range(8))
-    assert recipe(config, pool) == stored
-    check_resumed(tmp_path, {"step": 0, **stored}, recipe(config, pool))
+    assert recipe_of(config, pool) == stored
+    check_resumed(tmp_path, {"step": 0, **stored}, recipe_of(config, pool))

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from lumina_core.cli.main import main
-from lumina_core.data import pool as data_pool
 from lumina_core.data.pool import LatentPool
+from lumina_core.data.source import CaptionedSample
 from lumina_core.flow.settings import GuidanceConfig
 from lumina_core.sampling import generate, sample
 from lumina_core.sampling.compose import compose_sampling
@@ -43,7 +43,7 @@ def prepared(tiny_training, encoder_folders, tmp_path, monkeypatch):
 def test_lasting_captions_are_encoded_ahead_and_the_weights_are_gone(prepared, monkeypatch):
     config, run, held = prepared()
     encoder = run.model.text_encoder
-    known = {"", *(s.caption for s in held), *run.pool.lasting_captions}
+    known = {"", *(s.caption for s in held), *run.mixture.lasting_captions}
     assert encoder._encoder is None
     assert encoder._features.keys() == known
 
@@ -57,7 +57,7 @@ def test_lasting_captions_are_encoded_ahead_and_the_weights_are_gone(prepared, m
 
 def test_a_renewed_pool_keeps_the_weights_for_new_captions(prepared):
     _, run, _ = prepared(refresh_per_step=1)
-    assert run.pool.lasting_captions == []
+    assert run.mixture.lasting_captions == []
     assert run.model.text_encoder._features == {}
 
 
@@ -70,7 +70,7 @@ def test_words_that_look_alike_are_warned_of(
     config = compose_train(words)
     run = start.start(config)
     monkeypatch.setattr(text_encoder, "one_word_cosine", lambda *_: 0.2)
-    assert list(text_encoder.word_notes(config, run.model.text_encoder, run.pool)) == []
+    assert list(text_encoder.word_notes(config, run.model.text_encoder, run.mixture)) == []
     monkeypatch.setattr(text_encoder, "one_word_cosine", lambda *_: 0.99)
     assert main(["train", *words]) == 0
     warning = capsys.readouterr().err.splitlines()[0]
@@ -127,7 +127,7 @@ def test_lasting_captions_leave_out_what_cannot_be_used():
         captions = vocabulary_captions = variants = summary = held_out = None
 
         def draw(self, number):
-            return data_pool.CaptionedSample(None, str(number)) if number % 2 else None
+            return CaptionedSample(None, str(number)) if number % 2 else None
 
     pool = Half(4, 0)
     pool.advance(0)

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from lumina_core.checkpoints import manifest
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
-from lumina_core.data.pool import CaptionedSample
+from lumina_core.data.mixture import Pick
+from lumina_core.data.source import CaptionedSample
 from lumina_core.runtime import autocast, seeded
 from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.request import Request
@@ -19,7 +20,7 @@ from lumina_core.sequence import TokenSample, _unscaled_layout
 from lumina_core.training import loss, start, step, train
 from lumina_core.training import state as training_state
 from lumina_core.training.compose import compose_train
-from lumina_core.training.loss import Drawn, draw, drawn_loss
+from lumina_core.training.loss import draw, drawn_loss
 
 
 @pytest.fixture
@@ -29,13 +30,14 @@ def run(tiny_training, tmp_path):
 
 
 def samples_for(state, count):
-    return [state.pool.draw(number) for number in range(count)]
+    return [state.mixture.sources["image"].draw(number) for number in range(count)]
 
 
 def loss_of(run, samples, caption_dropout=0.0, seed=0):
     state, config = run
     objective = loss.Objective(config.time, caption_dropout, 0.0, 0.0)
-    return loss.training_loss(state.model, samples, objective, seeded(seed))
+    generators = [seeded(seed, number) for number in range(len(samples))]
+    return drawn_loss(state.model, draw(samples, objective, generators))
 
 
 def draw_for(state, config, count):
@@ -43,7 +45,8 @@ def draw_for(state, config, count):
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
     samples = samples_for(state, count)
-    return draw(state.model, samples, step.objective_of(config), seeded(0))
+    picks = [Pick(n, "image", n, 1) for n in range(count)]
+    return step.drawn_batch(list(zip(picks, samples, strict=True)), config, 0)
 
 
 def gradients(state):
@@ -85,25 +88,19 @@ def test_full_caption_dropout_trains_without_captions(run):
     assert not torch.equal(loss_of(run, samples, 0.0), loss_of(run, others, 0.0))
 
 
-def test_micro_batches_give_the_gradient_of_one_batch(run):
+def test_micro_batches_give_the_gradient_of_one_batch_also_where_one_is_broken(run):
     state, config = run
     drawn = draw_for(state, config, 5)
     drawn_loss(state.model, drawn).mean().backward()
     wanted = gradients(state)
-    ends = torch.tensor([s.tokens.tokens.numel() for s in drawn.samples]).cumsum(0).tolist()
-    cut = ends[1]
-    parts = [
-        Drawn(drawn.samples[:2], drawn.t[:2], drawn.x_0[:cut]),
-        Drawn(drawn.samples[2:], drawn.t[2:], drawn.x_0[cut:]),
-    ]
+    whole = samples_for(state, 5)
+    pairs = [(Pick(n, "image", n, 1), sample) for n, sample in enumerate(whole)]
     taken = []
-    queue = [drawn_loss(state.model, part) for part in parts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step, "draw_batches", lambda *_: ([part.samples for part in parts], None))
-        patch.setattr(step, "training_loss", lambda *_: queue.pop(0))
+        patch.setattr(step, "loaded", lambda *_: [pairs[:2], [], pairs[2:]])
         patch.setattr(state.optimizer, "step", lambda: taken.append(gradients(state)))
         patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.zeros(()))
-        metrics = step.training_step(state, config, state.pool)
+        metrics = step.training_step(state, config)
     assert metrics["loss"] == pytest.approx(drawn_loss(state.model, drawn).mean().item())
     for name, value in wanted.items():
         torch.testing.assert_close(taken[0][name], value, rtol=1e-4, atol=1e-6)
@@ -120,7 +117,7 @@ def test_bfloat16_is_near_and_keeps_the_weights_in_float32(run):
     assert near.dtype == torch.float32
     assert not torch.equal(near, exact)
     torch.testing.assert_close(near, exact, rtol=0.02, atol=0)
-    step.training_step(state, replace(config, dtype="bfloat16"), state.pool)
+    step.training_step(state, replace(config, dtype="bfloat16"))
     kept = training_state.training_state(state.networks, state.average, state.optimizer)
     assert {value.dtype for value in kept.values()} == {torch.float32}
 
@@ -145,7 +142,7 @@ def test_saving_leaves_the_networks_as_they_are(run):
 
 def test_sampling_never_spoils_training(run):
     state, config = run
-    model = start.averaged(state)
+    model = start.averaged(state)["image"]
     options = replace(config.options, height=48, width=64)
     _unscaled_layout.cache_clear()  # the sizes are new to the process
     sample(model, [Request("a star", "", 0, options)], compose_sampling("image"))
@@ -180,5 +177,6 @@ def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd, metrics):
     entries = metrics(out)
     assert [entry["step"] for entry in entries] == [2, 4]
     assert entries[0].keys() == {
-        *("step", "loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds")
+        *("step", "loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds"),
+        *("loss_of", "loss_at", "token_share"),
     }

@@ -12,10 +12,8 @@ from safetensors import safe_open
 from lumina_core.checkpoints import manifest
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
-from lumina_core.data.pool import CaptionedSample
-from lumina_core.runtime import seeded
+from lumina_core.data.source import CaptionedSample
 from lumina_core.sequence import Grid, TokenSample
-from lumina_core.training import loss as training_loss
 from lumina_core.training import start, train
 from lumina_core.training import state as training_state
 from lumina_core.training import step as training_step
@@ -31,13 +29,13 @@ def as_tuple(value):
 
 def nan_at(monkeypatch, steps):
     """The loss is not a number at these steps, counted from 1."""
-    whole, seen = training_loss.training_loss, []
+    whole, seen = training_step.drawn_loss, []
 
     def loss(*arguments):
         seen.append(None)
         return whole(*arguments) * (torch.nan if len(seen) in steps else 1)
 
-    monkeypatch.setattr(training_step, "training_loss", loss)
+    monkeypatch.setattr(training_step, "drawn_loss", loss)
 
 
 @pytest.mark.parametrize(
@@ -213,18 +211,18 @@ def test_a_full_disk_ends_a_run_with_a_sentence_and_keeps_the_last_checkpoint(
 def test_a_step_that_is_not_finite_updates_nothing(tiny_training, tmp_path, monkeypatch):
     config = compose_train(tiny_training(tmp_path / "out"))
     state = start.start(config)
-    training_step.training_step(state, config, state.pool)
+    training_step.training_step(state, config)
     before = training_state.training_state(state.networks, state.average, state.optimizer)
     nan_at(monkeypatch, [1])
-    metrics = training_step.training_step(state, config, state.pool)
+    metrics = training_step.training_step(state, config)
     assert metrics == {"step": 2, "not_finite": "loss", "num_skipped": 1}
     after = training_state.training_state(state.networks, state.average, state.optimizer)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
-    assert "loss" in training_step.training_step(state, config, state.pool)
+    assert "loss" in training_step.training_step(state, config)
     assert (state.step, state.num_skipped, state.num_skipped_in_a_row) == (3, 1, 0)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(torch.inf))
-    assert training_step.training_step(state, config, state.pool)["not_finite"] == "gradient"
+    assert training_step.training_step(state, config)["not_finite"] == "gradient"
 
 
 def test_a_skipped_step_is_counted_and_resumed_alike(
@@ -270,14 +268,13 @@ def test_a_diverged_run_stops_with_its_batch_and_keeps_its_checkpoints(
     assert (about["step"], about["seed"], len(texts)) == ("5", "0", 2)
     config = compose_train(words)
     state = start.start(config)
-    carried = None
     for step in range(5):
-        state.pool.advance(step)
-        generator = seeded(0, training_step.STEP_STREAM, step)
-        batches, carried = training_step.draw_batches(config, state.pool, generator, carried)
-    objective = training_step.objective_of(config)
-    for number, samples in enumerate(batches):
-        loss = training_loss.training_loss(state.model, samples, objective, generator)
+        state.mixture.advance(step)
+        picked = state.mixture.pick(step)
+        state.mixture.place = picked.after
+    batches = training_step.loaded(state.mixture, picked.batches)
+    for number, batch in enumerate(batches):
+        loss = drawn_loss(state.model, training_step.drawn_batch(batch, config, 4))
         read = [
             CaptionedSample(
                 TokenSample(

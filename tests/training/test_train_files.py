@@ -10,7 +10,7 @@ from lumina_core.checkpoints import manifest as checkpoints
 from lumina_core.checkpoints.newest import finished
 from lumina_core.cli.main import main
 from lumina_core.training.compose import compose_train
-from lumina_core.training.pool import build_pool
+from lumina_core.training.pool import build_source
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 220)}
 
@@ -171,7 +171,7 @@ def test_a_run_that_its_quarantine_stopped_is_resumed(
     more = ["data=folder", f"data.path={data}", "data.max_tokens=64", "data.max_quarantined=0.04"]
     more += ["data.pool_size=4", "data.refresh_per_step=2", "max_steps=11", "save_every=5"]
     words = tiny_training(out, *more)
-    order = build_pool(compose_train(words), tiny_model.modality)._order(0)
+    order = build_source(compose_train(words), "image", tiny_model.modality)._order(0)
     pictures = sorted(data.glob("*.png"))
     spoilt = [pictures[place] for place in order[-2:]]  # read after the first steps
     wholes = [path.read_bytes() for path in spoilt]
