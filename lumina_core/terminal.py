@@ -25,9 +25,28 @@ Item = TypeVar("Item")
 MANY = 32  # items; for fewer nobody waits long
 _MEGABYTE, _GIGABYTE = 10**6, 10**9
 FILE_WIDTH = 120  # characters of a table that goes to a file or a pipe
-TALKATIVE = ("torchao", "torch.utils._pytree", "diffusers.quantizers.torchao.torchao_quantizer")
-"""Who says at its import, where torchao is installed, that parts which nobody uses are missing."""
+TALKATIVE = (
+    "torchao",
+    "torch.utils._pytree",
+    "diffusers.quantizers.torchao.torchao_quantizer",
+    "torch.distributed.tensor._redistribute",
+)
+"""Who says at its import, where torchao is installed, that parts which nobody uses are missing; and
+who says that a weight which is cut along two sides of a mesh comes together in two steps."""
 _ABOUT: ContextVar[str | None] = ContextVar("about", default=None)  # the sample being made
+_MUTED: list[str] = []
+
+
+def mute() -> None:
+    """From here on this process says nothing: another one of its run does."""
+    _MUTED.append("")
+    logging.disable(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+def unmute() -> None:
+    """Let this process speak again, of what happened to it alone."""
+    _MUTED.clear()
 
 
 def show(*lines: str) -> None:
@@ -75,7 +94,7 @@ def tell_above(bar: "Progress", line: str) -> None:
 
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether a stream of this process leads to a terminal; one that is closed does not."""
-    return stream is not None and stream.isatty()
+    return stream is not None and not _MUTED and stream.isatty()
 
 
 def progress_bar(*columns: "ProgressColumn") -> "Progress":
@@ -176,7 +195,7 @@ def size_text(num_bytes: float) -> str:
 
 def _write(stream: TextIO | None, text: str) -> None:
     """Write at once; what the stream cannot encode is written as an escape."""
-    if stream is None:  # who started this process closed it
+    if stream is None or _MUTED:  # None: who started this process closed it
         return
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

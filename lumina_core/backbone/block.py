@@ -8,7 +8,7 @@ Source: Flag-DiT and Next-DiT (Alpha-VLLM/Lumina-T2X), Lumina-Image-2.0, Z-Image
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
@@ -20,6 +20,7 @@ from lumina_core.backbone.attention import attend
 from lumina_core.backbone.regions import Readers
 from lumina_core.backbone.rope import RopeTables, Table, rotate
 from lumina_core.backbone.settings import CROSS, BackboneConfig
+from lumina_core.parallel.exchange import Split, own_heads, own_part, to_heads, to_positions
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Run:
     """Backend of `attend`."""
     readers: Readers | None = None
     """Which positions read which text; None: each sample its own."""
+    split: Split | None = None
+    """Which positions this rank has, of which alone are segments and tables; None: all."""
 
 
 KeysValues = tuple[Float[Tensor, "text kv_head channel"], Float[Tensor, "text kv_head channel"]]
@@ -71,6 +74,8 @@ class Attention(nn.Module):
         self.q_norm, self.k_norm = norm(width), norm(kv_width)
         if config.text == CROSS:
             self.text_k_norm = norm(kv_width)
+        self.tensor_group: Any = None
+        """Ranks that share its heads; see parallel_plan."""
 
     def text_keys_values(self, text: Float[Tensor, "text text_dim"]) -> KeysValues:
         """Keys and values of the text, which carry no position."""
@@ -90,7 +95,7 @@ class Attention(nn.Module):
         x: Float[Tensor, "position hidden"],
         table: Table,
         run: Run,
-        text: KeysValues | None,
+        text: KeysValues | Tensor | None,
     ) -> Float[Tensor, "position hidden"]:
         """wo(self-attention + tanh(gate) * cross-attention), gate one number per head.
 
@@ -98,17 +103,35 @@ class Attention(nn.Module):
             x: modulated tokens.
             table: rotation of each position.
             run: lengths, the proportional factor and the backend.
-            text: this block's text keys and values; None: self-attention alone.
+            text: this block's text keys and values, or the features that they follow from; None:
+                self-attention alone.
         """
         q = rotate(self._normed(self.q_norm, self.wq(x)), table)
         k = rotate(self._normed(self.k_norm, self.wk(x)), table)
         v = self._heads(self.wv(x))
-        lengths, backend = run.lengths, run.attention
+        lengths, backend, split = run.lengths, run.attention, run.split
+        if split is not None:
+            q, k, v = to_heads((q, k, v), split)
         scaled = q if run.query_scale is None else q * run.query_scale.type_as(q)
         out = attend(scaled, k, v, query_lengths=lengths, key_lengths=lengths, backend=backend)
         if text is not None:
-            out = out + torch.tanh(self.gate)[:, None] * _cross_attended(q, text, run)
+            gate, keys, values = self._of_text(text, split)
+            out = out + torch.tanh(gate)[:, None] * _cross_attended(q, (keys, values), run)
+        if split is not None:
+            out = to_positions(out, split)
         return self.wo(out.flatten(1))
+
+    def _of_text(
+        self, text: KeysValues | Tensor, split: Split | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The gates of the heads that this rank computes, and their keys and values of the text."""
+        keys, values = self.text_keys_values(text) if isinstance(text, Tensor) else text
+        gate = self.gate
+        if self.tensor_group is not None:
+            gate = own_part(gate, self.tensor_group)
+        if split is None:
+            return gate, keys, values
+        return own_heads(gate, split), own_heads(keys, split), own_heads(values, split)
 
 
 def _cross_attended(
@@ -188,7 +211,7 @@ class Block(nn.Module):
         condition: Float[Tensor, "segment condition"] | None,
         table: Table,
         run: Run,
-        text: KeysValues | None = None,
+        text: KeysValues | Tensor | None = None,
     ) -> Float[Tensor, "position hidden"]:
         """One layer.
 

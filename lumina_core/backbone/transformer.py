@@ -11,9 +11,10 @@ by `prepare`, refined text included; nothing is written onto the module during a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from math import log
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -32,6 +33,7 @@ from lumina_core.backbone.settings import (
     BackboneConfig,
     RopeScaling,
 )
+from lumina_core.parallel.exchange import Split, completed, gathered, split_evenly
 from lumina_core.sequence import TokenBatch, TokenSample, pack, split_spans
 
 TIME_CHANNELS = 256  # width of the sinusoid, as released
@@ -59,8 +61,9 @@ class Context:
 
     run: Run
     """Positions on which the blocks work: the batch's own, and joint text between them."""
-    keys_values: tuple[KeysValues | None, ...]
-    """Text keys and values of each block; None without cross-attention."""
+    texts: tuple[KeysValues | Tensor | None, ...]
+    """Text keys and values of each block, or the features that it computes them of; None without
+    cross-attention."""
     pooled: Float[Tensor, "sample condition"] | None
     """Mean of the text, or the label; None where text is in the sequence alone."""
     joint: JointText | None
@@ -190,6 +193,7 @@ class Backbone(nn.Module):
         proportional_base: int | None = None,
         attention: str = "auto",
         regions: Regions | None = None,
+        keeps_text: bool = True,
     ) -> Context:
         """Compute once what depends on neither x nor t.
 
@@ -202,6 +206,8 @@ class Backbone(nn.Module):
                 scaled by sqrt(log(length) / log(base)) in self-attention. None: off.
             attention: backend, as `attend` takes it.
             regions: which position reads which text; with cross-attention alone.
+            keeps_text: compute the keys and values of the text here, for many calls. Training
+                calls once: each block computes its own, where its weights are at hand.
         """
         one_each = regions is not None or len(text_lengths) == batch.num_samples
         if not one_each or min(text_lengths) < 1:
@@ -218,7 +224,7 @@ class Backbone(nn.Module):
             scale = _query_scale(lengths, proportional_base, device)
             return Run(lengths, segments, tables, scale, cross, attention, readers)
 
-        no_text: tuple[KeysValues | None, ...] = (None,) * config.depth
+        no_text: tuple[KeysValues | Tensor | None, ...] = (None,) * config.depth
         if config.text == JOINT:
             spots = joint_layout(batch, text_lengths, config)
             tokens = self.text_linear(self.text_norm(text.to(self.dtype))).to(self.dtype)
@@ -237,13 +243,15 @@ class Backbone(nn.Module):
         if config.text == LABEL:
             return Context(own, no_text, self.labels(text[:, 0].long()), None)
         text = text.to(self.dtype)
-        keys_values = tuple(  # one after the other: streamed blocks are there in turn
-            cast(Block, block).attention.text_keys_values(text) for block in self.blocks
-        )
+        texts: tuple[KeysValues | Tensor | None, ...] = (text,) * config.depth
+        if keeps_text:
+            texts = tuple(  # one after the other: streamed blocks are there in turn
+                cast(Block, block).attention.text_keys_values(text) for block in self.blocks
+            )
         if regions is not None:
             text, text_lengths = regions.pooled.to(self.dtype), regions.pooled_lengths
         pooled = self.pooled_linear(self.pooled_norm(_mean_of_each(text, text_lengths)))
-        return Context(own, keys_values, pooled, None)
+        return Context(own, texts, pooled, None)
 
     def forward(
         self, batch: TokenBatch, segment_time: Float[Tensor, "segment"], context: Context
@@ -265,28 +273,40 @@ class Backbone(nn.Module):
             condition = condition + self._features(batch, condition)
         active = functional.silu(condition)
         modulating = active if self.config.modulation_silu else condition
-        joint, x = context.joint, self._embed(batch)
+        joint, run, x = context.joint, context.run, self._embed(batch)
+        content = batch.content_index
         if joint is not None:
-            table = table_at(joint.own.tables, segment_time[batch.segment_index])
+            table = table_at(joint.own.tables, segment_time[joint.own.segment_index])
+            x = _own(x, joint.own.split)
             for block in self.token_refiners:
                 x = block(x, modulating, table, joint.own)
+            if joint.own.split is not None:
+                x = gathered(x, joint.own.split)
             x = torch.cat([x, joint.tokens]).index_select(0, joint.order)
-        table = table_at(context.run.tables, segment_time[context.run.segment_index])
-        for block, text in zip(self.blocks, context.keys_values, strict=True):
-            x = block(x, modulating, table, context.run, text)
-        if joint is not None:
-            x = x.index_select(0, joint.places)
-        modulation = self.final_modulation(active).index_select(0, batch.segment_index)
+            content = joint.places.index_select(0, content)
+        table = table_at(run.tables, segment_time[run.segment_index])
+        x = _own(x, run.split)
+        for block, text in zip(self.blocks, context.texts, strict=True):
+            x = block(x, modulating, table, run, text)
+        segments = batch.segment_index.index_select(0, batch.content_index)
+        counts = [span.num_patches for span in batch.spans]
+        patches = None if run.split is None else _split_patches(content, run.split)
+        if patches is not None and run.split is not None:
+            content = content[patches.own] - run.split.own.start
+            segments, counts = segments[patches.own], _within(patches.own, counts)
+        modulation = self.final_modulation(active).index_select(0, segments)
         has_shift = self.config.final_shift
         final = Modulation(*modulation.chunk(2, -1)) if has_shift else Modulation(None, modulation)
-        x = final.of_input(self.final_norm(x))
-        x = x.index_select(0, batch.content_index)
-        parts = x.split([span.num_patches for span in batch.spans])
-        velocity = [
-            self.outputs[span.modality](part)[:, : span.token_dim].flatten()
-            for span, part in zip(batch.spans, parts, strict=True)
-        ]
-        return torch.cat(velocity).float()  # the solver's state is float32
+        x = final.of_input(self.final_norm(x.index_select(0, content)))
+        velocity = torch.cat(
+            [
+                self.outputs[span.modality](part)[:, : span.token_dim].flatten()
+                for span, part in zip(batch.spans, x.split(counts), strict=True)
+            ]
+        )
+        if patches is not None:
+            velocity = completed(velocity, _split_elements(patches, batch))
+        return velocity.float()  # the solver's state is float32
 
     def _features(
         self, batch: TokenBatch, condition: Float[Tensor, "segment condition"]
@@ -315,6 +335,58 @@ class Backbone(nn.Module):
         # under autocast projected tokens are half as wide as separators: what runs from block to
         # block has the dtype of the weights with and without these
         return torch.cat(tokens).to(self.dtype).index_select(0, batch.source)
+
+
+def shared_out(context: Context, group: Any) -> Context:
+    """The context of a batch whose positions the ranks of a group share, each a part of them.
+
+    Every rank has the whole batch and gets the whole velocity. The gradients of its weights are
+    those of its part.
+    """
+
+    def part(run: Run) -> Run:
+        split = split_evenly(sum(run.lengths), group)
+        tables, segments = run.tables, run.segment_index
+        late = None if tables.late is None else tables.late[split.own]
+        return replace(
+            run,
+            split=split,
+            tables=replace(tables, early=tables.early[split.own], late=late),
+            segment_index=None if segments is None else segments[split.own],
+        )
+
+    joint = context.joint
+    if joint is not None:
+        joint = replace(joint, own=part(joint.own))
+    return replace(context, run=part(context.run), joint=joint)
+
+
+def _own(x: Tensor, split: Split | None) -> Tensor:
+    return x if split is None else x[split.own]
+
+
+def _split_patches(content: Int[Tensor, "patch"], split: Split) -> Split:
+    """How patches are shared out whose positions are; this waits for the device."""
+    ends = torch.tensor(list(accumulate(split.counts, initial=0)), device=content.device)
+    places = torch.searchsorted(content, ends).tolist()
+    return replace(split, counts=tuple(stop - start for start, stop in pairwise(places)))
+
+
+def _within(own: slice, counts: Sequence[int]) -> list[int]:
+    """How many of each group lie in a slice, the groups end to end."""
+    ends = accumulate(counts, initial=0)
+    return [max(0, min(own.stop, b) - max(own.start, a)) for a, b in pairwise(ends)]
+
+
+def _split_elements(patches: Split, batch: TokenBatch) -> Split:
+    counts = [span.num_patches for span in batch.spans]
+    dims = [span.token_dim for span in batch.spans]
+    ranks = (replace(patches, rank=rank).own for rank in range(patches.size))
+    elements = (
+        sum(count * dim for count, dim in zip(_within(own, counts), dims, strict=True))
+        for own in ranks
+    )
+    return replace(patches, counts=tuple(elements))
 
 
 def block_matrices(networks: nn.Module) -> Iterator[nn.Parameter]:

@@ -2,15 +2,19 @@
 
 The formulas are those of `torch.optim.Muon` (K. Jordan and others, 2024, "Muon: An optimizer for
 hidden layers in neural networks"). That one computes in bfloat16 also on a CPU, which most CPUs
-emulate; here a CPU computes in float32, and matrices of one shape are one batch.
+emulate; here a CPU computes in float32, and matrices of one shape are one batch. Of matrices that
+are cut over ranks, each rank makes some orthogonal, which it gets whole and gives back in parts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from lumina_core.parallel.exchange import exchanged, split_evenly
+from lumina_core.parallel.sharded import local, mesh_of, whole
 
 MOMENTUM = 0.95
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # the quintic that rises fastest at zero
@@ -28,24 +32,68 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every matrix that has a gradient."""
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = {}
+            alike: dict[Any, list[Tensor]] = {}
             for matrix in group["params"]:
                 if matrix.grad is not None:
-                    alike.setdefault(matrix.shape, []).append(matrix)
-            for (rows, columns), matrices in alike.items():
-                updates = orthogonal(torch.stack([self._momentum(matrix) for matrix in matrices]))
-                rate = group["lr"] * sqrt(max(1.0, rows / columns))
-                torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(matrices, list(updates.to(matrices[0].dtype)), alpha=-rate)
+                    cut = (mesh_of(matrix), getattr(matrix, "placements", None))
+                    alike.setdefault((matrix.shape, *cut), []).append(matrix)
+            for (shape, *_), matrices in alike.items():
+                updates = _updates(self._momenta(matrices))
+                rate = group["lr"] * sqrt(max(1.0, shape[0] / shape[1]))
+                own = [local(matrix) for matrix in matrices]
+                torch._foreach_mul_(own, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(own, updates, alpha=-rate)
 
-    def _momentum(self, matrix: Tensor) -> Tensor:
-        """The gradient with the average of those before, as Nesterov has it."""
-        state, gradient = self.state[matrix], matrix.grad
-        assert gradient is not None
-        if not state:
-            state["momentum_buffer"] = torch.zeros_like(gradient)
-        state["momentum_buffer"].lerp_(gradient, 1 - MOMENTUM)
-        return gradient.lerp(state["momentum_buffer"], MOMENTUM)
+    def _momenta(self, matrices: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients with the averages of those before, as Nesterov has it."""
+        gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
+        for matrix in matrices:
+            if not self.state[matrix]:
+                self.state[matrix]["momentum_buffer"] = torch.zeros_like(matrix)
+        buffers = [self.state[matrix]["momentum_buffer"] for matrix in matrices]
+        torch._foreach_lerp_(buffers, gradients, 1 - MOMENTUM)
+        return list(torch._foreach_lerp(gradients, buffers, MOMENTUM))
+
+
+def _updates(momenta: Sequence[Tensor]) -> list[Tensor]:
+    """Each matrix made orthogonal; of one that is cut over ranks this rank's part."""
+    dtype, mesh = momenta[0].dtype, mesh_of(momenta[0])
+    if mesh is None:
+        return list(orthogonal(torch.stack(list(momenta))).to(dtype))
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+
+    placements = momenta[0].placements  # type: ignore[attr-defined]
+    cut = [dim for dim, each in enumerate(placements) if not each.is_replicate()]
+    if len(cut) > 1 or placements[cut[0]] != Shard(0):  # each rank makes all of them
+        made = orthogonal(torch.stack([whole(each) for each in momenta])).to(dtype)
+        everywhere = [Replicate()] * mesh.ndim
+        wholes = (DTensor.from_local(each, mesh, everywhere, run_check=False) for each in made)
+        return [local(each.redistribute(placements=placements)) for each in wholes]
+    own = torch.stack([local(each) for each in momenta])
+    return list(_orthogonal_by_turns(own, momenta[0].shape[0], mesh.get_group(cut[0])).to(dtype))
+
+
+def _orthogonal_by_turns(own: Tensor, num_rows: int, group: Any) -> Tensor:
+    """Matrices of which each rank has some rows, made orthogonal where they are whole.
+
+    Args:
+        own: (matrix, own row, column).
+        num_rows: of all ranks, shared out as torch's `chunk` does.
+        group: the ranks.
+    """
+    numbers = split_evenly(len(own), group)
+    most = -(-num_rows // numbers.size)
+    rows = [min(most, max(0, num_rows - rank * most)) for rank in range(numbers.size)]
+    mine = numbers.counts[numbers.rank]
+    sent = [number * own.shape[1] for number in numbers.counts]
+    received = [mine * count for count in rows]
+    parts = exchanged(own.flatten(0, 1), sent, received, group).split(received)
+    matrices = torch.cat(
+        [part.reshape(mine, count, -1) for part, count in zip(parts, rows, strict=True)], dim=1
+    )
+    made = orthogonal(matrices).to(own.dtype) if mine else matrices
+    back = torch.cat([part.flatten(0, 1) for part in made.split(rows, dim=1)])
+    return exchanged(back, received, sent, group).view_as(own)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

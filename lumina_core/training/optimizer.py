@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lumina_core.backbone.transformer import block_matrices
+from lumina_core.parallel.sharded import by_mesh, for_each_mesh
 from lumina_core.training.muon import Muon
 from lumina_core.training.settings import OptimizerConfig
 
@@ -77,9 +78,14 @@ def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
     matrices = set(block_matrices(networks)) if config.name == "muon" else set()
     muon = [p for p in trained if p in matrices]
     rest = [p for p in trained if p not in matrices]
+    kinds = (
+        ([p for p in rest if p.ndim > 1], config.weight_decay),
+        ([p for p in rest if p.ndim <= 1], 0.0),
+    )
     groups = [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [params[place] for place in places], "weight_decay": decay}
+        for params, decay in kinds
+        for places in by_mesh(params)
     ]
     members: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
@@ -93,4 +99,5 @@ def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
 def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Average <- d average + (1 - d) model, with d = min(decay, (1 + step) / (10 + step))."""
     now = min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - now)
+    weights = list(model.parameters())
+    for_each_mesh(torch._foreach_lerp_, list(average.parameters()), weights, weight=1 - now)

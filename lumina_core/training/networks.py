@@ -1,0 +1,64 @@
+"""What a run trains, as one module: from noisy tokens and texts to velocities.
+
+Ranks that share weights gather them where a `forward` begins, so that everything that is trained is
+called within this one.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from lumina_core.backbone.transformer import Backbone, shared_out
+from lumina_core.sequence import TokenBatch
+from lumina_core.text.encoder import Features, TextEncoder
+from lumina_core.text.settings import Text
+
+
+class Networks(nn.ModuleDict):
+    """A backbone and, where it learns along, its text encoder."""
+
+    def __init__(
+        self, backbone: Backbone, text_encoder: TextEncoder | None, attention: str
+    ) -> None:
+        super().__init__({"backbone": backbone})
+        if text_encoder is not None:
+            self["text_encoder"] = text_encoder
+        self.attention = attention
+        self.sequence_group: Any = None
+        """Ranks that share the positions of a batch; None: this one has all."""
+
+    def forward(
+        self, noisy: TokenBatch, segment_time: Tensor, texts: Sequence[Text] | Features
+    ) -> Tensor:
+        """Velocity of the state, as `Backbone.forward`.
+
+        Args:
+            noisy: from `pack`.
+            segment_time: time of each segment.
+            texts: one per sample; of a frozen encoder its features.
+        """
+        backbone = cast(Backbone, self["backbone"])
+        is_read = "text_encoder" not in self
+        features, lengths = texts if is_read else self["text_encoder"](texts)
+        context = backbone.prepare(
+            noisy, features, lengths, attention=self.attention, keeps_text=False
+        )
+        if self.sequence_group is not None:
+            context = shared_out(context, self.sequence_group)
+        return backbone(noisy, segment_time, context) + self._unused(noisy)
+
+    def _unused(self, noisy: TokenBatch) -> Tensor:
+        """Zero, by way of the projections of modalities that a batch lacks.
+
+        So these have gradients of zero on every rank and in every batch, whoever holds what.
+        """
+        backbone = cast(Backbone, self["backbone"])
+        lacking = backbone.inputs.keys() - {span.modality for span in noisy.spans}
+        projections = (backbone.inputs, backbone.outputs, backbone.features)
+        layers = [cast(nn.Linear, p[name]) for p in projections for name in p if name in lacking]
+        total = noisy.state.new_zeros(())
+        for layer in layers:
+            nothing = layer.weight.new_zeros(0, layer.in_features)
+            total = total + layer(nothing).sum()
+        return total
