@@ -8,7 +8,7 @@ Source: Flag-DiT and Next-DiT (Alpha-VLLM/Lumina-T2X), Lumina-Image-2.0, Z-Image
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lumina_core.backbone.attention import attend
+from lumina_core.backbone.modulation import Modulation
 from lumina_core.backbone.regions import Readers
 from lumina_core.backbone.rope import RopeTables, Table, rotate
 from lumina_core.backbone.settings import CROSS, BackboneConfig
@@ -162,26 +163,6 @@ class FeedForward(nn.Module):
         return self.w2(functional.silu(self.w1(x)) * self.w3(x))
 
 
-class Modulation(NamedTuple):
-    """What the condition does to one layer; None does nothing."""
-
-    shift: Tensor | None = None
-    scale: Tensor | None = None
-    gate: Tensor | None = None
-
-    def of_input(self, x: Tensor) -> Tensor:
-        """Shift + x (1 + scale)."""
-        if self.scale is None:
-            return x
-        if self.shift is None:
-            return x * (1 + self.scale)
-        return torch.addcmul(self.shift, x, 1 + self.scale)
-
-    def add(self, x: Tensor, y: Tensor) -> Tensor:
-        """X + gate y."""
-        return x + y if self.gate is None else torch.addcmul(x, self.gate, y)
-
-
 class Block(nn.Module):
     """x += gate * Attention(modulated norm of x); x += gate * FeedForward(modulated norm of x).
 
@@ -236,11 +217,10 @@ class Block(nn.Module):
         if self.modulation is None or condition is None or segment_index is None:
             return Modulation(), Modulation()
         if not self.config.sandwich:
-            chunks = self.modulation(condition).index_select(0, segment_index).chunk(6, dim=-1)
-            return Modulation(*chunks[:3]), Modulation(*chunks[3:])
+            rows = self.modulation(condition).chunk(6, dim=-1)
+            return Modulation(segment_index, *rows[:3]), Modulation(segment_index, *rows[3:])
         scale, gate, ffn_scale, ffn_gate = self.modulation(condition).chunk(4, dim=-1)
-        scale, gate, ffn_scale, ffn_gate = (
-            each.index_select(0, segment_index)
-            for each in (scale, gate.tanh(), ffn_scale, ffn_gate.tanh())
+        return (
+            Modulation(segment_index, None, scale, gate.tanh()),
+            Modulation(segment_index, None, ffn_scale, ffn_gate.tanh()),
         )
-        return Modulation(None, scale, gate), Modulation(None, ffn_scale, ffn_gate)

@@ -21,8 +21,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lumina_core.backbone.block import Attention, Block, FeedForward, KeysValues, Modulation, Run
+from lumina_core.backbone.block import Attention, Block, FeedForward, KeysValues, Run
 from lumina_core.backbone.joint_text import joint_layout
+from lumina_core.backbone.modulation import Modulation
 from lumina_core.backbone.regions import Regions, readers_of
 from lumina_core.backbone.rope import positions_of, rope_tables, table_at
 from lumina_core.backbone.settings import (
@@ -294,9 +295,9 @@ class Backbone(nn.Module):
         if patches is not None and run.split is not None:
             content = content[patches.own] - run.split.own.start
             segments, counts = segments[patches.own], _within(patches.own, counts)
-        modulation = self.final_modulation(active).index_select(0, segments)
-        has_shift = self.config.final_shift
-        final = Modulation(*modulation.chunk(2, -1)) if has_shift else Modulation(None, modulation)
+        rows = self.final_modulation(active)
+        shift_scale = rows.chunk(2, -1) if self.config.final_shift else (None, rows)
+        final = Modulation(segments, *shift_scale)
         x = final.of_input(self.final_norm(x.index_select(0, content)))
         velocity = torch.cat(
             [
