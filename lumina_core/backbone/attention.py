@@ -7,14 +7,17 @@ loudly. No backend pads, none builds a dense mask.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
+from inspect import signature
 from itertools import accumulate
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.backends.cuda import SDPAParams, can_use_flash_attention
 from torch.nn.functional import scaled_dot_product_attention
 
 from lumina_core.backbone.settings import BACKENDS
@@ -49,12 +52,10 @@ def attend(
     # normed q and k arrive wider than v. No kernel takes both; v's dtype is the one asked for.
     q, k = q.to(v.dtype), k.to(v.dtype)
     name = resolve_backend(backend, v.device.type, v.dtype)
-    groups = q.shape[1] // k.shape[1]
-    if groups > 1:
-        k, v = (repeat(x, "l k c -> l (k g) c", g=groups) for x in (k, v))
     return _ATTENDERS[name](q, k, v, tuple(query_lengths), tuple(key_lengths))
 
 
+@lru_cache(maxsize=64)  # for every layer asks
 def resolve_backend(name: str, device: str, dtype: torch.dtype) -> str:
     """The backend that `name` means for tensors of this device and dtype.
 
@@ -130,8 +131,26 @@ def _attend_sdpa(
 
 
 def _dense(q: Tensor, k: Tensor, v: Tensor, count: int) -> Tensor:
+    if k.shape[1] < q.shape[1] and not _reads_shared_heads(q, k, v):
+        k, v = _head_for_head(q, k, v)
+    shares = k.shape[1] < q.shape[1]
     q, k, v = (rearrange(x, "(b l) h c -> b h l c", b=count) for x in (q, k, v))
-    return rearrange(scaled_dot_product_attention(q, k, v), "b h l c -> (b l) h c")
+    made = scaled_dot_product_attention(q, k, v, enable_gqa=shares)
+    return rearrange(made, "b h l c -> (b l) h c")
+
+
+def _reads_shared_heads(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Whether a fused kernel takes fewer heads of keys than of queries; on a GPU flash alone."""
+    if q.device.type != "cuda":
+        return True
+    q, k, v = (rearrange(x[:1], "b h c -> b h 1 c") for x in (q, k, v))
+    return can_use_flash_attention(SDPAParams(q, k, v, None, 0.0, False, True))
+
+
+def _head_for_head(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values with a copy of each head for every query head that reads it."""
+    groups = q.shape[1] // k.shape[1]
+    return repeat(k, "l k c -> l (k g) c", g=groups), repeat(v, "l k c -> l (k g) c", g=groups)
 
 
 @lru_cache(maxsize=64)
@@ -146,6 +165,9 @@ def _attend_varlen(
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
+    shares: dict[str, Any] = {"enable_gqa": True} if k.shape[1] < q.shape[1] else {}
+    if shares and not _varlen_shares_heads():
+        shares, (k, v) = {}, _head_for_head(q, k, v)
     out = varlen_attn(
         q,
         k,
@@ -154,9 +176,18 @@ def _attend_varlen(
         _offsets(key_lengths, q.device),
         max(query_lengths),
         max(key_lengths),
+        **shares,
     )
     assert isinstance(out, Tensor)  # a tuple only if asked for more than the result
     return out
+
+
+@cache
+def _varlen_shares_heads() -> bool:
+    """Whether torch's kernel takes fewer heads of keys; that of older versions does not."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "enable_gqa" in signature(varlen_attn).parameters
 
 
 @lru_cache(maxsize=64)
@@ -175,6 +206,8 @@ def _attend_xformers(
 ) -> Tensor:
     from xformers.ops import memory_efficient_attention
 
+    if k.shape[1] < q.shape[1]:
+        k, v = _head_for_head(q, k, v)
     mask = _block_diagonal(query_lengths, key_lengths, q.device)
     return memory_efficient_attention(q[None], k[None], v[None], attn_bias=mask)[0]
 

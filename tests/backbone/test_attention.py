@@ -5,8 +5,10 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+from lumina_core.backbone import attention
 from lumina_core.backbone.attention import attend, resolve_backend
 from lumina_core.backbone.settings import BACKENDS
+from lumina_core.backbone.trace import TensorBytes
 from lumina_core.errors import LuminaError
 
 LENGTHS = {
@@ -64,6 +66,28 @@ def test_sdpa_has_the_gradients_of_attention_sample_by_sample(lengths, kv_heads)
     out = attend(q, k, v, query_lengths=query_lengths, key_lengths=key_lengths, backend="sdpa")
     actual = torch.autograd.grad((out * weight).sum(), (q, k, v))
     torch.testing.assert_close(actual, torch.autograd.grad(expected, (q, k, v)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_heads_of_keys_that_are_shared_are_not_copied(dtype):
+    """The fused kernel reads them; every bit is that of copies, which a kernel of float32 wants."""
+    q, k, v = inputs([200], [200], 2, dtype, channels=32)
+    lengths = {"query_lengths": [200], "key_lengths": [200], "backend": "sdpa"}
+    copies = (x.repeat_interleave(2, dim=1) for x in (k, v))
+    with TensorBytes() as tensors:
+        out = attend(q, k, v, **lengths)
+    assert torch.equal(out, attend(q, *copies, **lengths))
+    views = q.nbytes + k.nbytes + v.nbytes  # count, as they were made before
+    assert tensors.peak - views - out.nbytes < k.nbytes
+
+
+def test_a_gpu_without_the_kernel_gets_copies_of_shared_heads(monkeypatch):
+    asked = []
+    monkeypatch.setattr(attention, "_reads_shared_heads", lambda *given: asked.append(given))
+    lengths = {"query_lengths": [9], "key_lengths": [9], "backend": "sdpa"}
+    q, k, v = inputs([9], [9], 2)
+    torch.testing.assert_close(attend(q, k, v, **lengths), naive(q, k, v, [9], [9]))
+    assert len(asked) == 1
 
 
 def test_sdpa_trains_on_lengths_that_sampling_met_first():

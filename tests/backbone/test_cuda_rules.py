@@ -71,13 +71,16 @@ def strict_index_copy(copied):
 def of_each(q, k, v, query_lengths, key_lengths):
     parts = zip(q.split(query_lengths), k.split(key_lengths), v.split(key_lengths), strict=True)
     heads_first = ((x.transpose(0, 1) for x in part) for part in parts)
-    made = [functional.scaled_dot_product_attention(*part).transpose(0, 1) for part in heads_first]
-    return torch.cat(made)
+    attend = partial(functional.scaled_dot_product_attention, enable_gqa=True)
+    return torch.cat([attend(*part).transpose(0, 1) for part in heads_first])
 
 
 def forget():
     """Empty the caches of attention: none may keep what is played, or fake."""
-    for cache in (attention._offsets, attention._block_diagonal, attention._equal_groups):
+    for cache in (
+        attention._offsets, attention._block_diagonal, attention._equal_groups,
+        attention._varlen_shares_heads,
+    ):  # fmt: skip
         cache.cache_clear()
 
 
@@ -86,14 +89,16 @@ def kernels(monkeypatch):
     """The calls of `varlen_attn` and of xformers, which are played; fails where they would."""
     calls, dispatched = [], varlen.varlen_attn
 
-    def varlen_attn(q, k, v, query_ends, key_ends, longest_query, longest_key):
+    def varlen_attn(q, k, v, query_ends, key_ends, longest_query, longest_key, *, enable_gqa=False):
+        assert enable_gqa or q.shape[1] == k.shape[1]
         assert q.dtype == k.dtype == v.dtype
         assert q.dtype in HALF
         assert query_ends.dtype == key_ends.dtype == torch.int32
         assert query_ends.device == key_ends.device == q.device
         calls.append("varlen")
         if isinstance(q, FakeTensor):
-            return dispatched(q, k, v, query_ends, key_ends, longest_query, longest_key)
+            given = (q, k, v, query_ends, key_ends, longest_query, longest_key)
+            return dispatched(*given, enable_gqa=enable_gqa)
         lengths = [ends.diff().tolist() for ends in (query_ends, key_ends)]
         assert (longest_query, longest_key) == tuple(max(own) for own in lengths)
         return of_each(q, k, v, *lengths)
@@ -107,6 +112,7 @@ def kernels(monkeypatch):
 
     def memory_efficient_attention(q, k, v, attn_bias):
         assert q.dtype == k.dtype == v.dtype
+        assert q.shape[2] == k.shape[2]
         assert attn_bias.device == q.device  # None would be the default GPU
         calls.append("xformers")
         return of_each(q[0], k[0], v[0], *attn_bias.lengths)[None]
@@ -264,3 +270,25 @@ def test_the_mean_of_a_long_text_keeps_its_digits_in_half_precision(dtype):
     mean = _mean_of_each(text, [400])
     assert mean.dtype == dtype
     torch.testing.assert_close(mean[0], text.double().mean(0).to(dtype), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("shares", "kv_heads"), [(True, 2), (False, 4)])
+def test_varlen_reads_shared_heads_where_its_version_can(shares, kv_heads, monkeypatch, kernels):
+    """Of torch 2.10, say, it wants a copy for every head of the queries."""
+    seen, newest = [], varlen.varlen_attn
+
+    def older(q, k, v, query_ends, key_ends, longest_query, longest_key):
+        return newest(q, k, v, query_ends, key_ends, longest_query, longest_key)
+
+    def watched(q, k, v, *more, **named):
+        seen.append(k.shape[1])
+        return of_each(q, k, v, (3, 2), (3, 2))
+
+    if not shares:
+        monkeypatch.setattr(varlen, "varlen_attn", older)
+    assert attention._varlen_shares_heads() == shares
+    monkeypatch.setattr(varlen, "varlen_attn", watched)
+    q, k, v = (torch.randn(5, heads, 8, generator=seeded(0)) for heads in (4, 2, 2))
+    found = attention._attend_varlen(q, k, v, (3, 2), (3, 2))
+    torch.testing.assert_close(found, attention._attend_sdpa(q, k, v, (3, 2), (3, 2)))
+    assert seen == [kv_heads]
