@@ -24,6 +24,7 @@ Item = TypeVar("Item")
 
 MANY = 32  # items; for fewer nobody waits long
 _MEGABYTE, _GIGABYTE = 10**6, 10**9
+_DURATIONS = ((86400, "days"), (3600, "h"), (60, "min"))
 FILE_WIDTH = 120  # characters of a table that goes to a file or a pipe
 TALKATIVE = (
     "torchao",
@@ -191,6 +192,14 @@ def size_text(num_bytes: float) -> str:
     is_large = num_bytes >= _GIGABYTE / 10
     text = f"{num_bytes / _GIGABYTE:.1f} GB" if is_large else f"{num_bytes / _MEGABYTE:.1f} MB"
     return "0.1 MB" if text == "0.0 MB" else text
+
+
+def duration_text(seconds: float) -> str:
+    """A time for people: `3.25 h`, `45 s`."""
+    for size, unit in _DURATIONS:
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def _write(stream: TextIO | None, text: str) -> None:

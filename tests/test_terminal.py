@@ -185,6 +185,12 @@ def test_sizes_are_told_for_people():
     ]
 
 
+def test_durations_are_told_for_people():
+    assert [terminal.duration_text(n) for n in (0.0123, 100, 150, 11_000, 200_000)] == [
+        *("0.0123 s", "100 s", "2.5 min", "3.06 h", "2.31 days")
+    ]
+
+
 def test_libraries_that_talk_at_their_import_are_not_heard_but_for_errors(caplog):
     names = [*terminal.TALKATIVE, f"{terminal.TALKATIVE[0]}.part"]
     loggers = [logging.getLogger(name) for name in names]

@@ -15,6 +15,7 @@ NUM_READ = 48  # places along a chart at which its values can be read
 NUM_TICKS = 5  # of an axis, about
 SMOOTHED_SHARE = 0.05  # of a line's points, the window of its mean
 MIN_SMOOTHED = 40  # points of a line that has noise to be smoothed
+MAX_NOISY = 2  # lines of a chart that shows the noise around them
 DECADE = 10
 NICE = (1, 2, 5, DECADE)  # multiples of powers of ten at which axes have marks
 ALMOST = 1 - 1e-9  # of a number, for the rounding of floats
@@ -39,7 +40,7 @@ class DrawnLine(NamedTuple):
     path: str
     """Of its smoothed values."""
     noise: str
-    """Path of its values as they are; empty where these are smooth."""
+    """Path of its values as they are; empty where these are smooth, or lines are many."""
     hue: float
     is_dashed: bool
     is_dot: bool
@@ -96,7 +97,8 @@ def chart(title: str, lines: Sequence[Line], *, is_log: bool, is_ordered: bool =
     names = list(dict.fromkeys(line.name for line in lines))
     drawn = []
     for line, mean in zip(lines, smooth, strict=True):
-        noise = "" if mean is line.points else _path(_extremes(line.points), across, up)
+        is_shown = mean is not line.points and len(lines) <= MAX_NOISY
+        noise = _path(_extremes(line.points), across, up) if is_shown else ""
         hue = _hue(names.index(line.name), len(names), is_ordered)
         path = _path(_thinned(mean), across, up)
         last = short(mean[-1][1])

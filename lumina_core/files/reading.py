@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from errno import EFBIG, EINVAL
 from pathlib import Path
 from stat import S_ISREG
@@ -89,7 +89,7 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # without it, to open a pipe waits for a writer
 
 
-def json_lines(path: Path) -> list[tuple[str, Any]]:
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """The lines of a file that are JSON, each with its value; none where there is no file.
 
     Others are left out: a killed process or a full disk cuts lines short.
@@ -98,16 +98,17 @@ def json_lines(path: Path) -> list[tuple[str, Any]]:
         LuminaError: it cannot be read, or is no regular file.
     """
     try:
-        content = read_regular(path, MAX_LINES_BYTES)
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_LINES_BYTES:
+                raise OSError(EFBIG, f"it has more than {MAX_LINES_BYTES} bytes")
+            for line in file:
+                try:
+                    text = line.decode().removesuffix("\n")
+                    value = parse_json(text)
+                except ValueError:
+                    continue
+                yield text, value
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise LuminaError(f"{path} cannot be read: {error.strerror}; move it away") from error
-    found = []
-    for line in content.split(b"\n"):
-        try:
-            text = line.decode()
-            found.append((text, parse_json(text)))
-        except ValueError:
-            continue
-    return found

@@ -16,7 +16,9 @@ from lumina_core.sampling.python_arguments import as_overrides, text, words_of
 from lumina_core.training import train as loop
 from lumina_core.training.compose import TRAIN, compose_train
 from lumina_core.training.folder import METRICS, check_out, clear, used_alone
+from lumina_core.training.report import write_report
 from lumina_core.training.start import Run, start
+from lumina_core.training.tensorboard import check_installed
 from lumina_core.training.text_encoder import word_notes
 from lumina_core.training.written_settings import resume_command, write_settings
 
@@ -58,8 +60,8 @@ def train(modality: str, **settings: Any) -> TrainingRun:
     config = compose_train(as_overrides(words))
     run, _ = train_alone(config)
     folder = Path(config.out).absolute()
-    logged = [entry for _, entry in json_lines(folder / METRICS)]
-    losses = tuple(entry["loss"] for entry in logged if "loss" in entry)
+    logged = json_lines(folder / METRICS)
+    losses = tuple(entry["loss"] for _, entry in logged if "loss" in entry)
     return TrainingRun(name, folder, run.step, losses)
 
 
@@ -95,6 +97,8 @@ def train_alone(config: "TrainConfig") -> tuple[Run, Path]:
 def _trained(config: "TrainConfig") -> tuple[Run, Path]:
     out = Path(config.out)
     check_out(out, config)
+    if config.tensorboard:
+        check_installed()
     run = start(config)
     if config.evaluate_every and run.model.modality.world is None:
         raise LuminaError(
@@ -107,4 +111,9 @@ def _trained(config: "TrainConfig") -> tuple[Run, Path]:
     terminal.tell(*notes)
     clear(out, config)
     write_settings(config)
-    return run, loop.train(config, run, sampling, held)
+    newest = loop.train(config, run, sampling, held)
+    try:
+        write_report(out)
+    except LuminaError as error:  # the run is over, and whole
+        terminal.tell(f"note: the page of the run is not written: {error}")
+    return run, newest

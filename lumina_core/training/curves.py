@@ -1,12 +1,16 @@
 """The log of a run as curves: of any version, of a run that goes on, with lines that are damaged.
 
 A value of a line is a number, or a mapping to values; what is neither is left out, and so is a
-number that cannot be drawn. Of several values at one step the last one counts.
+number that cannot be drawn. Of several values at one step the last one counts. A curve of very many
+points is given as the means of neighbours.
 """
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from math import inf, isfinite
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from lumina_core.errors import MAX_NAME, printable
@@ -18,6 +22,7 @@ Name = tuple[str, ...]
 
 MAX_DEPTH = 5  # keys of a name
 MAX_CURVES = 2000  # of a log; ours has less than a hundred
+MAX_POINTS = 5000  # of a curve: a page shows a few hundred
 MAX_STEP = 1e15
 
 
@@ -28,36 +33,46 @@ class Curves:
         found: the values of the lines.
     """
 
-    def __init__(self, found: list[Any]) -> None:
-        by_name: dict[Name, dict[float, float]] = {}
+    def __init__(self, found: Iterable[Any]) -> None:
+        self._steps: dict[Name, array[float]] = {}
+        self._values: dict[Name, array[float]] = {}
         for entry in found:
             step = finite(entry.get("step")) if isinstance(entry, dict) else None
             if step is None or not 0 <= step <= MAX_STEP:
                 continue
-            for name, value in _numbers(entry, ()):
-                if name in by_name or len(by_name) < MAX_CURVES:
-                    by_name.setdefault(name, {})[step] = value
-        self._points = {name: sorted(values.items()) for name, values in by_name.items()}
+            for name, value in numbers(entry):
+                if name not in self._steps:
+                    if len(self._steps) == MAX_CURVES:
+                        continue
+                    self._steps[name], self._values[name] = array("d"), array("d")
+                self._steps[name].append(step)
+                self._values[name].append(value)
 
     def points(self, *name: str) -> Points:
-        """One curve; empty where there is none."""
-        return self._points.get(name, [])
+        """One curve, of at most MAX_POINTS points; empty where there is none."""
+        if name not in self._steps:
+            return []
+        by_step = dict(zip(self._steps[name], self._values[name], strict=True))
+        points = sorted(by_step.items())
+        size = -(-len(points) // MAX_POINTS)
+        groups = [points[at : at + size] for at in range(0, len(points), size)]
+        return [(fmean(s for s, _ in group), fmean(v for _, v in group)) for group in groups]
 
     def below(self, *name: str) -> dict[str, Points]:
         """The curves whose names have one key more, by this key, numbers in their order."""
-        keys = [full[-1] for full in self._points if full[:-1] == name]
-        return {key: self._points[*name, key] for key in sorted(keys, key=_order)}
+        keys = [full[-1] for full in self._steps if full[:-1] == name]
+        return {key: self.points(*name, key) for key in sorted(keys, key=_order)}
 
     def inner(self, *name: str) -> list[str]:
         """The next keys of the curves whose names begin so and go on for two keys and more."""
         count = len(name)
-        found = {n[count] for n in self._points if n[:count] == name and len(n) > count + 1}
+        found = {n[count] for n in self._steps if n[:count] == name and len(n) > count + 1}
         return sorted(found, key=_order)
 
     @property
     def last_step(self) -> int:
         """The last step of any line; 0 where there is none."""
-        return int(max((points[-1][0] for points in self._points.values()), default=0))
+        return int(max((max(steps) for steps in self._steps.values()), default=0))
 
 
 def read_curves(path: Path) -> Curves:
@@ -66,17 +81,28 @@ def read_curves(path: Path) -> Curves:
     Raises:
         LuminaError: it cannot be read, or is no regular file.
     """
-    return Curves([value for _, value in json_lines(path)])
+    return Curves(value for _, value in json_lines(path))
 
 
-def _numbers(values: Mapping[str, Any], name: Name) -> Iterator[tuple[Name, float]]:
+def numbers(values: Mapping[str, Any], name: Name = ()) -> Iterator[tuple[Name, float]]:
+    """The numbers of a line of a log, each with its name, those of `step` included.
+
+    Args:
+        values: of the line.
+        name: keys that lead to them.
+    """
     for key, inner in values.items():
-        full = (*name, printable(key, MAX_NAME))
+        full = (*name, _shown(key))
         if isinstance(inner, dict):
             if len(full) < MAX_DEPTH:
-                yield from _numbers(inner, full)
+                yield from numbers(inner, full)
         elif (value := finite(inner)) is not None:
             yield full, value
+
+
+@lru_cache(MAX_CURVES)
+def _shown(key: str) -> str:
+    return printable(key, MAX_NAME)
 
 
 def number(key: str) -> float:

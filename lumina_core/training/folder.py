@@ -9,10 +9,12 @@ from pathlib import Path
 from lumina_core.checkpoints.newest import CHECKPOINTS, STEP, finished
 from lumina_core.data.file_pool import QUARANTINE
 from lumina_core.errors import LuminaError
+from lumina_core.evaluation.pages import is_own_page
 from lumina_core.files.locks import sole_process
 from lumina_core.files.unfinished import DELETABLE, refuse_link, remove_unfinished
 from lumina_core.modality import has_weights
 from lumina_core.training.settings import TrainConfig
+from lumina_core.training.tensorboard import BOARD, EVENTS
 from lumina_core.training.written_settings import SETTINGS, resume_command
 
 SAMPLES, METRICS = "samples", "metrics.jsonl"  # what a run writes beside its checkpoints
@@ -85,7 +87,7 @@ def _refuse_own_inputs(out: Path, config: TrainConfig) -> None:
 
 
 def _refuse_links(out: Path) -> None:
-    for folder in (out, out / CHECKPOINTS, out / SAMPLES):
+    for folder in (out, out / CHECKPOINTS, out / SAMPLES, out / BOARD):
         refuse_link(folder)
 
 
@@ -106,6 +108,10 @@ def clear(out: Path, config: TrainConfig) -> None:
         # first, for one that is in the way keeps the checkpoints
         for name in (METRICS, BAD_BATCH, SETTINGS):
             (out / name).unlink(missing_ok=True)
+        if is_own_page(out / REPORT):
+            (out / REPORT).unlink()
+        for events in (out / BOARD).glob(EVENTS):
+            events.unlink()
         for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
             sheet.unlink()
         for folder in (out / CHECKPOINTS).glob(STEP):

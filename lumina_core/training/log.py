@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from math import inf
+from math import inf, nan
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from lumina_core.errors import LuminaError
 from lumina_core.files.reading import json_lines
 from lumina_core.files.writing import atomic_write
-from lumina_core.terminal import progress_bar, tell, tell_above
+from lumina_core.terminal import duration_text, progress_bar, size_text, tell, tell_above
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,13 +23,24 @@ class MetricsLog:
     """One JSON object per line; lines after the step at which a run starts again are dropped.
 
     `recorded` has the keys of the lines of that step.
+
+    Args:
+        path: of the file.
+        step: at which the run starts.
+        written_too: takes each line as well.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
-        self._path = path
-        entries = [(line, entry) for line, entry in json_lines(path) if _step_of(entry) <= step]
-        kept = [line for line, _ in entries]
-        self.recorded = {key for _, entry in entries if _step_of(entry) == step for key in entry}
+    def __init__(
+        self, path: Path, step: int, written_too: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> None:
+        self._path, self._written_too = path, written_too
+        kept = []
+        self.recorded: set[str] = set()
+        for line, entry in json_lines(path):
+            if _step_of(entry) <= step:
+                kept.append(line)
+            if _step_of(entry) == step:
+                self.recorded.update(entry)
         with atomic_write(path) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
 
@@ -43,6 +54,8 @@ class MetricsLog:
                     os.fsync(file.fileno())  # before the checkpoint of the step
         except OSError as error:
             raise LuminaError(f"{self._path} cannot be written: {error.strerror}") from error
+        if self._written_too is not None:
+            self._written_too(metrics)
 
 
 def _step_of(entry: Any) -> float:
@@ -52,20 +65,19 @@ def _step_of(entry: Any) -> float:
 
 
 class TrainingBar:
-    """Loss, tokens per second and remaining time on stderr: a bar on a terminal, else lines."""
+    """Loss, speed and remaining time on stderr: a bar on a terminal, else lines."""
 
     def __init__(self, max_steps: int, step: int) -> None:
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn
 
         self._max_steps = max_steps
         self._progress = progress_bar(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.0f} tokens/s"),
-            TimeRemainingColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[figures]}"),
         )
         self._task = self._progress.add_task(
-            "", total=max_steps, completed=step, loss=float("nan"), rate=0.0
+            "", total=max_steps, completed=step, loss=nan, figures=""
         )
 
     def __enter__(self) -> "TrainingBar":
@@ -75,23 +87,29 @@ class TrainingBar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, metrics: Mapping[str, int | float]) -> None:
-        """Show the figures of one step."""
-        self._progress.update(
-            self._task,
-            completed=metrics["step"],
-            loss=metrics["loss"],
-            rate=metrics["tokens_per_second"],
-        )
+    def show(self, step: int, loss: float) -> None:
+        """Show the loss of one step in the bar."""
+        self._progress.update(self._task, completed=step, loss=loss)
 
-    def show_line(self, metrics: Mapping[str, int | float]) -> None:
-        """Show the figures of one step as a line, where no bar does."""
+    def show_line(self, line: Mapping[str, Any]) -> None:
+        """Show the figures of a line of the log: in the bar, or as a line where there is none."""
+        speed = (
+            f"{line['tokens_per_second']:.0f} tokens/s",
+            f"{line['peak_share']:.1%} of peak",
+            f"waits {line['wait_seconds'] / line['seconds']:.0%}",
+            size_text(line["peak_bytes"]),
+            f"{duration_text(line['seconds_left'])} left",
+        )
+        self._progress.update(self._task, figures="  ".join(speed))
         if self._progress.disable:
-            self.say(
-                f"step {metrics['step']}/{self._max_steps}  loss {metrics['loss']:.4f}  "
-                f"learning rate {metrics['learning_rate']:.3g}  "
-                f"{metrics['tokens_per_second']:.0f} tokens/s"
+            training = (
+                f"step {line['step']}/{self._max_steps}",
+                f"loss {line['loss']:.4f}",
+                f"gradient {line['gradient_norm']:.3g}",
+                f"learning rate {line['learning_rate']:.3g}",
+                *([f"{line['num_skipped']} skipped"] if line["num_skipped"] else []),
             )
+            self.say("  ".join(training + speed))
 
     def say(self, text: str) -> None:
         """Print a line, above the bar where there is one."""

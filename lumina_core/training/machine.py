@@ -1,8 +1,11 @@
 """What this machine has: memory, what of it a program takes before it works, and speed."""
 
 import os
+import sys
 import time
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
@@ -17,7 +20,29 @@ FIRST_ROWS = 32  # of the first product; each has twice as many as the one befor
 MIN_PRODUCTS = 3  # a busy machine may be slow at one of them
 MAX_SIDE = 2048  # of the matrix: larger ones are no faster
 
+BFLOAT16_PEAKS = (
+    (("B200",), 2250e12),
+    (("H200",), 989.4e12),
+    (("H100", "PCIe"), 756e12),
+    (("H100", "NVL"), 835e12),
+    (("H100",), 989.4e12),
+    (("A100",), 312e12),
+    (("L40S",), 362e12),
+    (("L4",), 121e12),
+    (("4090",), 165.2e12),
+    (("3090",), 71e12),
+)
+"""Operations per second of dense products, by words of a GPU's name: NVIDIA's data sheets."""
+
 _STATM = Path("/proc/self/statm")
+
+
+class Peak(NamedTuple):
+    """The most that a device can compute."""
+
+    flops_per_second: float
+    source: str
+    """`measured`, or the GPU whose data sheet says it."""
 
 
 def available_bytes(device: torch.device) -> int:
@@ -36,6 +61,16 @@ def program_bytes(device: torch.device) -> int:
     import resource  # where there is no /proc; in bytes on a Mac
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that this process has had so far, of the device that it computes on."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, but on a Mac
 
 
 @torch.random.fork_rng(devices=[])
@@ -89,3 +124,18 @@ def flops_per_second(inputs: int, outputs: int, dtype: torch.dtype, device: torc
         best = max(best, 2 * rows * inputs * outputs / (time.perf_counter() - before))
         rows = min(2 * rows, MAX_SIDE)
     return best
+
+
+def matmul_peak(config: BackboneConfig, dtype: torch.dtype, device: torch.device) -> Peak:
+    """Operations per second of large products: of a known GPU from a table, else as measured."""
+    if device.type == "cuda" and dtype == torch.bfloat16:
+        words = torch.cuda.get_device_name(device).replace("-", " ").split()
+        for names, peak in BFLOAT16_PEAKS:
+            if set(names) <= set(words):
+                return Peak(peak, f"data sheet of {' '.join(names)}")
+    return Peak(_measured(config.hidden_size, config.ffn_dim, dtype, device), "measured")
+
+
+@cache  # a process that trains often measures once
+def _measured(inputs: int, outputs: int, dtype: torch.dtype, device: torch.device) -> float:
+    return flops_per_second(inputs, outputs, dtype, device)

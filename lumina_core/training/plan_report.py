@@ -5,7 +5,7 @@ from typing import Any
 
 from lumina_core import terminal
 from lumina_core.records import BLOCKS, RESIDENT
-from lumina_core.terminal import size_text
+from lumina_core.terminal import duration_text, size_text
 from lumina_core.training.plan import Plan, plan_run, plan_training
 from lumina_core.training.plan_words import RunPlan, TrainPlan
 
@@ -97,8 +97,8 @@ def lines_of(plan: Plan, lower: list[tuple[str, int]]) -> list[str]:
         f"memory: at most {size_text(plan.peak)} of the {size_text(plan.available)} of {place}, "
         f"for {plan.largest_stage}",
         *(f"  {name}: {size_text(size)}" for name, size in plan.parts.items() if size),
-        f"time: at least {_seconds(plan.step / plan.speed)} per step, "
-        f"{_seconds(plan.total / plan.speed)} in all, at {_flop(plan.speed)}/s (measured)",
+        f"time: at least {duration_text(plan.step / plan.speed)} per step, "
+        f"{duration_text(plan.total / plan.speed)} in all, at {_flop(plan.speed)}/s (measured)",
         *(f"note: {note}" for note in plan.notes),
     ]
     if not plan.fits:
@@ -151,11 +151,3 @@ def _flop(value: float) -> str:
             return f"{value:.3g} {unit}FLOP"
         value /= 1000
     return f"{value:.3g} EFLOP"
-
-
-def _seconds(value: float) -> str:
-    units = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
-    for size, unit in units:
-        if value >= 2 * size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.2g} s"

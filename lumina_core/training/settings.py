@@ -160,6 +160,9 @@ class TrainConfig(Training):
     )
     seed: int = setting(0, "of weights, data, noise and times", at_least=0, at_most=NUM_SEEDS - 1)
     download: bool = setting(False, "fetch models that are named by a hub id and are not there yet")
+    tensorboard: bool = setting(
+        False, "write the log for TensorBoard, too, into the folder tensorboard in `out`"
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1")
     dtype: str = setting(
         "float32", "in which the networks compute; weights stay float32", choices=DTYPE_NAMES[:2]

@@ -23,6 +23,7 @@ from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.training import state as training_state
 from lumina_core.training.init_from import init_source, start_from
+from lumina_core.training.meter import Meter
 from lumina_core.training.optimizer import Optimizers, build_optimizer
 from lumina_core.training.pool import build_mixture
 from lumina_core.training.recipe import check_resumed, recipe
@@ -52,6 +53,8 @@ class Run:
     step: int
     measured: Measured
     """Of the steps since the last line of the log."""
+    meter: Meter
+    """What these steps took."""
     sampling: dict[str, Any] = field(default_factory=dict)
     """How its checkpoints recommend to sample: as the one that it began with."""
     num_skipped: int = 0
@@ -109,8 +112,9 @@ def start(config: "TrainConfig") -> Run:
         networks["text_encoder"] = encoder
     average = copy.deepcopy(networks).requires_grad_(False).eval()
     optimizer = build_optimizer(networks, config.optimizer)
+    meter = Meter(next(iter(models.values())), resolve_dtype(config.dtype))
     run = Run(
-        *(models, networks, average, optimizer, mixture, 0, Measured(list(models))),
+        *(models, networks, average, optimizer, mixture, 0, Measured(list(models)), meter),
         sampling=sampling,
         data_before=data_before,
     )

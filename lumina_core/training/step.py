@@ -34,6 +34,7 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
     run.mixture.advance(run.step)
     picked = run.mixture.pick(run.step)
     batches = loaded(run.mixture, picked.batches)
+    waited = time.perf_counter() - started
     num_samples = sum(len(batch) for batch in batches)
     tally = Tally(list(run.models), run.model.device)
     for batch in batches:
@@ -56,7 +57,7 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
         run.optimizer.set_rate(rate)
         run.optimizer.step()
         update_average(run.average, run.networks, run.step, config.optimizer.ema_decay)
-        run.measured.add(measured, picked.tokens())
+        run.measured.add(measured, picked.tokens(), gradient_norm)
     run.optimizer.zero_grad()
     run.step += 1
     run.mixture.place = picked.after
@@ -66,14 +67,8 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
         what = "gradient" if isfinite(loss) else "loss"
         return {"step": run.step, "not_finite": what, "num_skipped": run.num_skipped}
     seconds = time.perf_counter() - started
-    return {
-        "step": run.step,
-        "loss": loss,
-        "gradient_norm": gradient_norm,
-        "learning_rate": rate * config.optimizer.learning_rate,
-        "tokens_per_second": sum(picked.tokens().values()) / seconds,
-        "seconds": seconds,
-    }
+    run.meter.add(seconds, waited, [sample for batch in batches for _, sample in batch])
+    return {"step": run.step, "loss": loss, "seconds": seconds}
 
 
 def loaded(mixture: Mixture, batches: list[list[Pick]]) -> list[Batch]:

@@ -62,27 +62,38 @@ class Measured:
     def __init__(self, modalities: Sequence[str]) -> None:
         self._tally = Tally(modalities, torch.device("cpu"))
         self._tokens: Counter[str] = Counter()
+        self._norms: list[float] = []
 
-    def add(self, cells: Float[Tensor, "2 modality time size"], tokens: Mapping[str, int]) -> None:
-        """Add the cells of a step, and the positions that it had of each modality."""
+    def add(
+        self,
+        cells: Float[Tensor, "2 modality time size"],
+        tokens: Mapping[str, int],
+        gradient_norm: float,
+    ) -> None:
+        """Add the cells of a step, the positions that it had of each modality, and its gradient."""
         self._tally.cells += cells
         self._tokens.update(tokens)
+        self._norms.append(gradient_norm)
 
     def take(self) -> dict[str, Any]:
-        """Mean losses by modality and by the lower end of a bin of t, and shares of the tokens.
+        """Mean losses, of all samples and by modality, lower end of a bin of t and of lengths.
 
-        Begins anew.
+        Beside them the mean norm of the gradients, and shares of the tokens. Begins anew.
         """
-        of_modality = self._tally.cells.sum((2, 3))
-        at_time = self._tally.cells.sum((1, 3))
+        cells = self._tally.cells
         total = self._tokens.total()
+        losses, count = cells.sum((1, 2, 3)).tolist()
         found = {
-            "loss_of": _means(self._tally.modalities, of_modality),
-            "loss_at": _means([f"{n / NUM_TIMES:g}" for n in range(NUM_TIMES)], at_time),
+            "loss": losses / count,
+            "gradient_norm": sum(self._norms) / len(self._norms),
+            "loss_of": _means(self._tally.modalities, cells.sum((2, 3))),
+            "loss_at": _means([f"{n / NUM_TIMES:g}" for n in range(NUM_TIMES)], cells.sum((1, 3))),
+            "loss_sized": _means([str(size) for size in (0, *SIZES)], cells.sum((1, 2))),
             "token_share": {name: count / total for name, count in self._tokens.items()},
         }
-        self._tally.cells.zero_()
+        cells.zero_()
         self._tokens.clear()
+        self._norms.clear()
         return found
 
 

@@ -7,8 +7,10 @@ repeats the uninterrupted one to the bit on a CPU.
 """
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints.newest import CHECKPOINTS
@@ -27,10 +29,12 @@ from lumina_core.training.folder import (
     finished_checkpoints,
 )
 from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
+from lumina_core.training.meter import Pace
 from lumina_core.training.recipe import recipe
 from lumina_core.training.settings import TrainConfig
 from lumina_core.training.start import BEFORE_THE_FIRST_STEP, KEPT, Run, averaged
 from lumina_core.training.step import stop_at_bad_batch, training_step
+from lumina_core.training.tensorboard import board
 from lumina_core.training.text_encoder import encode_captions_ahead
 from lumina_core.training.validation import held_samples, is_due, measures
 from lumina_core.training.written_settings import resume_command
@@ -91,18 +95,26 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[Captione
         The newest checkpoint.
     """
     out = Path(config.out)
-    log = MetricsLog(out / METRICS, run.step)
+    pace = Pace()
     with (
         when_interrupted(lambda: _kept(run, config)),
         stop_on_signal() as is_stopped,
+        board(out, run.step) if config.tensorboard else nullcontext() as written_too,
         TrainingBar(config.max_steps, run.step) as bar,
     ):
+        log = MetricsLog(out / METRICS, run.step, written_too)
 
         def measure(done: Collection[str] = ()) -> None:
             (model,) = averaged(run).values()
             for found, text in measures(model, run.step, config, sampling, held, is_stopped, done):
                 log.write(found)
                 bar.say(text)
+
+        def write_line() -> None:
+            left = pace.seconds_left(config.max_steps - run.step)
+            line = _line(run, config) | {"seconds_left": left}
+            log.write(line)
+            bar.show_line(line)
 
         if run.step and "not_finite" not in log.recorded:  # a kill may have come before these
             measure(log.recorded)
@@ -117,16 +129,33 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[Captione
                 if run.num_skipped_in_a_row >= config.max_nonfinite_steps:
                     stop_at_bad_batch(run, config, place)
                 continue
-            bar.show(metrics)
-            if run.step % config.log_every == 0 or run.step == config.max_steps:
-                log.write(metrics | run.measured.take())
-                bar.show_line(metrics)
-            measure()
-            if is_due(run.step, config.save_every):
-                save_checkpoint(run, config)
-            if has_sheet(run, config):
-                save_samples(run, config, sampling)
+            pace.step(metrics["seconds"])
+            bar.show(run.step, metrics["loss"])
+            # one before each checkpoint, too: a run that goes on from there measures on from zero
+            dues = (config.log_every, config.save_every, config.max_steps)
+            if any(is_due(run.step, every) for every in dues):
+                write_line()
+            with pace.beside():
+                measure()
+                if is_due(run.step, config.save_every):
+                    save_checkpoint(run, config)
+                if has_sheet(run, config):
+                    save_samples(run, config, sampling)
+        if run.meter.num_steps:  # it was stopped
+            write_line()
         return save_checkpoint(run, config)
+
+
+def _line(run: Run, config: TrainConfig) -> dict[str, Any]:
+    """What the log says of the steps since its last line, at least one."""
+    rate = config.optimizer.rate_at(run.step - 1, config.max_steps)
+    return {
+        "step": run.step,
+        **run.measured.take(),
+        "learning_rate": rate * config.optimizer.learning_rate,
+        **run.meter.take(),
+        "num_skipped": run.num_skipped,
+    }
 
 
 def has_sheet(run: Run, config: TrainConfig) -> bool:

@@ -60,6 +60,8 @@ def test_noise_is_smoothed_without_a_shift_and_its_spikes_stay():
     (line,) = chart("x", [Line("a", points)], is_log=False).lines
     assert len(places(line.path)) <= NUM_DRAWN + 1
     assert min(y for _, y in places(line.noise)) == TOP  # of the spike
+    three = chart("x", [Line(name, points) for name in "abc"], is_log=False)
+    assert not any(line.noise for line in three.lines)
     straight = [(step, 5.0 + step) for step in range(100)]
     ends = chart("x", [Line("a", straight)], is_log=False).lines[0]
     assert places(ends.path)[0] == places(ends.noise)[0]

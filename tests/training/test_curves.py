@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lumina_core import LuminaError
-from lumina_core.training.curves import MAX_CURVES, Curves, number, read_curves
+from lumina_core.training.curves import MAX_CURVES, MAX_POINTS, Curves, number, read_curves
 
 
 def test_every_number_of_a_log_is_a_point_of_a_curve(tmp_path):
@@ -44,6 +44,12 @@ def test_lines_of_a_running_or_damaged_log_are_left_out(tmp_path):
 def test_a_log_of_endless_keys_has_a_bounded_number_of_curves():
     curves = Curves([{"step": 1, "loss": {str(n): n for n in range(3 * MAX_CURVES)}}])
     assert len(curves.below("loss")) < MAX_CURVES
+
+
+def test_a_long_curve_is_the_means_of_neighbours():
+    count = 3 * MAX_POINTS
+    points = Curves({"step": step, "loss": step + 1} for step in range(count)).points("loss")
+    assert (len(points), points[0], points[-1]) == (MAX_POINTS, (1, 2), (count - 2, count - 1))
 
 
 def test_no_log_has_no_curves_and_a_folder_is_refused(tmp_path):

@@ -28,9 +28,15 @@ def test_what_was_measured_is_means_over_the_samples_of_all_steps_then_it_begins
         tally = Tally(["a", "b", "c"], CPU)
         t = torch.tensor([0.25, 0.25, 0.75])
         tally.add(["a", "a", "b"], [9, 9, 40], t, torch.tensor([loss, 1.0, 5.0]))
-        measured.add(tally.cells, {"a": num_tokens, "b": 40})
+        measured.add(tally.cells, {"a": num_tokens, "b": 40}, gradient_norm=num_tokens)
     found = measured.take()
+    assert found["loss"] == pytest.approx((2 + 1 + 5 + 8 + 1 + 5) / 6)
+    assert found["gradient_norm"] == 20
     assert found["loss_of"] == {"a": 3.0, "b": 5.0}  # of c there was nothing
     assert found["loss_at"] == {"0.2": 3.0, "0.7": 5.0}
+    assert found["loss_sized"] == {"0": 3.0, "32": 5.0}
     assert found["token_share"] == pytest.approx({"a": 1 / 3, "b": 2 / 3})
-    assert measured.take() == {"loss_of": {}, "loss_at": {}, "token_share": {}}
+    tally = Tally(["a", "b", "c"], CPU)
+    tally.add(["c"], [9], torch.tensor([1.0]), torch.tensor([7.0]))
+    measured.add(tally.cells, {"c": 9}, 1.0)
+    assert measured.take()["loss_of"] == {"c": 7.0}

@@ -1,6 +1,8 @@
 """What a training step computes, and what a run leaves behind."""
 
 import json
+import re
+import signal
 from dataclasses import replace
 
 import pytest
@@ -161,8 +163,12 @@ def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd, metrics):
     newest = out / "checkpoints" / "step-0000004"
     made = {"checkpoint": str(newest), "step": 4, "num_skipped": 0}
     assert json.loads(captured.out) == made
-    # no bars and no advice of the libraries
-    assert [line.split("  ")[0] for line in captured.err.splitlines()] == ["step 2/4", "step 4/4"]
+    # no bars and no advice of the libraries; a line every two steps and before each checkpoint
+    lines = [line.split("  ") for line in captured.err.splitlines()]
+    assert [words[0] for words in lines] == ["step 1/4", "step 2/4", "step 3/4", "step 4/4"]
+    told = r"loss [\d.]+|gradient \S+|learning rate \S+|\d+ tokens/s|[\d.]+% of peak|waits \d+%"
+    told += r"|[\d.]+ GB|[\d.]+ \w+ left"
+    assert all(re.fullmatch(told, words) for line in lines for words in line[1:])
     assert [path.name for path in finished(out / "checkpoints")] == [
         f"step-000000{n}" for n in range(1, 5)
     ]
@@ -175,8 +181,50 @@ def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd, metrics):
         "step-0000004.png",
     ]
     entries = metrics(out)
-    assert [entry["step"] for entry in entries] == [2, 4]
+    assert [entry["step"] for entry in entries] == [1, 2, 3, 4]
     assert entries[0].keys() == {
         *("step", "loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds"),
-        *("loss_of", "loss_at", "token_share"),
+        *("loss_of", "loss_at", "loss_sized", "token_share", "num_skipped", "seconds_left"),
+        *("wait_seconds", "peak", "peak_share", "peak_bytes"),
     }
+    assert all(0 <= entry["wait_seconds"] <= entry["seconds"] for entry in entries)
+    assert all(0 < entry["peak_share"] < 1 for entry in entries)
+    assert (out / "report.html").exists()
+
+
+def test_a_line_of_the_log_is_of_all_steps_since_the_last_one(tiny_training, tmp_path, metrics):
+    each, some = tmp_path / "each", tmp_path / "some"
+    words = ["max_steps=4", "sample_every=0", "num_threads=1"]
+    assert main(["train", *tiny_training(each, *words, "log_every=1")]) == 0
+    assert main(["train", *tiny_training(some, *words, "log_every=3")]) == 0
+    lines, (line, last) = metrics(each), metrics(some)
+    assert (line["step"], last["step"]) == (3, 4)
+    assert last["loss"] == lines[3]["loss"]
+    losses, norms = ([entry[key] for entry in lines[:3]] for key in ("loss", "gradient_norm"))
+    assert min(losses) < line["loss"] < max(losses)
+    assert line["gradient_norm"] == pytest.approx(sum(norms) / 3)
+
+
+def test_a_stopped_run_logs_what_it_measured_since_the_last_line(
+    tiny_training, tmp_path, metrics, monkeypatch
+):
+    whole = train.training_step
+
+    def stopping(*arguments):
+        found = whole(*arguments)
+        if found["step"] == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(train, "training_step", stopping)
+    words = tiny_training(tmp_path, "max_steps=9", "log_every=9", "sample_every=0")
+    assert main(["train", *words]) == 130
+    assert [entry["step"] for entry in metrics(tmp_path)] == [2]
+
+
+def test_tensorboard_has_the_log_and_goes_with_the_run_that_is_replaced(tiny_training, tmp_path):
+    words = ["max_steps=1", "sample_every=0", "tensorboard=true"]
+    for more in ([], ["overwrite=true"]):
+        assert main(["train", *tiny_training(tmp_path, *words, *more)]) == 0
+        (events,) = (tmp_path / "tensorboard").iterdir()
+        assert b"loss_of/image" in events.read_bytes()

@@ -18,7 +18,10 @@ from lumina_core.files import locks
 from lumina_core.training.compose import compose_train
 from lumina_core.training.folder import check_out
 
-TIMINGS = ("seconds", "tokens_per_second")
+TIMINGS = (
+    *("seconds", "tokens_per_second", "wait_seconds", "seconds_left"),
+    *("peak", "peak_share", "peak_bytes"),
+)
 BUDGET = {"image": 300, "audio": 300, "multiview": 1500, "video": 1500}
 TINY = (
     "backbone.hidden_size=32 backbone.depth=1 backbone.num_heads=2 backbone.conditioning_size=16 "
@@ -45,8 +48,12 @@ def _restored_threads():
 
 
 def contents(out):
-    """Every file of a run, hidden ones too, its log without what a clock measured."""
+    """Every file of a run, hidden ones too, its log without what a clock measured.
+
+    The page is drawn from the log.
+    """
     found = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
+    assert found.pop("report.html").stat().st_size > 1000
     entries = [json.loads(line) for line in found.pop("metrics.jsonl").read_text().splitlines()]
     log = [{key: value for key, value in e.items() if key not in TIMINGS} for e in entries]
     return {"log": log} | {name: path.read_bytes() for name, path in found.items()}
