@@ -6,8 +6,10 @@ folder's own config.json is what is used; the description only refuses a folder 
 autoencoder than its name says.
 """
 
+import json
 import shutil
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch import Tensor
 from lumina_core.autoencoder.networks import FramewiseAutoencoder, read_config
 from lumina_core.checkpoints.newest import DEMO, checkpoint_folder
 from lumina_core.errors import LuminaError, nearest, reason_of
+from lumina_core.files.hashes import known_sha256
 from lumina_core.files.reading import open_regular
 from lumina_core.hub import check_whole, local_folder
 from lumina_core.plugins import host
@@ -31,7 +34,7 @@ WEIGHTS = (
 FILES = ("config.json", *WEIGHTS, "diffusion_pytorch_model.safetensors.index.json")
 """What an autoencoder is made of; released folders hold more, which is neither fetched nor kept."""
 
-
+WRITERS = ("_name_or_path", "_diffusers_version")  # in config.json; they change no latent
 ARCHITECTURE = "architecture"
 """Block of a description with what config.json says beside: for plans, where it is not here."""
 
@@ -92,6 +95,18 @@ def described_config(yaml: Path) -> dict[str, Any] | None:
     """
     architecture = read_yaml(yaml).get(ARCHITECTURE)
     return {**described_vae(yaml)[1], **architecture} if isinstance(architecture, dict) else None
+
+
+def vae_sha256(folder: Path) -> str:
+    """Hash of an autoencoder: of what its config.json says, but for who wrote it, and its weights.
+
+    Raises:
+        LuminaError: it is gone.
+    """
+    config = {k: v for k, v in read_config(folder).items() if k not in WRITERS}
+    weights = [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
+    hashes = [known_sha256(path) for path in weights]
+    return sha256(json.dumps([config, hashes], sort_keys=True).encode()).hexdigest()
 
 
 def copy_vae(folder: Path, target: Path) -> None:

@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 from lumina_core.config.keys import Command
 from lumina_core.evaluation.compose import EVALUATE, compose_evaluate
 from lumina_core.sampling.compose import INFER, RUN, compose_infer, compose_run
-from lumina_core.training.compose import TRAIN, TRAIN_VAE, compose_train, compose_train_vae
+from lumina_core.training.compose import (
+    CACHE,
+    TRAIN,
+    TRAIN_VAE,
+    compose_cache,
+    compose_train,
+    compose_train_vae,
+)
 
 
 class Configured(NamedTuple):
@@ -32,6 +39,7 @@ CONFIGURED = {
         Configured(INFER, compose_infer, "sampling.run:run_command"),
         Configured(TRAIN, compose_train, "training.command:train_command"),
         Configured(TRAIN_VAE, compose_train_vae, "training.train_vae:train_vae_command"),
+        Configured(CACHE, compose_cache, "training.caching:cache_command"),
         Configured(EVALUATE, compose_evaluate, "evaluation.evaluate:evaluate_command"),
     )
 }

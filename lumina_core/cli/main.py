@@ -6,6 +6,7 @@ faults.py says which code means what. Everything heavy is imported inside the co
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lumina_core.records import DTYPE_NAMES
 
 HELP = (["-h"], ["--help"], ["help"])
 KEYS = "KEY=VALUE"  # in the usage of commands that are configured by keys
+SHEET = "--sheet"  # of info
 VAE_KEY = "modality.vae="  # of doctor --contract
 
 
@@ -231,12 +233,17 @@ def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
 
 
 def _info(words: list[str]) -> int:
-    paths = [Path(word) for word in words if not word.startswith("--") and word != "-h"]
-    if _wants_help("info", [word for word in words if Path(word) not in paths], ("--json",)):
+    words = [part for word in words for part in _parted(word, SHEET)]
+    sheets = [word for before, word in pairwise(words) if before == SHEET]
+    others = [word for before, word in pairwise(["", *words]) if before != SHEET]
+    paths = [Path(word) for word in others if not word.startswith("--") and word != "-h"]
+    if _wants_help("info", [w for w in others if Path(w) not in paths], ("--json", SHEET)):
         return 0
-    if len(paths) != 1:
-        raise LuminaError(f"info takes one file or one checkpoint folder, got {len(paths)}.")
+    if len(paths) != 1 or len(sheets) != others.count(SHEET):
+        raise LuminaError(f"info takes {help.USAGES['info']}, got {' '.join(words) or 'nothing'}")
     found, state = _contents(paths[0])
+    for sheet in sheets:
+        _write_sheet(paths[0], Path(sheet).expanduser())
     if "--json" in words:
         terminal.show_json(found)
     else:
@@ -255,13 +262,26 @@ def _contents(path: Path) -> tuple[dict[str, Any], str | None]:
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
     from lumina_core.checkpoints.formats import is_weights, source_of
+    from lumina_core.data.caches.manifest import is_cache, read_manifest
 
+    if is_cache(path):
+        return reports.cache_summary(path, read_manifest(path)), None
     if is_weights(path) or (path.is_dir() and not _is_media_folder(path)):
         return reports.checkpoint_summary(source_of(path)), None
     from lumina_core.media.seal import state_of
     from lumina_core.sampling.file_request import read_request
 
     return read_request(path), state_of(path)
+
+
+def _write_sheet(folder: Path, path: Path) -> None:
+    from lumina_core.data.caches.manifest import is_cache
+
+    if not is_cache(folder):
+        raise LuminaError(f"{SHEET} decodes samples of a cache, and {folder} is none; leave it out")
+    from lumina_core.training.cache_sheet import write_sheet
+
+    write_sheet(folder, path)
 
 
 def _is_media_folder(path: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from lumina_core import __version__
 from lumina_core.checkpoints.source import Source
+from lumina_core.data.caches.manifest import KINDS
 from lumina_core.errors import LuminaError, printable
 from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import (
@@ -194,6 +195,16 @@ def checkpoint_summary(source: Source) -> dict[str, Any]:
     """A checkpoint's manifest without the hashes of its files; of others also their layout."""
     kept = {k: v for k, v in source.manifest.items() if k not in ("files", "sha256")}
     return kept if source.is_ours else {"layout": source.layout, "model": source.model, **kept}
+
+
+def cache_summary(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A cache's manifest with the sizes of its files in place of their hashes."""
+    kept = {key: value for key, value in manifest.items() if key not in (*KINDS, "sha256")}
+    for kind in KINDS:
+        found = [folder / name for name in manifest[kind]]
+        num_bytes = sum(path.stat().st_size for path in found if path.exists())
+        kept[kind] = {"files": len(found), "bytes": num_bytes}
+    return kept
 
 
 def as_lines(values: Mapping[str, Any]) -> Iterator[str]:

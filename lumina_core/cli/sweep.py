@@ -24,7 +24,7 @@ from lumina_core.plugins import host
 from lumina_core.sampling.output_paths import OUTPUTS, check_folder
 
 ONE_FILE = ("run", "infer", "evaluate")  # commands whose `out` may name a file
-ALWAYS_JSON = ("train", "train-vae")  # what they print
+ALWAYS_JSON = ("train", "train-vae", "cache")  # what they print
 INTERRUPTED = 130  # exit code of a training that saved and stopped
 
 Execute = Callable[[str, list[str]], int]

@@ -154,12 +154,16 @@ def _ordered(record: type) -> Iterator["dataclasses.Field[Any]"]:
 def _keys_of_others(group: str, block: Block) -> Iterator[Key]:
     """Keys that only other choices of a group have; their meaning says which."""
     known = {key.name for key in record_keys(block.record, f"{group}.")}
-    for record in dict.fromkeys(block.others.values()):
-        owners = " or ".join(name for name, other in block.others.items() if other is record)
+    found: dict[str, Key] = {}
+    owners: dict[str, list[str]] = {}
+    for name, record in block.others.items():
         for key in record_keys(record, f"{group}."):
             if key.name not in known:
-                meaning = f"with {group}={owners}: {key.about.meaning}"
-                yield key._replace(about=key.about._replace(meaning=meaning))
+                found.setdefault(key.name, key)
+                owners.setdefault(key.name, []).append(name)
+    for key in found.values():
+        meaning = f"with {group}={' or '.join(owners[key.name])}: {key.about.meaning}"
+        yield key._replace(about=key.about._replace(meaning=meaning))
 
 
 def modality_keys(name: str, command: Command | None = None) -> list[Key]:

@@ -17,7 +17,7 @@ import torch
 
 from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
 from lumina_core.data.pool import LatentPool, encode_sample
-from lumina_core.data.settings import FilesConfig
+from lumina_core.data.settings import CachedConfig, FilesConfig
 from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.files.reading import json_lines
@@ -83,8 +83,29 @@ class Wanted(NamedTuple):
 class FilePool(LatentPool):
     """The newest items of a data set, epoch after epoch; None stands for one left out."""
 
-    def __init__(self, wanted: Wanted, data: FilesConfig, modality: Modality, seed: int) -> None:
-        listing = list_data(data, modality.decoder)
+    def __init__(
+        self,
+        wanted: Wanted,
+        data: FilesConfig | CachedConfig,
+        modality: Modality,
+        seed: int,
+        listing: Listing | None = None,
+    ) -> None:
+        """List the items, and set some of them aside.
+
+        Args:
+            wanted: what the run wants of them.
+            data: which they are.
+            modality: reads and encodes them.
+            seed: of the order of each epoch, and of what is set aside.
+            listing: of the items; None: it is made.
+
+        Raises:
+            LuminaError: there are none, or too few.
+        """
+        if listing is None:
+            assert isinstance(data, FilesConfig)
+            listing = list_data(data, modality.decoder)
         trained, held = _split(listing.items, wanted.num_held, seed)
         num_items = len(trained)
         fits = num_items <= data.pool_size
@@ -142,10 +163,13 @@ class FilePool(LatentPool):
         try:
             return self._encoded(item)
         except LuminaError as error:
-            self._num_broken += 1
-            self._quarantine.add(item.name, str(error))
-            self._check_share()
+            self._leave_out(item, str(error))
             return None
+
+    def _leave_out(self, item: Item, reason: str) -> None:
+        self._num_broken += 1
+        self._quarantine.add(item.name, reason)
+        self._check_share()
 
     def captions(self, count: int, generator: torch.Generator) -> list[str]:
         """Captions of different items."""
@@ -178,6 +202,7 @@ class FilePool(LatentPool):
 
     def _encoded(self, item: Item) -> CaptionedSample:
         modality, budget = self._modality, self._wanted.token_budget
+        assert isinstance(self._data, FilesConfig)
         check_undamaged(item.path)
         media = modality.read(item.path, self._wanted.options)
         options = modality.described(item.path, media, self._wanted.options)

@@ -72,3 +72,16 @@ class FilesConfig(PoolConfig):
     def limits(self) -> SizeLimits:
         """What the plugin is told about sizes."""
         return SizeLimits(self.min_tokens, self.max_tokens, self.max_aspect)
+
+
+@dataclass(frozen=True)
+class CachedConfig(PoolConfig):
+    """What `cache` encoded ahead."""
+
+    name: str = setting("cache", "whence samples come", choices=("cache",))
+    path: str | None = setting(
+        None, "what `cache` made, or a folder that holds several of these", file=True
+    )
+    max_quarantined: float = setting(
+        0.1, "share of samples left out, above which the run ends", at_least=0, at_most=1
+    )

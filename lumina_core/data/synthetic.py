@@ -105,6 +105,15 @@ def draw_variant(
     return replace(options, **variants[choice])
 
 
+def begin_sample(
+    modality: Modality, variants: Sequence[Mapping[str, Any]], seed: int, number: int
+) -> tuple[str, Any, torch.Generator]:
+    """Caption and options of a sample of the stream, and the generator that draws its medium."""
+    world, generator = world_of(modality), seeded(seed, number)
+    options = draw_variant(variants, modality.options, generator)
+    return world.caption(trained_split(world), generator), options, generator
+
+
 class SyntheticPool(LatentPool):
     """The newest samples of the world; sample k has the seed (seed, k)."""
 
@@ -129,10 +138,9 @@ class SyntheticPool(LatentPool):
 
     def draw(self, number: int) -> CaptionedSample:
         """Draw, encode and tokenize sample `number` of the stream."""
-        world, generator = world_of(self._modality), seeded(self._seed, number)
-        options = draw_variant(self._variants, self._modality.options, generator)
-        caption = world.caption(trained_split(world), generator)
-        media = world.draw(caption, options, generator)
+        begun = begin_sample(self._modality, self._variants, self._seed, number)
+        caption, options, generator = begun
+        media = world_of(self._modality).draw(caption, options, generator)
         return encode_sample(self._name, self._modality, media, options, caption)
 
     def held_out(self, number: int) -> CaptionedSample:

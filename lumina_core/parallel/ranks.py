@@ -222,6 +222,17 @@ def from_rank_0(make: Callable[[], Any]) -> Any:
     return made[0]
 
 
+def gathered(value: Any) -> list[Any]:
+    """What each rank gives, by its number, on every rank; plain values."""
+    if not is_many():
+        return [value]
+    import torch.distributed as dist
+
+    values: list[Any] = [None] * num_ranks()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def summed(values: "torch.Tensor", group: Any = None) -> "torch.Tensor":
     """The sums of a tensor over the ranks of a group, None for all; the tensor on one rank."""
     if not is_many():

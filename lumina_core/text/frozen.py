@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import RLock
@@ -67,6 +67,8 @@ class FrozenTextEncoder(TextReader):
         self.hub_id = hub_id
         self._config, self.tokenizer = open_folder(folder, reading)
         self.cache = cache
+        self.stored: Callable[[str], Tensor | None] | None = None
+        """Gives the features of what it would read, where they were computed before."""
         self._encoder: TextEncoder | None = None
         self._features: OrderedDict[str, Tensor] = OrderedDict()
         self._num_bytes = 0  # of these
@@ -102,6 +104,15 @@ class FrozenTextEncoder(TextReader):
             for text in dict.fromkeys(texts):
                 self._features_of(text, cache)
             self.release()
+
+    def features(self, text: Text) -> Tensor:
+        """Features of one text, on the CPU and in the dtype of the encoder."""
+        with self._lock:
+            return self._features_of(text, None)
+
+    def has_stored(self, text: Text) -> bool:
+        """Whether the features of a text were computed before, by others."""
+        return self.stored is not None and self.stored(self.reading.written_out(text)) is not None
 
     def release(self) -> None:
         """Give the weights up, unless they are few; they are read again when a text is new."""
@@ -141,6 +152,8 @@ class FrozenTextEncoder(TextReader):
         folder = self.cache if cache is None else cache
         path = None if folder is None else folder / self._place(whole)
         features = None if path is None else read_features(path)
+        if features is None and self.stored is not None:
+            features = self.stored(whole)
         if features is None:
             with torch.autocast(self.device.type, enabled=False):  # kept features serve every run
                 features = self._weights()([text])[0].cpu()

@@ -1,6 +1,7 @@
-"""From the words of `train` and `train-vae` to their records."""
+"""From the words of `train`, `train-vae` and `cache` to their records."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,22 @@ from lumina_core.checkpoints.source import fixed_options
 from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command
 from lumina_core.config.layers import Layers, advised, build_record
+from lumina_core.config.modality_file import read_modality_file
 from lumina_core.config.values import parse_value
 from lumina_core.config.words import Overrides
+from lumina_core.data.caches.manifest import caches_at, read_manifest
+from lumina_core.data.settings import PoolConfig
 from lumina_core.errors import LuminaError
+from lumina_core.plugins import host
+from lumina_core.records import plain
 from lumina_core.sampling.compose import compose_sampling
-from lumina_core.training.settings import TRAINING_SETTINGS, TrainConfig, TrainVAEConfig
+from lumina_core.text.settings import Reading
+from lumina_core.training.settings import (
+    TRAINING_SETTINGS,
+    CacheConfig,
+    TrainConfig,
+    TrainVAEConfig,
+)
 from lumina_core.training.written_settings import SETTINGS, default_out, placed, read_settings
 
 
@@ -49,6 +61,38 @@ def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
     return layers.built(lambda values: _vae_training_of(layers.name, values))
 
 
+def compose_cache(overrides: list[str]) -> CacheConfig:
+    """What `cache` is asked for; see `compose_run`."""
+    layers = composed(CACHE, overrides)
+    name = layers.name
+
+    def made(values: dict[str, Any]) -> CacheConfig:
+        return build_record(
+            CacheConfig, name, {**values, "out": values["out"] or f"outputs/{name}-cache"}
+        )
+
+    return layers.built(made)
+
+
+def _put_advised_data(layers: Layers) -> None:
+    """Put what a modality recommends for training, as far as it says what is encoded.
+
+    Raises:
+        LuminaError: a key of the pool is written, which keeps what is encoded in a training.
+    """
+    for key in fields(PoolConfig):
+        if f"data.{key.name}" in layers.words.values:
+            raise LuminaError(
+                f"data.{key.name} has no effect in cache, which encodes all; it is a key of train"
+            )
+    file = read_modality_file(layers.name)
+    if file is not None and TRAIN.advice is not None:
+        advice = file.advice[TRAIN.advice]
+        own = {key: value for key, value in advice.items() if key in layers.command.blocks}
+        layers.put(own, host.find(layers.name).package, f"{file.path}, {TRAIN.advice}")
+        layers.close(file.path)
+
+
 def check_modality_file(name: str) -> None:
     """Refuse a modality's YAML that does not fit the keys of the core.
 
@@ -72,6 +116,7 @@ def _put_settings(layers: Layers) -> None:
     """Put the settings of a training that goes on, or those of a released model it begins with."""
     if not layers.known:
         _put_released(layers)
+        _put_cached(layers)
         return
     path = _out_of(layers.words) / SETTINGS
     for key, value in layers.known.items():
@@ -100,6 +145,29 @@ def _put_released(layers: Layers) -> None:
     options = fixed_options(name, manifest)
     vae = source.vae_folder(name) or source.usual.get("vae")
     layers.put({"modality": options if vae is None else options | {"vae": str(vae)}}, str(named))
+
+
+def _put_cached(layers: Layers) -> None:
+    """Put what the latents and features of a cache fix: options, autoencoder and text encoder."""
+    words, named = layers.words, layers.words.values.get("data.path")
+    choices = (words.file.choices if words.file else {}) | words.choices
+    if choices.get("data") != CACHE.name or named is None:
+        return
+    try:
+        manifest = read_manifest(caches_at(Path(named))[0])
+    except LuminaError:  # the start of the training says it
+        return
+    if manifest["modality"] != layers.name:
+        return
+    known = layers.values["modality"].keys()
+    options = {k: v for k, v in manifest["encoding"]["options"].items() if k in known}
+    if "vae" in manifest["named"]:
+        options["vae"] = manifest["named"]["vae"]
+    layers.put({"modality": options}, named)
+    if made := manifest["text_encoder"]:
+        reading = {key: made[key] for key in plain(Reading)}
+        own = {"path": manifest["named"]["text_encoder"], "trainable": False}
+        layers.put({"text_encoder": reading | own}, named)
 
 
 def _resumed_settings(words: Overrides) -> dict[str, Any]:
@@ -139,3 +207,4 @@ TRAIN = Command(
     _put_settings,
 )
 TRAIN_VAE = Command("train-vae", TrainVAEConfig, lambda values: [])
+CACHE = Command("cache", CacheConfig, lambda values: [], between=_put_advised_data)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from lumina_core.data.caches.pool import CachedPool
 from lumina_core.data.file_pool import FilePool, Wanted
 from lumina_core.data.mixture import Mixture
-from lumina_core.data.settings import FilesConfig
+from lumina_core.data.settings import CachedConfig, FilesConfig
 from lumina_core.data.source import Source
 from lumina_core.data.synthetic import (
     SyntheticPool,
@@ -17,6 +18,7 @@ from lumina_core.data.synthetic import (
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
 from lumina_core.runtime import derived_seed
+from lumina_core.training.cached import open_caches
 from lumina_core.training.settings import TrainConfig
 
 POOL_STREAM = 1  # of random numbers from the seed of the run; stream 0 belongs to its steps
@@ -42,9 +44,8 @@ def build_source(config: TrainConfig, name: str, modality: Modality) -> Source:
     member, place = config.members[name], list(config.members).index(name)
     seed = derived_seed(config.seed, POOL_STREAM, *([place] if place else []))
     data, separators = member.data, config.backbone.separators
-    if isinstance(data, FilesConfig):
+    if isinstance(data, FilesConfig | CachedConfig):
         modality.media_shape(member.options)  # of the samples on the sheets
-        _check_budget(config, longest_fitted(data, separators), "up to ")
         wanted = Wanted(
             name,
             member.options,
@@ -53,6 +54,11 @@ def build_source(config: TrainConfig, name: str, modality: Modality) -> Source:
             num_held=config.num_validation_samples if config.validate_every else 0,
             folder=Path(config.out),
         )
+        if isinstance(data, CachedConfig):
+            caches = open_caches(data, name, modality)
+            _check_budget(config, max(cache.longest(separators) for cache in caches), "up to ")
+            return CachedPool(wanted, data, modality, seed, caches)
+        _check_budget(config, longest_fitted(data, separators), "up to ")
         return FilePool(wanted, data, modality, seed)
     refuse_varied_options(name, member.options, world_of(modality))
     variants = training_variants(modality, data.max_tokens)

@@ -1,10 +1,10 @@
-"""What `train` and `train-vae` are asked for: the records. Imports no torch."""
+"""What `train`, `train-vae` and `cache` are asked for: the records. Imports no torch."""
 
 from dataclasses import dataclass, fields
 from typing import Any
 
 from lumina_core.backbone.settings import BACKENDS, BackboneConfig
-from lumina_core.data.settings import FilesConfig, SyntheticConfig
+from lumina_core.data.settings import CachedConfig, FilesConfig, SyntheticConfig
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import TimeConfig
 from lumina_core.records import DTYPE_NAMES, NUM_SEEDS, Settings, block, setting
@@ -113,8 +113,12 @@ class Training(Settings):
     text_encoder: TextEncoderConfig = block(TextEncoderConfig, "tiny")
     optimizer: OptimizerConfig = block(OptimizerConfig, "adamw")
     time: TimeConfig = block(TimeConfig, "logit_normal")
-    data: SyntheticConfig | FilesConfig = block(
-        SyntheticConfig, "synthetic", folder=FilesConfig, manifest=FilesConfig
+    data: SyntheticConfig | FilesConfig | CachedConfig = block(
+        SyntheticConfig,
+        "synthetic",
+        folder=FilesConfig,
+        manifest=FilesConfig,
+        cache=CachedConfig,
     )
 
     def __post_init__(self) -> None:
@@ -135,7 +139,7 @@ class Member:
     """One modality of a training."""
 
     options: Any
-    data: SyntheticConfig | FilesConfig
+    data: SyntheticConfig | FilesConfig | CachedConfig
     share: float = 1.0
     """Of the tokens, in proportion to the others."""
 
@@ -223,3 +227,40 @@ class TrainVAEConfig(Settings):
             raise LuminaError(
                 "decoder_only=true keeps an encoder, and there is none; give init_from=FOLDER"
             )
+
+
+@dataclass(frozen=True)
+class CacheConfig(Settings):
+    """What is encoded ahead, and how it is stored."""
+
+    modality: str = ""
+    options: Any = None
+    out: str = setting(None, "folder of the cache; null: outputs/<modality>-cache", file=True)
+    overwrite: bool = setting(False, "encode anew what was encoded there with other settings")
+    num_samples: int | None = setting(None, "samples to draw of a synthetic world", at_least=1)
+    seed: int = setting(
+        0,
+        "of the samples of a synthetic world; the same give those of `train`",
+        at_least=0,
+        at_most=NUM_SEEDS - 1,
+    )
+    store_dtype: str = setting("float32", "of the stored latents", choices=DTYPE_NAMES[:2])
+    shard_megabytes: float = setting(
+        64.0, "size of a file; a killed `cache` loses what was encoded for one", above=0
+    )
+    download: bool = setting(False, "fetch models that are named by a hub id and are not there yet")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1")
+    num_threads: int | None = setting(None, "CPU threads; null: torch decides", at_least=1)
+    text_encoder: TextEncoderConfig = block(TextEncoderConfig, "tiny")
+    data: SyntheticConfig | FilesConfig = block(
+        SyntheticConfig, "synthetic", folder=FilesConfig, manifest=FilesConfig
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, unset in (("num_samples", None), ("seed", 0)):
+            if getattr(self, key) != unset and not isinstance(self.data, SyntheticConfig):
+                raise LuminaError(
+                    f"{key}={getattr(self, key)} is for samples of a world; leave it out, for "
+                    f"data={self.data.name} is encoded as a whole"
+                )

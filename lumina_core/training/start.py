@@ -22,6 +22,7 @@ from lumina_core.plugins.parts import make_modality
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.training import state as training_state
+from lumina_core.training.cached import use_features
 from lumina_core.training.init_from import init_source, start_from
 from lumina_core.training.meter import Meter
 from lumina_core.training.optimizer import Optimizers, build_optimizer
@@ -79,6 +80,7 @@ def start(config: "TrainConfig") -> Run:
     for modality in modalities.values():
         modality.vae.to(device)
     encoder = text_encoder_of(config, mixture, device)
+    use_features(encoder, mixture)
     dims: dict[str, int] = {}
     for name, modality in modalities.items():
         dims |= feature_dims(name, modality)

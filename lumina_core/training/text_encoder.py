@@ -57,11 +57,12 @@ def text_encoder_of(
     settings = config.text_encoder
     newest = newest_checkpoint(config)
     if settings.path is not None and (newest is None or not settings.trainable):
-        return _from_path(config, settings.path, device)
+        return encoder_in(settings, settings.path, device, download=config.download)
     if newest is not None:
         encoder = _from_checkpoint(own_source(newest), config, device)
         if settings.path is not None:
-            _refuse_other_tokenizer(newest, encoder, _from_path(config, settings.path, device))
+            given = encoder_in(settings, settings.path, device, download=config.download)
+            _refuse_other_tokenizer(newest, encoder, given)
         return encoder
     if config.init_from is not None:
         source = init_source(config.init_from, config.modality, download=config.download)
@@ -87,7 +88,8 @@ def encode_captions_ahead(
     lasting = mixture.lasting_captions
     if isinstance(encoder, FrozenTextEncoder) and lasting:
         captions = dict.fromkeys(["", *lasting, *(sample.caption for sample in held)])
-        texts = [text_of(caption) for caption in captions]
+        asked = (text_of(caption) for caption in captions)
+        texts = [text for text in asked if not encoder.has_stored(text)]
         note = f"encoding {len(texts):,} texts before the first step"
         encoder.encode_ahead(announced(texts, "text features", note))
 
@@ -102,7 +104,15 @@ def word_notes(
         )  # so that each is looked up once
         if unknown := encoder.unknown_words(words):
             yield f"{unknown_words_note(unknown)}; they all look alike to its text encoder"
-    captions = mixture.captions(NUM_PROBE_CAPTIONS, seeded(config.seed))
+    if isinstance(encoder, FrozenTextEncoder) and encoder.stored is not None:
+        return  # `cache` has said it, and to ask anew would read the weights
+    yield from likeness_notes(encoder, mixture.captions(NUM_PROBE_CAPTIONS, seeded(config.seed)))
+
+
+def likeness_notes(
+    encoder: TextEncoder | FrozenTextEncoder, captions: Sequence[str]
+) -> Iterator[str]:
+    """A warning where the features of different captions are nearly the same."""
     cosine = one_word_cosine(encoder, captions)
     if cosine > MAX_COSINE:
         advice = "Train the text encoder (text_encoder.trainable=true) or choose another one"
@@ -117,12 +127,16 @@ def word_notes(
         )
 
 
-def _from_path(
-    config: "TrainConfig", named: str, device: torch.device
+def encoder_in(
+    settings: TextEncoderConfig, named: str, device: torch.device, *, download: bool
 ) -> TextEncoder | FrozenTextEncoder:
-    settings = config.text_encoder
+    """The encoder in a folder, or of a hub id.
+
+    Raises:
+        LuminaError: it is not there, or cannot be read.
+    """
     try:
-        path = local_folder(named, download=config.download)
+        path = local_folder(named, download=download)
     except LuminaError as error:
         raise LuminaError(f"text_encoder.path: {error}") from error
     if settings.trainable:

@@ -20,6 +20,7 @@ WORDS = {
     "evaluate": ["solver.num_steps=7", "splits=trained", "rope_scaling.watershed=0.5"],
     "train": ["data=folder", "data.path=a b", "optimizer=muon", "time=uniform", "backbone=600m"],
     "train-vae": ["batch_size=3", "block_channels=[8,16]", "learning_rate=1e-5"],
+    "cache": ["data=folder", "data.path=a b", "shard_megabytes=3", "text_encoder=t5"],
 }
 OWN = {
     "image": ["modality.height=32"],

@@ -33,6 +33,8 @@ COMMANDS = [
     *(("run", IMAGE, "condition.image={}", "x"), ("run", IMAGE, "device={}", "x")),
     *(("infer", "{}", "solver.num_steps=0"), ("train", "+modality={}"), ("train", IMAGE, "{}")),
     *(("train", IMAGE, "init_from={}"), ("train", IMAGE, "data=folder", "data.path={}")),
+    *(("train", IMAGE, "data=cache", "data.path={}"), ("cache", IMAGE, "out=c")),
+    *(("cache", IMAGE, "data=folder", "data.path={}"), ("cache", IMAGE, "num_samples=1", "out={}")),
     *(("train-vae", IMAGE, "out=v", "init_from={}"), ("evaluate", IMAGE, "checkpoint={}")),
     *(("evaluate", IMAGE, "splits=[{}]"), ("evaluate", IMAGE, "compare={}", "num_prompts=1")),
     *(("plugins", "{}"), ("plugins", "--{}"), ("schema", "{}"), ("doctor", "{}")),

@@ -132,7 +132,8 @@ def test_a_hint_names_what_the_command_takes(write_conditioned, refusal):
         (["version", "x"], "unknown option 'x'"),
         (["doctor", "tyo"], "Did you mean 'toy'?"),
         (["doctor", "a", "b"], "one modality"),
-        (["info"], "info takes one file"),
+        (["info"], "info takes FILE [--json] [--sheet FILE.png], got nothing"),
+        (["info", "x", "--sheet"], "got x --sheet"),
         (["info", "nowhere.png"], "nowhere.png does not exist"),
     ],
 )
@@ -176,11 +177,11 @@ def test_nothing_installed_says_how_to_install(write_distribution, commands, cap
 
 
 def test_every_command_gets_its_configuration(toy, commands):
-    for command in ("train", "train-vae", "evaluate"):
+    for command in ("train", "train-vae", "cache", "evaluate"):
         assert main([command, "+modality=toy", "seed=4"]) == 0
     names = [type(config).__name__ for config in commands]
-    assert names == ["TrainConfig", "TrainVAEConfig", "EvaluateConfig"]
-    assert [config.seed for config in commands] == [4, 4, 4]
+    assert names == ["TrainConfig", "TrainVAEConfig", "CacheConfig", "EvaluateConfig"]
+    assert [config.seed for config in commands] == [4, 4, 4, 4]
 
 
 def test_repeat_needs_neither_modality_nor_prompt(toy, commands):
@@ -310,7 +311,16 @@ def test_help_of_run_lists_keys_units_and_modalities(toy, write_distribution, ca
     for words in (["help", "run"], ["--help", "run"], ["-h", "run"]):
         assert main(words) == 0
         assert capsys.readouterr().out == out
-    for command in ("infer", "train", "train-vae", "evaluate", "plugins", "doctor", "info"):
+    for command in (
+        "infer",
+        "train",
+        "train-vae",
+        "cache",
+        "evaluate",
+        "plugins",
+        "doctor",
+        "info",
+    ):
         assert main([command, "--help"]) == 0
         assert command in capsys.readouterr().out
 

@@ -102,7 +102,7 @@ def test_prompts_and_paths_are_taken_letter_by_letter(toy, commands, work):
 
 
 def test_each_job_writes_into_its_own_place(sweep):
-    for command in ("run", "train", "evaluate", "train-vae"):
+    for command in ("run", "train", "evaluate", "train-vae", "cache"):
         prompt = ["a cat"] * (command == "run")
         found = sweep("seed=1,2", "out=there", *prompt, command=command)
         assert [each.out for each in found[-2:]] == ["there/0/", "there/1/"]

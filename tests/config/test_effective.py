@@ -19,6 +19,7 @@ WORDS = {
     "evaluate": ["solver.num_steps=7"],
     "train": ["data=folder", "optimizer=adamw", "time.mean=2"],
     "train-vae": ["batch_size=3"],
+    "cache": ["data=folder", "text_encoder=t5"],
 }
 
 

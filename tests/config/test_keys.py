@@ -64,5 +64,5 @@ def test_the_default_choice_of_a_group_is_its_record_and_each_choice_fits_one(na
 
 def test_help_says_which_choice_a_key_belongs_to():
     found = {key.name: key.description for key in record_keys(COMMANDS["train"].record)}
-    assert found["data.path"].startswith("with data=folder or manifest: ")
+    assert found["data.path"].startswith("with data=folder or manifest or cache: ")
     assert found["data.pool_size"] == "samples kept encoded (1 or more)"

@@ -15,7 +15,7 @@ from lumina_core.cli import help
 from lumina_core.cli.commands import CONFIGURED
 
 FILE = Path(__file__).parent / "golden" / "texts_of_keys.json"
-COMMANDS = ("run", "infer", "train", "train-vae", "evaluate")
+COMMANDS = ("run", "infer", "train", "train-vae", "cache", "evaluate")
 WRONG = {
     "run": (
         *("solver.name=x", "solver.num_steps=0", "solver.num_steps=10001", "solver.shift=0"),
@@ -71,6 +71,10 @@ WRONG = {
         *("max_steps=0", "batch_size=0", "num_threads=0", "log_every=0", "latent_channels=0"),
         *("layers_per_block=0", "seed=-1", "block_channels=[]", "block_channels=[8,0]"),
         *("decoder_only=true", "learning_rate=0"),
+    ),
+    "cache": (
+        *("num_samples=0", "seed=-1", "store_dtype=float16", "shard_megabytes=0", "num_threads=0"),
+        *("data=cache", "data=folder num_samples=3", "data.pool_size=3", "data.max_tokens=0"),
     ),
 }
 """Values that are refused, or that only the command refuses, by command."""

@@ -404,6 +404,7 @@ def test_a_damaged_checkpoint_is_one_line(clean_refusal, ask, checkpoint_copy):
         *(("train", key) for key in ("data.path", "text_encoder.cache")),
         *(("evaluate", key) for key in ("compare", "out", "checkpoint")),
         *(("train-vae", key) for key in ("out", "init_from")),
+        *(("cache", key) for key in ("out", "data.path")),
     ],
 )
 def test_a_name_that_is_too_long_is_one_line(clean_refusal, command, key):
@@ -412,7 +413,8 @@ def test_a_name_that_is_too_long_is_one_line(clean_refusal, command, key):
     words = [word for word in words if key not in ("prompt_file", "repeat") or " " not in word]
     words += {
         "condition.mask": ["condition.image=x.png"],
-        "data.path": ["data=folder", "max_steps=1"],
+        "data.path": ["data=folder"],
+        "out": ["num_samples=1"] * (command == "cache"),
         "text_encoder.path": ["text_encoder=t5"],
         "text_encoder.cache": ["text_encoder=t5", "text_encoder.path=."],
     }.get(key, [])
