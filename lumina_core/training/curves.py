@@ -20,6 +20,7 @@ from lumina_core.files.reading import json_lines
 Name = tuple[str, ...]
 """Of a curve: the keys that lead to its values, such as ("validation_loss", "0.1")."""
 
+ANY = "*"  # in the place of a key
 MAX_DEPTH = 5  # keys of a name
 MAX_CURVES = 2000  # of a log; ours has less than a hundred
 MAX_POINTS = 5000  # of a curve: a page shows a few hundred
@@ -60,8 +61,18 @@ class Curves:
 
     def below(self, *name: str) -> dict[str, Points]:
         """The curves whose names have one key more, by this key, numbers in their order."""
-        keys = [full[-1] for full in self._steps if full[:-1] == name]
-        return {key: self.points(*name, key) for key in sorted(keys, key=_order)}
+        return dict(self.matching((*name, ANY)))
+
+    def matching(self, pattern: Name) -> Iterator[tuple[str, Points]]:
+        """The curves with names of a pattern, by the key in the place of its *, else the last."""
+        place = pattern.index(ANY) if ANY in pattern else -1
+        found = {
+            name[place]: name
+            for name in self._steps
+            if len(name) == len(pattern)
+            and all(wanted in (ANY, key) for wanted, key in zip(pattern, name, strict=True))
+        }
+        yield from ((key, self.points(*found[key])) for key in sorted(found, key=_order))
 
     def inner(self, *name: str) -> list[str]:
         """The next keys of the curves whose names begin so and go on for two keys and more."""

@@ -16,7 +16,7 @@ from lumina_core.evaluation.pages import check_page, link, render, write_page
 from lumina_core.files.reading import read_json
 from lumina_core.media.previews import Cell, Sheet, read_sheet
 from lumina_core.records import as_text, flat
-from lumina_core.training.curves import Curves, read_curves
+from lumina_core.training.curves import Curves, Name, read_curves
 from lumina_core.training.folder import METRICS, REPORT, SAMPLES
 from lumina_core.training.verdict import verdict
 from lumina_core.training.written_settings import SETTINGS
@@ -30,17 +30,25 @@ class Plot(NamedTuple):
     """A chart of the page, if the log has one of its curves."""
 
     title: str
-    names: tuple[tuple[str, ...], ...]
-    """Curves; one that ends with * stands for all below it."""
+    names: tuple[Name, ...]
+    """Curves; * stands for every key in its place."""
     is_log: bool = False
     is_ordered: bool = False
+    is_split: bool = False
+    """Of several modalities each has a chart, and the log has its name behind the first key."""
     factor: float = 1.0
     """From the unit of the log to that of the page."""
 
 
 PLOTS = (
     Plot("Training loss", (("loss",),), is_log=True),
-    Plot("Validation loss at each t", (("validation_loss", "*"),), is_log=True, is_ordered=True),
+    Plot(
+        "Validation loss at each t",
+        (("validation_loss", "*"),),
+        is_log=True,
+        is_ordered=True,
+        is_split=True,
+    ),
     Plot("Training loss from each t on", (("loss_at", "*"),), is_log=True, is_ordered=True),
     Plot("Training loss of each modality", (("loss_of", "*"),), is_log=True),
     Plot(
@@ -49,7 +57,11 @@ PLOTS = (
         is_log=True,
         is_ordered=True,
     ),
-    Plot("Accuracy", (("evaluation", "accuracy"), ("evaluation", "tasks", "*", "accuracy"))),
+    Plot(
+        "Accuracy",
+        (("evaluation", "accuracy"), ("evaluation", "tasks", "*", "accuracy")),
+        is_split=True,
+    ),
     Plot("Share of the tokens", (("token_share", "*"),)),
     Plot("Norm of the gradient", (("gradient_norm",),), is_log=True),
     Plot("Learning rate", (("learning_rate",),)),
@@ -161,33 +173,26 @@ def charts(runs: Sequence[TrainingFolder]) -> list[Chart]:
     """The charts for which a log has curves; the second of two runs is dashed."""
     found = []
     for plot in PLOTS:
-        lines = [
-            Line(name, [(step, value * plot.factor) for step, value in points], number > 0)
-            for number, run in enumerate(runs)
-            for name, points in _curves_of(plot, run.curves)
+        lines: dict[str, list[Line]] = {}
+        for number, run in enumerate(runs):
+            for title, name, points in _curves_of(plot, run.curves):
+                scaled = [(step, value * plot.factor) for step, value in points]
+                lines.setdefault(title, []).append(Line(name, scaled, number > 0))
+        found += [
+            chart(title, each, is_log=plot.is_log, is_ordered=plot.is_ordered)
+            for title, each in lines.items()
         ]
-        if lines:
-            found.append(chart(plot.title, lines, is_log=plot.is_log, is_ordered=plot.is_ordered))
     return found
 
 
-def _curves_of(plot: Plot, curves: Curves) -> Iterator[tuple[str, Points]]:
-    for name in plot.names:
-        if "*" not in name:
-            if points := curves.points(*name):
-                yield name[-1].replace("_", " "), points
-            continue
-        place = name.index("*")
-        before, after = name[:place], name[place + 1 :]
-        if not after:
-            yield from curves.below(*before).items()
-        for key in curves.inner(*before):
-            if after:
-                if points := curves.points(*before, key, *after):
-                    yield key, points
-            else:  # a modality between the name and the time
-                inner = curves.below(*before, key).items()
-                yield from ((f"{key} {last}", points) for last, points in inner)
+def _curves_of(plot: Plot, curves: Curves) -> Iterator[tuple[str, str, Points]]:
+    """Title of the chart, name and points of each curve."""
+    modalities = list(curves.below("loss_of"))
+    for modality in modalities if plot.is_split and len(modalities) > 1 else [""]:
+        title = f"{plot.title}, {modality}" if modality else plot.title
+        for name in plot.names:
+            full = (name[0], modality, *name[1:]) if modality else name
+            yield from ((title, key, points) for key, points in curves.matching(full))
 
 
 def _read(folder: Path, name: str, page: Path) -> TrainingFolder:

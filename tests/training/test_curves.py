@@ -23,6 +23,9 @@ def test_every_number_of_a_log_is_a_point_of_a_curve(tmp_path):
     assert curves.inner("evaluation", "tasks") == ["b"]
     assert curves.inner("validation_loss") == []
     assert curves.points("nothing") == []
+    of_tasks = curves.matching(("evaluation", "tasks", "*", "accuracy"))
+    assert list(of_tasks) == [("b", [(20, 0.5)])]
+    assert list(curves.matching(("loss",))) == [("loss", [(10, 2.0), (20, 1.0)])]
     assert curves.last_step == 20
 
 

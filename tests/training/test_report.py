@@ -128,6 +128,37 @@ def test_a_page_is_made_of_what_is_whole(run, settings):
     assert page_of(run / "report.html").texts_of("p")[0].startswith("step 400")
 
 
+def test_each_of_several_modalities_has_charts_a_verdict_and_samples(run):
+    lines = [
+        {
+            "step": step,
+            "loss": 1.0,
+            "loss_of": {"audio": 1.0, "image": 2 - step / 400},
+            "validation_loss": {"audio": {"0.1": 1.0}, "image": {"0.1": 2 - step / 400}},
+            "evaluation": {
+                "audio": {"accuracy": 0.5, "tasks": {"pitch": {"accuracy": 0.2}}},
+                "image": {"accuracy": 0.1},
+            },
+        }
+        for step in range(10, 310, 10)
+    ]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (run / "samples" / "step-0000300.png").rename(run / "samples" / "step-0000300-audio.png")
+    assert main(["report", str(run)]) == 0
+    page = page_of(run / "report.html")
+    titles = [attrs["aria-label"].partition(".")[0] for attrs in page.all("svg")]
+    assert titles[-6:] == [
+        *("Training loss", "Validation loss at each t, audio", "Validation loss at each t, image"),
+        *("Training loss of each modality", "Accuracy, audio", "Accuracy, image"),
+    ]
+    charts = {attrs["aria-label"].partition(".")[0]: attrs for attrs in page.all("svg")}
+    assert "pitch: 0.2 at step 10" in charts["Accuracy, audio"]["aria-label"]
+    first, second = page.texts_of("p")[1:3]
+    assert first.startswith("audio: No over-fitting: the validation loss has levelled off")
+    assert second.startswith("image: No over-fitting: the validation loss fell by")
+    assert any(label == "a ring, step 300" for label in charts)
+
+
 def test_two_runs_are_compared_on_one_page(run, tmp_path):
     other = shutil.copytree(run, tmp_path / "second")
     (other / "config.json").write_text(json.dumps({"max_steps": 300, "seed": 7}))
