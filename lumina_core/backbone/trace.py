@@ -7,8 +7,8 @@ seen.
 """
 
 import weakref
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -80,22 +80,38 @@ def traced(network: nn.Module, call: Callable[[], object]) -> Traced:
         network: on the meta device; its weights are without memory afterwards.
         call: uses it, on a CPU, and makes its inputs itself.
     """
-    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
     def attention_flops(q: Any, k: Any, v: Any, *others: Any, **words: Any) -> int:
         return int(sdpa_flop_count(q, k, v))
 
     fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    counter = FlopCounterMode(display=False, custom_mapping={fused: attention_flops})
+    with _without_memory(network), counter, TensorBytes(network) as tensors:
+        call()
+    return Traced(tensors.peak, counter.get_total_flops())
+
+
+def traced_bytes(network: nn.Module, call: Callable[[], object]) -> int:
+    """The bytes of `traced`, also of a call that computes what it dropped a second time.
+
+    What counts operations holds tensors of such a call for longer than they live.
+    """
+    with _without_memory(network), TensorBytes(network) as tensors:
+        call()
+    return tensors.peak
+
+
+@contextmanager
+def _without_memory(network: nn.Module) -> Iterator[None]:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             network.to_empty(device="cpu")
-            counter = FlopCounterMode(display=False, custom_mapping={fused: attention_flops})
-            with counter, TensorBytes(network) as tensors:
-                call()
+            yield
     finally:
         forget_groups()  # nobody else may meet indices without memory
-    return Traced(tensors.peak, counter.get_total_flops())
 
 
 def sampling_bytes(
@@ -128,13 +144,18 @@ def sampling_bytes(
 
     def at(depth: int) -> int:
         network = _empty(config, depth).to(dtype).requires_grad_(False)
-        return traced(network, lambda: evaluate(network)).num_bytes
+        return traced_bytes(network, lambda: evaluate(network))
 
     return _extrapolated(at, config.depth)
 
 
 def training_step_bytes(
-    config: BackboneConfig, samples: list[TokenSample], text_length: int, dtype: torch.dtype
+    config: BackboneConfig,
+    samples: list[TokenSample],
+    text_length: int,
+    dtype: torch.dtype,
+    *,
+    recomputes: bool = False,
 ) -> int:
     """Memory of the tensors of a loss and of its gradients, those of the weights included.
 
@@ -143,6 +164,7 @@ def training_step_bytes(
         samples: of one batch.
         text_length: tokens of the text of each.
         dtype: in which products are computed; weights are float32.
+        recomputes: blocks keep their inputs alone and compute once more.
     """
     batch = _empty(config, 1).pack(samples)
 
@@ -156,7 +178,8 @@ def training_step_bytes(
 
     def at(depth: int) -> int:
         network = _empty(config, depth)
-        return traced(network, lambda: step(network)).num_bytes
+        network.recomputes = recomputes
+        return traced_bytes(network, lambda: step(network))
 
     return _extrapolated(at, config.depth)
 

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from lumina_core.backbone.block import Attention, Block, FeedForward, KeysValues, Run
 from lumina_core.backbone.joint_text import joint_layout
@@ -105,6 +106,8 @@ class Backbone(nn.Module):
         width, condition = config.hidden_size, config.condition_dim
         halves = 2 if config.learn_sigma else 1
         self.config = config
+        self.recomputes = False
+        """Whether blocks keep their inputs alone for gradients and compute once more."""
         self.inputs = PerModality({m: nn.Linear(n, width) for m, n in config.token_dims.items()})
         self.outputs = PerModality(
             {m: nn.Linear(width, halves * n) for m, n in config.token_dims.items()}
@@ -234,7 +237,7 @@ class Backbone(nn.Module):
             tokens = tokens.index_select(0, spots.text_source)
             of_text = run(spots.text_lengths, None, spots.text_positions)
             for block in self.text_refiners:
-                tokens = block(tokens, None, of_text.tables.early, of_text)
+                tokens = self._through(block, tokens, None, of_text.tables.early, of_text)
             own = run(batch.lengths, batch.segment_index, spots.own_positions)
             positions = torch.cat([spots.own_positions, spots.text_positions])[spots.order]
             whole = run(spots.lengths, spots.segment_index, positions)
@@ -280,7 +283,7 @@ class Backbone(nn.Module):
             table = table_at(joint.own.tables, segment_time[joint.own.segment_index])
             x = _own(x, joint.own.split)
             for block in self.token_refiners:
-                x = block(x, modulating, table, joint.own)
+                x = self._through(block, x, modulating, table, joint.own)
             if joint.own.split is not None:
                 x = gathered(x, joint.own.split)
             x = torch.cat([x, joint.tokens]).index_select(0, joint.order)
@@ -288,7 +291,7 @@ class Backbone(nn.Module):
         table = table_at(run.tables, segment_time[run.segment_index])
         x = _own(x, run.split)
         for block, text in zip(self.blocks, context.texts, strict=True):
-            x = block(x, modulating, table, run, text)
+            x = self._through(block, x, modulating, table, run, text)
         segments = batch.segment_index.index_select(0, batch.content_index)
         counts = [span.num_patches for span in batch.spans]
         patches = None if run.split is None else _split_patches(content, run.split)
@@ -308,6 +311,13 @@ class Backbone(nn.Module):
         if patches is not None:
             velocity = completed(velocity, _split_elements(patches, batch))
         return velocity.float()  # the solver's state is float32
+
+    def _through(self, block: nn.Module, x: Tensor, *given: Any) -> Tensor:
+        """What a block makes of x; nothing in it is random, so that it makes it a second time."""
+        if not (self.recomputes and torch.is_grad_enabled()):
+            return cast(Tensor, block(x, *given))
+        made = checkpoint(block, x, *given, use_reentrant=False, preserve_rng_state=False)
+        return cast(Tensor, made)
 
     def _features(
         self, batch: TokenBatch, condition: Float[Tensor, "segment condition"]

@@ -28,6 +28,7 @@ from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sequence import Grid, TokenSample, pack
 from lumina_core.text.frozen import RESIDENT_BYTES
+from lumina_core.training import settings as training_settings
 from lumina_core.training.machine import (
     available_bytes,
     flops_per_second,
@@ -183,12 +184,14 @@ def plan_training(config: TrainPlan) -> Plan:
         sizes = _sizes(subject, item)
         batch = config.token_budget // sizes.positions or 1
         reading = text.use(batch if encoder.trainable else 1, is_trained=encoder.trainable)
-        found = training_step_bytes(backbone, [item] * batch, sizes.text, dtype)
+        twice = config.activation_checkpointing == training_settings.BLOCKS
+        found = training_step_bytes(backbone, [item] * batch, sizes.text, dtype, recomputes=twice)
         states = training_bytes(backbone, config.optimizer.name)
         counted = flops(backbone, subject.name, sizes)
         text_states = NUM_STATES * text.num_bytes if encoder.trainable else text.num_bytes
         texts = reading.flops if encoder.trainable else batch * reading.flops
-        step = config.gradient_accumulation * (batch * counted.training + texts)
+        again = sum(n for part, n in counted.evaluation.items() if part != "tokens") if twice else 0
+        step = config.gradient_accumulation * (batch * (counted.training + again) + texts)
         kept = states["weights"] + states["moments"] + states["average"] + text_states
         latents = config.data.pool_size * item.tokens.numel() * FLOAT32_BYTES
         muon = muon_bytes(backbone) if config.optimizer.name == "muon" else 0

@@ -44,6 +44,10 @@ def advice(config: RunPlan | TrainPlan, plan: Plan) -> list[tuple[str, int]]:
         config = replace(config, dtype="bfloat16")
         plan = planned(config)
         found.append(("dtype=bfloat16", plan.peak))
+    if isinstance(config, TrainPlan) and config.activation_checkpointing != BLOCKS:
+        config = replace(config, activation_checkpointing=BLOCKS)
+        plan = planned(config)
+        found.append((f"activation_checkpointing={BLOCKS}", plan.peak))
     if isinstance(config, RunPlan) and plan.device != "cpu" and config.offload == RESIDENT:
         config = replace(config, offload=BLOCKS)
         plan = planned(config)

@@ -11,6 +11,7 @@ from lumina_core.records import DTYPE_NAMES, NUM_SEEDS, Settings, block, setting
 from lumina_core.text.settings import TextEncoderConfig
 
 OPTIMIZERS = ("adamw", "muon")
+NONE, BLOCKS = RECOMPUTED = ("none", "blocks")  # what computes a second time for its gradients
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,12 @@ class TrainConfig(Training):
     attention: str = setting(
         "auto", "how attention is computed; the last two on a GPU", choices=BACKENDS
     )
+    activation_checkpointing: str = setting(
+        NONE,
+        "blocks: keep their inputs alone for the gradients and compute the rest a second time",
+        choices=RECOMPUTED,
+    )
+    compile: bool = setting(False, "compile the feed-forward layers before the first step")
     save_dtype: str = setting(
         "float32", "of the stored weights; the training state keeps float32", choices=DTYPE_NAMES
     )

@@ -23,12 +23,14 @@ from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.training import state as training_state
 from lumina_core.training.cached import use_features
+from lumina_core.training.compiling import compile_layers
 from lumina_core.training.init_from import init_source, start_from
 from lumina_core.training.meter import Meter
 from lumina_core.training.optimizer import Optimizers, build_optimizer
 from lumina_core.training.pool import build_mixture
 from lumina_core.training.recipe import check_resumed, recipe
 from lumina_core.training.resume import newest_checkpoint
+from lumina_core.training.settings import BLOCKS
 from lumina_core.training.tally import Measured
 from lumina_core.training.text_encoder import text_encoder_of
 
@@ -113,6 +115,9 @@ def start(config: "TrainConfig") -> Run:
     if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
         networks["text_encoder"] = encoder
     average = copy.deepcopy(networks).requires_grad_(False).eval()
+    backbone.recomputes = config.activation_checkpointing == BLOCKS
+    if config.compile:
+        compile_layers(backbone, config.dtype)
     optimizer = build_optimizer(networks, config.optimizer)
     meter = Meter(next(iter(models.values())), resolve_dtype(config.dtype))
     run = Run(

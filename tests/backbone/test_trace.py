@@ -36,9 +36,10 @@ def samples(count=3):
     return [TokenSample("image", grid, torch.zeros(grid.num_patches, 16)) for _ in range(count)]
 
 
-def real_bytes(config, items, dtype, *, is_training):
+def real_bytes(config, items, dtype, *, is_training, recomputes=False):
     """What the tensors of one evaluation take, or of a loss and its gradients."""
     network = Backbone(config)
+    network.recomputes = recomputes
     if not is_training:
         network.to(dtype).requires_grad_(False)
     batch = network.pack(items)
@@ -46,9 +47,10 @@ def real_bytes(config, items, dtype, *, is_training):
     length, width = (1, 1) if is_label else (TEXT, config.text_dim)
     lengths = [length] * len(items)
     is_cast = is_training and dtype != torch.float32
-    with TensorBytes(network) as tensors, torch.autocast("cpu", dtype, enabled=is_cast):
-        context = network.prepare(batch, torch.zeros(sum(lengths), width), lengths)
-        velocity = network(batch, batch.segment_time(torch.zeros(len(items))), context)
+    with TensorBytes(network) as tensors:
+        with torch.autocast("cpu", dtype, enabled=is_cast):
+            context = network.prepare(batch, torch.zeros(sum(lengths), width), lengths)
+            velocity = network(batch, batch.segment_time(torch.zeros(len(items))), context)
         if is_training:
             (velocity - batch.state).square().mean().backward()
     return tensors.peak
@@ -70,12 +72,21 @@ def test_a_guided_evaluation_needs_that_of_twice_as_many_samples():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("recomputes", [False, True])
 @pytest.mark.parametrize("change", [{}, {"num_kv_heads": 2, "learn_sigma": True}, JOINT])
-def test_memory_of_a_training_step_is_that_of_real_tensors(dtype, change):
+def test_memory_of_a_training_step_is_that_of_real_tensors(dtype, change, recomputes):
     config = replace(CONFIG, **change)
-    found = training_step_bytes(config, samples(), TEXT, dtype)
-    wanted = real_bytes(config, samples(), dtype, is_training=True)
+    found = training_step_bytes(config, samples(), TEXT, dtype, recomputes=recomputes)
+    wanted = real_bytes(config, samples(), dtype, is_training=True, recomputes=recomputes)
     assert found == pytest.approx(wanted, **NEAR)
+
+
+def test_blocks_that_compute_twice_need_less_memory():
+    whole, less = (
+        training_step_bytes(CONFIG, samples(12), TEXT, torch.float32, recomputes=twice)
+        for twice in (False, True)
+    )
+    assert less < 0.6 * whole
 
 
 def test_a_network_that_no_machine_holds_is_counted_in_moments():
