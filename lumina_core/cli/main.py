@@ -241,9 +241,9 @@ def _info(words: list[str]) -> int:
         return 0
     if len(paths) != 1 or len(sheets) != others.count(SHEET):
         raise LuminaError(f"info takes {help.USAGES['info']}, got {' '.join(words) or 'nothing'}")
-    found, state = _contents(paths[0])
     for sheet in sheets:
         _write_sheet(paths[0], Path(sheet).expanduser())
+    found, state = _contents(paths[0])
     if "--json" in words:
         terminal.show_json(found)
     else:
