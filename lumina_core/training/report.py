@@ -36,6 +36,10 @@ class Plot(NamedTuple):
     is_ordered: bool = False
     is_split: bool = False
     """Of several modalities each has a chart, and the log has its name behind the first key."""
+    min_names: int = 1
+    """With fewer curves it tells nothing that another chart does not."""
+    is_rare: bool = False
+    """A curve that is always zero is left out."""
     factor: float = 1.0
     """From the unit of the log to that of the page."""
 
@@ -50,7 +54,7 @@ PLOTS = (
         is_split=True,
     ),
     Plot("Training loss from each t on", (("loss_at", "*"),), is_log=True, is_ordered=True),
-    Plot("Training loss of each modality", (("loss_of", "*"),), is_log=True),
+    Plot("Training loss of each modality", (("loss_of", "*"),), is_log=True, min_names=2),
     Plot(
         "Training loss from so many tokens on",
         (("loss_sized", "*"),),
@@ -62,14 +66,14 @@ PLOTS = (
         (("evaluation", "accuracy"), ("evaluation", "tasks", "*", "accuracy")),
         is_split=True,
     ),
-    Plot("Share of the tokens", (("token_share", "*"),)),
+    Plot("Share of the tokens", (("token_share", "*"),), min_names=2),
     Plot("Norm of the gradient", (("gradient_norm",),), is_log=True),
     Plot("Learning rate", (("learning_rate",),)),
     Plot("Tokens per second", (("tokens_per_second",),)),
     Plot("Share of the matmul peak", (("peak_share",),)),
     Plot("Seconds of a step", (("seconds",), ("wait_seconds",))),
     Plot("Peak memory in GB", (("peak_bytes",),), factor=1 / _GIGABYTE),
-    Plot("Skipped steps", (("num_skipped",),)),
+    Plot("Skipped steps", (("num_skipped",),), is_rare=True),
 )
 
 
@@ -151,8 +155,11 @@ def state(run: TrainingFolder) -> str:
     total = run.settings.get("max_steps")
     told = f"step {run.curves.last_step}" + (f" of {total}" if isinstance(total, int) else "")
     for name, text in (("loss", "loss {}"), ("num_skipped", "{} steps skipped")):
-        if points := run.curves.points(name):
+        points = run.curves.points(name)
+        if points and points[-1][1]:
             told += ", " + text.format(short(points[-1][1]))
+    for source, points in run.curves.below("peak").items():
+        told += f"; the matmul peak is {short(points[-1][1])}FLOP/s, {source}"
     return told
 
 
@@ -176,11 +183,14 @@ def charts(runs: Sequence[TrainingFolder]) -> list[Chart]:
         lines: dict[str, list[Line]] = {}
         for number, run in enumerate(runs):
             for title, name, points in _curves_of(plot, run.curves):
+                if plot.is_rare and not any(value for _, value in points):
+                    continue
                 scaled = [(step, value * plot.factor) for step, value in points]
                 lines.setdefault(title, []).append(Line(name, scaled, number > 0))
         found += [
             chart(title, each, is_log=plot.is_log, is_ordered=plot.is_ordered)
             for title, each in lines.items()
+            if len({line.name for line in each}) >= plot.min_names
         ]
     return found
 

@@ -11,6 +11,8 @@ from page_parser import Page
 
 from lumina_core.cli.main import main
 from lumina_core.media.previews import save_contact_sheet
+from lumina_core.training.compose import compose_train
+from lumina_core.training.folder import clear
 
 OLD = Path(__file__).parents[1] / "made_before" / "training"
 NASTY = "<script>alert('1')</script> & \"{{ x }}\" é\u202e"
@@ -27,7 +29,10 @@ def run(tmp_path):
             "loss": 2 - step / 200,
             "gradient_norm": 1.0,
             "loss_at": {"0": 2.0, "0.1": 1.0},
-            "loss_of": {"image": 1.0},
+            "loss_of": {"image": 1.0},  # alone it is the loss
+            "token_share": {"image": 1.0},
+            "num_skipped": 0,
+            "peak": {"measured": 4.5e10},
             "loss_sized": {"0": 1.0, "64": 2.0},
         }
         for step in range(10, 310, 10)
@@ -55,7 +60,7 @@ def test_a_page_shows_samples_then_curves_then_settings(run, capsys):
     page = page_of(run / "report.html")
     assert page.texts_of("h2") == ["Samples, the newest first", "Curves", "Settings"]
     assert page.texts_of("p")[:2] == [
-        "step 300 of 300, loss 0.5",
+        "step 300 of 300, loss 0.5; the matmul peak is 45GFLOP/s, measured",
         "No over-fitting: the validation loss fell by 25% over the second half of the run and "
         "still falls.",
     ]
@@ -64,7 +69,6 @@ def test_a_page_shows_samples_then_curves_then_settings(run, capsys):
         "Training loss",
         "Validation loss at each t",
         "Training loss from each t on",
-        "Training loss of each modality",
         "Training loss from so many tokens on",
         "Norm of the gradient",
     ]
@@ -210,3 +214,21 @@ def test_a_log_that_is_no_file_is_refused(run, refusal):
     (run / "metrics.jsonl").unlink()
     (run / "metrics.jsonl").mkdir()
     assert "metrics.jsonl cannot be read" in refusal("report", str(run))
+
+
+def test_a_page_of_others_stays_where_a_run_would_write_its_own(tiny_training, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.html").write_text("mine")
+    words = tiny_training(out, "max_steps=1", "sample_every=0", "overwrite=true")
+    assert main(["train", *words]) == 0
+    note = capsys.readouterr().err.splitlines()[-1]
+    assert note.startswith("note: the page of the run is not written: ")
+    assert note.endswith("report.html exists already and is no page of ours; use out=FILE.html")
+    assert (out / "report.html").read_text() == "mine"
+
+
+def test_a_run_that_is_replaced_loses_its_page(run, tiny_training):
+    assert main(["report", str(run)]) == 0
+    clear(run, compose_train(tiny_training(run, "overwrite=true")))
+    assert not (run / "report.html").exists()
