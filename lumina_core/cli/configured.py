@@ -9,9 +9,11 @@ from lumina_core.evaluation.compose import EVALUATE, compose_evaluate
 from lumina_core.sampling.compose import INFER, RUN, compose_infer, compose_run
 from lumina_core.training.compose import (
     CACHE,
+    INDEX,
     TRAIN,
     TRAIN_VAE,
     compose_cache,
+    compose_index,
     compose_train,
     compose_train_vae,
 )
@@ -40,6 +42,7 @@ CONFIGURED = {
         Configured(TRAIN, compose_train, "training.command:train_command"),
         Configured(TRAIN_VAE, compose_train_vae, "training.train_vae:train_vae_command"),
         Configured(CACHE, compose_cache, "training.caching:cache_command"),
+        Configured(INDEX, compose_index, "training.index:index_command"),
         Configured(EVALUATE, compose_evaluate, "evaluation.evaluate:evaluate_command"),
     )
 }

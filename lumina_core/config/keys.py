@@ -199,6 +199,6 @@ def switched_off_by(key: Key, values: Mapping[str, Any]) -> str | None:
     block = key.name.rpartition(".")[0]
     for beside, idle in key.about.idle.items():
         switch = f"{block}.{beside}" if block else beside
-        if values[switch] in idle:
+        if switch in values and values[switch] in idle:  # not every choice of a group has it
             return switch
     return None

@@ -1,7 +1,7 @@
 """Files that hold captions: metadata and manifests with many, a text beside a medium with one.
 
-Lumina's JSON is read as the released trainers read it (released_models.md 3.2), but for records
-with several captions to choose from, addresses (`s3://`), and the YAML list of several manifests.
+Lumina's JSON is read as the released trainers read it (released_models.md 3.2), but for addresses
+(`s3://`).
 """
 
 import csv
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
-from lumina_core.errors import LuminaError, reason_of
+from lumina_core.errors import MAX_REASON, LuminaError, printable, reason_of
 from lumina_core.files.reading import open_regular, parse_json, read_regular
 from lumina_core.records import MAX_TEXT
 
@@ -18,8 +18,10 @@ MAX_LIST_BYTES = 1 << 30  # of a JSON list, which is read as a whole: some three
 MAX_RECORD_BYTES = 1 << 20  # of a line
 MAX_TEXT_BYTES = 1 << 16  # of a text file with one caption
 PATH_NAMES = ("path", "image", "image_path", "image_url", "file_name")
-CAPTION_NAMES = ("caption", "prompt", "text", "super_high_quality_caption")
+CAPTION_NAMES = ("caption", "captions", "prompt", "text", "super_high_quality_caption")
 """Names in a record; the first that is there counts. The last is that of Lumina-Image-2.0."""
+CONVERSATIONS = "conversations"
+PARQUET_ROWS = 4096  # read at a time
 
 ANSWERS = "gpt"  # who says the caption in Lumina's `conversations`
 
@@ -76,6 +78,41 @@ def table(path: Path) -> Records:
             yield rows.line_num, dict(zip(columns, row, strict=False))
 
 
+def parquet(path: Path) -> Records:
+    """Number and values by column of each row, of the columns that name a file or hold captions.
+
+    Raises:
+        LuminaError: pyarrow is not there, the file is no Parquet, or no column names files.
+    """
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise LuminaError(
+            f"data.path={path} is Parquet, which pyarrow reads: pip install 'lumina-core[parquet]'"
+        ) from error
+    try:
+        with _naming(path), open_regular(path) as file:
+            table = ParquetFile(file)
+            schema = table.schema_arrow
+            known = (*PATH_NAMES, *CAPTION_NAMES, CONVERSATIONS)
+            columns = [name for name in schema.names if name in known]
+            names = [name for name in PATH_NAMES if name in columns]
+            if not names or str(schema.field(names[0]).type) not in ("string", "large_string"):
+                found = printable(", ".join(schema.names), MAX_REASON)
+                raise LuminaError(
+                    f"data.path={path} has the columns {found}; one of {', '.join(PATH_NAMES)} "
+                    "with paths is wanted. Write media that lie in a table as tar shards"
+                )
+            number = 0
+            for batch in table.iter_batches(PARQUET_ROWS, columns=columns):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, record
+    except ArrowException as error:
+        raise LuminaError(f"data.path={path} is no Parquet: {reason_of(error)}") from error
+
+
 def _text_lines(path: Path) -> Iterator[str]:
     """The lines of a file; what is no UTF-8 is left to whoever looks at a caption."""
     too_long = "x" * (csv.field_size_limit() + 1)  # is refused, as the line that it stands for
@@ -125,17 +162,23 @@ def file_name(record: Any) -> str:
     return PurePath(name).as_posix()
 
 
-def caption_in(record: Mapping[str, Any]) -> str:
-    """The caption in a record, on one line: plain, or the last answer of a conversation.
+def captions_in(record: Mapping[str, Any]) -> list[str]:
+    """The captions in a record, each on one line: plain, several in a list, or the last answer of a
+    conversation.
 
     Raises:
-        ValueError: there is none, it is empty, or no text.
+        ValueError: there is none, or one is empty or no text.
     """
-    turns = record.get("conversations")
+    turns = record.get(CONVERSATIONS)
     if isinstance(turns, list):
         answers = [t for t in turns if isinstance(t, Mapping) and t.get("from") == ANSWERS]
-        return _checked(answers[-1].get("value") if answers else None)
-    return _checked(next((record[key] for key in CAPTION_NAMES if key in record), None))
+        return [_checked(answers[-1].get("value") if answers else None)]
+    found = next((record[key] for key in CAPTION_NAMES if record.get(key) is not None), None)
+    return (
+        [_checked(each) for each in found]
+        if found and isinstance(found, list)
+        else [_checked(found)]
+    )
 
 
 def caption_of(path: Path) -> str:
@@ -145,11 +188,22 @@ def caption_of(path: Path) -> str:
         ValueError: it cannot be read, is empty, or no text.
     """
     try:
-        return _checked(read_regular(path, MAX_TEXT_BYTES).decode("utf-8-sig"))
+        content = read_regular(path, MAX_TEXT_BYTES)
     except OSError as error:
         raise ValueError(f"its caption in {path.name} cannot be read: {error.strerror}") from error
+    return caption_text(content, path.name)
+
+
+def caption_text(content: bytes, name: str) -> str:
+    """The caption that is the whole content of a file of this name, on one line.
+
+    Raises:
+        ValueError: it is empty, or no text.
+    """
+    try:
+        return _checked(content.decode("utf-8-sig"))
     except UnicodeError as error:
-        raise ValueError(f"its caption in {path.name} is no valid UTF-8") from error
+        raise ValueError(f"its caption in {name} is no valid UTF-8") from error
 
 
 def _checked(caption: Any) -> str:

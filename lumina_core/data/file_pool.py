@@ -10,20 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from lumina_core.data.listing import Item, Listing, list_folder, list_manifest
+from lumina_core.data.listing import Item, Listing, list_media
+from lumina_core.data.manifests import list_manifest
 from lumina_core.data.pool import LatentPool, encode_sample
+from lumina_core.data.reading import decoded
 from lumina_core.data.settings import CachedConfig, FilesConfig
 from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.files.reading import json_lines
 from lumina_core.files.writing import atomic_write
-from lumina_core.media.seal import check_undamaged
 from lumina_core.modality import Decoder, Modality
+from lumina_core.parallel import ranks
 from lumina_core.runtime import seeded
 from lumina_core.terminal import tell
 
@@ -46,16 +49,7 @@ def list_data(config: FilesConfig, decoder: Decoder) -> Listing:
         wanted = "FOLDER" if config.name == "folder" else "FILE.jsonl"
         raise LuminaError(f"data={config.name} needs to know where: data.path={wanted}")
     path = Path(config.path)
-    if config.name == "folder":
-        listing = list_folder(
-            path,
-            decoder.read_suffixes,
-            decoder.folder_suffixes,
-            decoder.folder_files,
-            decoder.read_metadata,
-        )
-    else:
-        listing = list_manifest(path)
+    listing = list_media(path, decoder) if config.name == "folder" else list_manifest(path)
     if not listing.items:
         name, reason = next(iter(listing.skipped.items()))
         raise LuminaError(
@@ -203,11 +197,8 @@ class FilePool(LatentPool):
     def _encoded(self, item: Item) -> CaptionedSample:
         modality, budget = self._modality, self._wanted.token_budget
         assert isinstance(self._data, FilesConfig)
-        check_undamaged(item.path)
-        media = modality.read(item.path, self._wanted.options)
-        options = modality.described(item.path, media, self._wanted.options)
-        media = modality.fit(media, self._data.limits)
-        sample = encode_sample(self._wanted.modality, modality, media, options, item.caption)
+        found = decoded(modality, item.path, self._wanted.options, self._data.limits)
+        sample = encode_sample(self._wanted.modality, modality, *found, item.caption)
         length = sample.tokens.grid.num_positions(self._wanted.separators)
         if length > budget:
             raise LuminaError(f"its {length} positions are more than token_budget={budget}")
@@ -247,12 +238,16 @@ def _split(items: Sequence[Item], num_held: int, seed: int) -> tuple[list[Item],
 
 
 class Quarantine:
-    """A file of JSON lines that names each item left out, once, with the reason."""
+    """A file of JSON lines that names each item left out, once, with the reason.
+
+    Of many ranks the first one writes it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.names: set[str] = set()
         self.newest = ("", "")
+        self._untold: list[tuple[str, str]] = []
 
     def open(self, num_kept: int) -> None:
         """Begin anew, or go on after what an earlier part of the run left out.
@@ -263,6 +258,8 @@ class Quarantine:
         Raises:
             LuminaError: the file of an earlier run cannot be read or replaced.
         """
+        if ranks.rank() > 0:
+            return
         kept = {}
         for line, entry in json_lines(self.path) if num_kept else []:
             name = entry.get("path") if isinstance(entry, dict) else None
@@ -289,9 +286,24 @@ class Quarantine:
         if name in self.names:
             return
         self.names.add(name)
+        if ranks.rank() > 0:
+            self._untold.append((name, reason))
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"path": name, "reason": reason}) + "\n")
         except OSError as error:
             raise LuminaError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def collect(self) -> None:
+        """Let rank 0 write down what the others met; every rank calls it.
+
+        Raises:
+            LuminaError: as `add`.
+        """
+        if ranks.any_rank(bool(self._untold)):
+            met = ranks.gathered(self._untold)
+            self._untold.clear()
+            for name, reason in chain.from_iterable(met) if ranks.rank() == 0 else ():
+                self.add(name, reason)

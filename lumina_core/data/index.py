@@ -48,6 +48,7 @@ COLUMNS = {
 are texts end to end, and `*_end` says where that of an item ends."""
 ENDS = {"captions_end": "captions", "name_end": "names"}
 _STEP = (1.0, 1.0, 1.0)  # of a grid; the length does not depend on it
+_SCANNED = 1 << 20  # items looked at in one go
 _TYPES: dict[str, np.dtype[Any]] = {
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
@@ -63,7 +64,7 @@ class Shard:
     """From the folder of the data on."""
     num_items: int
     size: int
-    """In bytes; 0 of a folder."""
+    """In bytes; of a folder the number of its entries."""
     changed_ns: int
     """When it was changed last."""
 
@@ -132,6 +133,17 @@ class Index:
         """Length of the sequence of an item."""
         frames, rows, columns = self._columns["grid"][item].tolist()
         return Grid(frames, rows, columns, _STEP).num_positions(separators)
+
+    def num_longer(self, limit: int, separators: bool) -> int:
+        """Items of more positions than that; looks at all of them, some at a time."""
+        found = 0
+        for first in range(0, len(self), _SCANNED):
+            frames, rows, columns = (
+                self._columns["grid"][first : first + _SCANNED].astype(np.int64).T
+            )
+            ends = frames * rows + frames - 1 if separators else 0
+            found += int((frames * rows * columns + ends > limit).sum())
+        return found
 
     def captions(self, item: int) -> list[str]:
         """All captions of an item, at least one."""
@@ -220,31 +232,36 @@ def digest_of(columns: Columns) -> str:
     return digest.hexdigest()
 
 
-def write_index(path: Path, about: About, parts: Sequence[Callable[[], Columns]]) -> None:
+def write_index(path: Path, about: About, parts: Sequence[Callable[[str], np.ndarray]]) -> None:
     """Write an index whose columns are those of parts, one behind the other.
 
-    Only one part is in memory at a time.
+    Only one column of a part is in memory at a time.
 
     Args:
         path: of the file, replaced if it exists.
         about: what it says of itself; the items of its shards are those of the parts.
-        parts: each gives its columns, whenever it is asked.
+        parts: each gives a column of its items by name, whenever it is asked.
 
     Raises:
         LuminaError: it cannot be written.
     """
-    lengths = [{name: len(column) for name, column in part().items()} for part in parts]
-    totals = {name: sum(each[name] for each in lengths) for name in COLUMNS}
+    totals = dict.fromkeys(COLUMNS, sum(shard.num_items for shard in about.shards))
+    for ends, of in ENDS.items():
+        totals[of] = sum(_last(part(ends)) for part in parts)
     with atomic_write(path) as file:
         _write_header(file, about, totals)
-        for name in COLUMNS:
+        for name, column in COLUMNS.items():
             base = 0
-            for part, length in zip(parts, lengths, strict=True):
-                values = part()[name]
+            for part in parts:
+                values = part(name)
                 if name in ENDS:
                     values = values + base
-                    base += length[ENDS[name]]
-                file.write(np.ascontiguousarray(values, _TYPES[COLUMNS[name].dtype]).data)
+                    base = _last(values) or base
+                file.write(np.ascontiguousarray(values, _TYPES[column.dtype]).data)
+
+
+def _last(ends: np.ndarray) -> int:
+    return int(ends[-1]) if len(ends) else 0
 
 
 def _write_header(file: BinaryIO, about: About, totals: Mapping[str, int]) -> None:

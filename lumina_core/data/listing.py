@@ -1,4 +1,4 @@
-"""Which files of a data set there are, and their captions: a folder, or a manifest.
+"""Which files of a folder there are, and their captions.
 
 Reads names and captions only; the media are read when they are drawn. What has no usable caption,
 and a caption that has no medium, is no error but part of the result, with its reason.
@@ -16,6 +16,7 @@ from lumina_core.data.folder_contents import TEXT, Contents, Kinds, contents_of,
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.media.file_names import finder, with_slashes
 from lumina_core.media.names import PREVIEW, SHEET
+from lumina_core.modality import Decoder
 
 
 @dataclass(frozen=True)
@@ -89,29 +90,15 @@ def list_folder(
     return Listing(items, _without_pictures_beside(found.media, skipped), lone.lone_texts)
 
 
-def list_manifest(path: Path) -> Listing:
-    """The records of a manifest: JSON lines (.jsonl), or Lumina's JSON list (.json).
+def list_media(folder: Path, decoder: Decoder) -> Listing:
+    """The media of a folder that a decoder reads; see `list_folder`."""
+    kinds = kinds_of(decoder)
+    return list_folder(folder, *kinds, decoder.read_metadata)
 
-    Paths that are not absolute start at the folder of the manifest.
 
-    Raises:
-        LuminaError: there is no such file, it is empty or of another kind.
-    """
-    if path.suffix.lower() not in (".jsonl", ".json"):
-        raise LuminaError(
-            f"data.path={path} ends in {path.suffix!r}; data=manifest wants a .jsonl or .json file"
-        )
-    is_lines = path.suffix.lower() == ".jsonl"
-    records = caption_files.json_lines(path) if is_lines else caption_files.json_list(path)
-    find = finder(path.parent)
-
-    def found(name: str) -> tuple[str, Path]:
-        return name, find(name) or path.parent / name  # whoever reads it says that it is not there
-
-    listing = _listed(path.name, records, found, PurePath())
-    if not listing.items and not listing.skipped:
-        raise LuminaError(f"data.path={path} is empty; one record per item is wanted")
-    return listing
+def kinds_of(decoder: Decoder) -> Kinds:
+    """What counts as a medium of a modality."""
+    return Kinds(decoder.read_suffixes, decoder.folder_suffixes, decoder.folder_files)
 
 
 def _told_by_metadata(folder: Path, found: Contents) -> Listing:
@@ -121,7 +108,7 @@ def _told_by_metadata(folder: Path, found: Contents) -> Listing:
     in_folder = _finder_below(folder, set(found.media))
     for path in chain.from_iterable(found.metadata.values()):
         read = caption_files.table if path.suffix == ".csv" else caption_files.json_lines
-        listing = _listed(path.as_posix(), read(folder / path), in_folder, path.parent)
+        listing = listed(path.as_posix(), read(folder / path), in_folder, path.parent)
         items += listing.items
         skipped |= listing.skipped
     told = {item.name for item in items} | skipped.keys()
@@ -219,7 +206,7 @@ def _told_by_lone_texts(
     return Listing(items, skipped, lone)
 
 
-def _listed(
+def listed(
     label: str,
     records: caption_files.Records,
     find: Callable[[str], tuple[str, Path]],
@@ -244,7 +231,7 @@ def _listed(
                 raise record
             name = (place / caption_files.file_name(record)).as_posix()
             name, path = find(name)
-            items.append(Item(name, path, caption_files.caption_in(record)))
+            items += [Item(name, path, each) for each in caption_files.captions_in(record)]
         except ValueError as error:
             unusable.append((name, line, reason_of(error)))
     used = {item.name for item in items}

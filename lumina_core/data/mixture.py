@@ -160,6 +160,17 @@ class Mixture:
             left -= length
         raise AssertionError("the samples never end")
 
+    def expect(self, batches: list[list[Pick]]) -> None:
+        """Tell the sources which samples this process will soon ask for."""
+        for name, source in self.sources.items():
+            source.expect([p.number for picks in batches for p in picks if p.modality == name])
+
+    def foreseen(self, step: int, place: Place) -> list[list[Pick]]:
+        """The batches of a step that is not begun; empty where a source does not know them yet."""
+        if not all(source.is_foreseeable for source in self.sources.values()):
+            return []
+        return self.pick(step, place).batches
+
     def _endless(
         self,
         step: int,

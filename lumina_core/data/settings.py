@@ -1,24 +1,37 @@
 """Where samples come from: the records. Imports no torch."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from lumina_core.errors import LuminaError
 from lumina_core.modality import SizeLimits
-from lumina_core.records import Settings, setting
+from lumina_core.records import Settings, block, setting
+
+FOLDER, MANIFEST, SHARDS = "folder", "manifest", "shards"
+"""Kinds of data that lie in files."""
+STREAMED = {"stream": (True,), "name": (SHARDS,)}
+"""What has no pool."""
+STREAM_KEYS = ("stream", "index", "shuffle_window", "num_workers")
+MAX_WORKERS = 256
+WINDOW = 65536
 
 
 @dataclass(frozen=True)
 class PoolConfig(Settings, block="data"):
     """The samples that are kept encoded."""
 
-    pool_size: int = setting(2048, "samples kept encoded", at_least=1)
+    pool_size: int = setting(2048, "samples kept encoded", at_least=1, idle=STREAMED)
     pool_start: int = setting(
         64,
         "of them encoded before the first step; a quarter as many are added per step",
         at_least=1,
+        idle=STREAMED,
     )
     refresh_per_step: int = setting(
-        4, "samples encoded anew at each step; none where the pool holds all files", at_least=0
+        4,
+        "samples encoded anew at each step; none where the pool holds all files",
+        at_least=0,
+        idle=STREAMED,
     )
 
     def __post_init__(self) -> None:
@@ -41,14 +54,18 @@ class SyntheticConfig(PoolConfig):
 
 
 @dataclass(frozen=True)
-class FilesConfig(PoolConfig):
-    """A folder or a manifest, and which of its files are used.
+class FileLimits(Settings, block="data"):
+    """Which files of a data set are used, and at which size."""
 
-    Captions stand in .txt beside the files of a folder, or in metadata.jsonl or .csv.
-    """
-
-    name: str = setting("folder", "whence samples come", choices=("folder", "manifest"))
-    path: str | None = setting(None, "the folder, or a .jsonl or .json file", file=True)
+    path: str | None = setting(
+        None,
+        "the folder, a .jsonl, .json or .parquet file or a .yaml list of such; of shards the "
+        "folder, one or a pattern",
+        file=True,
+    )
+    index: str | None = setting(
+        None, "what the command `index` makes; null: beside data.path", file=True
+    )
     min_tokens: int = setting(
         16, "smaller files are left out, judged before long ones are scaled down", at_least=1
     )
@@ -58,6 +75,12 @@ class FilesConfig(PoolConfig):
     )
     max_quarantined: float = setting(
         0.1, "share of files left out, above which the run ends", at_least=0, at_most=1
+    )
+    num_workers: int = setting(
+        2,
+        "of a stream and of index: processes that read and decode; 0: none beside this one",
+        at_least=0,
+        at_most=MAX_WORKERS,
     )
 
     def __post_init__(self) -> None:
@@ -72,6 +95,57 @@ class FilesConfig(PoolConfig):
     def limits(self) -> SizeLimits:
         """What the plugin is told about sizes."""
         return SizeLimits(self.min_tokens, self.max_tokens, self.max_aspect)
+
+
+@dataclass(frozen=True)
+class IndexedConfig(FileLimits):
+    """Data that the command `index` looks at."""
+
+    name: str = setting(SHARDS, "what data.path is", choices=(SHARDS, FOLDER, MANIFEST))
+
+
+@dataclass(frozen=True)
+class FilesConfig(PoolConfig, FileLimits):
+    """A folder, a manifest or shards, and which of their files are used.
+
+    Captions stand in .txt beside the files of a folder, or in metadata.jsonl or .csv.
+    """
+
+    name: str = setting(FOLDER, "whence samples come", choices=(FOLDER, MANIFEST, SHARDS))
+    stream: bool = setting(
+        False,
+        "go through all items in the order of an index instead of keeping a pool; shards always do",
+        idle={"name": (SHARDS,)},
+    )
+    shuffle_window: int = setting(
+        WINDOW, "of a stream: items among which its order is random", at_least=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_stream:
+            return
+        for key, default in (("index", None), ("shuffle_window", WINDOW)):
+            if getattr(self, key) != default:
+                raise LuminaError(
+                    f"data.{key}={getattr(self, key)} has no effect on a pool; add data.stream=true"
+                )
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether items come in the order of an index."""
+        return self.stream or self.name == SHARDS
+
+
+@dataclass(frozen=True)
+class IndexConfig(Settings):
+    """What `index` looks at."""
+
+    modality: str = ""
+    options: Any = None
+    data: IndexedConfig = block(IndexedConfig, SHARDS, folder=IndexedConfig, manifest=IndexedConfig)
+    overwrite: bool = setting(False, "replace an index that exists")
+    download: bool = setting(False, "fetch models that are named by a hub id and are not there yet")
 
 
 @dataclass(frozen=True)

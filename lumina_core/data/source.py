@@ -25,6 +25,9 @@ class CaptionedSample:
 class Source(ABC):
     """Samples of one modality, by number; the same in every process of a run."""
 
+    is_foreseeable = False
+    """Whether the numbers and lengths of a step are known before `advance` was called for it."""
+
     @abstractmethod
     def numbers(self, step: int, place: int) -> Iterator[int]:
         """Numbers of samples in the order in which a step takes them, without end.

@@ -95,11 +95,17 @@ def train_alone(config: "TrainConfig") -> tuple[Run, Path]:
 
 
 def _trained(config: "TrainConfig") -> tuple[Run, Path]:
-    out = Path(config.out)
-    check_out(out, config)
+    check_out(Path(config.out), config)
     if config.tensorboard:
         check_installed()
     run = start(config)
+    try:
+        return run, _continued(config, run)
+    finally:
+        run.mixture.close()
+
+
+def _continued(config: "TrainConfig", run: Run) -> Path:
     if config.evaluate_every and run.model.modality.world is None:
         raise LuminaError(
             f"evaluate_every={config.evaluate_every} needs the oracle of a synthetic world, and "
@@ -109,11 +115,11 @@ def _trained(config: "TrainConfig") -> tuple[Run, Path]:
     held = loop.prepare(config, run)
     sampling = compose_sampling(config.modality, run.sampling)  # a checkpoint of others may lie
     terminal.tell(*notes)
-    clear(out, config)
+    clear(Path(config.out), config)
     write_settings(config)
     newest = loop.train(config, run, sampling, held)
     try:
-        write_report(out)
+        write_report(Path(config.out))
     except LuminaError as error:  # the run is over, and whole
         terminal.tell(f"note: the page of the run is not written: {error}")
-    return run, newest
+    return newest

@@ -15,7 +15,7 @@ from lumina_core.config.modality_file import read_modality_file
 from lumina_core.config.values import parse_value
 from lumina_core.config.words import Overrides
 from lumina_core.data.caches.manifest import caches_at, read_manifest
-from lumina_core.data.settings import PoolConfig
+from lumina_core.data.settings import STREAM_KEYS, IndexConfig, PoolConfig
 from lumina_core.errors import LuminaError
 from lumina_core.plugins import host
 from lumina_core.records import plain
@@ -78,12 +78,12 @@ def _put_advised_data(layers: Layers) -> None:
     """Put what a modality recommends for training, as far as it says what is encoded.
 
     Raises:
-        LuminaError: a key of the pool is written, which keeps what is encoded in a training.
+        LuminaError: a key of the pool or of a stream is written, of which a training has one.
     """
-    for key in fields(PoolConfig):
-        if f"data.{key.name}" in layers.words.values:
+    for key in (*(field.name for field in fields(PoolConfig)), *STREAM_KEYS):
+        if f"data.{key}" in layers.words.values:
             raise LuminaError(
-                f"data.{key.name} has no effect in cache, which encodes all; it is a key of train"
+                f"data.{key} has no effect in cache, which encodes all; it is a key of train"
             )
     file = read_modality_file(layers.name)
     if file is not None and TRAIN.advice is not None:
@@ -91,6 +91,12 @@ def _put_advised_data(layers: Layers) -> None:
         own = {key: value for key, value in advice.items() if key in layers.command.blocks}
         layers.put(own, host.find(layers.name).package, f"{file.path}, {TRAIN.advice}")
         layers.close(file.path)
+
+
+def compose_index(overrides: list[str]) -> IndexConfig:
+    """What `index` is asked for; see `compose_run`."""
+    layers = composed(INDEX, overrides)
+    return layers.built(lambda values: build_record(IndexConfig, layers.name, values))
 
 
 def check_modality_file(name: str) -> None:
@@ -206,5 +212,6 @@ TRAIN = Command(
     _resumed_settings,
     _put_settings,
 )
+INDEX = Command("index", IndexConfig, lambda values: [])
 TRAIN_VAE = Command("train-vae", TrainVAEConfig, lambda values: [])
 CACHE = Command("cache", CacheConfig, lambda values: [], between=_put_advised_data)

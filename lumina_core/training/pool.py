@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lumina_core.data.caches.pool import CachedPool
 from lumina_core.data.file_pool import FilePool, Wanted
+from lumina_core.data.item_stream import ItemStream
 from lumina_core.data.mixture import Mixture
 from lumina_core.data.settings import CachedConfig, FilesConfig
 from lumina_core.data.source import Source
@@ -59,7 +60,7 @@ def build_source(config: TrainConfig, name: str, modality: Modality) -> Source:
             _check_budget(config, max(cache.longest(separators) for cache in caches), "up to ")
             return CachedPool(wanted, data, modality, seed, caches)
         _check_budget(config, longest_fitted(data, separators), "up to ")
-        return FilePool(wanted, data, modality, seed)
+        return (ItemStream if data.is_stream else FilePool)(wanted, data, modality, seed)
     refuse_varied_options(name, member.options, world_of(modality))
     variants = training_variants(modality, data.max_tokens)
     _check_budget(config, longest_sample(modality, variants, separators))

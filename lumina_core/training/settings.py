@@ -119,6 +119,7 @@ class Training(Settings):
         "synthetic",
         folder=FilesConfig,
         manifest=FilesConfig,
+        shards=FilesConfig,
         cache=CachedConfig,
     )
 

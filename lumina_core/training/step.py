@@ -35,6 +35,7 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
     picked = run.mixture.pick(run.step)
     batches = loaded(run.mixture, picked.batches)
     waited = time.perf_counter() - started
+    run.mixture.expect(run.mixture.foreseen(run.step + 1, picked.after))  # decoded meanwhile
     num_samples = sum(len(batch) for batch in batches)
     tally = Tally(list(run.models), run.model.device)
     for batch in batches:
@@ -73,8 +74,7 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
 
 def loaded(mixture: Mixture, batches: list[list[Pick]]) -> list[Batch]:
     """The samples of batches without broken ones, those of a modality beside each other."""
-    for name, source in mixture.sources.items():
-        source.expect([p.number for picks in batches for p in picks if p.modality == name])
+    mixture.expect(batches)
     return [_loaded(mixture, picks) for picks in batches]
 
 

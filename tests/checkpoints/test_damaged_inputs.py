@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from lumina_core import LuminaError
-from lumina_core.data.listing import list_folder, list_manifest
+from lumina_core.data.listing import list_folder
+from lumina_core.data.manifests import list_manifest
 from lumina_core.evaluation.comparison import compared, read_result, refuse_unlike
 from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.prompt_file import read_prompts

@@ -14,6 +14,7 @@ from lumina_core.data.index import (
     digest_of,
     write_index,
 )
+from lumina_core.data.order import Order
 
 
 def item(number):
@@ -38,7 +39,7 @@ def path(tmp_path):
         columns_of([item(4), item(5)]),
     ]
     path = tmp_path / "x.index"
-    write_index(path, about(4, 0, 2), [lambda part=part: part for part in parts])
+    write_index(path, about(4, 0, 2), [part.__getitem__ for part in parts])
     return path
 
 
@@ -65,6 +66,50 @@ def test_columns_are_mapped_and_not_read(path):
 def test_the_hash_of_columns_tells_items_apart():
     one, other = columns_of([item(1)]), columns_of([item(2)])
     assert digest_of(one) == digest_of(columns_of([item(1)])) != digest_of(other)
+
+
+def test_the_number_of_longer_items_is_that_of_their_lengths(path, monkeypatch):
+    monkeypatch.setattr("lumina_core.data.index._SCANNED", 4)
+    index = Index(path)
+    for separators in (False, True):
+        lengths = [index.num_positions(n, separators) for n in range(len(index))]
+        for limit in (1, 6, 9, 100):
+            assert index.num_longer(limit, separators) == sum(each > limit for each in lengths)
+
+
+def own_memory():
+    """Bytes of this process without pages of files."""
+    with open("/proc/self/status") as file:
+        line = next(line for line in file if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
+
+
+def test_a_large_index_needs_no_memory_of_its_size(tmp_path):
+    each, num_shards, path = 10_000, 40, tmp_path / "large.index"
+    rows = 1 + np.arange(each) % 50
+    part = columns_of([item(0)]) | {
+        "offset": np.arange(each),
+        "size": np.full(each, 9),
+        "captions_end": 30 * np.arange(1, each + 1),
+        "name_end": 9 * np.arange(1, each + 1),
+        "grid": np.stack([np.ones(each, np.int64), rows, rows], axis=1),
+        "content": np.random.default_rng(0).integers(0, 256, (each, 16), np.uint8),
+        "captions": np.frombuffer(b"a" * 30 * each, np.uint8),
+        "names": np.frombuffer(b"n" * 9 * each, np.uint8),
+    }
+    write_index(path, about(*[each] * num_shards), [part.__getitem__] * num_shards)
+    size = path.stat().st_size
+    assert size > 30 * 2**20
+    before = own_memory()
+    index = Index(path)
+    order = Order([shard.num_items for shard in index.about.shards], 0, 4096)
+    first = 3 * each * num_shards // 2
+    items = [order.at(place).item for place in range(first, first + 20_000)]
+    lengths = {index.num_positions(number, True) for number in items}
+    assert len(set(items)) == 20_000
+    assert lengths == {side * (side + 1) for side in range(1, 51)}
+    assert index.captions(items[-1]) == ["a" * 30]
+    assert own_memory() - before < size // 4
 
 
 def damaged(content, what):

@@ -5,7 +5,8 @@ from unicodedata import normalize
 import pytest
 
 from lumina_core import LuminaError
-from lumina_core.data.listing import list_folder, list_manifest
+from lumina_core.data.listing import list_folder
+from lumina_core.data.manifests import list_manifest
 
 
 def write(path, content=""):
@@ -160,7 +161,16 @@ def test_manifest_names_records_that_cannot_be_used(tmp_path):
         ("set.json", "[" * 100_000, "is no JSON"),
         ("set.json", "{}", "holds no list"),
         ("set.json", b"\xff", "is no JSON"),
-        ("set.yaml", "", "wants a .jsonl or .json file"),
+        ("set.txt", "", "wants a .jsonl, .json, .parquet, .yaml or .yml file"),
+        ("set.yaml", "", "has no META: a list of manifests"),
+        ("set.yaml", "META: [{path: a.jsonl, rat: 1}]", "META 1 has the key 'rat'; known are path"),
+        ("set.yaml", "META: [{path: a.jsonl}, {root: x}]", "META 2 has no path"),
+        ("set.yaml", "META: [{path: a.txt}]", "a.txt is none of .jsonl"),
+        ("set.yaml", "META: [{path: a.jsonl, ratio: 0}]", "ratio is 0; set a share above 0"),
+        ("set.yaml", "META: [{path: a.jsonl, root: 3}]", "root is no text"),
+        ("set.yaml", "META: [{path: a.jsonl}]", "a.jsonl cannot be read: No such file"),
+        ("set.yaml", None, "is no file"),
+        ("set.parquet", "x" * 20, "is no Parquet"),
     ],
 )
 def test_a_manifest_that_is_none_is_one_line(tmp_path, name, content, message):

@@ -26,7 +26,19 @@ def test_a_refusal_of_one_rank_is_that_of_all(manners):
 
 def test_ranks_agree_on_flags_values_and_sums(manners):
     for said in manners[1]:
-        assert said[1:] == ["flags False True", "told [0, 'x']", "sum [2.0, 1.0]", "device cpu 2 1"]
+        assert said[1:4] + said[5:] == [
+            "flags False True",
+            "told [0, 'x']",
+            "sum [2.0, 1.0]",
+            "device cpu 2 1",
+        ]
+
+
+def test_rank_0_alone_writes_down_what_all_ranks_left_out(manners):
+    assert [said[4] for said in manners[1]] == [
+        "quarantine ['both', 'own 0', 'own 1']",
+        "quarantine []",
+    ]
 
 
 def test_rank_0_alone_speaks_once_all_have_met(manners):

@@ -33,8 +33,8 @@ ROOMS = {
     "config": "program records files plugins",
     "checkpoints": "program terminal records files parallel flow hub_cache fetching hub modality "
     "backbone text autoencoder plugins",
-    "data": "terminal records files runtime parallel sequence modality media autoencoder text "
-    "plugins config",
+    "data": "program terminal records files runtime parallel sequence modality media autoencoder "
+    "text plugins config",
     "sampling": "program terminal records files hub runtime sequence modality flow backbone text "
     "media plugins config checkpoints",
     "evaluation": "terminal records files runtime modality media plugins config checkpoints "

@@ -11,7 +11,8 @@ from tokenizers import normalizers, pre_tokenizers
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
 from lumina_core.data.caption_files import MAX_RECORD_BYTES, MAX_TEXT_BYTES
-from lumina_core.data.listing import list_folder, list_manifest
+from lumina_core.data.listing import list_folder
+from lumina_core.data.manifests import list_manifest
 from lumina_core.records import MAX_TEXT
 from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.prompt_file import MAX_FILE_BYTES, read_prompts
