@@ -10,15 +10,18 @@ Each weight has one role, by its name. A family may lack a role, or have no line
 | modulation | time embedding, adaLN of each block and of the output |
 | projections | patches in and out, features, separators, pads of tokens |
 | norms | before and after the layers of a block |
+
+Imports no torch, for keys of `train` are checked by it.
 """
 
 import re
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from lumina_core.backbone.transformer import Backbone
 from lumina_core.errors import LuminaError, nearest
+
+if TYPE_CHECKING:
+    from lumina_core.backbone.transformer import Backbone
 
 _PATTERNS = {
     "text": r"(text|pooled)_(refiners|norm|linear|pad)\b|labels\.|"
@@ -58,12 +61,14 @@ def check_roles(key: str, roles: Collection[str], known: Collection[str]) -> Non
         raise LuminaError(f"{key} is {list(roles)}; name each role once")
 
 
-def linear_layers(backbone: Backbone, roles: Collection[str]) -> list[str]:
+def linear_layers(backbone: "Backbone", roles: Collection[str]) -> list[str]:
     """The names of the linear layers of these roles.
 
     Raises:
         LuminaError: the backbone has none of one of them.
     """
+    from torch import nn
+
     found: dict[str, list[str]] = {}
     for name, module in backbone.named_modules():
         if isinstance(module, nn.Linear):

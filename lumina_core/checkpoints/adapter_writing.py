@@ -24,34 +24,36 @@ from lumina_core.backbone.families.registry import FAMILIES
 from lumina_core.backbone.low_rank import LowRank
 from lumina_core.checkpoints.adapter_files import CONFIG, FILES, HEADER, PEFT, STYLES, open_adapter
 from lumina_core.checkpoints.adapters import WEIGHT
-from lumina_core.checkpoints.folder import write_manifest
-from lumina_core.checkpoints.manifest import ADAPTER, MANIFEST, read_manifest, verify
+from lumina_core.checkpoints.manifest import read_manifest, verify
 from lumina_core.checkpoints.model import backbone_config
 from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.errors import MAX_NAME, LuminaError, printable
 from lumina_core.files.writing import atomic_folder, atomic_write, check_free
 
+TRAINED_NAME = "default"  # of an adapter in training, as peft calls it where nobody names it
+_DOWN, _UP = f".lora_A.{TRAINED_NAME}.weight", f".lora_B.{TRAINED_NAME}.weight"
+MAGNITUDE = f".lora_magnitude_vector.{TRAINED_NAME}.weight"
+TRAINED = (_DOWN, _UP, MAGNITUDE)
+"""What the names of weights of an adapter in training end in, behind that of a layer."""
 Changes = Mapping[str, LowRank]
 """By the name of a layer."""
 
 
-def save_adapter(
-    folder: Path, changes: Changes, manifest: Mapping[str, Any], dtype: torch.dtype
-) -> None:
-    """Write the folder of an adapter atomically: as peft has it, by our names, and a manifest.
+def trained_changes(weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> dict[str, LowRank]:
+    """What an adapter in training does to each layer.
 
     Args:
-        folder: must not exist.
-        changes: by the names of our layers.
-        manifest: all of it but the hashes.
-        dtype: in which weights are stored.
-
-    Raises:
-        LuminaError: `folder` exists or cannot be written.
+        weights: by their names in the backbone; others are passed over.
+        about: its settings, `rank` and `alpha`.
     """
-    with atomic_folder(folder) as place:
-        write_peft(place, changes, dtype)
-        write_manifest(place, manifest)
+    scale = (about["alpha"] or about["rank"]) / about["rank"]
+    layers = [name.removesuffix(_DOWN) for name in weights if name.endswith(_DOWN)]
+    return {
+        layer: LowRank(
+            weights[layer + _DOWN], weights[layer + _UP], scale, weights.get(layer + MAGNITUDE)
+        )
+        for layer in layers
+    }
 
 
 def write_peft(folder: Path, changes: Changes, dtype: torch.dtype) -> None:
@@ -107,12 +109,6 @@ def convert_adapter(folder: Path, target: Path, style: str, dtype: str | None = 
     tensors, about = _comfyui(changes) if style == "comfyui" else _diffusers(changes)
     with atomic_write(target) as file:
         file.write(save({key: _stored(tensor, kind) for key, tensor in tensors.items()}, about))
-
-
-def is_adapter(path: Path) -> bool:
-    """Whether a folder is that of a trained adapter, or of a training whose newest one it is."""
-    folder = checkpoint_folder(path) if path.is_dir() else path
-    return (folder / MANIFEST).is_file() and read_manifest(folder)["network"] == ADAPTER
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:

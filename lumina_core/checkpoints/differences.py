@@ -37,7 +37,7 @@ def differences(manifest: Mapping[str, Any], model: Model) -> list[str]:
     stored, wanted = (flat(x) for x in (manifest, describe(model)))
     return [
         f"{key}={_shown(stored[key])}, this run has {_shown(wanted[key])}"
-        for key in sorted(wanted.keys() & stored.keys() - {"lumina_core"})
+        for key in sorted(wanted.keys() & stored.keys() - {"lumina_core", "adapters"})
         if wanted[key] != stored[key]
     ]
 

@@ -19,8 +19,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lumina_core.checkpoints.adapter_writing import trained_changes, write_peft
 from lumina_core.checkpoints.manifest import (
+    ADAPTER,
     BACKBONE,
+    BASE,
     MANIFEST,
     TEXT_ENCODER,
     TRAINING,
@@ -46,6 +49,7 @@ def save(
     sampling: Mapping[str, Any],
     dtype: torch.dtype,
     training_state: dict[str, Tensor] | None = None,
+    base: Mapping[str, str] | None = None,
 ) -> None:
     """Write a checkpoint folder atomically.
 
@@ -56,25 +60,35 @@ def save(
         sampling: recommended settings, by public key group.
         dtype: in which weights are stored, but for the training state, which keeps its own.
         training_state: what a resumed run needs.
+        base: the model on which the backbone trains an adapter, which is then all that is written.
 
     Raises:
         LuminaError: the folder exists or cannot be written.
     """
+    manifest = describe(model) | {"sampling": dict(sampling), "training": dict(summary)}
     with atomic_folder(folder) as temporary:
         weights = {k: v.contiguous() for k, v in model.backbone.state_dict().items()}
-        save_file(weights, temporary / BACKBONE)
-        encoder = model.text_encoder
-        if isinstance(encoder, TextEncoder):
-            encoder.save(temporary / TEXT_ENCODER)
-        if model.modality.vae.folder is not None:
-            copy_vae(model.modality.vae.folder, temporary / VAE / model.name)
-        _cast_weights(temporary, dtype)
-        if isinstance(encoder, FrozenTextEncoder) and encoder.hub_id is None:
-            encoder.save(temporary / TEXT_ENCODER)  # as it is: its dtype is its own
+        if base is not None:
+            write_peft(temporary, trained_changes(weights, summary["adapter"]), dtype)
+            manifest |= {"network": ADAPTER, BASE: dict(base)}
+        else:
+            save_file(weights, temporary / BACKBONE)
+            _save_parts(temporary, model, dtype)
         if training_state is not None:
             save_file(training_state, temporary / TRAINING)
-        manifest = describe(model) | {"sampling": dict(sampling), "training": dict(summary)}
         write_manifest(temporary, manifest)
+
+
+def _save_parts(folder: Path, model: Model, dtype: torch.dtype) -> None:
+    """Write what stands beside the weights, and cast all of it."""
+    encoder = model.text_encoder
+    if isinstance(encoder, TextEncoder):
+        encoder.save(folder / TEXT_ENCODER)
+    if model.modality.vae.folder is not None:
+        copy_vae(model.modality.vae.folder, folder / VAE / model.name)
+    _cast_weights(folder, dtype)
+    if isinstance(encoder, FrozenTextEncoder) and encoder.hub_id is None:
+        encoder.save(folder / TEXT_ENCODER)  # as it is: its dtype is its own
 
 
 def export(

@@ -15,7 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lumina_core.checkpoints.manifest import BACKBONE, MANIFEST, TEXT_ENCODER, VAE
+from lumina_core.checkpoints.manifest import (
+    ADAPTER,
+    BACKBONE,
+    MANIFEST,
+    TEXT_ENCODER,
+    VAE,
+    read_manifest,
+)
 from lumina_core.checkpoints.named import NamedModel, named_model
 from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.checkpoints.obtaining import Located, obtain
@@ -68,6 +75,17 @@ def source_of(path: Path) -> Source:
             "name one of them"
         )
     return own_source(folder)  # which says what is missing
+
+
+def adapter_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of the adapter that a folder holds, or of the newest of a training; else None.
+
+    Raises:
+        LuminaError: it is damaged, or the training has finished no checkpoint.
+    """
+    folder = checkpoint_folder(path) if path.is_dir() else path
+    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else {"network": None}
+    return manifest if manifest["network"] == ADAPTER else None
 
 
 def find_source(name: str, *, download: bool) -> Source:

@@ -261,12 +261,15 @@ def _contents(path: Path) -> tuple[dict[str, Any], str | None]:
     """What a file or checkpoint holds, and what is wrong with it."""
     if not path.exists():
         raise LuminaError(f"{path} does not exist.")
-    from lumina_core.checkpoints.formats import is_weights, source_of
+    from lumina_core.checkpoints.formats import adapter_manifest, is_weights, source_of
     from lumina_core.data.caches.manifest import is_cache, read_manifest
 
     if is_cache(path):
         return reports.cache_summary(path, read_manifest(path)), None
     if is_weights(path) or (path.is_dir() and not _is_media_folder(path)):
+        adapter = adapter_manifest(path)
+        if adapter is not None:
+            return reports.manifest_summary(adapter), None
         return reports.checkpoint_summary(source_of(path)), None
     from lumina_core.media.seal import state_of
     from lumina_core.sampling.file_request import read_request
@@ -346,7 +349,7 @@ def _convert(words: list[str]) -> int:
         raise LuminaError(f"convert takes {usage}, got {' '.join(words) or 'nothing'}")
     _check_layout(values["--to"], values["--dtype"])
     merged = [values["--merge"]] if "--merge" in expanded else []
-    _write_converted(*names, values["--to"], values["--dtype"] or None, merged)
+    _write_converted(names[0], names[1], values["--to"], values["--dtype"] or None, merged)
     terminal.show(names[1])
     return 0
 
@@ -371,15 +374,15 @@ def _write_converted(
     source: str, target: str, layout: str, dtype: str | None, merged: list[str]
 ) -> None:
     """Convert a model, or a trained adapter."""
-    from lumina_core.checkpoints.adapter_writing import convert_adapter, is_adapter
+    from lumina_core.checkpoints.adapter_writing import convert_adapter
     from lumina_core.checkpoints.adapters import Adapters
     from lumina_core.checkpoints.convert import convert
-    from lumina_core.checkpoints.formats import find_source
+    from lumina_core.checkpoints.formats import adapter_manifest, find_source
     from lumina_core.sampling.adapters import named_adapters
 
     folder, place = Path(source).expanduser(), Path(target).expanduser()
     adapters = Adapters(tuple(each.weighted for each in named_adapters(merged)))
-    if not is_adapter(folder):
+    if adapter_manifest(folder) is None:
         convert(find_source(source, download=False), place, layout, dtype, adapters)
     elif merged:
         raise LuminaError(

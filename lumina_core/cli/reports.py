@@ -191,9 +191,14 @@ def _idle_files(plugin: Plugin) -> list[str]:
     ]
 
 
+def manifest_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest without the hashes of its files."""
+    return {k: v for k, v in manifest.items() if k not in ("files", "sha256")}
+
+
 def checkpoint_summary(source: Source) -> dict[str, Any]:
     """A checkpoint's manifest without the hashes of its files; of others also their layout."""
-    kept = {k: v for k, v in source.manifest.items() if k not in ("files", "sha256")}
+    kept = manifest_summary(source.manifest)
     return kept if source.is_ours else {"layout": source.layout, "model": source.model, **kept}
 
 

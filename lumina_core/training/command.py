@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lumina_core import terminal
+from lumina_core.checkpoints.formats import adapter_manifest
+from lumina_core.checkpoints.manifest import BASE
 from lumina_core.errors import LuminaError
 from lumina_core.files.reading import json_lines
 from lumina_core.plugins import host
@@ -41,8 +43,13 @@ class TrainingRun:
     """Of the logged steps, the first of the folder to the last."""
 
     def model(self, **settings: Any) -> Model:
-        """Its newest checkpoint in memory; see `load`."""
-        return load(self.folder, modality=self.modality, **settings)
+        """Its newest checkpoint in memory, an adapter on its model; see `load`."""
+        adapter = adapter_manifest(self.folder)
+        if adapter is None:
+            return load(self.folder, modality=self.modality, **settings)
+        adapters = [str(self.folder), *settings.pop("adapters", [])]
+        base = adapter[BASE]["checkpoint"]
+        return load(base, modality=self.modality, adapters=adapters, **settings)
 
 
 def train(modality: str, **settings: Any) -> TrainingRun:

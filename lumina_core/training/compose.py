@@ -17,11 +17,13 @@ from lumina_core.config.words import Overrides
 from lumina_core.data.caches.manifest import caches_at, read_manifest
 from lumina_core.data.settings import STREAM_KEYS, IndexConfig, PoolConfig
 from lumina_core.errors import LuminaError
+from lumina_core.modality import has_weights
 from lumina_core.plugins import host
 from lumina_core.records import plain
 from lumina_core.sampling.compose import compose_sampling
 from lumina_core.text.settings import Reading
 from lumina_core.training.settings import (
+    NO_ADAPTER,
     TRAINING_SETTINGS,
     CacheConfig,
     TrainConfig,
@@ -136,21 +138,29 @@ def _put_settings(layers: Layers) -> None:
 
 
 def _put_released(layers: Layers) -> None:
-    """Put what the weights of a released model fix: the backbone, and what its latents are."""
-    named = layers.words.values.get("init_from")
-    if named in (None, "", "null", DEMO):
+    """Put what the weights of a released model fix, and of any model of which an adapter is
+    trained: the backbone, and what its latents are.
+    """
+    words, name = layers.words, layers.name
+    choices = (words.file.choices if words.file else {}) | words.choices
+    is_adapted = choices.get("adapter", NO_ADAPTER) != NO_ADAPTER
+    named = words.values.get("init_from")
+    if named in (None, "", "null") or (named == DEMO and not is_adapted):
         return
+    place = host.demo_folder(name) if named == DEMO else named
     try:
-        source = find_source(str(named), download=layers.words.values.get("download") == "true")
+        source = find_source(str(place), download=words.values.get("download") == "true")
     except LuminaError:  # the start of the training says it
         return
-    manifest, name = source.manifest, layers.name
-    if not manifest["family"] or name not in manifest["modalities"]:
+    manifest = source.manifest
+    if not (manifest["family"] or is_adapted) or name not in manifest["modalities"]:
         return
     layers.replace("backbone", manifest["backbone"], str(named))
     options = fixed_options(name, manifest)
     vae = source.vae_folder(name) or source.usual.get("vae")
-    layers.put({"modality": options if vae is None else options | {"vae": str(vae)}}, str(named))
+    if vae is not None and has_weights(host.options_class(name)):
+        options |= {"vae": str(vae)}
+    layers.put({"modality": options}, str(named))
 
 
 def _put_cached(layers: Layers) -> None:
@@ -189,7 +199,13 @@ def _resumed_settings(words: Overrides) -> dict[str, Any]:
     out = _out_of(words)
     settings = read_settings(out)
     named = words.values.get("init_from")
-    if named is not None and settings.get("init_from") not in (named, placed(named)):
+    is_adapted = (settings.get("adapter") or {}).get("name") not in (None, NO_ADAPTER)
+    # the model of an adapter may have moved; its hash says whether it is the same
+    if (
+        not is_adapted
+        and named is not None
+        and settings.get("init_from") not in (named, placed(named))
+    ):
         raise LuminaError(
             f"resume=true goes on with the weights in out={out}; leave out init_from={named}, "
             "with which a run only begins"

@@ -70,7 +70,7 @@ def start_from(source: Source, model: Model) -> dict[str, Any]:
     found = differences(manifest, model)
     is_known = model.name in manifest["modalities"]
     try:
-        weights = _weights(source)
+        weights = read_weights(source)
         if not is_known:
             weights, note = _of_another_modality(weights, source, model)
             tell(f"note: {note}")
@@ -87,7 +87,8 @@ def start_from(source: Source, model: Model) -> dict[str, Any]:
     return _recommendation(source, is_kept=is_known and all(map(_is_of_text, found)))
 
 
-def _weights(source: Source) -> dict[str, Tensor]:
+def read_weights(source: Source) -> dict[str, Tensor]:
+    """The weights of the backbone of a checkpoint, by our names, in the types stored there."""
     if source.is_ours:
         (file,) = source.weights
         return load_file(file)

@@ -22,7 +22,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class MetricsLog:
     """One JSON object per line; lines after the step at which a run starts again are dropped.
 
-    `recorded` has the keys of the lines of that step.
+    `recorded` has the keys of the lines of that step, `begun` what was measured before the first.
 
     Args:
         path: of the file.
@@ -36,9 +36,11 @@ class MetricsLog:
         self._path, self._written_too = path, written_too
         kept = []
         self.recorded: set[str] = set()
+        self.begun: dict[str, Any] = {}
         for line, entry in json_lines(path):
             if _step_of(entry) <= step:
                 kept.append(line)
+                self._note(entry)
             if _step_of(entry) == step:
                 self.recorded.update(entry)
         with atomic_write(path) as file:
@@ -46,6 +48,7 @@ class MetricsLog:
 
     def write(self, metrics: Mapping[str, Any]) -> None:
         """Append one line."""
+        self._note(metrics)
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(metrics) + "\n")
@@ -56,6 +59,10 @@ class MetricsLog:
             raise LuminaError(f"{self._path} cannot be written: {error.strerror}") from error
         if self._written_too is not None:
             self._written_too(metrics)
+
+    def _note(self, metrics: Mapping[str, Any]) -> None:
+        if not metrics["step"]:
+            self.begun |= metrics
 
 
 def _step_of(entry: Any) -> float:

@@ -87,9 +87,10 @@ def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
         for params, decay in kinds
         for places in by_mesh(params)
     ]
-    members: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
-    ]
+    members: list[torch.optim.Optimizer] = []
+    if groups:  # an adapter of attention has matrices of blocks alone
+        rate, betas = config.learning_rate, config.betas
+        members.append(torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True))
     if muon:
         members.append(Muon(muon, config.muon_learning_rate, config.weight_decay))
     return Optimizers(members)
@@ -99,5 +100,6 @@ def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
 def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Average <- d average + (1 - d) model, with d = min(decay, (1 + step) / (10 + step))."""
     now = min(decay, (1 + step) / (10 + step))
-    weights = list(model.parameters())
-    for_each_mesh(torch._foreach_lerp_, list(average.parameters()), weights, weight=1 - now)
+    both = zip(average.parameters(), model.parameters(), strict=True)
+    averages, weights = zip(*[pair for pair in both if pair[1].requires_grad], strict=True)
+    for_each_mesh(torch._foreach_lerp_, averages, weights, weight=1 - now)

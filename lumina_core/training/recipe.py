@@ -26,11 +26,12 @@ def recipe(config: TrainConfig, mixture: Mixture) -> dict[str, Any]:
     """What one needs to train the same weights again, but for the data's code."""
     numbers = ("seed", "max_steps", "token_budget", "gradient_accumulation", "dtype")
     shares = ("caption_dropout", "condition_share", "position_jitter")
-    records = ("optimizer", "time")
+    records = ("optimizer", "time", "adapter")
     (source,) = mixture.sources.values()
     return {
         **{key: getattr(config, key) for key in (*numbers, *shares)},
         **{key: asdict(getattr(config, key)) for key in records},
+        "freeze": list(config.freeze),
         "data": source.summary(),
     }
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+from lumina_core.backbone.roles import ROLES, check_roles
 from lumina_core.backbone.settings import BACKENDS, BackboneConfig
+from lumina_core.checkpoints.manifest import TEXT_ENCODER
 from lumina_core.data.settings import CachedConfig, FilesConfig, SyntheticConfig
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import TimeConfig
@@ -47,6 +49,40 @@ class OptimizerConfig(Settings, block="optimizer"):
         rise = (step + 1) / (self.warmup_steps + 1)
         fall = (max_steps - step) / (self.decay_share * max_steps) if self.decay_share else 1.0
         return min(1.0, rise, fall)
+
+
+ADAPTERS = ("none", "lora", "dora")
+NO_ADAPTER = ADAPTERS[0]
+_IDLE = {"name": (NO_ADAPTER,)}
+
+
+@dataclass(frozen=True)
+class AdapterConfig(Settings, block="adapter"):
+    """An adapter that is trained in place of the weights of a model."""
+
+    name: str = setting(
+        NO_ADAPTER,
+        "train a low-rank change of init_from (LoRA, DoRA) in place of its weights",
+        choices=ADAPTERS,
+    )
+    rank: int = setting(16, "of the change of each layer", at_least=1, idle=_IDLE)
+    alpha: float | None = setting(
+        None, "changes count alpha / rank; null: as much as the rank", above=0, idle=_IDLE
+    )
+    targets: tuple[str, ...] = setting(
+        ("attention",), f"roles of the layers that change: {', '.join(ROLES)}", idle=_IDLE
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_roles("adapter.targets", self.targets, ROLES)
+        if not self.targets:
+            raise LuminaError(f"adapter.targets is empty; choose among {', '.join(ROLES)}")
+
+    @property
+    def is_used(self) -> bool:
+        """Whether one is trained."""
+        return self.name != NO_ADAPTER
 
 
 MAX_JITTER = 2.0  # seven times larger or smaller: positions of another picture
@@ -164,6 +200,18 @@ class TrainConfig(Training):
         "the demo: demo",
         file=True,
     )
+    adapter: AdapterConfig = block(AdapterConfig, NO_ADAPTER)
+    freeze: tuple[str, ...] = setting(
+        (),
+        f"roles of weights that stay as init_from has them: {', '.join((*ROLES, TEXT_ENCODER))}",
+    )
+    start_data: str | None = setting(
+        None,
+        "folder or manifest of what init_from was trained on, to measure what is forgotten; null: "
+        "the world of the modality, if it was trained on that alone",
+        file=True,
+        idle={"validate_every": (0,)},
+    )
     seed: int = setting(0, "of weights, data, noise and times", at_least=0, at_most=NUM_SEEDS - 1)
     download: bool = setting(False, "fetch models that are named by a hub id and are not there yet")
     tensorboard: bool = setting(
@@ -191,6 +239,22 @@ class TrainConfig(Training):
         super().__post_init__()
         if self.resume and self.overwrite:
             raise LuminaError("resume goes on in a folder, overwrite replaces it. Set one of them.")
+        check_roles("freeze", self.freeze, (*ROLES, TEXT_ENCODER))
+        if self.init_from is None and (self.adapter.is_used or self.freeze):
+            what = "freeze keeps" if self.freeze else f"adapter={self.adapter.name} changes"
+            raise LuminaError(f"{what} weights that are trained already; give init_from=CHECKPOINT")
+        if self.init_from is None and self.start_data is not None:
+            raise LuminaError("start_data is what init_from was trained on; give init_from, too")
+        if self.adapter.is_used and (self.freeze or self._has_new_encoder):
+            other = "freeze" if self.freeze else "text_encoder.trainable=true"
+            raise LuminaError(
+                f"{other} has no effect with adapter={self.adapter.name}, which trains nothing but "
+                "the adapter; leave it out"
+            )
+
+    @property
+    def _has_new_encoder(self) -> bool:
+        return self.text_encoder.path is not None and self.text_encoder.trainable
 
     @property
     def members(self) -> dict[str, Member]:

@@ -1,6 +1,6 @@
 """The networks of a run: fresh, resumed, or started from other weights."""
 
-import copy
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +22,14 @@ from lumina_core.plugins.parts import make_modality
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.training import state as training_state
+from lumina_core.training.adapter import (
+    averaged_copy,
+    base_of,
+    freeze,
+    put_adapter,
+    read_base,
+    stored_base,
+)
 from lumina_core.training.cached import use_features
 from lumina_core.training.compiling import compile_layers
 from lumina_core.training.init_from import init_source, start_from
@@ -65,6 +73,8 @@ class Run:
     num_skipped_in_a_row: int = 0
     data_before: list[str] = field(default_factory=list)
     """Kinds of data of the checkpoint that it began with, and of those before that."""
+    base: dict[str, str] | None = None
+    """The model of which it trains an adapter, as a manifest says it; None: it trains a model."""
 
     @property
     def model(self) -> Model:
@@ -92,14 +102,19 @@ def start(config: "TrainConfig") -> Run:
         feature_dims=dims,
         text_dim=encoder.text_dim,
     )
+    is_adapted = config.adapter.is_used
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        backbone = Backbone(shape).to(device)
+        with torch.device("meta") if is_adapted else nullcontext():
+            backbone = Backbone(shape)
     newest, first = newest_checkpoint(config), None
     data_before: list[str] = []
     sampling: dict[str, Any] = {}
     family = ""
-    if newest is not None:
+    if is_adapted:
+        first = base_of(config, newest)
+        family, data_before = first.manifest["family"], data_seen(first.manifest)
+    elif newest is not None:
         family = checkpoints_manifest.read_manifest(newest)["family"]
     elif config.init_from is not None:
         first = init_source(config.init_from, config.modality, download=config.download)
@@ -108,13 +123,22 @@ def start(config: "TrainConfig") -> Run:
         name: Model(name, each, backbone, encoder, "", config.attention, family=family)
         for name, each in modalities.items()
     }
+    base = None
     if first is not None:
         (model,) = models.values()
-        sampling = start_from(first, model)
+        if is_adapted:
+            base, sampling = stored_base(first), dict(first.manifest["sampling"])
+            read_base(first, model, config.dtype)
+            put_adapter(backbone, config.adapter, config.seed)
+        else:
+            sampling = start_from(first, model)
+    backbone.to(device)
     networks = nn.ModuleDict({"backbone": backbone})
     if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
         networks["text_encoder"] = encoder
-    average = copy.deepcopy(networks).requires_grad_(False).eval()
+    if config.freeze:
+        freeze(networks, config.freeze)
+    average = averaged_copy(networks)
     backbone.recomputes = config.activation_checkpointing == BLOCKS
     if config.compile:
         compile_layers(backbone, config.dtype)
@@ -124,6 +148,7 @@ def start(config: "TrainConfig") -> Run:
         *(models, networks, average, optimizer, mixture, 0, Measured(list(models)), meter),
         sampling=sampling,
         data_before=data_before,
+        base=base,
     )
     if newest is not None:
         _restore(run, config, newest)
@@ -134,7 +159,7 @@ def _restore(run: Run, config: "TrainConfig", newest: Path) -> None:
     """Go on with a run where a checkpoint stands."""
     manifest = checkpoints_manifest.read_manifest(newest)
     training = manifest["training"]
-    for model in run.models.values():
+    for model in run.models.values() if run.base is None else ():  # whose model was checked
         differences.check_architecture(newest, model)
     check_resumed(newest, training, recipe(config, run.mixture))
     (source,) = run.mixture.sources.values()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lumina_core.checkpoints.manifest import TRAINING
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.training.adapter import kept_names
 from lumina_core.training.optimizer import Optimizers
 
 NUM_KEPT_STATES = 2  # newest checkpoints of a run that keep their training state
@@ -30,8 +31,9 @@ def training_state(
     model: nn.Module, average: nn.Module, optimizer: Optimizers
 ) -> dict[str, Tensor]:
     """Everything of a run that its seed and step do not give, as named tensors."""
-    state = {f"model.{k}": v for k, v in model.state_dict().items()}
-    state |= {f"average.{k}": v for k, v in average.state_dict().items()}
+    names = kept_names(model)
+    state = {f"model.{k}": v for k, v in model.state_dict().items() if k in names}
+    state |= {f"average.{k}": v for k, v in average.state_dict().items() if k in names}
     for number, moments in optimizer.state_dict()["state"].items():
         state |= {f"optimizer.{number}.{k}": v for k, v in moments.items()}
     return {k: v.detach().clone().contiguous() for k, v in state.items()}
@@ -57,8 +59,10 @@ def restore_training_state(
         for key, value in parts["optimizer"].items():
             number, name = key.split(".", 1)
             moments.setdefault(int(number), {})[name] = value
-        model.load_state_dict(parts["model"])
-        average.load_state_dict(parts["average"])
+        for network, kept in ((model, parts["model"]), (average, parts["average"])):
+            if kept.keys() != kept_names(model):
+                raise ValueError("it is of other weights")
+            network.load_state_dict(kept, strict=False)
         _check_moments(moments, optimizer)
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
     except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:

@@ -29,6 +29,7 @@ from lumina_core.text.encoder import (
 from lumina_core.text.frozen import FrozenTextEncoder
 from lumina_core.text.settings import TextEncoderConfig
 from lumina_core.text.tiny import add_words, create_tiny
+from lumina_core.training.adapter import base_of
 from lumina_core.training.init_from import init_source
 from lumina_core.training.loss import text_of
 from lumina_core.training.resume import newest_checkpoint
@@ -56,6 +57,10 @@ def text_encoder_of(
     """
     settings = config.text_encoder
     newest = newest_checkpoint(config)
+    if config.adapter.is_used and settings.path is None:  # as its model reads texts
+        base = base_of(config, newest)
+        base.verify()
+        return load_frozen_encoder(base, device, dtype=torch.float32, download=config.download)
     if settings.path is not None and (newest is None or not settings.trainable):
         return encoder_in(settings, settings.path, device, download=config.download)
     if newest is not None:
@@ -67,7 +72,7 @@ def text_encoder_of(
     if config.init_from is not None:
         source = init_source(config.init_from, config.modality, download=config.download)
         encoder = _from_checkpoint(source, config, device)
-        if isinstance(encoder, TextEncoder):
+        if isinstance(encoder, TextEncoder) and TEXT_ENCODER not in config.freeze:
             new = add_words(encoder, mixture.vocabulary_captions(seeded(config.seed)), config.seed)
             if new:
                 tell(f"note: new to the text encoder, which learns them: {shown_words(new)}")
@@ -98,7 +103,8 @@ def word_notes(
     config: "TrainConfig", encoder: TextEncoder | FrozenTextEncoder, mixture: Mixture
 ) -> Iterator[str]:
     """What the user should know about the words of the data, one line each."""
-    if config.text_encoder.path is None and newest_checkpoint(config):
+    is_frozen = config.adapter.is_used or TEXT_ENCODER in config.freeze
+    if config.text_encoder.path is None and (is_frozen or newest_checkpoint(config)):
         words = " ".join(
             mixture.vocabulary_captions(seeded(config.seed))
         )  # so that each is looked up once

@@ -14,11 +14,10 @@ from typing import Any
 
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints.newest import CHECKPOINTS
-from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import when_interrupted
 from lumina_core.files.writing import check_writable
 from lumina_core.media.previews import save_contact_sheet
-from lumina_core.runtime import resolve_dtype, seeded
+from lumina_core.runtime import autocast, resolve_dtype, seeded
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
 from lumina_core.sampling.settings import Sampling
@@ -28,6 +27,7 @@ from lumina_core.training.folder import (
     SAMPLES,
     finished_checkpoints,
 )
+from lumina_core.training.forgetting import before, start_samples
 from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
 from lumina_core.training.meter import Pace
 from lumina_core.training.recipe import recipe
@@ -36,7 +36,7 @@ from lumina_core.training.start import BEFORE_THE_FIRST_STEP, KEPT, Run, average
 from lumina_core.training.step import stop_at_bad_batch, training_step
 from lumina_core.training.tensorboard import board
 from lumina_core.training.text_encoder import encode_captions_ahead
-from lumina_core.training.validation import held_samples, is_due, measures
+from lumina_core.training.validation import Held, held_samples, is_due, measures, sampling_dtype
 from lumina_core.training.written_settings import resume_command
 
 
@@ -53,6 +53,7 @@ def save_checkpoint(run: Run, config: TrainConfig) -> Path:
         summary=state | recipe(config, run.mixture),
         sampling=run.sampling,
         dtype=resolve_dtype(config.save_dtype),
+        base=run.base,
         training_state=training_state.training_state(run.networks, run.average, run.optimizer),
     )
     training_state.drop_old_training_states(finished_checkpoints(Path(config.out)))
@@ -60,7 +61,7 @@ def save_checkpoint(run: Run, config: TrainConfig) -> Path:
 
 
 @when_interrupted(lambda: BEFORE_THE_FIRST_STEP)
-def prepare(config: TrainConfig, run: Run) -> list[CaptionedSample]:
+def prepare(config: TrainConfig, run: Run) -> Held:
     """What may refuse a run and computes: it comes before anything of an earlier run is deleted.
 
     Returns:
@@ -74,12 +75,13 @@ def prepare(config: TrainConfig, run: Run) -> list[CaptionedSample]:
     run.mixture.advance(run.step)
     run.mixture.pick(run.step)
     (source,) = run.mixture.sources.values()
-    held = held_samples(config, source)
-    encode_captions_ahead(run.model.text_reader, run.mixture, held)
+    of_start = start_samples(config, run.model.modality, run.data_before)
+    held = Held(held_samples(config, source), of_start)
+    encode_captions_ahead(run.model.text_reader, run.mixture, [*held.own, *held.of_start])
     return held
 
 
-def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[CaptionedSample]) -> Path:
+def train(config: TrainConfig, run: Run, sampling: Sampling, held: Held) -> Path:
     """Train until `max_steps` or until a signal asks to stop; the state is saved either way.
 
     A second signal stops at once. Nothing is measured or saved at a step that was skipped. What a
@@ -108,7 +110,7 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[Captione
             (model,) = averaged(run).values()
             for found, text in measures(model, run.step, config, sampling, held, is_stopped, done):
                 log.write(found)
-                bar.say(text)
+                bar.say(text + before(found, log.begun))
 
         def write_line() -> None:
             left = pace.seconds_left(config.max_steps - run.step)
@@ -116,9 +118,9 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: list[Captione
             log.write(line)
             bar.show_line(line)
 
-        if run.step and "not_finite" not in log.recorded:  # a kill may have come before these
-            measure(log.recorded)
-            if has_sheet(run, config) and not sheet_path(run, config).exists():
+        if (run.step or config.init_from) and "not_finite" not in log.recorded:
+            measure(log.recorded)  # a kill may have come before these
+            if run.step and has_sheet(run, config) and not sheet_path(run, config).exists():
                 save_samples(run, config, sampling)
         while run.step < config.max_steps and not is_stopped():
             place = run.mixture.place
@@ -184,7 +186,8 @@ def save_samples(run: Run, config: TrainConfig, sampling: Sampling) -> None:
         )
         for number, caption in enumerate(captions)
     ]
-    made = sample(model, requests, sampling)
+    with autocast(model.device, sampling_dtype(config)):
+        made = sample(model, requests, sampling)
     previews = [
         model.modality.decoder.preview(item.media, request.options)
         for item, request in zip(made, requests, strict=True)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,9 +27,25 @@ from lumina_core.training.settings import TrainConfig
 NOISE_STREAM = 2  # of random numbers from the seed of a run; its steps and its data have others
 
 
+class Held(NamedTuple):
+    """Samples that are measured and never trained on."""
+
+    own: Sequence[CaptionedSample]
+    """Of the data of the run."""
+    of_start: Sequence[CaptionedSample]
+    """Of that with which the weights were trained that it began with."""
+
+
 def is_due(step: int, every: int) -> bool:
     """Whether something happens after a step that happens every so many; 0 is never."""
     return every > 0 and step % every == 0
+
+
+def sampling_dtype(config: TrainConfig) -> str:
+    """In which samples are computed while a run trains: float32, as not every backend computes in
+    another type, unless the weights below an adapter stand in one.
+    """
+    return config.dtype if config.adapter.is_used else "float32"
 
 
 def held_samples(config: TrainConfig, source: Source) -> list[CaptionedSample]:
@@ -44,7 +60,7 @@ def measures(
     step: int,
     config: TrainConfig,
     sampling: Sampling,
-    held: Sequence[CaptionedSample],
+    held: Held,
     is_stopped: Callable[[], bool],
     done: Collection[str] = (),
 ) -> Iterator[tuple[dict[str, Any], str]]:
@@ -55,24 +71,32 @@ def measures(
         step: the number of steps done.
         config: what is measured how often.
         sampling: of the evaluation.
-        held: from `held_samples`.
+        held: that validation measures.
         is_stopped: whether the run was asked to stop.
         done: what has been measured at this step already, as the log calls it.
     """
-    if is_due(step, config.validate_every) and "validation_loss" not in done:
+    for key, samples, name in (
+        ("validation_loss", held.own, "validation loss"),
+        ("start_validation_loss", held.of_start, "validation loss on the data of its start"),
+    ):
+        if not samples or not is_due(step, config.validate_every) or key in done:
+            continue
         losses = validation_loss(
             model,
-            held,
+            samples,
             config.validation_times,
             config.seed,
             token_budget=config.token_budget,
             dtype=config.dtype,
         )
         mean = sum(losses.values()) / len(losses)
-        yield {"step": step, "validation_loss": losses}, f"step {step}  validation loss {mean:.4f}"
+        yield {"step": step, key: losses}, f"step {step}  {name} {mean:.4f}"
     if is_due(step, config.evaluate_every) and "evaluation" not in done:
         count, seed = config.num_evaluation_prompts, config.seed
-        found = accuracy(model, config.options, sampling, is_stopped, num_prompts=count, seed=seed)
+        with autocast(model.device, sampling_dtype(config)):
+            found = accuracy(
+                model, config.options, sampling, is_stopped, num_prompts=count, seed=seed
+            )
         if found is not None:
             text = f"step {step}  right {found['accuracy']:.1%} of {count} prompts"
             yield {"step": step, "evaluation": found}, text

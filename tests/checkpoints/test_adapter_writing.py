@@ -9,7 +9,9 @@ from small_adapters import adapt, random_changes
 from small_families import SMALL, TOLERANCE, answers, distance, read_small, small, velocities
 
 from lumina_core.backbone.roles import linear_layers
-from lumina_core.checkpoints.adapter_writing import convert_adapter, is_adapter, save_adapter
+from lumina_core.checkpoints.adapter_writing import convert_adapter, write_peft
+from lumina_core.checkpoints.folder import write_manifest
+from lumina_core.checkpoints.formats import adapter_manifest
 from lumina_core.checkpoints.manifest import ADAPTER, FORMAT_VERSION, read_manifest
 from lumina_core.checkpoints.source import own_source
 from lumina_core.errors import LuminaError
@@ -32,7 +34,9 @@ def adapter_of(folder, family, *, is_dora=False, roles=ROLES):
     dims, _ = backbone.pop("token_dims"), backbone.pop("feature_dims")
     entry = {"options": {}, "token_dim": dims["image"]}
     own = {"modalities": {"image": entry}, "family": family, "backbone": backbone}
-    save_adapter(folder, changes, ABOUT | own, torch.float32)
+    folder.mkdir()
+    write_peft(folder, changes, torch.float32)
+    write_manifest(folder, ABOUT | own)
     return folder
 
 
@@ -80,7 +84,7 @@ def test_a_type_is_that_of_the_weights_and_alpha_stays_whole(tmp_path):
 
 def test_a_folder_of_an_adapter_is_no_model_and_says_what_to_give(tmp_path):
     folder = adapter_of(tmp_path / "own", "z_image")
-    assert is_adapter(folder)
+    assert adapter_manifest(folder) == read_manifest(folder)
     with pytest.raises(LuminaError, match=r"holds an adapter .* checkpoint=first/base adapters="):
         own_source(folder)
     (folder / "adapter_model.safetensors").write_bytes(b"x")

@@ -17,6 +17,7 @@ from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import Drawn, drawn_loss
 from lumina_core.training.validation import (
     NOISE_STREAM,
+    Held,
     accuracy,
     held_samples,
     measures,
@@ -104,7 +105,7 @@ def test_a_run_measures_on_schedule_with_its_averaged_weights(
     assert "step 4  validation loss " in err
     config = compose_train(tiny_training(out, *words, "resume=true"))
     run = training_start.start(config)
-    samples = held_samples(config, run.mixture.sources["image"])
+    samples = Held(held_samples(config, run.mixture.sources["image"]), [])
     (again,) = measures(
         training_start.averaged(run)["image"], 4, config, None, samples, lambda: False
     )
