@@ -8,9 +8,10 @@ the error of the slope.
 - It diverges if the training loss surely rises over the last third of the run, by more than
   DIVERGING.
 - It over-fits if the validation loss, after its lowest value, surely rises to more than RISEN
-  above it, while the training loss does not. If that rises by half as much or more, the run
-  diverges. The mean over all times may hide one of them, so each time is looked at, too, beside
-  the training loss at the times around it.
+  above it, while the training loss rises by less, its noise allowed for. If that rises by half as
+  much or more, the run diverges; if its noise hides that, there is no verdict. The mean over all
+  times may hide one of them, so each time is looked at, too, beside the training loss around it,
+  if the log has that.
 - Else it still learns if the validation loss fell by more than FALLING over the second half of the
   run, and has levelled off if it did not.
 
@@ -18,7 +19,7 @@ The lowest value itself is no point of the trend after it: noise alone makes one
 """
 
 from collections.abc import Mapping
-from math import inf, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 from lumina_core.evaluation.charts import Points, short
@@ -29,8 +30,10 @@ MIN_LINES = 20  # with a loss of training, whose noise is large
 MIN_AFTER = 4  # validations after the lowest one, for a trend
 RISEN, FALLING, DIVERGING = 0.02, 0.01, 0.1  # shares of the loss
 SURE = 4.0  # errors of the slope; of four points chance alone makes that once in 35 times
+LIKELY = 2.0  # errors, within which a change likely lies
 
-TOO_FEW, OVERFITS, DIVERGES = "too few points", "over-fitting", "diverging"
+TOO_FEW, UNSURE = "too few points", "too much noise"
+OVERFITS, DIVERGES = "over-fitting", "diverging"
 LEARNS, LEVELLED_OFF = "learning", "levelled off"
 
 
@@ -47,8 +50,8 @@ class Trend(NamedTuple):
 
     begin: float
     end: float
-    errors: float
-    """The slope in multiples of its error, with its sign."""
+    error: float
+    """Of the difference between its ends, from the noise of the points."""
 
     @property
     def change(self) -> float:
@@ -56,9 +59,15 @@ class Trend(NamedTuple):
         return self.end / self.begin - 1 if self.begin > 0 else 0.0
 
     @property
+    def highest_change(self) -> float:
+        """The largest that the noise allows for."""
+        end = self.end + LIKELY * self.error
+        return end / self.begin - 1 if self.begin > 0 else 0.0
+
+    @property
     def rises(self) -> bool:
         """Whether it surely does."""
-        return self.errors > SURE
+        return self.end - self.begin > SURE * self.error
 
 
 def trend(points: Points) -> Trend:
@@ -70,9 +79,9 @@ def trend(points: Points) -> Trend:
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
     left = sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in points)
     error = sqrt(left / max(1, count - 2) / spread)
-    errors = slope / error if error > 0 else inf * slope if slope else 0.0
-    begin, end = (mean_y + slope * (x - mean_x) for x in (points[0][0], points[-1][0]))
-    return Trend(begin, end, errors)
+    first, last = points[0][0], points[-1][0]
+    begin, end = (mean_y + slope * (x - mean_x) for x in (first, last))
+    return Trend(begin, end, error * (last - first))
 
 
 def verdict(
@@ -93,12 +102,10 @@ def verdict(
     if len(mean) < MIN_VALIDATIONS or len(training) < MIN_LINES:
         return Verdict(TOO_FEW, _too_few(len(mean), len(training)))
     if found := _after_lowest(mean, training):
-        if found.kind == DIVERGES:
-            return found
-        return Verdict(OVERFITS, f"Over-fitting {found.text}.")
+        is_whole = found.kind != OVERFITS
+        return found if is_whole else Verdict(OVERFITS, f"Over-fitting {found.text}.")
     for time, points in validation.items():
-        near = _around(time, training_at)
-        found = _after_lowest(points, near if len(near) >= MIN_LINES else training)
+        found = _after_lowest(points, _around(time, training_at))
         if found and found.kind == OVERFITS:
             return Verdict(OVERFITS, f"Over-fitting at t = {time}, {found.text}.")
     half = trend(mean[-max(3, len(mean) // 2) :])
@@ -122,17 +129,21 @@ def _after_lowest(validation: Points, training: Points) -> Verdict | None:
     lowest_step, lowest = min(validation, key=lambda point: point[1])
     after = [point for point in validation if point[0] > lowest_step]
     meanwhile = [point for point in training if point[0] > lowest_step]
-    if len(after) < MIN_AFTER or len(meanwhile) < MIN_AFTER or lowest <= 0:
+    if len(after) < MIN_AFTER or len(meanwhile) < MIN_LINES // 2 or lowest <= 0:
         return None
     rise = trend(after)
     share = rise.end / lowest - 1
     if not rise.rises or share <= RISEN:
         return None
-    change = trend(meanwhile).change
+    of_training = trend(meanwhile)
+    change = of_training.change
     since = f"since step {lowest_step:.0f}"
     if change > share / 2:
         both = f"the validation loss rose by {share:.0%} and the training loss by {change:.0%}"
         return _diverges(f"{since} {both}")
+    if of_training.highest_change > share:
+        told = f"{since} the validation loss rose by {share:.0%}, and the training loss varies too"
+        return Verdict(UNSURE, f"No verdict on over-fitting: {told} much to say whether it rose.")
     told = f"fell by {-change:.0%}" if change < -FALLING else "did not rise as much"
     return Verdict(
         OVERFITS,

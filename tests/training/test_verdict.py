@@ -11,6 +11,7 @@ from lumina_core.training.verdict import (
     LEVELLED_OFF,
     OVERFITS,
     TOO_FEW,
+    UNSURE,
     Trend,
     trend,
     verdict,
@@ -38,14 +39,27 @@ def exploding(step):
     return falling(step) * (1 + max(0, step - 1200) / 400)
 
 
-def judged(of_training, of_validation, seed=0, every=100, num_steps=2000, only="", at=None):
+def judged(
+    of_training,
+    of_validation,
+    seed=0,
+    every=100,
+    num_steps=2000,
+    only="",
+    at=None,
+    noise_of_training=NOISE_OF_TRAINING,
+):
     """The verdict on a run, whose validation differs from training at one time or at all."""
     noise = random.Random(seed)
-    training = [
-        (step, of_training(step) * (1 + noise.gauss(0, NOISE_OF_TRAINING)))
-        for step in STEPS
-        if step <= num_steps
-    ]
+    training, *bins = (
+        [
+            (step, of_training(step) * (1 + noise.gauss(0, noise_of_training)))
+            for step in STEPS
+            if step <= num_steps
+        ]
+        for _ in range(4)
+    )
+    at = dict(zip(("0", "0.5", "0.9"), bins, strict=True)) if at is None else at
     validation = {
         time: [
             (
@@ -58,7 +72,7 @@ def judged(of_training, of_validation, seed=0, every=100, num_steps=2000, only="
         ]
         for time, level in TIMES.items()
     }
-    return verdict(training, validation, at or {})
+    return verdict(training, validation, at)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -97,6 +111,7 @@ def test_at_one_time_the_loss_of_training_there_counts():
     there = [(step, rising_after(step)) for step in STEPS]
     other = [(step, falling(step)) for step in STEPS]
     assert judged(falling, rising_after, only="0.5", at={"0": other, "0.5": there}).kind == LEARNS
+    assert judged(falling, rising_after, only="0.5", at={}).kind == LEARNS  # an older log
     assert judged(falling, rising_after, only="0.5", at={"0": there, "0.5": other}).kind == OVERFITS
 
 
@@ -118,6 +133,16 @@ def test_a_run_without_validation_that_explodes_is_told():
     assert judged(exploding, flat, every=3000).kind == DIVERGES
 
 
+def test_where_the_noise_of_training_hides_what_it_does_there_is_no_verdict():
+    validation = {"0.5": [(step, rising_after(step)) for step in range(100, 2001, 100)]}
+    for size, kind in ((0.05, OVERFITS), (0.9, UNSURE)):
+        jumping = [(step, 1 + size * (-1) ** number) for number, step in enumerate(STEPS)]
+        found = verdict(jumping, validation, {})
+        assert found.kind == kind
+    assert found.text.startswith("No verdict on over-fitting: since step 800 the validation loss")
+    assert judged(falling, falling, noise_of_training=1.0).kind == LEARNS
+
+
 def test_noise_alone_is_hardly_ever_over_fitting():
     kinds = [judged(flat, flat, seed, every=200).kind for seed in range(300)]
     assert kinds.count(LEVELLED_OFF) + kinds.count(LEARNS) >= 298
@@ -125,8 +150,9 @@ def test_noise_alone_is_hardly_ever_over_fitting():
 
 def test_a_trend_is_the_line_of_least_squares():
     assert trend([(0, 1.0), (1, 2.0), (2, 3.0)])[:2] == pytest.approx((1, 3))
-    assert trend([(0, 2.0), (1, 2.0)]) == Trend(2, 2, 0.0)
+    assert trend([(0, 2.0), (1, 2.0)]) == Trend(2, 2, 0)
     assert trend([(0, 2.0), (1, 2.0)]).change == 0
     noisy = trend([(0, 1.0), (1, 3.0), (2, 1.0), (3, 3.0)])
     assert noisy.end - noisy.begin == pytest.approx(1.2)
+    assert noisy.error == pytest.approx(3 * (3.2 / 2 / 5) ** 0.5)
     assert not noisy.rises
