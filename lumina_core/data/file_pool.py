@@ -148,6 +148,10 @@ class FilePool(LatentPool):
         epoch, place = divmod(number, len(self._items))
         return self._read(self._items[self._order(epoch)[place]])
 
+    def collect(self) -> None:
+        """Let rank 0 write down what others left out."""
+        self._quarantine.collect()
+
     def held_out(self, number: int) -> CaptionedSample | None:
         """Read and encode one of the items that were set aside; None where it is left out."""
         return self._read(self._held[number])

@@ -38,7 +38,6 @@ from lumina_core.modality import Modality
 from lumina_core.terminal import tell
 
 VOCABULARY_ITEMS = 100_000  # whose captions a new vocabulary is made of, where there are more
-COLLECT_EVERY = 16  # steps after which rank 0 hears what the others left out
 SPILLED = "decoded"  # folder in which decoded media wait
 POOL_KEYS = (
     "path",
@@ -145,10 +144,8 @@ class ItemStream(Source):
         return encode_sample(self._wanted.modality, self._modality, *found, caption)
 
     def advance(self, step: int) -> None:
-        """Collect what ranks met; the first call says what is left out for good."""
+        """The first call opens the file of the quarantine, and says what is left out for good."""
         if self._is_open:
-            if step % COLLECT_EVERY == 0:
-                self._quarantine.collect()
             return
         self._is_open = True
         self._quarantine.open(self._num_recorded)
@@ -159,6 +156,10 @@ class ItemStream(Source):
                 f"warning: {num_long} of {len(self._index)} items have more positions than "
                 f"token_budget={longest} and are left out"
             )
+
+    def collect(self) -> None:
+        """Let rank 0 write down what others left out."""
+        self._quarantine.collect()
 
     def held_out(self, number: int) -> CaptionedSample | None:
         """One of the items that were set aside; None where it is left out, or there are fewer."""

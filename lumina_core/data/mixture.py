@@ -13,6 +13,7 @@ import torch
 from lumina_core.data.source import Source
 from lumina_core.errors import LuminaError
 
+COLLECT_EVERY = 16  # steps
 MAX_UNUSABLE = 10_000  # samples of no use in a row, after which a source is given up
 
 
@@ -98,6 +99,12 @@ class Mixture:
             return
         carried = place["carried"]
         self.place = Place(place["given"], place["tokens"], carried and (carried[0], carried[1]))
+
+    def collect(self, step: int) -> None:
+        """Let rank 0 know from time to time what others met; ranks wait for each other here."""
+        if step % COLLECT_EVERY == 0:
+            for source in self.sources.values():
+                source.collect()
 
     def advance(self, step: int) -> None:
         """Make every source ready for a step."""

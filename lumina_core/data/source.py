@@ -58,6 +58,9 @@ class Source(ABC):
     def advance(self, step: int) -> None:
         """Be ready for a step."""
 
+    def collect(self) -> None:  # noqa: B027, most need none
+        """Let rank 0 know what others met; every rank calls it at the same step."""
+
     @abstractmethod
     def held_out(self, number: int) -> CaptionedSample | None:
         """Sample `number` of those that training never sees; None where it cannot be used."""

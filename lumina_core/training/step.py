@@ -31,6 +31,7 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
     A step whose loss or gradient is not finite updates nothing; what it returns says so.
     """
     started = time.perf_counter()
+    run.mixture.collect(run.step)
     run.mixture.advance(run.step)
     picked = run.mixture.pick(run.step)
     batches = loaded(run.mixture, picked.batches)

@@ -47,6 +47,40 @@ def steps_of(mixture, start=0):
         yield picked
 
 
+class Foreseeable(Stream):
+    is_foreseeable = True
+    num_collected = 0
+
+    def numbers(self, step, place):
+        return count(place)
+
+    def collect(self):
+        self.num_collected += 1
+
+
+def test_a_step_is_foreseen_where_every_source_knows_it():
+    mixture = Mixture({"a": Foreseeable(40), "b": Foreseeable(60)}, {"a": 1, "b": 1}, 130)
+    mixture.advance(0)
+    after = mixture.pick(0).after
+    foreseen = mixture.foreseen(1, after)
+    mixture.advance(1)
+    assert foreseen == mixture.pick(1, after).batches
+    mixture.expect(foreseen)
+    expected = [source.expected for source in mixture.sources.values()]
+    assert expected == [[numbers_of(foreseen[0], name)] for name in "ab"]
+    other = Mixture({"a": Foreseeable(40), "b": Stream(60)}, {"a": 1, "b": 1}, 130)
+    other.advance(0)
+    assert other.foreseen(1, other.pick(0).after) == []
+
+
+def test_ranks_tell_what_they_met_from_time_to_time():
+    source = Foreseeable(40)
+    mixture = Mixture({"a": source}, {"a": 1}, 130)
+    for step in range(33):
+        mixture.collect(step)
+    assert source.num_collected == 3
+
+
 def numbers_of(picks, name="a"):
     return [pick.number for pick in picks if pick.modality == name]
 
