@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from lumina_core.backbone.cost import Sizes, flops
+from lumina_core.backbone.cost import FORWARD_AND_BACKWARD, Sizes, flops
 from lumina_core.checkpoints.model import Model
 from lumina_core.data.source import CaptionedSample
 from lumina_core.training.loss import text_of
@@ -34,6 +34,11 @@ class Meter:
     def __init__(self, model: Model, dtype: torch.dtype) -> None:
         self._model = model
         self._peak = matmul_peak(model.backbone.config, dtype, model.device)
+        weights = list(model.backbone.parameters())
+        trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+        share = trained / sum(weight.numel() for weight in weights)
+        # a frozen weight has no gradient, one of the products that the formulas count
+        self._computed_share = (FORWARD_AND_BACKWARD - 1 + share) / FORWARD_AND_BACKWARD
         self.num_steps = 0
         self._begin()
 
@@ -74,11 +79,11 @@ class Meter:
         self._begin()
         return found
 
-    def _flops(self) -> int:
+    def _flops(self) -> float:
         """Operations on all samples."""
         lengths = {name: self._text_length(texts) for name, texts in self._captions.items()}
         config = self._model.backbone.config
-        return sum(
+        return self._computed_share * sum(
             count * flops(config, name, Sizes(patches, positions, lengths[name])).training
             for (name, patches, positions), count in self._sizes.items()
         )

@@ -53,6 +53,13 @@ PLOTS = (
         is_ordered=True,
         is_split=True,
     ),
+    Plot(
+        "Validation loss on the data of its start",
+        (("start_validation_loss", "*"),),
+        is_log=True,
+        is_ordered=True,
+        is_split=True,
+    ),
     Plot("Training loss from each t on", (("loss_at", "*"),), is_log=True, is_ordered=True),
     Plot("Training loss of each modality", (("loss_of", "*"),), is_log=True, min_names=2),
     Plot(

@@ -22,9 +22,15 @@ CONFIG = BackboneConfig(token_dims={"image": 4}, depth=1)
 def meter(monkeypatch):
     """One whose texts have as many tokens as letters, of a device with a peak of 1000."""
     monkeypatch.setattr("lumina_core.training.meter.matmul_peak", lambda *_: Peak(1e3, "measured"))
+    return Meter(trained([True, True]), torch.float32)
+
+
+def trained(are_trained):
+    """A model of as many weights, each trained or not, with a token of text for each letter."""
+    weights = [torch.nn.Parameter(torch.zeros(3), is_trained) for is_trained in are_trained]
+    backbone = SimpleNamespace(config=CONFIG, parameters=lambda: weights)
     reader = SimpleNamespace(token_ids=lambda text: list(str(text)))
-    backbone = SimpleNamespace(config=CONFIG)
-    return Meter(SimpleNamespace(backbone=backbone, text_reader=reader, device=CPU), torch.float32)
+    return SimpleNamespace(backbone=backbone, text_reader=reader, device=CPU)
 
 
 def sample(rows, caption):
@@ -49,6 +55,14 @@ def test_figures_are_those_of_all_steps_since_the_last_line(meter):
     }
     meter.add(1.0, 0.0, [small])
     assert (meter.num_steps, meter.take()["tokens_per_second"], meter.num_steps) == (1, 6, 0)
+
+
+def test_no_gradient_of_a_frozen_weight_is_counted(meter):
+    half = Meter(trained([True, False]), torch.float32)
+    for each in (meter, half):
+        each.add(1.0, 0.0, [sample(2, "a")])
+    shares = [each.take()["peak_share"] for each in (half, meter)]
+    assert shares[0] / shares[1] == pytest.approx(2.5 / 3)
 
 
 def test_the_time_left_is_that_of_steps_and_of_what_comes_beside_them():

@@ -38,7 +38,11 @@ def run(tmp_path):
         for step in range(10, 310, 10)
     ]
     lines += [
-        {"step": step, "validation_loss": {"0.1": 2 - step / 200, "0.9": 1.0}}
+        {
+            "step": step,
+            "validation_loss": {"0.1": 2 - step / 200, "0.9": 1.0},
+            "start_validation_loss": {"0.1": 1.0},
+        }
         for step in range(50, 301, 50)
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -68,6 +72,7 @@ def test_a_page_shows_samples_then_curves_then_settings(run, capsys):
     assert titles == [
         "Training loss",
         "Validation loss at each t",
+        "Validation loss on the data of its start",
         "Training loss from each t on",
         "Training loss from so many tokens on",
         "Norm of the gradient",
