@@ -16,6 +16,7 @@ from lumina_core.files.reading import json_lines
 from lumina_core.files.writing import atomic_write
 from lumina_core.terminal import duration_text, progress_bar, size_text, tell, tell_above
 
+BAR_WIDTH = 12  # characters, so that all stands on a line of 80
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -80,7 +81,7 @@ class TrainingBar:
         self._max_steps = max_steps
         self._progress = progress_bar(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
-            BarColumn(),
+            BarColumn(BAR_WIDTH),
             TextColumn("loss {task.fields[loss]:.3f}  {task.fields[figures]}"),
         )
         self._task = self._progress.add_task(
@@ -100,23 +101,22 @@ class TrainingBar:
 
     def show_line(self, line: Mapping[str, Any]) -> None:
         """Show the figures of a line of the log: in the bar, or as a line where there is none."""
-        speed = (
-            f"{line['tokens_per_second']:.0f} tokens/s",
-            f"{line['peak_share']:.1%} of peak",
-            f"waits {line['wait_seconds'] / line['seconds']:.0%}",
-            size_text(line["peak_bytes"]),
-            f"{duration_text(line['seconds_left'])} left",
-        )
-        self._progress.update(self._task, figures="  ".join(speed))
+        speed = f"{line['tokens_per_second']:.0f} tokens/s  {line['peak_share']:.1%} of peak"
+        left = f"{duration_text(line['seconds_left'])} left"
+        self._progress.update(self._task, figures=f"{speed}  {left}")
         if self._progress.disable:
-            training = (
+            figures = (
                 f"step {line['step']}/{self._max_steps}",
                 f"loss {line['loss']:.4f}",
                 f"gradient {line['gradient_norm']:.3g}",
                 f"learning rate {line['learning_rate']:.3g}",
                 *([f"{line['num_skipped']} skipped"] if line["num_skipped"] else []),
+                speed,
+                f"waits {line['wait_seconds'] / line['seconds']:.0%}",
+                size_text(line["peak_bytes"]),
+                left,
             )
-            self.say("  ".join(training + speed))
+            self.say("  ".join(figures))
 
     def say(self, text: str) -> None:
         """Print a line, above the bar where there is one."""

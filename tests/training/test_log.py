@@ -1,12 +1,14 @@
 """The lines of a run, and the signals that end it."""
 
 import json
+import re
 import signal
+import sys
 
 import pytest
 
-from lumina_core import LuminaError
-from lumina_core.training.log import MetricsLog, stop_on_signal
+from lumina_core import LuminaError, terminal
+from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
 
 
 def test_log_drops_what_came_after_a_step(tmp_path):
@@ -39,3 +41,33 @@ def test_a_signal_only_sets_a_flag(number):
         with pytest.raises(KeyboardInterrupt):  # a second one stops at once
             signal.raise_signal(number)
     assert signal.getsignal(number) is before
+
+
+LINE = {
+    **{"step": 12345, "loss": 1.2345, "gradient_norm": 1.41, "learning_rate": 1e-3},
+    **{"tokens_per_second": 51234.0, "peak_share": 0.4123, "seconds": 2.0, "wait_seconds": 0.5},
+    **{"peak_bytes": 2.5e9, "seconds_left": 11000.0, "num_skipped": 2},
+}
+
+
+def test_without_a_terminal_a_line_has_all_figures(capsys):
+    with TrainingBar(20000, 12344) as bar:
+        bar.show(12345, 1.2)
+        bar.show_line(LINE)
+    assert capsys.readouterr().err.split("  ") == [
+        *("step 12345/20000", "loss 1.2345", "gradient 1.41", "learning rate 0.001", "2 skipped"),
+        *("51234 tokens/s", "41.2% of peak", "waits 25%", "2.5 GB", "3.06 h left\n"),
+    ]
+
+
+def test_on_a_terminal_of_80_columns_the_figures_stand_beside_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "is_terminal", lambda stream: stream is sys.stderr)
+    for name, value in (("COLUMNS", "80"), ("LINES", "24"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with TrainingBar(20000, 12344) as bar:
+        bar.show(12345, 1.2345)
+        bar.show_line(LINE)
+    last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err).strip().split("\r")[-1]
+    assert last.startswith("step 12345/20000 ") and "\n" not in last.strip()
+    assert last.strip().endswith("loss 1.234  51234 tokens/s  41.2% of peak  3.06 h left")
