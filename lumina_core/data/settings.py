@@ -42,6 +42,11 @@ class PoolConfig(Settings, block="data"):
                 f"{self.refresh_per_step}: refresh at most the whole pool"
             )
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether there is no pool, and items come in the order of an index."""
+        return False
+
 
 @dataclass(frozen=True)
 class SyntheticConfig(PoolConfig):
@@ -133,7 +138,7 @@ class FilesConfig(PoolConfig, FileLimits):
 
     @property
     def is_stream(self) -> bool:
-        """Whether items come in the order of an index."""
+        """As in PoolConfig."""
         return self.stream or self.name == SHARDS
 
 

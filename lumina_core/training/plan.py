@@ -193,7 +193,8 @@ def plan_training(config: TrainPlan) -> Plan:
         again = sum(n for part, n in counted.evaluation.items() if part != "tokens") if twice else 0
         step = config.gradient_accumulation * (batch * (counted.training + again) + texts)
         kept = states["weights"] + states["moments"] + states["average"] + text_states
-        latents = config.data.pool_size * item.tokens.numel() * FLOAT32_BYTES
+        num_encoded = batch if config.data.is_stream else config.data.pool_size
+        latents = num_encoded * item.tokens.numel() * FLOAT32_BYTES
         muon = muon_bytes(backbone) if config.optimizer.name == "muon" else 0
         held = ("program", "weights", "moments", "average", "text encoder", "latents")
         vae_held = (*held, "autoencoder")

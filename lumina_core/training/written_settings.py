@@ -8,6 +8,7 @@ replaces, whether it fetches models. Paths are absolute, so that a run goes on f
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from glob import iglob
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ def placed(name: str) -> str:
     """A path that is there as it leads from any folder; a hub id, or another name, stays."""
     try:
         path = Path(name).expanduser()
-        return str(path.absolute()) if path.exists() else name
+        is_there = path.exists() or any(iglob(str(path)))  # or what a pattern of shards means
+        return str(path.absolute()) if is_there else name
     except (OSError, ValueError, RuntimeError):  # a text that is no path
         return name

@@ -70,6 +70,14 @@ def test_evaluations_are_those_of_the_run(words):
     assert found.num_evaluations == made.network_evaluations
 
 
+def test_a_stream_keeps_no_pool_in_memory():
+    words = ("train", IMAGE, "data.path=x", "data.max_tokens=64", "token_budget=640")
+    pool, stream = (plan_of(*words, f"data={name}").parts for name in ("folder", "shards"))
+    assert 0 < stream["latents"] < pool["latents"] / 10
+    differing = {part for part in pool if stream[part] != pool[part]}
+    assert differing <= {"latents", "program"}  # what this process has by now
+
+
 @needs_proc
 @pytest.mark.demos
 @pytest.mark.parametrize(

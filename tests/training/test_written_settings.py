@@ -55,6 +55,17 @@ def test_a_run_goes_on_from_any_working_folder(work, tmp_path, monkeypatch):
     assert compose_train(["resume=true", f"out={tmp_path / 'sd'}"]).options.vae == "sd"
 
 
+def test_shards_of_a_pattern_and_their_index_are_found_from_any_folder(work, tmp_path, monkeypatch):
+    for name in ("a-0.tar", "a-1.tar", "of mine"):
+        (work / name).write_bytes(b"")
+    words = ("data=shards", "data.path=a-*.tar", "data.index=of mine")
+    config = kept(tmp_path / "out", "+modality=image", *words)
+    monkeypatch.chdir(tmp_path)
+    found = compose_train(["resume=true", f"out={tmp_path / 'out'}"]).data
+    paths = {"path": str(work / "a-*.tar"), "index": str(work / "of mine")}
+    assert found == replace(config.data, **paths)
+
+
 def test_what_belongs_to_one_command_is_not_kept(tmp_path):
     kept(tmp_path, "+modality=image", "overwrite=true", "download=true")
     text = (tmp_path / SETTINGS).read_text()
