@@ -216,7 +216,7 @@ class TokenBatch:
     @cached_property
     def element_counts(self) -> Int[Tensor, "sample"]:
         """Elements of the flat state that belong to each sample."""
-        return torch.tensor(_elements_of_each(self), device=self.state.device)
+        return sent(torch.tensor(_elements_of_each(self)), self.state.device)
 
     @cached_property
     def unknown(self) -> Bool[Tensor, "element"]:
@@ -240,9 +240,14 @@ class TokenBatch:
         """The same batch on another device."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         moved: dict[str, Any] = {
-            name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)
+            name: sent(value, device) for name, value in values.items() if isinstance(value, Tensor)
         }
         return replace(self, **moved)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on the device that computes, without waiting for what that has to do before."""
+    return tensor.to(device, non_blocking=device.type != "cpu")
 
 
 def _elements_of_each(batch: TokenBatch) -> list[int]:

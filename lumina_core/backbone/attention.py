@@ -22,6 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from lumina_core.backbone.settings import BACKENDS
 from lumina_core.errors import LuminaError, nearest
+from lumina_core.sequence import sent
 
 HALF_TYPES = (torch.float16, torch.bfloat16)
 
@@ -103,7 +104,7 @@ def _equal_groups(
 
     def rows(numbers: list[int], starts: list[int], length: int) -> Int[Tensor, "index"]:
         first = torch.tensor([starts[number] for number in numbers])
-        return (first[:, None] + torch.arange(length)).flatten().to(device)
+        return sent((first[:, None] + torch.arange(length)).flatten(), device)
 
     return tuple(
         (len(n), q, k, rows(n, query_starts, q), rows(n, key_starts, k))
@@ -157,7 +158,7 @@ def _head_for_head(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 @torch.inference_mode(False)
 def _offsets(lengths: tuple[int, ...], device: torch.device) -> Int[Tensor, "offset"]:
     ends = list(accumulate(lengths, initial=0))
-    return torch.tensor(ends, dtype=torch.int32, device=device)
+    return sent(torch.tensor(ends, dtype=torch.int32), device)
 
 
 def _attend_varlen(

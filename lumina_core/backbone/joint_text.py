@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lumina_core.backbone.settings import BackboneConfig
-from lumina_core.sequence import TokenBatch
+from lumina_core.sequence import TokenBatch, sent
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ def joint_layout(
     whole = torch.cat(order)
     places = torch.empty_like(whole).index_copy(0, whole, torch.arange(len(whole)))[:num_own]
     device = batch.state.device
-    whole = whole.to(device)
-    counts = torch.tensor(padded, device=device)
+    whole = sent(whole, device)
+    counts = sent(torch.tensor(padded), device)
     first = torch.searchsorted(
         batch.segment_sample, torch.arange(batch.num_samples, device=device)
     ).repeat_interleave(counts, output_size=sum(padded))
     return JointLayout(
         padded,
         tuple(n + m for n, m in zip(padded, batch.lengths, strict=True)),
-        torch.cat(source).to(device),
+        sent(torch.cat(source), device),
         _behind(batch, config.text_start + counts),
         _along([torch.arange(n, device=device) + config.text_start for n in padded]),
         whole,
-        places.to(device),
+        sent(places, device),
         torch.cat([batch.segment_index, first]).index_select(0, whole),
     )
 
@@ -90,7 +90,7 @@ def _along(places: Sequence[Int[Tensor, "_text"]]) -> Float[Tensor, "text 3"]:
 
 def _behind(batch: TokenBatch, offsets: Int[Tensor, "sample"]) -> Float[Tensor, "own 3"]:
     """Positions of a batch behind its texts; pads stay where every axis begins."""
-    lengths = torch.tensor(batch.lengths, device=batch.state.device)
+    lengths = sent(torch.tensor(batch.lengths), batch.state.device)
     offset = offsets.repeat_interleave(lengths, output_size=sum(batch.lengths))
     is_patch = batch.source < len(batch.content_index)
     return batch.index.float() + pad((offset * is_patch).float()[:, None], (0, 2))

@@ -36,7 +36,7 @@ from lumina_core.backbone.settings import (
     RopeScaling,
 )
 from lumina_core.parallel.exchange import Split, completed, gathered, split_evenly
-from lumina_core.sequence import TokenBatch, TokenSample, pack, split_spans
+from lumina_core.sequence import TokenBatch, TokenSample, pack, sent, split_spans
 
 TIME_CHANNELS = 256  # width of the sinusoid, as released
 TIME_PERIOD = 10_000  # longest period of the sinusoid, as released
@@ -410,7 +410,7 @@ def block_matrices(networks: nn.Module) -> Iterator[nn.Parameter]:
 def _mean_of_each(
     text: Float[Tensor, "text text_dim"], lengths: Sequence[int]
 ) -> Float[Tensor, "sample text_dim"]:
-    counts = torch.tensor(list(lengths), device=text.device)
+    counts = sent(torch.tensor(list(lengths)), text.device)
     sample_of: Int[Tensor, "text"] = torch.repeat_interleave(counts, output_size=len(text))
     # CUDA adds in the dtype of the sum, and in float16 that of a long text overflows
     wide = text.to(torch.promote_types(text.dtype, torch.float32))
@@ -424,6 +424,6 @@ def _query_scale(
     """sqrt(log_base(length)) per position."""
     if base is None:
         return None
-    counts = torch.tensor(list(lengths), device=device)
+    counts = sent(torch.tensor(list(lengths)), device)
     scale = (counts.float().log() / log(base)).sqrt()
     return scale.repeat_interleave(counts, output_size=sum(lengths))[:, None, None]

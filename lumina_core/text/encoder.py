@@ -143,7 +143,9 @@ class TextEncoder(nn.Module, TextReader):
                 f"{size}; take both from one place"
             )
         valid = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-        ids, valid = ids.to(self.model.device), valid.to(self.model.device)
+        device = self.model.device
+        places = valid.flatten().nonzero().flatten()  # here: on a GPU it would be waited for
+        ids, valid, places = (x.to(device, non_blocking=True) for x in (ids, valid, places))
         is_last = self.reading.hidden_state == -1
         output = self.model(
             input_ids=ids, attention_mask=valid.long(), output_hidden_states=not is_last
@@ -151,7 +153,7 @@ class TextEncoder(nn.Module, TextReader):
         hidden = (
             output.last_hidden_state if is_last else output.hidden_states[self.reading.hidden_state]
         )
-        return hidden[valid], lengths
+        return hidden.flatten(0, 1).index_select(0, places), lengths
 
     @torch.no_grad()
     def encode(self, texts: Sequence[Text]) -> Features:

@@ -91,7 +91,9 @@ class FrozenTextEncoder(TextReader):
         """
         with self._lock:
             features = {
-                text: self._features_of(text, cache).to(self.device, torch.float32)
+                text: self._features_of(text, cache).to(
+                    self.device, torch.float32, non_blocking=self.device.type != "cpu"
+                )
                 for text in dict.fromkeys(texts)
             }
         return packed(texts, features)

@@ -21,7 +21,7 @@ from lumina_core.files.writing import atomic_write
 from lumina_core.flow.objective import sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
 from lumina_core.flow.settings import TimeConfig
-from lumina_core.sequence import TokenSample
+from lumina_core.sequence import TokenSample, sent
 from lumina_core.text.settings import Negative, Text
 from lumina_core.training.known import draw_known
 
@@ -89,7 +89,10 @@ def text_of(caption: str) -> Text:
 
 
 def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
-    """Mean squared error of the velocity of what is not given, one number per sample."""
+    """Mean squared error of the velocity of what is not given, one number per sample.
+
+    Nothing in it waits for the device: the next batch is prepared while that computes.
+    """
     device, t = model.device, drawn.t
     tokens = [sample.tokens for sample in drawn.samples]
     batch = model.backbone.pack(tokens)
@@ -97,9 +100,10 @@ def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
     noisy = batch.with_state(interpolate(drawn.x_0, batch.state, t_element)).to(device)
     features, lengths = model.text_reader([text_of(sample.caption) for sample in drawn.samples])
     context = model.backbone.prepare(noisy, features, lengths, attention=model.attention)
-    predicted = model.backbone(noisy, batch.segment_time(t).to(device), context)
-    target = velocity(drawn.x_0, batch.state).to(device)
-    return velocity_loss(predicted, target, noisy.element_counts, weight=noisy.unknown)
+    predicted = model.backbone(noisy, sent(batch.segment_time(t), device), context)
+    target = sent(velocity(drawn.x_0, batch.state), device)
+    counts, unknown = sent(batch.element_counts, device), sent(batch.unknown, device)
+    return velocity_loss(predicted, target, counts, weight=unknown)
 
 
 def save_drawn(path: Path, batches: Sequence[Drawn], about: Mapping[str, str]) -> None:

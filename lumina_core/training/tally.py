@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lumina_core.sequence import sent
+
 NUM_TIMES = 10  # bins of t, each of the same width
 SIZES = tuple(2**power for power in range(5, 14))
 """Positions at which a bin of lengths ends: 32, 64, ..., 8192; the last bin has no end."""
@@ -50,7 +52,7 @@ class Tally:
             (self.modalities.index(name) * num_times + time) * num_sizes + bisect_right(SIZES, size)
             for name, time, size in zip(modalities, bins, num_positions, strict=True)
         ]
-        index = torch.tensor(places, device=self.cells.device)
+        index = sent(torch.tensor(places), self.cells.device)
         sums, counts = self.cells.flatten(1)
         sums.index_add_(0, index, losses.double())
         counts.index_add_(0, index, torch.ones_like(losses, dtype=torch.float64))
