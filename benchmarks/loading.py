@@ -48,7 +48,7 @@ def make(folder: Path) -> None:
     for weight in backbone.parameters():
         weight.normal_(std=0.02, generator=seeded(0))
     model = replace(demo, backbone=backbone, placed=None)
-    save(folder, model, summary={}, sampling={}, dtype=torch.bfloat16)
+    save(folder, [model], summary={}, sampling={}, dtype=torch.bfloat16)
 
 
 def memory() -> dict[str, float]:

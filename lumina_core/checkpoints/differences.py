@@ -1,6 +1,6 @@
 """How two checkpoints differ: architecture, autoencoder, latents."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,28 @@ from lumina_core.records import flat
 DECODER = ("decoder.", "post_quant_conv.")  # weights that say nothing of what latents mean
 
 
-def check_architecture(folder: Path, model: Model) -> None:
-    """Refuse to go on with a model that is not the one of a checkpoint, naming what differs.
+def check_architecture(folder: Path, models: Sequence[Model]) -> None:
+    """Refuse to go on with models that are not those of a checkpoint, naming what differs.
 
     Raises:
         LuminaError: another backbone, text encoder, patch size or autoencoder.
     """
-    for difference in differences(read_manifest(folder), model):
+    for difference in differences(read_manifest(folder), models):
         raise LuminaError(
             f"{folder} was trained with {difference}; resume with the settings of its start"
         )
-    if not has_same_autoencoder(folder, model):
-        raise LuminaError(
-            f"{folder} was trained with another autoencoder; resume with "
-            f"modality.vae={folder / VAE / model.name}"
-        )
+    for model in models:
+        if not has_same_autoencoder(folder, model):
+            key = "modality.vae" if len(models) == 1 else f"modality.{model.name}.vae"
+            raise LuminaError(
+                f"{folder} was trained with another autoencoder; resume with "
+                f"{key}={folder / VAE / model.name}"
+            )
 
 
-def differences(manifest: Mapping[str, Any], model: Model) -> list[str]:
-    """How a model differs from the one that a manifest describes, its autoencoder aside."""
-    stored, wanted = (flat(x) for x in (manifest, describe(model)))
+def differences(manifest: Mapping[str, Any], models: Sequence[Model]) -> list[str]:
+    """How models differ from those that a manifest describes, their autoencoders aside."""
+    stored, wanted = (flat(x) for x in (manifest, describe(models)))
     return [
         f"{key}={_shown(stored[key])}, this run has {_shown(wanted[key])}"
         for key in sorted(wanted.keys() & stored.keys() - {"lumina_core", "adapters"})

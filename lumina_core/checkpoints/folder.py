@@ -10,7 +10,7 @@ The manifest is written last, so a folder without it is unfinished; it holds a h
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ from lumina_core.text.frozen import FrozenTextEncoder
 
 def save(
     folder: Path,
-    model: Model,
+    models: Sequence[Model],
     *,
     summary: Mapping[str, Any],
     sampling: Mapping[str, Any],
@@ -55,7 +55,7 @@ def save(
 
     Args:
         folder: must not exist.
-        model: modality, backbone and text encoder.
+        models: of each modality; all have the same backbone and the same text encoder.
         summary: of the training, for people.
         sampling: recommended settings, by public key group.
         dtype: in which weights are stored, but for the training state, which keeps its own.
@@ -65,27 +65,28 @@ def save(
     Raises:
         LuminaError: the folder exists or cannot be written.
     """
-    manifest = describe(model) | {"sampling": dict(sampling), "training": dict(summary)}
+    manifest = describe(models) | {"sampling": dict(sampling), "training": dict(summary)}
     with atomic_folder(folder) as temporary:
-        weights = {k: v.contiguous() for k, v in model.backbone.state_dict().items()}
+        weights = {k: v.contiguous() for k, v in models[0].backbone.state_dict().items()}
         if base is not None:
             write_peft(temporary, trained_changes(weights, summary["adapter"]), dtype)
             manifest |= {"network": ADAPTER, BASE: dict(base)}
         else:
             save_file(weights, temporary / BACKBONE)
-            _save_parts(temporary, model, dtype)
+            _save_parts(temporary, models, dtype)
         if training_state is not None:
             save_file(training_state, temporary / TRAINING)
         write_manifest(temporary, manifest)
 
 
-def _save_parts(folder: Path, model: Model, dtype: torch.dtype) -> None:
+def _save_parts(folder: Path, models: Sequence[Model], dtype: torch.dtype) -> None:
     """Write what stands beside the weights, and cast all of it."""
-    encoder = model.text_encoder
+    encoder = models[0].text_encoder
     if isinstance(encoder, TextEncoder):
         encoder.save(folder / TEXT_ENCODER)
-    if model.modality.vae.folder is not None:
-        copy_vae(model.modality.vae.folder, folder / VAE / model.name)
+    for model in models:
+        if model.modality.vae.folder is not None:
+            copy_vae(model.modality.vae.folder, folder / VAE / model.name)
     _cast_weights(folder, dtype)
     if isinstance(encoder, FrozenTextEncoder) and encoder.hub_id is None:
         encoder.save(folder / TEXT_ENCODER)  # as it is: its dtype is its own

@@ -169,7 +169,11 @@ def data_seen(manifest: Mapping[str, Any]) -> list[Any]:
     training = manifest["training"]
     data, before = training.get("data"), training.get("data_before", [])
     kinds = before if isinstance(before, list) else [before]
-    return [*kinds, data.get("name") if isinstance(data, dict) else None]
+    of_each = [data]
+    if isinstance(data, dict) and "name" not in data:  # of several modalities
+        of_each = list(data.values())
+    names = [each.get("name") if isinstance(each, dict) else None for each in of_each]
+    return [*kinds, *dict.fromkeys(names or [None])]
 
 
 BACKBONE = "backbone.safetensors"

@@ -110,10 +110,31 @@ class Model:
         return self.text_encoder.encode(texts)
 
 
-def describe(model: Model) -> dict[str, Any]:
-    """The part of the manifest that follows from the architecture."""
-    config = asdict(model.backbone.config)
+def describe(models: Sequence[Model]) -> dict[str, Any]:
+    """The part of the manifest that follows from the architecture.
+
+    Args:
+        models: of each modality that shares a backbone and a text encoder.
+    """
+    first = models[0]
+    config = asdict(first.backbone.config)
     token_dims, feature_dims = config.pop("token_dims"), config.pop("feature_dims")
+    return {
+        "format": FORMAT_VERSION,
+        "lumina_core": __version__,
+        "modalities": {each.name: _entry(each, token_dims, feature_dims) for each in models},
+        "network": NETWORK,
+        "family": first.family,
+        "backbone": config,
+        "adapters": [],
+        "text_encoder": _describe_text_encoder(first.text_encoder),
+    }
+
+
+def _entry(
+    model: Model, token_dims: Mapping[str, int], feature_dims: Mapping[str, int]
+) -> dict[str, Any]:
+    """What a manifest says of a modality."""
     options = model.modality.options
     architecture = {
         name: getattr(options, name)
@@ -123,16 +144,7 @@ def describe(model: Model) -> dict[str, Any]:
     entry = {"options": architecture, "token_dim": token_dims[model.name]}
     if model.name in feature_dims:
         entry["feature_dim"] = feature_dims[model.name]
-    return {
-        "format": FORMAT_VERSION,
-        "lumina_core": __version__,
-        "modalities": {model.name: entry},
-        "network": NETWORK,
-        "family": model.family,
-        "backbone": config,
-        "adapters": [],
-        "text_encoder": _describe_text_encoder(model.text_encoder),
-    }
+    return entry
 
 
 def _describe_text_encoder(

@@ -7,8 +7,9 @@ from lumina_core import terminal
 from lumina_core.cli import help
 from lumina_core.cli.configured import CONFIGURED
 from lumina_core.config.compose import composed
-from lumina_core.config.keys import Command, modality_keys
+from lumina_core.config.keys import Command
 from lumina_core.config.settings_file import settings_text
+from lumina_core.config.several import keys_of
 from lumina_core.config.words import (
     ARCHITECTURE_KEYS,
     modalities_in_use,
@@ -77,7 +78,8 @@ def _compose(name: str, overrides: list[str]) -> Any:
 
 def _execute(name: str, overrides: list[str]) -> int:
     config = _compose(name, overrides)
-    terminal.tell(*host.find(config.modality).deprecations)
+    for modality in getattr(config, "joint", {}) or [config.modality]:
+        terminal.tell(*host.find(modality).deprecations)
     return CONFIGURED[name].execute(config)  # only once the request is right
 
 
@@ -90,9 +92,9 @@ def names_of(command: Command, words: list[str]) -> list[str]:
     """As `known_names`."""
     names = [key.name for key in command.keys] + ["modality"]
     installed = host.installed()
-    for modality in modalities_in_use(command, words):
-        if modality in installed:
-            with suppress(LuminaError):  # a broken plugin is reported when it is used
-                names += [key.name for key in modality_keys(modality, command)]
+    modalities = [m for m in modalities_in_use(command, words) if m in installed]
+    if modalities:
+        with suppress(LuminaError):  # a broken plugin is reported when it is used
+            names += [key.name for key in keys_of(command, modalities)]
     fixed = [key for key in ARCHITECTURE_KEYS if key not in names]
     return names + fixed * command.has_fixed_architecture

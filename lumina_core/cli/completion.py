@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lumina_core.cli import help
 from lumina_core.cli.configured import CONFIGURED
-from lumina_core.config.keys import Command, Key, modality_keys
+from lumina_core.config.keys import Command, Key
+from lumina_core.config.several import MIXING, keys_of
 from lumina_core.config.words import MULTIRUN, modalities_in_use
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.plugins import host
@@ -102,7 +103,7 @@ def _settings(command: Command, given: list[str], begun: str) -> list[str]:
     """Keys of a command, or the values of a key."""
     pluses = "+" * (len(begun) - len(begun.lstrip("+")))
     key, equals, _ = begun.removeprefix(pluses).partition("=")
-    blocks = ("modality.", f"{CONDITION}.")
+    blocks = ("modality.", f"{CONDITION}.", *(f"{block}." for block in (*command.own, MIXING)))
     is_own = any(key.startswith(block) or block.startswith(key) for block in blocks)
     keys = list(command.keys)
     if is_own:  # importing a modality takes time
@@ -121,7 +122,9 @@ def _keys_of_modality(command: Command, given: list[str]) -> list[Key]:
     """The keys of the modality in use; none where none is, or one that cannot be used."""
     try:
         names = modalities_in_use(command, given)
-        keys = [key for name in names[-1:] for key in modality_keys(name, command)]
+        if not command.own:
+            names = names[-1:]  # which wins
+        keys = keys_of(command, names) if names else []
     except LuminaError:
         return []  # a command that uses it says why
     return [key for key in keys if not (key.about.fixed and command.has_fixed_architecture)]

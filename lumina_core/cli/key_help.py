@@ -6,6 +6,7 @@ from lumina_core.cli.configured import CONFIGURED
 from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command, Key
 from lumina_core.config.layers import CORE
+from lumina_core.config.several import MIXING
 from lumina_core.config.words import is_override, modalities_in_use
 from lumina_core.errors import printable
 from lumina_core.plugins import host
@@ -21,7 +22,7 @@ def key_lines(name: str, words: list[str]) -> list[str]:
     command = CONFIGURED["run" if name == "infer" else name].command  # a usual one is not asked for
     keys = command.keys
     if names := modalities_in_use(command, words):
-        lines = _effective_lines(command, words, names[0])
+        lines = _effective_lines(command, words, names if command.own else names[:1])
     else:
         lines = ["keys:", *(_line(key, key.default) for key in keys), ""]
         lines += [
@@ -66,7 +67,7 @@ def effective(command: Command, words: list[str], name: str) -> list[tuple[Key, 
         LuminaError: what they name cannot be used, or a value is refused.
     """
     names = [key.name for key in command.keys]
-    typed = [word for word in words if is_override(word, [*names, "modality"])]
+    typed = [word for word in words if is_override(word, [*names, "modality", MIXING])]
     layers = composed(command, [f"modality={name}", *typed])
     values = flat(layers.values)
     found = []
@@ -80,14 +81,14 @@ def effective(command: Command, words: list[str], name: str) -> list[tuple[Key, 
     return found
 
 
-def _effective_lines(command: Command, words: list[str], name: str) -> list[str]:
-    plugin = host.find(name)
-    found = effective(command, words, name)
+def _effective_lines(command: Command, words: list[str], names: list[str]) -> list[str]:
+    plugins = [host.find(name) for name in names]
+    found = effective(command, words, f"[{','.join(names)}]")
     origins = [printable(origin, _WIDTH) for _, _, origin in found]
     width = max(map(len, origins))
-    title = f"values with modality {name} ({plugin.package} {plugin.version}), and whose they are:"
+    used = ", ".join(f"{each.name} ({each.package} {each.version})" for each in plugins)
     return [
-        title,
+        f"values with modality {used}, and whose they are:",
         *(
             _line(key, value, f"{origin:<{width}}  ")
             for (key, value, _), origin in zip(found, origins, strict=True)

@@ -17,6 +17,7 @@ from lumina_core import terminal
 from lumina_core.cli.configured import CONFIGURED
 from lumina_core.cli.faults import report
 from lumina_core.config.keys import Command, modality_keys
+from lumina_core.config.several import keys_of
 from lumina_core.config.values import Job, has_several, multirun, parse_value
 from lumina_core.config.words import modalities_in_use, split_override
 from lumina_core.errors import LuminaError, when_interrupted
@@ -112,11 +113,14 @@ def sweep(
 def _literal_keys(command: Command, names: list[str]) -> set[str]:
     """Keys whose values are texts, letter by letter: a comma in one separates nothing."""
     keys = list(command.keys)
-    for name in set(names) & set(host.installed()):
+    there = [name for name in names if name in host.installed()]
+    for name in there:
         own = modality_keys(name, command)
         keys += own
         whole = f"modality.{name}."  # with one modality this says the same
         keys += [key._replace(name=key.name.replace("modality.", whole)) for key in own]
+    if len(there) > 1:
+        keys += keys_of(command, there)
     return {key.name for key in keys if key.is_text}
 
 

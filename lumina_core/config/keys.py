@@ -5,7 +5,7 @@ Checks, help, schema, completion and pages are views of this list; layers.py mer
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import CONDITION
-from lumina_core.records import Block, Setting, block_of, is_key, setting_of, shown
+from lumina_core.records import Block, Setting, Settings, block_of, is_key, setting_of, shown
 
 CONFIG = "config"
 
@@ -35,6 +35,12 @@ class Command(NamedTuple):
     """What a file or folder says with which it goes on; `words` are sorted."""
     between: Callable[[Any], None] = lambda layers: None
     """Puts layers between what is recommended and what is written."""
+    own: tuple[str, ...] = ()
+    """Blocks that each of several modalities has for itself; empty: the command takes one."""
+    mixing: Callable[[tuple[str, ...]], type] = lambda names: Settings
+    """The record of what part each of several modalities takes."""
+    together: Callable[[str, Sequence[Any]], Any] = lambda key, values: None
+    """What modalities that recommend different values of a key can all live with; None: nothing."""
 
     @property
     def keys(self) -> "tuple[Key, ...]":

@@ -33,7 +33,7 @@ from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.program import command_line
 from lumina_core.records import as_text, build, fixed_names, flat, plain, shown
 
-CORE, TYPED = "core", "command line"
+CORE, TYPED, RECOMMENDED = "core", "command line", "modalities"
 _SOURCES = ("repeat", "checkpoint", "init_from", "out")  # keys of what may say the modality
 T = TypeVar("T")
 
@@ -60,6 +60,8 @@ class Layers:
         self.choices = {name: str(block.choice) for name, block in command.groups.items()}
         self.files: list[tuple[Path, dict[str, Any]]] = []
         self.open_options: frozenset[str] = frozenset()  # of the architecture, left to the user
+        self.members: dict[str, Layers] = {}  # of each, where these are of several modalities
+        self.note: str | None = None  # on recommendations that differ
         own = modality_keys(name, command)
         self.keys |= {key.name: key for key in own}
         self.values["modality"] = plain(host.options_class(name))
@@ -113,11 +115,11 @@ class Layers:
                 self.origins[key] = TYPED
                 continue
             self._check(key)
-            self.put(_nested(key, value_of(self.keys.get(key), key, text)), TYPED)
+            self.put(nested(key, value_of(self.keys.get(key), key, text)), TYPED)
         for written, text in words.options.items():
             key = f"modality.{written.removeprefix(f'{self.name}.')}"  # with one it says the same
             self._check_option(key, text)
-            self.put(_nested(key, value_of(self.keys[key], key, text)), TYPED)
+            self.put(nested(key, value_of(self.keys[key], key, text)), TYPED)
         self._refuse_idle_keys()
 
     def _choose(self, choices: Mapping[str, str]) -> None:
@@ -147,7 +149,7 @@ class Layers:
             for key, value in file.values.items():
                 is_option = key.startswith("modality.")
                 self._check_option(key, as_text(value)) if is_option else self._check(key)
-                self.put(_nested(key, plain_value(self.keys.get(key), value)), str(file.path))
+                self.put(nested(key, plain_value(self.keys.get(key), value)), str(file.path))
         except LuminaError as error:
             raise LuminaError(f"{file.path}: {error}") from error
         self.files.append((file.path, self.values))
@@ -164,7 +166,7 @@ class Layers:
         origin = TYPED if words.modalities else next(sources, CORE)
         if words.file and words.file.modalities:
             origin = str(words.file.path)
-        found = [("modality", self.name, origin)]
+        found = [("modality", list(self.members) or self.name, origin)]
         for key in self.keys.values():
             if key.name in values and key.name not in self.choices:
                 is_open = key.name.removeprefix("modality.") in self.open_options
@@ -237,20 +239,43 @@ class Layers:
                 )
 
 
-def advised(command: Command, name: str) -> Layers:
+def advised(command: Command, name: str, shared: Mapping[str, Any] | None = None) -> Layers:
     """The defaults with what a modality's YAML recommends.
+
+    Args:
+        command: which.
+        name: the modality.
+        shared: by dotted key, what several modalities recommend together for what they share, in
+            the place of what this one recommends for it; None: there is one.
 
     Raises:
         LuminaError: the modality or its YAML cannot be used.
     """
     layers = Layers(command, name)
-    file = read_modality_file(name)
-    if file is not None and command.advice is not None:
-        advice = file.advice[command.advice]
-        check_advised(command, advice, f"{command.advice}.", f"{file.path}: ")
-        layers.put(advice, host.find(name).package, f"{file.path}, {command.advice}")
-        layers.close(file.path)
+    path, advice = advice_of(command, name)
+    if shared is not None:
+        advice = {key: value for key, value in advice.items() if key in command.own}
+    if path is not None:
+        where = f"{path}, {command.advice}"
+        layers.put(advice, host.find(name).package, where)
+        for key, value in (shared or {}).items():
+            layers.put(nested(key, value), RECOMMENDED)
+        layers.close(path)
     return layers
+
+
+def advice_of(command: Command, name: str) -> tuple[Path | None, dict[str, Any]]:
+    """A modality's YAML, and what it recommends for a command; None where there is none.
+
+    Raises:
+        LuminaError: it cannot be used, or recommends what it may not.
+    """
+    file = read_modality_file(name)
+    if file is None or command.advice is None:
+        return None, {}
+    advice = file.advice[command.advice]
+    check_advised(command, advice, f"{command.advice}.", f"{file.path}: ")
+    return file.path, advice
 
 
 def check_advised(command: Command, advice: Mapping[str, Any], prefix: str, where: str) -> None:
@@ -336,7 +361,8 @@ def _overlay(
     return result
 
 
-def _nested(key: str, value: Any) -> dict[str, Any]:
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """A value as a layer, below the parts of its dotted key."""
     for part in reversed(key.split(".")):
         value = {part: value}
     return value

@@ -14,6 +14,7 @@ from re import ASCII, compile
 from typing import Any, NamedTuple
 
 from lumina_core.config.keys import CONFIG, Command, checked_choice, choices_of
+from lumina_core.config.several import MIXING, One, of_one
 from lumina_core.errors import LuminaError, printable, unknown_key
 from lumina_core.plugins.yaml_files import CONDITION, read_yaml
 from lumina_core.program import command_line
@@ -31,17 +32,24 @@ class SettingsFile(NamedTuple):
 
     path: Path
     modalities: list[str]
-    """One or none."""
     choices: dict[str, str]
     """Group to the name chosen in it."""
     texts: dict[str, str]
     """Paths and `resume`, as one writes them: what else there is may follow from them."""
     values: dict[str, Any]
     """Dotted key to plain value."""
+    mixing: dict[str, Any]
+    """As `values`: what part each of several modalities takes."""
 
 
-def read_settings(path: Path, command: Command) -> SettingsFile:
+def read_settings(path: Path, command: Command, one: One | None = None) -> SettingsFile:
     """The settings that a file gives to a command.
+
+    Args:
+        path: the file.
+        command: which.
+        one: of several modalities that whose settings are wanted; None: there is one, or the first
+            of those that the file names will do.
 
     Raises:
         LuminaError: it cannot be read, was written for another command, or has an unknown key.
@@ -57,13 +65,21 @@ def read_settings(path: Path, command: Command) -> SettingsFile:
             f"{command.name}; use it with that"
         )
     try:
-        return _sorted(path, found, command)
+        return _sorted(path, found, command, one)
     except LuminaError as error:
         raise LuminaError(f"{path}: {error}") from error
 
 
-def _sorted(path: Path, found: Mapping[str, Any], command: Command) -> SettingsFile:
-    file = SettingsFile(path, [], {}, {}, {})
+def _sorted(path: Path, found: dict[str, Any], command: Command, one: One | None) -> SettingsFile:
+    file = SettingsFile(path, [], {}, {}, {}, {})
+    named = found.get("modality")
+    if command.own and isinstance(named, list) and all(isinstance(name, str) for name in named):
+        del found["modality"]
+        file.modalities.extend(named)
+        one = one or One(named[0], tuple(named))
+    if one is not None:
+        file.mixing.update({k: v for k, v in found.items() if k.partition(".")[0] == MIXING})
+        found = dict(of_one(found.items(), one, command))
     keys, groups = {key.name: key for key in command.keys}, command.groups
     for key, value in found.items():
         block = key.partition(".")[0]

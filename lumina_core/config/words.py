@@ -7,11 +7,13 @@ like an override with a misspelt key is refused instead of being painted.
 
 import os.path
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from lumina_core.config.keys import CONFIG, Command, checked_choice
 from lumina_core.config.settings_file import SettingsFile, read_settings
+from lumina_core.config.several import MIXING, One, of_one
 from lumina_core.errors import LuminaError, closest, unknown_key
 from lumina_core.plugins.yaml_files import CONDITION, RECOMMENDATION_BLOCKS
 from lumina_core.program import command_line
@@ -53,6 +55,8 @@ class Overrides(NamedTuple):
     """Dotted key of the core to value; a path that is `null` is left out, ~ is expanded."""
     file: SettingsFile | None = None
     """What `config=FILE` gives, below all of these; its paths are among the values already."""
+    mixing: Mapping[str, str] = {}
+    """Dotted key of what part a modality takes, to value."""
 
 
 def parse(words: list[str], names: list[str]) -> Arguments:
@@ -140,8 +144,13 @@ def split_override(override: str) -> tuple[str, str]:
     return key.lstrip("+"), value
 
 
-def sort_overrides(overrides: list[str], command: Command) -> Overrides:
+def sort_overrides(overrides: list[str], command: Command, one: One | None = None) -> Overrides:
     """Sort the overrides of a command; the last one of a key wins.
+
+    Args:
+        overrides: as the user wrote them.
+        command: which.
+        one: of several modalities that whose overrides are wanted; None: there is one.
 
     Raises:
         LuminaError: an unknown key or choice, a whole block, an empty path, or what a checkpoint
@@ -150,11 +159,14 @@ def sort_overrides(overrides: list[str], command: Command) -> Overrides:
     keys = {key.name: key for key in command.keys}
     names, groups = list(keys), command.groups
     pairs = [split_override(override) for override in overrides]
-    words = Overrides([], {}, {}, {})
+    mixing = {key: value for key, value in pairs if key.partition(".")[0] == MIXING}
+    if one is not None:
+        pairs = of_one(pairs, one, command)
+    words = Overrides([], {}, {}, {}, None, mixing)
     path = dict(pairs).get(CONFIG, "null")
     if path not in ("", "null"):
-        file = read_settings(Path(path).expanduser(), command)
-        words = Overrides([*file.modalities], {}, {}, dict(file.texts), file)
+        file = read_settings(Path(path).expanduser(), command, one)
+        words = Overrides([*file.modalities], {}, {}, dict(file.texts), file, mixing)
     for key, value in pairs:
         is_of_network = key.partition(".")[0] in ARCHITECTURE_KEYS and key not in keys
         if is_of_network and command.has_fixed_architecture:
@@ -181,7 +193,7 @@ def sort_overrides(overrides: list[str], command: Command) -> Overrides:
             raise unknown_key(key, names)
     if words.file and words.file.modalities not in ([], words.modalities):
         raise LuminaError(
-            f"config={path} is of modality {words.file.modalities[0]!r}; leave out "
+            f"config={path} is of modality {','.join(words.file.modalities)!r}; leave out "
             f"+modality={','.join(words.modalities)}, or write another file"
         )
     return words

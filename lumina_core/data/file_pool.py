@@ -70,8 +70,8 @@ class Wanted(NamedTuple):
     separators: bool
     num_held: int
     """Items that are never trained on, but measured."""
-    folder: Path
-    """Takes the quarantine file."""
+    quarantine: Path
+    """The file that names what is left out."""
 
 
 class FilePool(LatentPool):
@@ -110,7 +110,7 @@ class FilePool(LatentPool):
         self._lone_texts = listing.lone_texts
         self._wanted, self._data, self._modality = wanted, data, modality
         self._num_tried = self._num_broken = 0
-        self._quarantine = Quarantine(wanted.folder / QUARANTINE)
+        self._quarantine = Quarantine(wanted.quarantine)
         self._num_recorded = 0
         self._order = lru_cache(maxsize=2)(self._epoch)
 

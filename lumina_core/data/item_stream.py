@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from lumina_core.data.data_paths import data_path, folder_of
-from lumina_core.data.file_pool import NUM_JUDGED, QUARANTINE, Quarantine, Wanted
+from lumina_core.data.file_pool import NUM_JUDGED, Quarantine, Wanted
 from lumina_core.data.fresh_index import fresh_index
 from lumina_core.data.order import Order, Place, set_aside
 from lumina_core.data.pool import encode_sample
@@ -100,7 +100,7 @@ class ItemStream(Source):
             drop=_discard,
         )
         self._resources.callback(self._workers.close)
-        self._quarantine = Quarantine(wanted.folder / QUARANTINE)
+        self._quarantine = Quarantine(wanted.quarantine)
         self._num_tried = self._num_broken = self._num_recorded = 0
         self._is_open = False
 

@@ -6,13 +6,14 @@ type is a `LuminaError`, and so is a keyword that is no key.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from lumina_core.config.keys import Command, modality_keys
+from lumina_core.config.keys import Command
+from lumina_core.config.several import keys_of
 from lumina_core.config.words import PROMPT_KEYS
 from lumina_core.errors import LuminaError, closest
 from lumina_core.plugins.yaml_files import CONDITION
@@ -79,7 +80,9 @@ def prompts(value: Any) -> list[str]:
     return list(found)
 
 
-def words_of(command: Command, modality: str, keywords: Mapping[str, Any]) -> dict[str, str]:
+def words_of(
+    command: Command, modality: str | Sequence[str], keywords: Mapping[str, Any]
+) -> dict[str, str]:
     """Keywords as whole keys and the values of a command line.
 
     A keyword is a public key of the command, or its last part: `height` is `modality.height`. What
@@ -88,7 +91,7 @@ def words_of(command: Command, modality: str, keywords: Mapping[str, Any]) -> di
 
     Args:
         command: whose keys.
-        modality: whose options and conditions are meant.
+        modality: whose options and conditions are meant; of several whole keys say whose.
         keywords: names and values.
 
     Raises:
@@ -96,8 +99,9 @@ def words_of(command: Command, modality: str, keywords: Mapping[str, Any]) -> di
             a command takes.
     """
     keys = {key.name: key for key in command.keys}
-    keys |= {key.name: key for key in modality_keys(modality, command)}
-    names = list(keys)
+    chosen = [modality] if isinstance(modality, str) else list(modality)
+    own = keys_of(command, chosen)
+    names = [*keys, *(key.name for key in own if key.name.partition(".")[0] not in command.own)]
     words: dict[str, str] = {}
     given: dict[str, str] = {}
     for name, value in keywords.items():
@@ -105,7 +109,8 @@ def words_of(command: Command, modality: str, keywords: Mapping[str, Any]) -> di
         if key is None:
             last_parts = sorted({key.rpartition(".")[2] for key in names})
             meant = closest(name, last_parts)
-            listing = command_line(command.name, f"+modality={modality}", "--help")
+            written = chosen[0] if len(chosen) == 1 else f"[{','.join(chosen)}]"
+            listing = command_line(command.name, f"+modality={written}", "--help")
             hint = f"Did you mean {meant!r}?" if meant else f"Known are those of: {listing}"
             raise LuminaError(f"unknown key {name!r}. {hint}")
         if key == "guidance" and isinstance(value, Real):

@@ -155,7 +155,7 @@ def read_base(source: Source, model: Model, dtype: str) -> None:
     if model.name not in manifest["modalities"]:
         known = ", ".join(manifest["modalities"])
         raise LuminaError(f"{source.path} knows {known}, and an adapter of it no {model.name}")
-    found = [each for each in differences(manifest, model) if not each.startswith(TEXT_ENCODER)]
+    found = [each for each in differences(manifest, [model]) if not each.startswith(TEXT_ENCODER)]
     if not found and not has_same_latents(source, model, model.name):
         found = ["another autoencoder"]
     if found:

@@ -1,5 +1,6 @@
 """The command `train`, and the same in Python."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from lumina_core.files.reading import json_lines
 from lumina_core.plugins import host
 from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.python_api import Model, load
-from lumina_core.sampling.python_arguments import as_overrides, text, words_of
+from lumina_core.sampling.python_arguments import as_overrides, text, texts, words_of
 from lumina_core.training import train as loop
 from lumina_core.training.compose import TRAIN, compose_train
 from lumina_core.training.folder import METRICS, check_out, clear, used_alone
@@ -35,6 +36,7 @@ class TrainingRun:
     """A training that is over, or was stopped."""
 
     modality: str
+    """The first of several."""
     folder: Path
     """What `resume` goes on with, and what `load` takes."""
     step: int
@@ -42,34 +44,39 @@ class TrainingRun:
     losses: tuple[float, ...]
     """Of the logged steps, the first of the folder to the last."""
 
-    def model(self, **settings: Any) -> Model:
-        """Its newest checkpoint in memory, an adapter on its model; see `load`."""
-        adapter = adapter_manifest(self.folder)
+    def model(self, modality: str | None = None, **settings: Any) -> Model:
+        """Its newest checkpoint in memory, an adapter on its model, for one of its modalities; see
+        `load`.
+        """
+        name, adapter = modality or self.modality, adapter_manifest(self.folder)
         if adapter is None:
-            return load(self.folder, modality=self.modality, **settings)
+            return load(self.folder, modality=name, **settings)
         adapters = [str(self.folder), *settings.pop("adapters", [])]
         base = adapter[BASE]["checkpoint"]
-        return load(base, modality=self.modality, adapters=adapters, **settings)
+        return load(base, modality=name, adapters=adapters, **settings)
 
 
-def train(modality: str, **settings: Any) -> TrainingRun:
+def train(modality: str | Sequence[str], **settings: Any) -> TrainingRun:
     """Train as `train` does, which tells its progress on stderr; Ctrl-C stops and saves.
 
     Args:
-        modality: name of an installed modality.
-        settings: keys of `train` or their last parts.
+        modality: name of an installed modality, or the names of several that are trained together.
+        settings: keys of `train` or their last parts; those of one of several modalities are whole
+            keys, `**{"modality.image.height": 64, "mixing.image": 0.4}`.
 
     Raises:
         LuminaError: whatever `train` would refuse, and arguments of another type.
     """
-    name = host.find(text("modality", modality)).name
-    words = {"modality": name, **words_of(TRAIN, name, settings)}
+    given = [modality] if isinstance(modality, str) else texts("modality", modality)
+    names = [host.find(text("modality", name)).name for name in given]
+    chosen = names[0] if len(names) == 1 else f"[{','.join(names)}]"
+    words = {"modality": chosen, **words_of(TRAIN, names, settings)}
     config = compose_train(as_overrides(words))
     run, _ = train_alone(config)
     folder = Path(config.out).absolute()
     logged = json_lines(folder / METRICS)
     losses = tuple(entry["loss"] for _, entry in logged if "loss" in entry)
-    return TrainingRun(name, folder, run.step, losses)
+    return TrainingRun(config.modality, folder, run.step, losses)
 
 
 def train_command(config: "TrainConfig") -> int:
@@ -113,14 +120,19 @@ def _trained(config: "TrainConfig") -> tuple[Run, Path]:
 
 
 def _continued(config: "TrainConfig", run: Run) -> Path:
-    if config.evaluate_every and run.model.modality.world is None:
+    worlds = [model.modality.world for model in run.models.values()]
+    if config.evaluate_every and not any(world is not None for world in worlds):
         raise LuminaError(
             f"evaluate_every={config.evaluate_every} needs the oracle of a synthetic world, and "
-            f"modality {config.modality!r} has none; leave it out"
+            f"modality {', '.join(map(repr, run.models))} has none; leave it out"
         )
-    notes = list(word_notes(config, run.model.text_reader, run.mixture))  # while it has its weights
+    # while it has its weights
+    notes = list(word_notes(config, run.model.text_reader, run.mixture))
     held = loop.prepare(config, run)
-    sampling = compose_sampling(config.modality, run.sampling)  # a checkpoint of others may lie
+    # a checkpoint of others may lie
+    sampling = {name: compose_sampling(name, run.sampling) for name in run.models}
+    if config.note is not None:
+        terminal.tell(config.note)
     terminal.tell(*notes)
     clear(Path(config.out), config)
     write_settings(config)

@@ -1,17 +1,18 @@
 """From the words of `train`, `train-vae` and `cache` to their records."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints.formats import find_source
 from lumina_core.checkpoints.newest import DEMO
 from lumina_core.checkpoints.source import fixed_options
-from lumina_core.config.compose import composed
+from lumina_core.config.compose import composed, each_of
 from lumina_core.config.keys import Command
 from lumina_core.config.layers import Layers, advised, build_record
 from lumina_core.config.modality_file import read_modality_file
+from lumina_core.config.several import MIXING
 from lumina_core.config.values import parse_value
 from lumina_core.config.words import Overrides
 from lumina_core.data.caches.manifest import caches_at, read_manifest
@@ -19,15 +20,18 @@ from lumina_core.data.settings import STREAM_KEYS, IndexConfig, PoolConfig
 from lumina_core.errors import LuminaError
 from lumina_core.modality import has_weights
 from lumina_core.plugins import host
-from lumina_core.records import plain
+from lumina_core.records import build, plain
 from lumina_core.sampling.compose import compose_sampling
 from lumina_core.text.settings import Reading
 from lumina_core.training.settings import (
     NO_ADAPTER,
     TRAINING_SETTINGS,
     CacheConfig,
+    Member,
     TrainConfig,
     TrainVAEConfig,
+    mixing_of,
+    shares_of,
 )
 from lumina_core.training.written_settings import SETTINGS, default_out, placed, read_settings
 
@@ -35,8 +39,8 @@ from lumina_core.training.written_settings import SETTINGS, default_out, placed,
 def modalities_named(values: Mapping[str, str]) -> list[str]:
     """The modalities of the training that goes on, or of what a new one begins with."""
     if values.get("resume") == "true" and values.get("out"):
-        name = read_settings(Path(values["out"]).expanduser()).get("modality")
-        return [] if name is None else [name]
+        found = read_settings(Path(values["out"]).expanduser()).get("modality")
+        return [found] if isinstance(found, str) else list(found or ())
     named = values.get("init_from")
     if named in (None, "", "null", DEMO):
         return []
@@ -54,7 +58,26 @@ def compose_train(overrides: list[str]) -> TrainConfig:
 def composed_training(command: Command, overrides: list[str]) -> Any:
     """The record of a command that asks for what `train` does."""
     layers = composed(command, overrides)
-    return layers.built(lambda values: _training_of(command.record, layers.name, values))
+    record, names = command.record, list(layers.members) or [layers.name]
+
+    def config_of(name: str) -> Any:
+        own = layers.members.get(name, layers)
+        return own.built(lambda values: _training_of(record, name, values, names))
+
+    configs = each_of(names, config_of)
+    first = configs[names[0]]
+    if len(names) == 1:
+        return first
+    for key, is_used in (("adapter", first.adapter.is_used), ("start_data", first.start_data)):
+        if is_used:
+            raise LuminaError(
+                f"{key} is for one modality, not for {', '.join(names)}. Choose one: "
+                f"+modality={names[0]}"
+            )
+    parts: Any = build(mixing_of(tuple(names)), layers.values[MIXING], f"{MIXING}.")
+    shares = shares_of({name: getattr(parts, name) for name in names})
+    joint = {name: Member(each.options, each.data, shares[name]) for name, each in configs.items()}
+    return replace(first, joint=joint, note=layers.note)
 
 
 def compose_train_vae(overrides: list[str]) -> TrainVAEConfig:
@@ -111,8 +134,29 @@ def check_modality_file(name: str) -> None:
     advised(TRAIN, name).built(lambda values: _training_of(TrainConfig, name, values))
 
 
-def _training_of(record: type, name: str, values: Mapping[str, Any]) -> Any:
-    return build_record(record, name, {**values, "out": values["out"] or default_out(name)})
+def _training_of(
+    record: type, name: str, values: Mapping[str, Any], names: Sequence[str] = ()
+) -> Any:
+    out = values["out"] or default_out(names or [name])
+    return build_record(record, name, {**values, "out": out})
+
+
+ROPE = "backbone.rope_dims"
+
+
+def _together(key: str, values: Sequence[Any]) -> Any:
+    """What modalities with different recommendations can all live with.
+
+    The longest training, and batches that hold the longest samples; positions on every axis that
+    one of them has.
+    """
+    if key in ("max_steps", "token_budget"):
+        return max(values)
+    if key == ROPE:
+        axes = [{axis for axis, dim in enumerate(dims or ()) if dim} for dims in values]
+        every = set.union(*axes)
+        return next((dims for dims, own in zip(values, axes, strict=True) if own == every), None)
+    return None
 
 
 def _vae_training_of(name: str, values: Mapping[str, Any]) -> TrainVAEConfig:
@@ -132,7 +176,7 @@ def _put_settings(layers: Layers) -> None:
             layers.replace(key, value, SETTINGS)
         elif key == "options":
             layers.put({"modality": value}, SETTINGS, str(path))
-        elif key != "modality":
+        elif key not in ("modality", MIXING):
             layers.put({key: value}, SETTINGS, str(path))
     layers.close(path)
 
@@ -152,10 +196,13 @@ def _put_released(layers: Layers) -> None:
         source = find_source(str(place), download=words.values.get("download") == "true")
     except LuminaError:  # the start of the training says it
         return
-    manifest = source.manifest
-    if not (manifest["family"] or is_adapted) or name not in manifest["modalities"]:
+    manifest, trained = source.manifest, words.modalities or [name]
+    is_fixed = manifest["family"] or is_adapted
+    if not is_fixed or not set(trained) & manifest["modalities"].keys():
         return
     layers.replace("backbone", manifest["backbone"], str(named))
+    if name not in manifest["modalities"]:
+        return
     options = fixed_options(name, manifest)
     vae = source.vae_folder(name) or source.usual.get("vae")
     if vae is not None and has_weights(host.options_class(name)):
@@ -215,7 +262,7 @@ def _resumed_settings(words: Overrides) -> dict[str, Any]:
 
 def _out_of(words: Overrides) -> Path:
     """The folder of a training that is to go on, whose modality is named if the folder is not."""
-    return Path(words.values.get("out") or default_out(words.modalities[0]))
+    return Path(words.values.get("out") or default_out(words.modalities))
 
 
 TRAIN = Command(
@@ -227,6 +274,9 @@ TRAIN = Command(
     "init_from",
     _resumed_settings,
     _put_settings,
+    ("data",),
+    mixing_of,
+    _together,
 )
 INDEX = Command("index", IndexConfig, lambda values: [])
 TRAIN_VAE = Command("train-vae", TrainVAEConfig, lambda values: [])

@@ -64,18 +64,22 @@ def check_out(out: Path, config: TrainConfig) -> None:
 
 
 def _is_of_use(path: Path) -> bool:
-    is_left_over = path.name in (QUARANTINE, LOCK) or DELETABLE.fullmatch(path.name)
+    is_list = path.name.endswith(QUARANTINE)
+    is_left_over = is_list or path.name == LOCK or DELETABLE.fullmatch(path.name)
     return not (is_left_over or path.is_dir())
 
 
 def _refuse_own_inputs(out: Path, config: TrainConfig) -> None:
     """Refuse to overwrite a folder in which the run itself has something to read."""
-    inputs = {
-        "modality.vae": config.options.vae if has_weights(config.options) else None,
+    inputs: dict[str, str | None] = {
         "init_from": config.init_from,
         "text_encoder.path": config.text_encoder.path,
-        "data.path": getattr(config.data, "path", None),  # a world has none
     }
+    for modality, member in config.members.items():
+        whose = f".{modality}" if config.joint else ""
+        if has_weights(member.options):
+            inputs[f"modality{whose}.vae"] = member.options.vae
+        inputs[f"data{whose}.path"] = getattr(member.data, "path", None)  # a world has none
     for key, name in inputs.items():
         if name is None or not os.path.exists(Path(name).expanduser()):  # a name, or a hub id
             continue
@@ -112,8 +116,9 @@ def clear(out: Path, config: TrainConfig) -> None:
             (out / REPORT).unlink()
         for events in (out / BOARD).glob(EVENTS):
             events.unlink()
-        for sheet in (out / SAMPLES).glob(f"{STEP}.png"):
-            sheet.unlink()
+        for pattern in (f"{STEP}.png", f"{STEP}-*.png"):
+            for sheet in (out / SAMPLES).glob(pattern):
+                sheet.unlink()
         for folder in (out / CHECKPOINTS).glob(STEP):
             if folder.is_symlink():  # what it leads to stays
                 folder.unlink()

@@ -75,6 +75,10 @@ def before(found: Mapping[str, Any], begun: Mapping[str, Any]) -> str:
     if not found["step"] or key not in begun:
         return ""
     first = begun[key]
-    if "accuracy" in first:
-        return f" ({first['accuracy']:.1%} before the first step)"
-    return f" ({sum(first.values()) / len(first):.4f} before the first step)"
+    is_one = "accuracy" in first or not isinstance(next(iter(first.values())), Mapping)
+    texts = [_figure(first)] if is_one else [f"{n} {_figure(of)}" for n, of in first.items()]
+    return f" ({'  '.join(texts)} before the first step)"
+
+
+def _figure(of: Mapping[str, Any]) -> str:
+    return f"{of['accuracy']:.1%}" if "accuracy" in of else f"{sum(of.values()) / len(of):.4f}"

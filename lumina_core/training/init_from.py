@@ -7,7 +7,7 @@ share; the projections in and out begin anew, unless the latents are the same. R
 others give the backbone's settings and the autoencoder, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safetensors import SafetensorError
@@ -28,63 +28,71 @@ from lumina_core.terminal import tell
 PROJECTIONS = ("inputs", "outputs", "features")  # of each modality; all other weights are shared
 
 
-def init_source(name: str, modality: str, *, download: bool) -> Source:
+def init_source(name: str, modalities: Sequence[str], *, download: bool) -> Source:
     """The checkpoint that `init_from` names.
 
     Args:
         name: demo, or what `checkpoint=` takes.
-        modality: of the training.
+        modalities: of the training.
         download: fetch what is named and is not there yet.
 
     Raises:
-        LuminaError: the modality ships no demo, a training has finished no checkpoint, or there is
-            no such model.
+        LuminaError: the modality ships no demo, each of several has its own, a training has
+            finished no checkpoint, or there is no such model.
     """
     if name != DEMO:
         return find_source(name, download=download)
+    if len(modalities) > 1:
+        raise LuminaError(
+            f"init_from=demo is that of one modality, and {', '.join(modalities)} have one each; "
+            "give init_from=FOLDER"
+        )
+    (modality,) = modalities
     demo = host.demo_folder(modality)
     if demo is None:
         raise LuminaError(f"modality {modality!r} ships no demo checkpoint; give init_from=FOLDER")
     return own_source(demo)
 
 
-def start_from(source: Source, model: Model) -> dict[str, Any]:
-    """Put the backbone's weights of a checkpoint into a model that has the same shapes.
+def start_from(source: Source, models: Sequence[Model]) -> dict[str, Any]:
+    """Put the backbone's weights of a checkpoint into models that have the same shapes.
 
-    Settings that differ without changing a shape are named on stderr, one line each, and so is a
-    modality that the checkpoint does not know.
+    Settings that differ without changing a shape are named on stderr, one line each, and so are
+    modalities that the checkpoint does not know.
 
     Args:
         source: the checkpoint.
-        model: changed in place; its text encoder stays as it is.
+        models: of each modality; their backbone is changed in place, their text encoder stays.
 
     Returns:
-        How the checkpoint recommends to sample, where that is true of the model, too: numbers of
-        tokens and positions mean the same with the same latents and architecture alone.
+        How the checkpoint recommends to sample, where that is true of the one model, too: numbers
+        of tokens and positions mean the same with the same latents and architecture alone.
 
     Raises:
         LuminaError: the checkpoint is missing or damaged, or of other shapes.
     """
     manifest, path = source.manifest, source.path
     source.verify()
-    found = differences(manifest, model)
-    is_known = model.name in manifest["modalities"]
+    found = differences(manifest, models)
+    known = [model for model in models if model.name in manifest["modalities"]]
     try:
-        weights = read_weights(source)
-        if not is_known:
-            weights, note = _of_another_modality(weights, source, model)
+        weights, notes = _of_modalities(read_weights(source), source, models)
+        for note in notes:
             tell(f"note: {note}")
-        model.backbone.load_state_dict(weights, strict=True)
+        models[0].backbone.load_state_dict(weights, strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         why = (
             f"was trained with {'; '.join(found)}" if found else f"does not fit: {reason_of(error)}"
         )
         raise LuminaError(f"{path} {why}; start from it with the same shapes") from error
-    if is_known and not has_same_latents(source, model, model.name):
-        found.append("another autoencoder, so its latents mean something else")
+    for model in known:
+        if not has_same_latents(source, model, model.name):
+            which = "" if len(models) == 1 else f" of {model.name}"
+            found.append(f"another autoencoder{which}, so its latents mean something else")
     for difference in found:
         tell(f"warning: {path} was trained with {difference}")
-    return _recommendation(source, is_kept=is_known and all(map(_is_of_text, found)))
+    is_alike = len(known) == len(models) == 1 and all(map(_is_of_text, found))
+    return _recommendation(source, is_kept=is_alike)
 
 
 def read_weights(source: Source) -> dict[str, Tensor]:
@@ -110,32 +118,44 @@ def _recommendation(source: Source, *, is_kept: bool) -> dict[str, Any]:
     return dict(sampling) if is_kept else {}
 
 
-def _of_another_modality(
-    weights: Mapping[str, Tensor], source: Source, model: Model
-) -> tuple[dict[str, Tensor], str]:
-    """What a checkpoint has for a modality it does not know, and what becomes of its projections.
+def _of_modalities(
+    weights: Mapping[str, Tensor], source: Source, models: Sequence[Model]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """What a checkpoint has for modalities, and what becomes of the projections of unknown ones.
 
     Returns:
-        Weights under the names that the model's backbone expects, and a line for people.
+        Weights under the names that the backbone expects, and lines for people.
     """
     others = source.manifest["modalities"]
-    own = f"projections of {model.name}"
-    like = next((name for name in others if _has_same_latents(source, name, model)), None)
+    from_whom: dict[str, list[str]] = {}
+    notes = []
+    for model in models:
+        like: str | None = model.name
+        if model.name not in others:
+            like = next((name for name in others if _has_same_latents(source, name, model)), None)
+            fate = f"as those of {like}, whose latents are the same" if like else "anew"
+            notes.append(
+                f"{source.path} was trained on {', '.join(others)}; the projections of "
+                f"{model.name} begin {fate}"
+            )
+        if like is not None:
+            from_whom.setdefault(like, []).append(model.name)
     found = {}
     for key, value in weights.items():
         kind, _, rest = key.partition(".")
-        name = rest.partition(".")[0]
+        whose, _, last = rest.partition(".")
         if kind not in PROJECTIONS:
             found[key] = value
-        elif name == like:
-            found[f"{kind}.{model.name}.{rest.removeprefix(name + '.')}"] = value
-    for key, value in model.backbone.state_dict().items():
-        if key.partition(".")[0] in PROJECTIONS:
+            continue
+        for name in from_whom.get(whose, []):
+            found[f"{kind}.{name}.{last}"] = value
+    own = models[0].backbone.state_dict()
+    unknown = [model.name for model in models if model.name not in others]
+    for key, value in own.items():
+        kind, _, rest = key.partition(".")
+        if kind in PROJECTIONS and rest.partition(".")[0] in unknown:
             found.setdefault(key, value)
-    known = f"{source.path} was trained on {', '.join(others)}"
-    if like is not None:
-        return found, f"{known}; the {own} begin as those of {like}, whose latents are the same"
-    return found, f"{known}; the {own} begin anew"
+    return found, notes
 
 
 def _has_same_latents(source: Source, name: str, model: Model) -> bool:

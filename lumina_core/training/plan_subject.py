@@ -102,7 +102,7 @@ def subject_of_training(config: TrainPlan) -> Iterator[Subject]:
         if encoder.path is not None:
             text, width = _named_text(encoder)
         elif config.init_from is not None:
-            source = init_source(config.init_from, config.modality, download=False)
+            source = init_source(config.init_from, [config.modality], download=False)
             folder = source.text_encoder_folder
             hub_id = source.manifest["text_encoder"].get("hub_id") if folder is None else None
             text, width = _text_of(hub_id, folder or Path(), encoder.reading)

@@ -6,7 +6,7 @@ from typing import Any
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command
-from lumina_core.config.words import ARCHITECTURE_KEYS
+from lumina_core.config.words import ARCHITECTURE_KEYS, modalities_in_use
 from lumina_core.errors import LuminaError
 from lumina_core.records import block, setting
 from lumina_core.sampling.compose import INFER, RUN, composed_request
@@ -48,7 +48,7 @@ PLAN_INFER = INFER._replace(record=RunPlan)
 PLAN_NEW = RUN._replace(
     record=NewRunPlan, checkpoint=None, read=lambda words: {}, between=lambda layers: None
 )
-PLAN_TRAIN = TRAIN._replace(record=TrainPlan)
+PLAN_TRAIN = TRAIN._replace(record=TrainPlan, own=())
 PLANNED = {"run": PLAN_RUN, "infer": PLAN_INFER, "train": PLAN_TRAIN}
 """What can be planned, by the word that stands first."""
 _OF_FILES = ("checkpoint", "repeat")  # keys that name something with an architecture of its own
@@ -89,6 +89,11 @@ def compose_plan(command: Command, overrides: list[str]) -> Any:
     Raises:
         LuminaError: what `run` or `train` would refuse.
     """
+    names = modalities_in_use(command, overrides)
+    if len(names) > 1:
+        raise LuminaError(
+            f"plan counts one modality, not {', '.join(names)}. Choose one: +modality={names[0]}"
+        )
     if command is PLAN_TRAIN:
         return composed_training(command, overrides)
     values = composed(command, overrides).values

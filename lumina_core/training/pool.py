@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lumina_core.data.caches.pool import CachedPool
-from lumina_core.data.file_pool import FilePool, Wanted
+from lumina_core.data.file_pool import QUARANTINE, FilePool, Wanted
 from lumina_core.data.item_stream import ItemStream
 from lumina_core.data.mixture import Mixture
 from lumina_core.data.settings import CachedConfig, FilesConfig
@@ -53,7 +53,7 @@ def build_source(config: TrainConfig, name: str, modality: Modality) -> Source:
             config.token_budget,
             separators,
             num_held=config.num_validation_samples if config.validate_every else 0,
-            folder=Path(config.out),
+            quarantine=Path(config.out) / f"{f'{name}-' * bool(config.joint)}{QUARANTINE}",
         )
         if isinstance(data, CachedConfig):
             caches = open_caches(data, name, modality)

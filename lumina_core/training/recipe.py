@@ -27,12 +27,13 @@ def recipe(config: TrainConfig, mixture: Mixture) -> dict[str, Any]:
     numbers = ("seed", "max_steps", "token_budget", "gradient_accumulation", "dtype")
     shares = ("caption_dropout", "condition_share", "position_jitter")
     records = ("optimizer", "time", "adapter")
-    (source,) = mixture.sources.values()
+    data = {name: source.summary() for name, source in mixture.sources.items()}
+    (first, *others) = data.values()
     return {
         **{key: getattr(config, key) for key in (*numbers, *shares)},
         **{key: asdict(getattr(config, key)) for key in records},
         "freeze": list(config.freeze),
-        "data": source.summary(),
+        **({"data": data, "mixing": mixture.shares} if others else {"data": first}),
     }
 
 
@@ -54,11 +55,15 @@ def check_resumed(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, 
             "resume with more"
         )
     before, now = flat(stored), flat(wanted)
-    for key in sorted(before.keys() & now.keys() - MAY_CHANGE):
-        if before[key] != now[key] and key == LISTING:
+    for key in sorted(before.keys() & now.keys()):
+        block, last = key.partition(".")[0], key.rpartition(".")[2]
+        of_one = f"{block}.{last}" if block == "data" else key  # of whichever modality
+        if of_one in MAY_CHANGE:
+            continue
+        if before[key] != now[key] and of_one == LISTING:
             raise LuminaError(
                 f"{folder} was trained on files with other names or captions than those of "
-                "data.path; resume with the data of its start"
+                f"{key.rpartition('.')[0]}.path; resume with the data of its start"
             )
         if before[key] != now[key]:
             raise LuminaError(

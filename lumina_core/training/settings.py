@@ -1,11 +1,14 @@
 """What `train`, `train-vae` and `cache` are asked for: the records. Imports no torch."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import lru_cache
 from typing import Any
 
 from lumina_core.backbone.roles import ROLES, check_roles
 from lumina_core.backbone.settings import BACKENDS, BackboneConfig
 from lumina_core.checkpoints.manifest import TEXT_ENCODER
+from lumina_core.config.several import MIXING
 from lumina_core.data.settings import CachedConfig, FilesConfig, SyntheticConfig
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import TimeConfig
@@ -179,7 +182,38 @@ class Member:
     options: Any
     data: SyntheticConfig | FilesConfig | CachedConfig
     share: float = 1.0
-    """Of the tokens, in proportion to the others."""
+    """Of the tokens; the shares of all sum to 1."""
+
+
+MIXED = f"{MIXING}."  # stands before its keys in messages
+
+
+@lru_cache
+def mixing_of(names: tuple[str, ...]) -> type:
+    """The record of the keys that say which part of the tokens each modality takes."""
+    part = "share of the tokens of a step; null: an equal part of what the others leave"
+    fields = [(name, float | None, setting(None, part, above=0)) for name in names]
+    bases = (Settings,)
+    return make_dataclass("Mixing", fields, bases=bases, frozen=True, namespace={"_prefix": MIXED})
+
+
+def shares_of(parts: Mapping[str, float | None]) -> dict[str, float]:
+    """The share of each modality; those that all are given are proportions.
+
+    Raises:
+        LuminaError: some are given, and leave nothing for the others.
+    """
+    given = {name: part for name, part in parts.items() if part is not None}
+    total = sum(given.values())
+    rest = [name for name in parts if name not in given]
+    if not rest:
+        return {name: part / total for name, part in given.items()}
+    if total >= 1:
+        raise LuminaError(
+            f"{MIXING} gives {total:g} of the tokens away, which leaves nothing for "
+            f"{', '.join(rest)}; give {MIXING}.{rest[0]}, or less to the others"
+        )
+    return {name: given.get(name, (1 - total) / len(rest)) for name in parts}
 
 
 @dataclass(frozen=True)
@@ -187,7 +221,12 @@ class TrainConfig(Training):
     """What `train` trains, on what and for how long."""
 
     modality: str = ""
+    """The first of several."""
     options: Any = None
+    joint: Mapping[str, Member] = field(default_factory=dict)
+    """Of several modalities each, in whose place `options` and `data` are those of the first."""
+    note: str | None = None
+    """What the user should know about how these settings came about."""
     out: str = setting(None, "checkpoint folder; null: outputs/<modality>-checkpoint", file=True)
     overwrite: bool = setting(False, "replace a folder that exists")
     resume: bool = setting(
@@ -257,9 +296,9 @@ class TrainConfig(Training):
         return self.text_encoder.path is not None and self.text_encoder.trainable
 
     @property
-    def members(self) -> dict[str, Member]:
+    def members(self) -> Mapping[str, Member]:
         """What is trained, by the name of the modality."""
-        return {self.modality: Member(self.options, self.data)}
+        return self.joint or {self.modality: Member(self.options, self.data)}
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def start(config: "TrainConfig") -> Run:
     elif newest is not None:
         family = checkpoints_manifest.read_manifest(newest)["family"]
     elif config.init_from is not None:
-        first = init_source(config.init_from, config.modality, download=config.download)
+        first = init_source(config.init_from, list(modalities), download=config.download)
         family, data_before = first.manifest["family"], data_seen(first.manifest)
     models = {
         name: Model(name, each, backbone, encoder, "", config.attention, family=family)
@@ -125,13 +125,13 @@ def start(config: "TrainConfig") -> Run:
     }
     base = None
     if first is not None:
-        (model,) = models.values()
         if is_adapted:
+            (model,) = models.values()
             base, sampling = stored_base(first), dict(first.manifest["sampling"])
             read_base(first, model, config.dtype)
             put_adapter(backbone, config.adapter, config.seed)
         else:
-            sampling = start_from(first, model)
+            sampling = start_from(first, list(models.values()))
     backbone.to(device)
     networks = nn.ModuleDict({"backbone": backbone})
     if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
@@ -159,11 +159,11 @@ def _restore(run: Run, config: "TrainConfig", newest: Path) -> None:
     """Go on with a run where a checkpoint stands."""
     manifest = checkpoints_manifest.read_manifest(newest)
     training = manifest["training"]
-    for model in run.models.values() if run.base is None else ():  # whose model was checked
-        differences.check_architecture(newest, model)
+    if run.base is None:  # else its model was checked
+        differences.check_architecture(newest, list(run.models.values()))
     check_resumed(newest, training, recipe(config, run.mixture))
-    (source,) = run.mixture.sources.values()
-    source.restore(training["data"])
+    for name, source in run.mixture.sources.items():
+        source.restore(training["data"][name] if len(run.models) > 1 else training["data"])
     run.mixture.restore(training)
     path = newest / checkpoints_manifest.TRAINING
     training_state.restore_training_state(path, run.networks, run.average, run.optimizer)

@@ -70,7 +70,7 @@ def text_encoder_of(
             _refuse_other_tokenizer(newest, encoder, given)
         return encoder
     if config.init_from is not None:
-        source = init_source(config.init_from, config.modality, download=config.download)
+        source = init_source(config.init_from, list(config.members), download=config.download)
         encoder = _from_checkpoint(source, config, device)
         if isinstance(encoder, TextEncoder) and TEXT_ENCODER not in config.freeze:
             new = add_words(encoder, mixture.vocabulary_captions(seeded(config.seed)), config.seed)

@@ -6,7 +6,7 @@ needs no stored generator, only a few numbers of where the mixture of samples ha
 repeats the uninterrupted one to the bit on a CPU.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -46,10 +46,9 @@ def save_checkpoint(run: Run, config: TrainConfig) -> Path:
     if folder.exists():
         return folder
     state = {key: getattr(run, key) for key in KEPT} | {"mixture": run.mixture.place.stored()}
-    (model,) = averaged(run).values()
     checkpoint_folder.save(
         folder,
-        model,
+        list(averaged(run).values()),
         summary=state | recipe(config, run.mixture),
         sampling=run.sampling,
         dtype=resolve_dtype(config.save_dtype),
@@ -61,11 +60,11 @@ def save_checkpoint(run: Run, config: TrainConfig) -> Path:
 
 
 @when_interrupted(lambda: BEFORE_THE_FIRST_STEP)
-def prepare(config: TrainConfig, run: Run) -> Held:
+def prepare(config: TrainConfig, run: Run) -> dict[str, Held]:
     """What may refuse a run and computes: it comes before anything of an earlier run is deleted.
 
     Returns:
-        The samples that validation measures.
+        The samples that validation measures, of each modality.
 
     Raises:
         LuminaError: the folder cannot be written, or the data cannot be used.
@@ -74,14 +73,20 @@ def prepare(config: TrainConfig, run: Run) -> Held:
         check_writable(Path(config.out) / folder)
     run.mixture.advance(run.step)
     run.mixture.pick(run.step)
-    (source,) = run.mixture.sources.values()
-    of_start = start_samples(config, run.model.modality, run.data_before)
-    held = Held(held_samples(config, source), of_start)
-    encode_captions_ahead(run.model.text_reader, run.mixture, [*held.own, *held.of_start])
+    held = {}
+    for name, source in run.mixture.sources.items():
+        # of several modalities nobody says which of them the start was trained on
+        is_one = len(run.models) == 1
+        of_start = start_samples(config, run.model.modality, run.data_before) if is_one else []
+        held[name] = Held(held_samples(config, source), of_start)
+    every = [sample for each in held.values() for sample in (*each.own, *each.of_start)]
+    encode_captions_ahead(run.model.text_reader, run.mixture, every)
     return held
 
 
-def train(config: TrainConfig, run: Run, sampling: Sampling, held: Held) -> Path:
+def train(
+    config: TrainConfig, run: Run, sampling: Mapping[str, Sampling], held: Mapping[str, Held]
+) -> Path:
     """Train until `max_steps` or until a signal asks to stop; the state is saved either way.
 
     A second signal stops at once. Nothing is measured or saved at a step that was skipped. What a
@@ -90,7 +95,7 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: Held) -> Path
     Args:
         config: of the run.
         run: changed in place.
-        sampling: of sheets of samples and accuracies.
+        sampling: of sheets of samples and accuracies, of each modality.
         held: from `prepare`.
 
     Returns:
@@ -107,8 +112,8 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: Held) -> Path
         log = MetricsLog(out / METRICS, run.step, written_too)
 
         def measure(done: Collection[str] = ()) -> None:
-            (model,) = averaged(run).values()
-            for found, text in measures(model, run.step, config, sampling, held, is_stopped, done):
+            models = averaged(run)
+            for found, text in measures(models, run.step, config, sampling, held, is_stopped, done):
                 log.write(found)
                 bar.say(text + before(found, log.begun))
 
@@ -120,8 +125,8 @@ def train(config: TrainConfig, run: Run, sampling: Sampling, held: Held) -> Path
 
         if (run.step or config.init_from) and "not_finite" not in log.recorded:
             measure(log.recorded)  # a kill may have come before these
-            if run.step and has_sheet(run, config) and not sheet_path(run, config).exists():
-                save_samples(run, config, sampling)
+            if run.step and has_sheet(run, config):
+                save_samples(run, config, sampling, only_missing=True)
         while run.step < config.max_steps and not is_stopped():
             place = run.mixture.place
             metrics = training_step(run, config)
@@ -165,34 +170,43 @@ def has_sheet(run: Run, config: TrainConfig) -> bool:
     return is_due(run.step, config.sample_every) and config.num_sample_prompts > 0
 
 
-def sheet_path(run: Run, config: TrainConfig) -> Path:
-    """Where the sheet of the step is."""
-    return Path(config.out) / SAMPLES / f"step-{run.step:07d}.png"
+def sheet_path(run: Run, config: TrainConfig, name: str) -> Path:
+    """Where the sheet of a modality at the step is."""
+    of_whom = f"-{name}" if len(run.models) > 1 else ""
+    return Path(config.out) / SAMPLES / f"step-{run.step:07d}{of_whom}.png"
 
 
-def save_samples(run: Run, config: TrainConfig, sampling: Sampling) -> None:
+def save_samples(
+    run: Run,
+    config: TrainConfig,
+    sampling: Mapping[str, Sampling],
+    *,
+    only_missing: bool = False,
+) -> None:
     """Generate from fixed prompts and seeds, with the function that `run` uses."""
-    (averaged_model,) = averaged(run).values()
-    model = replace(averaged_model, attention="auto")  # in float32, as not every backend computes
-    (source,) = run.mixture.sources.values()
-    captions = source.captions(config.num_sample_prompts, seeded(config.seed))
-    variants = source.variants()
-    requests = [
-        Request(
-            caption,
-            "",
-            config.seed + number,
-            replace(config.options, **variants[number % len(variants)]),
-        )
-        for number, caption in enumerate(captions)
-    ]
-    with autocast(model.device, sampling_dtype(config)):
-        made = sample(model, requests, sampling)
-    previews = [
-        model.modality.decoder.preview(item.media, request.options)
-        for item, request in zip(made, requests, strict=True)
-    ]
-    save_contact_sheet(sheet_path(run, config), previews, [request.prompt for request in requests])
+    for name, averaged_model in averaged(run).items():
+        path = sheet_path(run, config, name)
+        if only_missing and path.exists():
+            continue
+        # in float32, as not every backend computes
+        model = replace(averaged_model, attention="auto")
+        source, options = run.mixture.sources[name], config.members[name].options
+        captions = source.captions(config.num_sample_prompts, seeded(config.seed))
+        variants = source.variants()
+        requests = [
+            Request(
+                *(caption, "", config.seed + number),
+                replace(options, **variants[number % len(variants)]),
+            )
+            for number, caption in enumerate(captions)
+        ]
+        with autocast(model.device, sampling_dtype(config)):
+            made = sample(model, requests, sampling[name])
+        previews = [
+            model.modality.decoder.preview(item.media, request.options)
+            for item, request in zip(made, requests, strict=True)
+        ]
+        save_contact_sheet(path, previews, [request.prompt for request in requests])
 
 
 def _kept(run: Run, config: TrainConfig) -> str:

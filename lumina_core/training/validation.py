@@ -6,7 +6,7 @@ Neither drops captions nor gives parts of a sample, nor takes random numbers tha
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,50 +56,74 @@ def held_samples(config: TrainConfig, source: Source) -> list[CaptionedSample]:
 
 
 def measures(
-    model: Model,
+    models: Mapping[str, Model],
     step: int,
     config: TrainConfig,
-    sampling: Sampling,
-    held: Held,
+    sampling: Mapping[str, Sampling],
+    held: Mapping[str, Held],
     is_stopped: Callable[[], bool],
     done: Collection[str] = (),
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """What is due after a step, each as a line of the log and a line for people.
 
+    A line of several modalities has the figures of each by its name.
+
     Args:
-        model: the averaged weights.
+        models: the averaged weights, by modality.
         step: the number of steps done.
         config: what is measured how often.
-        sampling: of the evaluation.
-        held: that validation measures.
+        sampling: of the evaluation, by modality.
+        held: that validation measures, by modality.
         is_stopped: whether the run was asked to stop.
         done: what has been measured at this step already, as the log calls it.
     """
-    for key, samples, name in (
-        ("validation_loss", held.own, "validation loss"),
-        ("start_validation_loss", held.of_start, "validation loss on the data of its start"),
+    first = next(iter(models))
+    for key, samples, what in (
+        ("validation_loss", {n: of.own for n, of in held.items()}, "validation loss"),
+        (
+            "start_validation_loss",
+            {n: of.of_start for n, of in held.items()},
+            "validation loss on the data of its start",
+        ),
     ):
-        if not samples or not is_due(step, config.validate_every) or key in done:
+        if not any(samples.values()) or not is_due(step, config.validate_every) or key in done:
             continue
-        losses = validation_loss(
-            model,
-            samples,
-            config.validation_times,
-            config.seed,
-            token_budget=config.token_budget,
-            dtype=config.dtype,
-        )
-        mean = sum(losses.values()) / len(losses)
-        yield {"step": step, key: losses}, f"step {step}  {name} {mean:.4f}"
+        losses = {
+            name: validation_loss(
+                model,
+                samples[name],
+                config.validation_times,
+                config.seed,
+                token_budget=config.token_budget,
+                dtype=config.dtype,
+            )
+            for name, model in models.items()
+        }
+        texts = {name: f"{sum(of.values()) / len(of):.4f}" for name, of in losses.items()}
+        line = {"step": step, key: losses if len(models) > 1 else losses[first]}
+        yield line, f"step {step}  {what} {_told(texts)}"
     if is_due(step, config.evaluate_every) and "evaluation" not in done:
         count, seed = config.num_evaluation_prompts, config.seed
-        with autocast(model.device, sampling_dtype(config)):
-            found = accuracy(
-                model, config.options, sampling, is_stopped, num_prompts=count, seed=seed
-            )
-        if found is not None:
-            text = f"step {step}  right {found['accuracy']:.1%} of {count} prompts"
-            yield {"step": step, "evaluation": found}, text
+        found = {}
+        for name, model in models.items():
+            if model.modality.world is None:
+                continue
+            options = config.members[name].options
+            with autocast(model.device, sampling_dtype(config)):
+                of = accuracy(
+                    model, options, sampling[name], is_stopped, num_prompts=count, seed=seed
+                )
+            if of is None:
+                return
+            found[name] = of
+        texts = {name: f"{of['accuracy']:.1%}" for name, of in found.items()}
+        line = {"step": step, "evaluation": found if len(models) > 1 else found[first]}
+        yield line, f"step {step}  right {_told(texts)} of {count} prompts"
+
+
+def _told(texts: Mapping[str, str]) -> str:
+    """The figure of one modality, or that of each behind its name."""
+    return "  ".join(texts.values() if len(texts) == 1 else map(" ".join, texts.items()))
 
 
 def validation_samples(source: Source, count: int) -> list[CaptionedSample]:

@@ -6,7 +6,7 @@ replaces, whether it fetches models. Paths are absolute, so that a run goes on f
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from glob import iglob
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from lumina_core.checkpoints.formats import modalities_of
 from lumina_core.checkpoints.newest import CHECKPOINTS, DEMO, finished
 from lumina_core.config.keys import record_keys
+from lumina_core.config.several import MIXING
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.files.reading import read_json
 from lumina_core.files.writing import atomic_write
@@ -27,12 +28,15 @@ SETTINGS = "config.json"
 OF_A_COMMAND = ("out", "overwrite", "resume", "download")
 """Keys of `train` that are neither kept nor taken from a file."""
 
+COMPOSED = ("joint", "note")
+"""What is no key of `train`."""
+
 DERIVED = ("token_dims", "feature_dims")  # of the backbone, by start.py
 
 
-def default_out(name: str) -> str:
-    """The folder of a training where none is named."""
-    return f"outputs/{name}-checkpoint"
+def default_out(names: Sequence[str]) -> str:
+    """The folder of a training of these modalities where none is named."""
+    return f"outputs/{'-'.join(names)}-checkpoint"
 
 
 def write_settings(config: TrainConfig) -> None:
@@ -42,10 +46,16 @@ def write_settings(config: TrainConfig) -> None:
         LuminaError: they cannot be written.
     """
     values = asdict(config)
-    kept = {key: value for key, value in values.items() if key not in OF_A_COMMAND}
+    kept = {key: value for key, value in values.items() if key not in (*OF_A_COMMAND, *COMPOSED)}
     kept["backbone"] = {k: v for k, v in kept["backbone"].items() if k not in DERIVED}
     kept["options"] = _placed_options(config.modality, kept["options"])
-    text = json.dumps(_with_places(kept, ""), indent=2, ensure_ascii=False)
+    kept = _with_places(kept, "")
+    if joint := config.joint:
+        kept["modality"] = list(joint)
+        kept["options"] = {n: _placed_options(n, asdict(each.options)) for n, each in joint.items()}
+        kept["data"] = {n: _with_places(asdict(m.data), "data.") for n, m in joint.items()}
+        kept[MIXING] = {name: each.share for name, each in joint.items()}
+    text = json.dumps(kept, indent=2, ensure_ascii=False)
     with atomic_write(Path(config.out) / SETTINGS) as file:
         file.write(f"{text}\n".encode())
 
@@ -54,8 +64,9 @@ def read_settings(out: Path) -> dict[str, Any]:
     """The settings with which the run in a folder was begun or last went on.
 
     Returns:
-        `modality`, `options` and the keys of `train`; of a run of an older version, which kept
-        none, the modality alone.
+        `modality`, `options` and the keys of `train`; of several modalities a list of names, and
+        of each its options, its data and its part in the mixture. Of a run of an older version,
+        which kept none, the modality alone.
 
     Raises:
         LuminaError: there is no run to go on with, or its settings are damaged.
@@ -73,14 +84,24 @@ def read_settings(out: Path) -> dict[str, Any]:
         found = read_json(path)
     except (OSError, ValueError) as error:
         raise _damaged(path, reason_of(error)) from error
-    if not isinstance(found, dict) or not isinstance(found.get("modality"), str):
+    named = found.get("modality") if isinstance(found, dict) else None
+    if not isinstance(named, str) and not _are_names(named):
         raise _damaged(path, "it names no modality")
     if not isinstance(found.get("options"), dict):
         raise _damaged(path, "it has no options")
+    for block in () if isinstance(named, str) else ("options", "data", MIXING):
+        part = found.get(block)
+        if not isinstance(part, dict) or part.keys() != set(named or ()):
+            raise _damaged(path, f"{block} is not that of its modalities")
     for key in OF_A_COMMAND:
         if key in found:
             raise _damaged(path, f"{key} belongs to a command")
     return found
+
+
+def _are_names(value: Any) -> bool:
+    """Whether it is a list of several texts."""
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(n, str) for n in value)
 
 
 def resume_command(out: str | Path) -> str:

@@ -42,7 +42,9 @@ def test_a_checkpoint_of_another_machines_attention_backend_is_read_here(
     plain = read(checkpoint_copy)
     edit_manifest(checkpoint_copy, backbone={**manifest["backbone"], "attention": "varlen"})
     older = read(checkpoint_copy)
-    assert differences.differences(checkpoints_manifest.read_manifest(checkpoint_copy), plain) == []
+    assert (
+        differences.differences(checkpoints_manifest.read_manifest(checkpoint_copy), [plain]) == []
+    )
     options = replace(compose_options("image"), height=32, width=32)
     requests = [Request("a star", "", 3, options)]
     settings = compose_sampling("image")
@@ -80,7 +82,7 @@ def test_an_attention_backend_that_cannot_run_here_is_refused_at_once(
 
 def test_save_then_load_gives_the_same_weights(tiny_model, tmp_path):
     checkpoint_folder.save(
-        tmp_path / "again", tiny_model, summary={"step": 1}, sampling={}, dtype=torch.float32
+        tmp_path / "again", [tiny_model], summary={"step": 1}, sampling={}, dtype=torch.float32
     )
     again = read(tmp_path / "again")
     first, second = (model.backbone.state_dict() for model in (tiny_model, again))
@@ -91,7 +93,7 @@ def test_save_then_load_gives_the_same_weights(tiny_model, tmp_path):
     assert again.backbone.config == tiny_model.backbone.config
     with pytest.raises(LuminaError, match="exists already"):
         checkpoint_folder.save(
-            tmp_path / "again", again, summary={}, sampling={}, dtype=torch.float32
+            tmp_path / "again", [again], summary={}, sampling={}, dtype=torch.float32
         )
 
 
@@ -259,7 +261,7 @@ def test_a_disk_that_fills_while_copying_is_one_line(tiny_model, tmp_path, monke
     monkeypatch.setattr(shutil, "copyfile", no_space)
     with pytest.raises(LuminaError) as raised:
         checkpoint_folder.save(
-            tmp_path / "a", tiny_model, summary={}, sampling={}, dtype=torch.float32
+            tmp_path / "a", [tiny_model], summary={}, sampling={}, dtype=torch.float32
         )
     assert str(raised.value) == f"{tmp_path / 'a'} cannot be written: No space left on device"
     assert os.listdir(tmp_path) == []

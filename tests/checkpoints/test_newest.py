@@ -59,7 +59,7 @@ def test_every_command_takes_a_folder_of_training(toy, tmp_path, capsys):
         assert compose_run([*words, "prompt=a cat"]).checkpoint == newest
         assert compose_infer([*words, "prompt=a cat"]).checkpoint == newest
         assert compose_evaluate(words).checkpoint == newest
-    assert str(init_source(str(out), "toy", download=False).path) == newest
+    assert str(init_source(str(out), ["toy"], download=False).path) == newest
     assert main(["info", str(out), "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["modalities"]) == ["toy"]
 

@@ -76,7 +76,7 @@ def test_another_modality_gives_what_is_shared(
     shape = replace(tiny_model.backbone.config, token_dims={"other": token_dim})
     model = replace(tiny_model, name="other", backbone=Backbone(shape))
     fresh = {key: value.clone() for key, value in model.backbone.state_dict().items()}
-    start_from(own_source(tiny_checkpoint), model)
+    start_from(own_source(tiny_checkpoint), [model])
     assert said in capsys.readouterr().err.splitlines()[0]
     stored = load_file(tiny_checkpoint / "backbone.safetensors")
     for key, value in model.backbone.state_dict().items():

@@ -43,7 +43,7 @@ def prepared(tiny_training, encoder_folders, tmp_path, monkeypatch):
 def test_lasting_captions_are_encoded_ahead_and_the_weights_are_gone(prepared, monkeypatch):
     config, run, held = prepared()
     encoder = run.model.text_encoder
-    known = {"", *(s.caption for s in held), *run.mixture.lasting_captions}
+    known = {"", *(s.caption for s in held["image"]), *run.mixture.lasting_captions}
     assert encoder._encoder is None
     assert encoder._features.keys() == known
 
@@ -51,7 +51,7 @@ def test_lasting_captions_are_encoded_ahead_and_the_weights_are_gone(prepared, m
         raise AssertionError("a text is encoded during training")
 
     monkeypatch.setattr(frozen_text, "read_weights", refuse)
-    train.train(config, run, compose_sampling("image"), held)
+    train.train(config, run, {"image": compose_sampling("image")}, held)
     assert run.step == config.max_steps
 
 

@@ -105,10 +105,8 @@ def test_a_run_measures_on_schedule_with_its_averaged_weights(
     assert "step 4  validation loss " in err
     config = compose_train(tiny_training(out, *words, "resume=true"))
     run = training_start.start(config)
-    samples = Held(held_samples(config, run.mixture.sources["image"]), [])
-    (again,) = measures(
-        training_start.averaged(run)["image"], 4, config, None, samples, lambda: False
-    )
+    samples = {"image": Held(held_samples(config, run.mixture.sources["image"]), [])}
+    (again,) = measures(training_start.averaged(run), 4, config, {}, samples, lambda: False)
     assert again[0] == entries[-1]
 
 
