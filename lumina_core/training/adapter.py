@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from lumina_core.backbone.roles import linear_layers, role_of
+from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone, block_matrices
 from lumina_core.checkpoints.adapter_writing import MAGNITUDE, TRAINED, TRAINED_NAME
 from lumina_core.checkpoints.differences import differences, has_same_latents
@@ -90,6 +91,20 @@ def freeze(networks: nn.ModuleDict, roles: tuple[str, ...]) -> None:
             weight.requires_grad_(False)
     if not any(weight.requires_grad for weight in networks.parameters()):
         raise LuminaError(f"freeze={list(roles)} leaves nothing to train; leave some role out")
+
+
+def trained_share(shape: BackboneConfig, config: TrainConfig) -> float:
+    """How many numbers a run trains for each weight of its backbone."""
+    with torch.device("meta"):
+        backbone = Backbone(shape)
+    sizes = {name: weight.numel() for name, weight in backbone.named_parameters()}
+    trained = sum(size for name, size in sizes.items() if role_of(name) not in config.freeze)
+    if config.adapter.is_used:
+        names = linear_layers(backbone, config.adapter.targets)
+        shapes = [cast(nn.Linear, backbone.get_submodule(name)).weight.shape for name in names]
+        trained = sum(config.adapter.rank * sum(shape) for shape in shapes)
+        trained += sum(rows for rows, _ in shapes) if config.adapter.name == "dora" else 0
+    return trained / sum(sizes.values())
 
 
 def averaged_copy(networks: nn.ModuleDict) -> nn.ModuleDict:

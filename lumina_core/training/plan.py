@@ -20,6 +20,7 @@ from lumina_core.backbone.cost import (
     training_bytes,
 )
 from lumina_core.backbone.trace import sampling_bytes, training_step_bytes
+from lumina_core.checkpoints.manifest import TEXT_ENCODER
 from lumina_core.checkpoints.placement import Placement
 from lumina_core.flow.guidance import end_of_guidance, is_guided_at
 from lumina_core.flow.solver import TIME_COUNT, integrate, times_of
@@ -29,6 +30,7 @@ from lumina_core.sampling.settings import Sampling
 from lumina_core.sequence import Grid, TokenSample, pack
 from lumina_core.text.frozen import RESIDENT_BYTES
 from lumina_core.training import settings as training_settings
+from lumina_core.training.adapter import trained_share
 from lumina_core.training.machine import (
     available_bytes,
     flops_per_second,
@@ -183,13 +185,17 @@ def plan_training(config: TrainPlan) -> Plan:
         program = program_bytes(device)
         sizes = _sizes(subject, item)
         batch = config.token_budget // sizes.positions or 1
-        reading = text.use(batch if encoder.trainable else 1, is_trained=encoder.trainable)
+        is_frozen = config.adapter.is_used or TEXT_ENCODER in config.freeze
+        learns = encoder.trainable and not is_frozen
+        reading = text.use(batch if learns else 1, is_trained=learns)
         twice = config.activation_checkpointing == training_settings.BLOCKS
         found = training_step_bytes(backbone, [item] * batch, sizes.text, dtype, recomputes=twice)
-        states = training_bytes(backbone, config.optimizer.name)
+        whole = training_bytes(backbone, config.optimizer.name)
+        share = trained_share(backbone, config)
+        states = {k: n if k == "weights" else round(n * share) for k, n in whole.items()}
         counted = flops(backbone, subject.name, sizes)
-        text_states = NUM_STATES * text.num_bytes if encoder.trainable else text.num_bytes
-        texts = reading.flops if encoder.trainable else batch * reading.flops
+        text_states = NUM_STATES * text.num_bytes if learns else text.num_bytes
+        texts = reading.flops if learns else batch * reading.flops
         again = sum(n for part, n in counted.evaluation.items() if part != "tokens") if twice else 0
         step = config.gradient_accumulation * (batch * (counted.training + again) + texts)
         kept = states["weights"] + states["moments"] + states["average"] + text_states
@@ -213,7 +219,7 @@ def plan_training(config: TrainPlan) -> Plan:
             parts={
                 "program": program,
                 **states,
-                "activations": max(0, found - states["gradients"]),
+                "activations": max(0, found - whole["gradients"]),
                 "text encoder": text_states,
                 "its activations": reading.num_bytes,
                 "latents": latents,

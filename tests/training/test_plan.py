@@ -19,6 +19,7 @@ from lumina_core.plugins import host
 from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.generate import generate_each, load_model
 from lumina_core.training import plan as planning
+from lumina_core.training.compose import compose_train
 from lumina_core.training.muon import Muon
 from lumina_core.training.plan_report import advice, lines_of, planned
 from lumina_core.training.plan_words import compose_plan, sorted_words
@@ -246,3 +247,18 @@ def test_muon_needs_what_is_planned_for_it(change):
 def test_a_folder_that_is_no_checkpoint_is_refused():
     with pytest.raises(LuminaError, match="no checkpoint in"):
         plan_of(IMAGE, "checkpoint=nowhere")
+
+
+def test_an_adapter_has_states_of_its_own_weights_alone():
+    plain = plan_of("train", "+modality=image", "init_from=demo")
+    planned = plan_of(
+        "train", "+modality=image", "init_from=demo", "adapter=dora", "adapter.rank=2"
+    )
+    config = compose_train(["+modality=image", "init_from=demo"]).backbone
+    layer = 2 * (config.hidden_size + config.hidden_size) + config.hidden_size
+    kv_layer = 2 * (config.hidden_size + config.kv_dim) + config.kv_dim
+    num_trained = 2 * config.depth * (layer + kv_layer)
+    assert planned.parts["gradients"] == pytest.approx(4 * num_trained, abs=1)
+    assert planned.parts["average"] == planned.parts["gradients"]
+    assert planned.parts["weights"] == plain.parts["weights"]
+    assert planned.parts["activations"] == plain.parts["activations"]
