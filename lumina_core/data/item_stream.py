@@ -38,6 +38,7 @@ from lumina_core.modality import Modality
 from lumina_core.terminal import tell
 
 VOCABULARY_ITEMS = 100_000  # whose captions a new vocabulary is made of, where there are more
+LENGTH_CHANGED = "not as many as the index says; make the index again"
 SPILLED = "decoded"  # folder in which decoded media wait
 POOL_KEYS = (
     "path",
@@ -135,13 +136,19 @@ class ItemStream(Source):
     def _sample(self, place: Place, found: Decoded | str) -> CaptionedSample | None:
         self._num_tried += 1
         if isinstance(found, str):
-            self._num_broken += 1
-            self._quarantine.add(self._name_of(place.item), found)
-            self._check_share(found)
-            return None
+            return self._left_out(place.item, found)
         captions = self._index.captions(place.item)
         caption = captions[place.epoch % len(captions)]  # each in turn, of which none is preferred
-        return encode_sample(self._wanted.modality, self._modality, *found, caption)
+        sample = encode_sample(self._wanted.modality, self._modality, *found, caption)
+        length = sample.tokens.grid.num_positions(self._wanted.separators)
+        if length != self._length_of(place.item):  # by which batches are cut
+            return self._left_out(place.item, f"it has {length} positions, {LENGTH_CHANGED}")
+        return sample
+
+    def _left_out(self, item: int, reason: str) -> None:
+        self._num_broken += 1
+        self._quarantine.add(self._name_of(item), reason)
+        self._check_share(reason)
 
     def advance(self, step: int) -> None:
         """The first call opens the file of the quarantine, and says what is left out for good."""

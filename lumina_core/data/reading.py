@@ -141,14 +141,15 @@ class MediaFiles:
     def _content(self, place: Place) -> bytes:
         try:
             file = self._shard(place.shard)  # which all forks share, so that no one may seek in it
-            content = b""
-            while more := os.pread(
-                file.fileno(), place.size - len(content), place.offset + len(content)
-            ):
-                content += more  # one read gives 2 GiB at most
+            end, content = os.fstat(file.fileno()).st_size, b""
+            if min(place.offset, place.size) >= 0 and place.offset + place.size <= end:
+                while more := os.pread(
+                    file.fileno(), place.size - len(content), place.offset + len(content)
+                ):
+                    content += more  # one read gives 2 GiB at most
         except OSError as error:
             raise LuminaError(f"{place.shard} cannot be read: {why(error)}") from error
-        if len(content) < place.size:
+        if len(content) != place.size:
             raise LuminaError(f"{place.shard} ends within it; it was cut short")
         return content
 

@@ -148,6 +148,21 @@ def test_what_breaks_after_the_index_is_named_and_left_out(build, shards, tmp_pa
     assert stream.summary()["num_quarantined"] == 1
 
 
+def test_a_sample_of_another_length_than_the_index_says_is_left_out(
+    build, shards, tmp_path, monkeypatch
+):
+    stream = build(shards, "data.max_quarantined=0.2")
+    measured = stream._index.num_positions
+    wrong = stream._order.at(3).item
+    monkeypatch.setattr(
+        stream._index, "num_positions", lambda item, own: measured(item, own) + (item == wrong)
+    )
+    assert [place for place in range(NUM) if stream.get(place) is None] == [3]
+    (line,) = (tmp_path / "out" / QUARANTINE).read_text().splitlines()
+    reason = json.loads(line)["reason"]
+    assert reason == "it has 15 positions, not as many as the index says; make the index again"
+
+
 def test_too_much_broken_is_one_line(build, shards):
     stream = build(shards, "data.max_quarantined=0.1")
     for path in shards.iterdir():

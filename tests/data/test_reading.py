@@ -95,6 +95,9 @@ def test_a_fault_of_a_medium_has_its_name(tmp_path, memory):
         read(place_of(entry))
     with pytest.raises(LuminaError, match=r"0\.tar ends within it"):
         read(place_of(entry)._replace(size=10**6))
+    for wrong in ({"size": 2**60}, {"size": -1}, {"offset": -1}):  # of a damaged index
+        with pytest.raises(LuminaError, match=r"0\.tar ends within it"):
+            read(place_of(entry)._replace(**wrong))
     with pytest.raises(LuminaError, match=r"1\.tar cannot be read: No such file"):
         read(place_of(entry, "1.tar"))
 
