@@ -284,6 +284,11 @@ class TrainConfig(Training):
             raise LuminaError(f"{what} weights that are trained already; give init_from=CHECKPOINT")
         if self.init_from is None and self.start_data is not None:
             raise LuminaError("start_data is what init_from was trained on; give init_from, too")
+        if self.adapter.is_used and len(self.members) > 1:
+            raise LuminaError(
+                f"adapter={self.adapter.name} is trained on one modality, and this run has "
+                f"{', '.join(self.members)}; choose one"
+            )
         if self.adapter.is_used and (self.freeze or self._has_new_encoder):
             other = "freeze" if self.freeze else "text_encoder.trainable=true"
             raise LuminaError(

@@ -13,6 +13,7 @@ import lumina_core
 from lumina_core.backbone.roles import role_of
 from lumina_core.checkpoints.manifest import manifest_sha256, read_manifest
 from lumina_core.cli.main import main
+from lumina_core.errors import LuminaError
 from lumina_core.training import start
 from lumina_core.training.command import TrainingRun
 from lumina_core.training.compose import compose_train
@@ -163,6 +164,10 @@ def test_what_an_adapter_cannot_do_is_refused(words, tiny_training, tmp_path, re
     assert "adapter.rank=4 has no effect with adapter.name=none" in refusal(
         "train", *words("adapter.rank=4")
     )
+    config = compose_train(words(*lora()))
+    both = {name: config.members["image"] for name in ("image", "audio")}
+    with pytest.raises(LuminaError, match="on one modality, and this run has image, audio"):
+        replace(config, joint=both)
     monkeypatch.setitem(sys.modules, "peft", None)
     assert "pip install 'lumina-core[adapters]'" in refusal("train", *words(*lora()))
     assert not (tmp_path / "out").exists()
