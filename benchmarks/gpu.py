@@ -2,12 +2,16 @@
 
     python benchmarks/gpu.py [SHAPE ...] [pixels=1024] [steps=10] [offload=blocks] [quantise=int8]
         [attention=auto] [device=cuda] [dtype=bfloat16] [size=released] [out=gpu.json]
+    python benchmarks/gpu.py train [steps=10] [vae=demo] [device=cuda] [dtype=bfloat16] ...
 
 Weights are random: what a step costs does not depend on them. A sample is guided, so each step
 evaluates the network for two texts at once. The peak is what square matrix products reach on the
 same machine a moment before; operations are counted by torch on the network itself. Text encoder
 and autoencoder are no part of this: they never lie on a GPU beside the blocks. `size=tiny` keeps
 the structure of each shape and shrinks its widths, for a machine without a GPU.
+
+`train` takes steps of training by the command itself: one rank, whose weights are gathered and
+whose gradients are summed by NCCL as those of many are; the 600M backbone on pictures of the world.
 
 Prints one line per shape and writes JSON if `out` is given.
 """
@@ -17,6 +21,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -26,9 +31,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.placement import Placement
+from lumina_core.parallel import ranks
 from lumina_core.runtime import DTYPES, resolve_device, seeded
 from lumina_core.sequence import Grid, TokenSample
+from lumina_core.training.command import train_alone
 from lumina_core.training.compose import compose_train
+from lumina_core.training.folder import METRICS
 
 STRIDE, PATCH = 8, 2  # of the autoencoders and of the patches of all these models
 NUM_TEXT_TOKENS = 128  # of a prompt of about 90 words
@@ -44,8 +52,10 @@ TINY_OF_Z_IMAGE = {"ffn_size": 96, "time_size": 64, "rope_dims": (4, 4, 8)}
 SQUARE, SQUARES = 8192, 20  # rows of the matrices whose product is timed, and how often
 DEFAULTS = {
     "pixels": "1024", "steps": "10", "offload": "none", "quantise": "none", "attention": "auto",
-    "device": "auto", "dtype": "bfloat16", "size": "released", "out": "",
+    "device": "auto", "dtype": "bfloat16", "size": "released", "vae": "demo", "out": "",
 }  # fmt: skip
+TRAIN = "train"
+SMALL = ["text_encoder.hidden_size=32", "text_encoder.depth=1", "data.pool_size=64"]
 
 
 @dataclass(frozen=True)
@@ -132,8 +142,7 @@ def matmul_tflops(device: torch.device, dtype: torch.dtype, size: int) -> float:
 def measure(shape: str, settings: dict[str, str]) -> Measured:
     """Place the network, take some steps and read clock and memory."""
     device, dtype = resolve_device(settings["device"]), DTYPES[settings["dtype"]]
-    is_tiny = settings["size"] == "tiny"
-    peak = matmul_tflops(device, dtype, SQUARE // 64 if is_tiny else SQUARE)
+    peak = matmul_tflops(device, dtype, SQUARE // 64 if is_tiny(settings) else SQUARE)
     config = config_of(shape, settings["size"])
     backbone = backbone_of(config, dtype)
     parameters = sum(weight.numel() for weight in backbone.parameters())
@@ -179,16 +188,70 @@ def measure(shape: str, settings: dict[str, str]) -> Measured:
     )
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a step of training costs on one rank."""
+
+    shape: str
+    backend: str
+    """What exchanges tensors between ranks."""
+    loss: float
+    """Of the last step."""
+    step_seconds: float
+    """Of the steps after the first."""
+    tokens_per_second: float
+    peak_gib: float
+    """Of the GPU's memory; 0 on a CPU."""
+
+
+def measure_training(settings: dict[str, str]) -> Trained:
+    """Train a few steps by the command and read its log."""
+    device, steps = resolve_device(settings["device"]), int(settings["steps"])
+    backbone = ["backbone=600m"]
+    if is_tiny(settings):
+        backbone = [f"backbone.{key}={value}" for key, value in TINY.items() if key != "text_dim"]
+        backbone.append("backbone.rope_dims=[0,4,4,4,4]")
+    words = [
+        *("modality=image", f"modality.vae={settings['vae']}", f"device={settings['device']}"),
+        *(f"dtype={settings['dtype']}", f"max_steps={steps}", "log_every=1", "overwrite=true"),
+        *("save_every=0", "sample_every=0", f"attention={settings['attention']}", *SMALL),
+        *backbone,
+    ]
+    with TemporaryDirectory() as folder, ranks.joined(alone=True):
+        import torch.distributed as dist
+
+        run, _ = train_alone(compose_train([*words, f"out={folder}"]))
+        backend = dist.get_backend_config()
+        lines = [json.loads(line) for line in (Path(folder) / METRICS).read_text().splitlines()]
+    assert run.step == steps
+    later = lines[1:] or lines
+    return Trained(
+        TRAIN,
+        backend,
+        lines[-1]["loss"],
+        rounded(sum(line["seconds"] for line in later) / len(later)),
+        rounded(sum(line["tokens_per_second"] for line in later) / len(later)),
+        gib(device, peak=True),
+    )
+
+
+def is_tiny(settings: dict[str, str]) -> bool:
+    """Whether widths are shrunk."""
+    return settings["size"] == "tiny"
+
+
 def main() -> None:
     """Measure each shape in turn."""
     words = sys.argv[1:]
     settings = DEFAULTS | dict(word.split("=", 1) for word in words if "=" in word)
     shapes = [word for word in words if "=" not in word] or list(SHAPES)
-    if unknown := [*(settings.keys() - DEFAULTS.keys()), *(set(shapes) - SHAPES.keys())]:
-        sys.exit(f"{unknown[0]} is unknown; shapes: {', '.join(SHAPES)}; {', '.join(DEFAULTS)}")
-    found = []
+    if unknown := [*(settings.keys() - DEFAULTS.keys()), *(set(shapes) - {*SHAPES, TRAIN})]:
+        known = ", ".join([*SHAPES, TRAIN])
+        sys.exit(f"{unknown[0]} is unknown; shapes: {known}; {', '.join(DEFAULTS)}")
+    found: list[Measured | Trained] = []
     for shape in shapes:
-        found.append(measure(shape, settings))
+        is_trained = shape == TRAIN
+        found.append(measure_training(settings) if is_trained else measure(shape, settings))
         print("  ".join(f"{key} {value}" for key, value in asdict(found[-1]).items()))
     if settings["out"]:
         device = resolve_device(settings["device"])

@@ -54,6 +54,19 @@ def test_tiny_shapes_are_measured_on_a_cpu(benchmark, tmp_path, monkeypatch, cap
         assert least < each["step_tflop"] < 2 * least
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_step_of_training_is_measured_by_the_command_itself(
+    benchmark, tiny_vae, small_vocabulary, tmp_path, monkeypatch, dtype
+):
+    out = tmp_path / "gpu.json"
+    words = ["train", "size=tiny", "steps=2", f"vae={tiny_vae}", f"dtype={dtype}", "device=cpu"]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *words, f"out={out}"])
+    benchmark["main"]()
+    (found,) = json.loads(out.read_text())["measured"]
+    assert "gloo" in found["backend"] and "nccl" not in found["backend"]
+    assert found["loss"] > 0 and found["step_seconds"] > 0 and found["tokens_per_second"] > 0
+
+
 def test_what_is_no_shape_is_refused(benchmark, monkeypatch):
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), "flag_dit_6b"])
     with pytest.raises(SystemExit, match="flag_dit_6b is unknown; shapes: flag_dit_5b"):

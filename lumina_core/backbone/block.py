@@ -127,7 +127,7 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The gates of the heads that this rank computes, and their keys and values of the text."""
         keys, values = self.text_keys_values(text) if isinstance(text, Tensor) else text
-        gate = self.gate
+        gate: Tensor = self.gate
         if self.tensor_group is not None:
             gate = own_part(gate, self.tensor_group)
         if split is None:

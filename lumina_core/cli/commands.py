@@ -17,13 +17,22 @@ from lumina_core.config.words import (
     without_multirun,
 )
 from lumina_core.errors import LuminaError, nearest
+from lumina_core.parallel import ranks
 from lumina_core.plugins import host
 
 
 def configured(name: str, words: list[str]) -> int:
     """Do one of these commands, or print its help; returns the exit code."""
-    words, of_hydra = without_multirun(words)
-    arguments = parse(words, known_names(name, words))
+    with ranks.joined():
+        return _configured(name, words)
+
+
+def _configured(name: str, words: list[str]) -> int:
+    with ranks.agreed():
+        words, of_hydra = without_multirun(words)
+        arguments = parse(words, known_names(name, words))
+        if of_hydra is not None:
+            ranks.refuse_many("a sweep")
     if arguments.wants_help:
         terminal.show(*help.command_help(name, words))
         return 0
@@ -77,9 +86,10 @@ def _compose(name: str, overrides: list[str]) -> Any:
 
 
 def _execute(name: str, overrides: list[str]) -> int:
-    config = _compose(name, overrides)
-    for modality in getattr(config, "joint", {}) or [config.modality]:
-        terminal.tell(*host.find(modality).deprecations)
+    with ranks.agreed():
+        config = _compose(name, overrides)
+        for modality in getattr(config, "joint", {}) or [config.modality]:
+            terminal.tell(*host.find(modality).deprecations)
     return CONFIGURED[name].execute(config)  # only once the request is right
 
 

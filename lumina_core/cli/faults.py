@@ -13,6 +13,7 @@ from traceback import walk_tb
 
 from lumina_core import terminal
 from lumina_core.errors import NO_SPACE, LuminaError, PluginError, reason_of
+from lumina_core.parallel import ranks
 from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import Plugin
 
@@ -37,6 +38,11 @@ def report(error: BaseException) -> int:
     Returns:
         The exit code.
     """
+    if isinstance(error, ranks.ToldError):
+        return 2
+    if ranks.rank() > 0 and not isinstance(error, KeyboardInterrupt):
+        terminal.unmute()  # what happened here alone, rank 0 does not know
+        terminal.tell(f"on rank {ranks.rank()}:")
     if isinstance(error, LuminaError):
         terminal.tell(f"error: {error}")
         return 2

@@ -14,6 +14,7 @@ from lumina_core import __version__, terminal
 from lumina_core.cli import help, reports
 from lumina_core.cli.faults import report
 from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable, unknown_key
+from lumina_core.parallel import ranks
 from lumina_core.plugins import host
 from lumina_core.records import DTYPE_NAMES
 
@@ -56,6 +57,8 @@ def _dispatch(words: list[str]) -> int:
         command = "version"
     if command not in _COMMANDS:
         raise LuminaError(_unknown_command(words))
+    if command != "train":
+        ranks.refuse_many(command)
     return _COMMANDS[command](rest)
 
 

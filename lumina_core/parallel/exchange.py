@@ -128,12 +128,12 @@ class _Exchanged(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, sent: tuple[int, ...], received: tuple[int, ...], group: Any
     ) -> Tensor:
-        ctx.back, ctx.group = (received, sent), group
+        ctx.sent, ctx.received, ctx.group = received, sent, group
         return exchanged(x, sent, received, group)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        return exchanged(gradient, *ctx.back, ctx.group), None, None, None
+        return exchanged(gradient, ctx.sent, ctx.received, ctx.group), None, None, None
 
 
 class _Gathered(torch.autograd.Function):

@@ -6,9 +6,11 @@ One process that torchrun did not start is one rank and needs nothing of this.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lumina_core import terminal
@@ -21,6 +23,8 @@ LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", 
 """What gloo says in a RuntimeError where another rank is gone."""
 MEETING_SECONDS = 300  # until the last rank has come
 WAITING_SECONDS = 3600  # of a rank for another one: rank 0 alone evaluates and writes
+
+_MEETINGS = count()  # of this process: those of all ranks are alike
 
 
 class ToldError(LuminaError):
@@ -40,6 +44,20 @@ def num_ranks() -> int:
 def num_nodes() -> int:
     """Machines on which they are, where each has as many."""
     return num_ranks() // int(os.environ["LOCAL_WORLD_SIZE"]) if is_launched() else 1
+
+
+def refuse_many(command: str) -> None:
+    """Refuse what one process does, where torchrun started several; rank 0 tells it.
+
+    Raises:
+        LuminaError: there are several ranks.
+    """
+    if num_ranks() > 1:
+        kind = LuminaError if rank() == 0 else ToldError
+        raise kind(
+            f"{command} works in one process, and torchrun started {num_ranks()}; start it without "
+            "torchrun. Only train takes several"
+        )
 
 
 def is_launched() -> bool:
@@ -94,18 +112,21 @@ def joined(*, alone: bool = False) -> Iterator[None]:
     _meet()
     try:
         yield
+    except ToldError:
+        with suppress(RuntimeError):  # torchrun ends the others once one has ended: rank 0 is first
+            any_rank(False)
+        raise
     except RuntimeError as error:
-        _part(is_broken=True)
         if not any(text in str(error) for text in LOST):
             raise
-        raise LuminaError(
-            f"rank {rank()} lost another rank of the run, which ended or was killed; "
-            "what that one says is the reason"
+        kind = LuminaError if rank() == 0 else ToldError
+        raise kind(
+            "rank 0 lost another rank of the run, which ended or was killed; what that one says is "
+            "the reason. The newest checkpoint is kept: go on from it with resume=true"
         ) from error
-    except BaseException:
-        _part(is_broken=True)
-        raise
-    _part(is_broken=False)
+    finally:
+        if sys.exc_info()[0] is None or num_ranks() == 1:  # else the end of the process does it
+            _part()
 
 
 def _meet() -> None:
@@ -118,8 +139,8 @@ def _meet() -> None:
         return
     if torch.cuda.is_available() and int(os.environ["LOCAL_RANK"]) < torch.cuda.device_count():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # a restart finds the keys of the attempt before in torchrun's store: each has its own prefix
-    attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
+    # in torchrun's store are the keys of the attempt before a restart, and of meetings before
+    prefix = f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}-{next(_MEETINGS)}"
     try:
         store = dist.TCPStore(
             os.environ["MASTER_ADDR"],
@@ -130,7 +151,7 @@ def _meet() -> None:
         )
         dist.init_process_group(
             backend,
-            store=dist.PrefixStore(f"attempt-{attempt}", store),
+            store=dist.PrefixStore(prefix, store),
             rank=rank(),
             world_size=num_ranks(),
             timeout=timedelta(seconds=WAITING_SECONDS),
@@ -144,14 +165,11 @@ def _meet() -> None:
         ) from error
 
 
-def _part(*, is_broken: bool) -> None:
-    """Leave the group; where a rank may be stuck on a GPU, the end of the process does it."""
+def _part() -> None:
+    """Leave the group together: one that is done would else close what another one reads."""
     import torch.distributed as dist
 
-    if not dist.is_initialized() or (is_broken and "nccl" in dist.get_backend()):
-        return
-    if not is_broken and dist.get_world_size() > 1:
-        dist.barrier()  # or one that is done would close what another one reads
+    any_rank(False)
     dist.destroy_process_group()
 
 

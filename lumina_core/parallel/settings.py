@@ -20,6 +20,11 @@ class Axes(NamedTuple):
         """Groups of ranks that have samples of their own."""
         return self.replicate * self.shard
 
+    @property
+    def num_alike(self) -> int:
+        """Ranks that have the same samples."""
+        return self.sequence * self.tensor
+
 
 @dataclass(frozen=True)
 class ParallelConfig(Settings, block="parallel"):

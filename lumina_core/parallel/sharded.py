@@ -24,6 +24,18 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor if mesh_of(tensor) is None else tensor.full_tensor()  # type: ignore[attr-defined]
 
 
+def cut_as(tensor: Tensor, pattern: Tensor) -> Tensor:
+    """A tensor that every rank has whole, cut over the ranks as another one is."""
+    mesh = mesh_of(pattern)
+    if mesh is None:
+        return tensor
+    from torch.distributed.tensor import DTensor, Replicate
+
+    own = tensor.to(pattern.device)
+    everywhere = DTensor.from_local(own, mesh, [Replicate()] * mesh.ndim, run_check=False)
+    return everywhere.redistribute(placements=pattern.placements)  # type: ignore[attr-defined]
+
+
 def by_mesh(tensors: Iterable[Tensor]) -> list[list[int]]:
     """The places of tensors that are cut over one mesh, in the order of their first ones."""
     places: dict[Any, list[int]] = {}

@@ -171,7 +171,10 @@ class TextEncoder(nn.Module, TextReader):
         from transformers.utils import logging
 
         with quiet(logging), _TOKENIZER_LOCK:
+            # of several ranks transformers would let the first alone write, whatever the folder
+            self.model.should_save_on_this_rank = lambda is_main_process: is_main_process
             self.model.save_pretrained(folder)
+            del self.model.should_save_on_this_rank
             backend = getattr(self.tokenizer, "backend_tokenizer", None)
             if backend is not None:  # it holds the settings of its last call
                 backend.no_truncation()

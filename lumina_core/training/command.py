@@ -1,6 +1,7 @@
 """The command `train`, and the same in Python."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from lumina_core.checkpoints.formats import adapter_manifest
 from lumina_core.checkpoints.manifest import BASE
 from lumina_core.errors import LuminaError
 from lumina_core.files.reading import json_lines
+from lumina_core.parallel import ranks
 from lumina_core.plugins import host
 from lumina_core.sampling.compose import compose_sampling
 from lumina_core.sampling.python_api import Model, load
@@ -22,7 +24,6 @@ from lumina_core.training.folder import METRICS, check_out, clear, used_alone
 from lumina_core.training.report import write_report
 from lumina_core.training.start import Run, start
 from lumina_core.training.tensorboard import check_installed
-from lumina_core.training.text_encoder import word_notes
 from lumina_core.training.written_settings import resume_command, write_settings
 
 if TYPE_CHECKING:
@@ -104,14 +105,17 @@ def train_alone(config: "TrainConfig") -> tuple[Run, Path]:
     """
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    with used_alone(Path(config.out)):
+    with ranks.joined(alone=config.dtype != "float32"), ExitStack() as locked:
+        with ranks.agreed():
+            if ranks.rank() == 0:
+                locked.enter_context(used_alone(Path(config.out)))
+                check_out(Path(config.out), config)
+            if config.tensorboard:
+                check_installed()
         return _trained(config)
 
 
 def _trained(config: "TrainConfig") -> tuple[Run, Path]:
-    check_out(Path(config.out), config)
-    if config.tensorboard:
-        check_installed()
     run = start(config)
     try:
         return run, _continued(config, run)
@@ -120,25 +124,27 @@ def _trained(config: "TrainConfig") -> tuple[Run, Path]:
 
 
 def _continued(config: "TrainConfig", run: Run) -> Path:
-    worlds = [model.modality.world for model in run.models.values()]
-    if config.evaluate_every and not any(world is not None for world in worlds):
-        raise LuminaError(
-            f"evaluate_every={config.evaluate_every} needs the oracle of a synthetic world, and "
-            f"modality {', '.join(map(repr, run.models))} has none; leave it out"
-        )
-    # while it has its weights
-    notes = list(word_notes(config, run.model.text_reader, run.mixture))
+    with ranks.agreed():
+        worlds = [model.modality.world for model in run.models.values()]
+        if config.evaluate_every and not any(world is not None for world in worlds):
+            raise LuminaError(
+                f"evaluate_every={config.evaluate_every} needs the oracle of a synthetic world, "
+                f"and modality {', '.join(map(repr, run.models))} has none; leave it out"
+            )
     held = loop.prepare(config, run)
-    # a checkpoint of others may lie
-    sampling = {name: compose_sampling(name, run.sampling) for name in run.models}
-    if config.note is not None:
-        terminal.tell(config.note)
-    terminal.tell(*notes)
-    clear(Path(config.out), config)
-    write_settings(config)
+    with ranks.agreed():
+        # a checkpoint of others may lie
+        sampling = {name: compose_sampling(name, run.sampling) for name in run.models}
+        if config.note is not None:
+            terminal.tell(config.note)
+        terminal.tell(*run.notes)
+        if ranks.rank() == 0:
+            clear(Path(config.out), config)
+            write_settings(config)
     newest = loop.train(config, run, sampling, held)
-    try:
-        write_report(Path(config.out))
-    except LuminaError as error:  # the run is over, and whole
-        terminal.tell(f"note: the page of the run is not written: {error}")
+    if ranks.rank() == 0:
+        try:
+            write_report(Path(config.out))
+        except LuminaError as error:  # the run is over, and whole
+            terminal.tell(f"note: the page of the run is not written: {error}")
     return newest

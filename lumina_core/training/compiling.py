@@ -12,7 +12,7 @@ import torch
 from lumina_core.backbone.block import FeedForward
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.runtime import autocast
+from lumina_core.runtime import resolve_dtype
 from lumina_core.terminal import tell
 
 SIZES = (64, 96)  # positions of two batches; what changes between them is known to change
@@ -33,15 +33,14 @@ def compile_layers(backbone: Backbone, dtype: str, *, backend: str = "inductor")
         LuminaError: torch cannot compile here.
     """
     started, device = time.perf_counter(), backbone.final_modulation.weight.device
+    computed, width = resolve_dtype(dtype), backbone.config.hidden_size
     with torch.device(device):
-        first = FeedForward(backbone.config)
-        inputs = [torch.zeros(size, backbone.config.hidden_size) for size in SIZES]
+        first = FeedForward(backbone.config).to(computed)
+        inputs = [torch.zeros(size, width, dtype=computed) for size in SIZES]
     first.compile(dynamic=True, backend=backend)
     try:
         for x in inputs:
-            with autocast(device, dtype):
-                made = first(x.requires_grad_())
-            made.sum().backward()
+            first(x.requires_grad_()).sum().backward()
     except Exception as error:  # a compiler may be absent or fail in any way
         raise LuminaError(
             f"compile=true: torch cannot compile here: {reason_of(error)}; leave compile out"

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf, nan
@@ -14,16 +15,19 @@ from typing import Any
 from lumina_core.errors import LuminaError
 from lumina_core.files.reading import json_lines
 from lumina_core.files.writing import atomic_write
+from lumina_core.parallel import ranks
 from lumina_core.terminal import duration_text, progress_bar, size_text, tell, tell_above
 
 BAR_WIDTH = 12  # characters, so that all stands on a line of 80
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANDED_ON_SECONDS = 5.0  # from Ctrl-C until torchrun has told its ranks
 
 
 class MetricsLog:
     """One JSON object per line; lines after the step at which a run starts again are dropped.
 
     `recorded` has the keys of the lines of that step, `begun` what was measured before the first.
+    Rank 0 alone writes.
 
     Args:
         path: of the file.
@@ -44,12 +48,15 @@ class MetricsLog:
                 self._note(entry)
             if _step_of(entry) == step:
                 self.recorded.update(entry)
-        with atomic_write(path) as file:
-            file.write("".join(f"{line}\n" for line in kept).encode())
+        if ranks.rank() == 0:
+            with atomic_write(path) as file:
+                file.write("".join(f"{line}\n" for line in kept).encode())
 
     def write(self, metrics: Mapping[str, Any]) -> None:
         """Append one line."""
         self._note(metrics)
+        if ranks.rank() > 0:
+            return
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(metrics) + "\n")
@@ -130,15 +137,17 @@ class TrainingBar:
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
     """Within the block SIGINT and SIGTERM only set a flag, which the yielded function reads.
 
-    A second one stops at once: it raises KeyboardInterrupt wherever the program is.
+    A second one stops at once: it raises KeyboardInterrupt wherever the program is. torchrun hands
+    on a signal that its ranks may have had from the terminal already: both are one.
 
     Python lets only the main thread set handlers; in another one nothing changes.
     """
-    received: list[int] = []
+    received: list[float] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
+        received.append(time.monotonic())
+        is_handed_on = ranks.is_launched() and received[-1] - received[0] < HANDED_ON_SECONDS
+        if len(received) > 1 and not is_handed_on:
             raise KeyboardInterrupt
 
     is_main = threading.current_thread() is threading.main_thread()

@@ -22,8 +22,10 @@ from lumina_core.flow.objective import sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
 from lumina_core.flow.settings import TimeConfig
 from lumina_core.sequence import TokenSample, sent
+from lumina_core.text.encoder import TextEncoder
 from lumina_core.text.settings import Negative, Text
 from lumina_core.training.known import draw_known
+from lumina_core.training.networks import Networks, networks_of
 
 
 @dataclass(frozen=True)
@@ -88,19 +90,27 @@ def text_of(caption: str) -> Text:
     return caption or Negative("")
 
 
-def drawn_loss(model: Model, drawn: Drawn) -> Float[Tensor, "sample"]:
+def drawn_loss(
+    model: Model, drawn: Drawn, networks: Networks | None = None
+) -> Float[Tensor, "sample"]:
     """Mean squared error of the velocity of what is not given, one number per sample.
 
     Nothing in it waits for the device: the next batch is prepared while that computes.
+
+    Args:
+        model: says how samples are laid out and read.
+        drawn: samples, times and noise.
+        networks: what computes; None: those of the model.
     """
+    networks = networks_of(model) if networks is None else networks
     device, t = model.device, drawn.t
     tokens = [sample.tokens for sample in drawn.samples]
     batch = model.backbone.pack(tokens)
     t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
     noisy = batch.with_state(interpolate(drawn.x_0, batch.state, t_element)).to(device)
-    features, lengths = model.text_reader([text_of(sample.caption) for sample in drawn.samples])
-    context = model.backbone.prepare(noisy, features, lengths, attention=model.attention)
-    predicted = model.backbone(noisy, sent(batch.segment_time(t), device), context)
+    texts = [text_of(sample.caption) for sample in drawn.samples]
+    read = texts if isinstance(model.text_encoder, TextEncoder) else model.text_reader(texts)
+    predicted = networks(noisy, sent(batch.segment_time(t), device), read)
     target = sent(velocity(drawn.x_0, batch.state), device)
     counts, unknown = sent(batch.element_counts, device), sent(batch.unknown, device)
     return velocity_loss(predicted, target, counts, weight=unknown)

@@ -2,7 +2,8 @@
 
 Operations follow from the sizes of samples by the formulas of backbone/cost.py, so to count them
 costs nothing on the device. They are those of the backbone, without what is computed twice to save
-memory; the text encoder and the autoencoder are not counted. All is of this process.
+memory; the text encoder and the autoencoder are not counted. Tokens and operations are those of all
+ranks, and memory and time those of this process.
 """
 
 import time
@@ -16,6 +17,7 @@ import torch
 from lumina_core.backbone.cost import FORWARD_AND_BACKWARD, Sizes, flops
 from lumina_core.checkpoints.model import Model
 from lumina_core.data.source import CaptionedSample
+from lumina_core.parallel import ranks
 from lumina_core.training.loss import text_of
 from lumina_core.training.machine import matmul_peak, peak_bytes
 
@@ -65,14 +67,21 @@ class Meter:
             self._sizes[name, grid.num_patches, grid.num_positions(separators)] += 1
             self._captions.setdefault(name, deque(maxlen=NUM_CAPTIONS)).append(caption)
 
-    def take(self) -> dict[str, Any]:
-        """The figures of at least one step, as the log has them; begins anew."""
-        tokens = sum(size[2] * count for size, count in self._sizes.items())
+    def take(self, num_alike: int = 1) -> dict[str, Any]:
+        """The figures of at least one step, as the log has them; begins anew.
+
+        Args:
+            num_alike: ranks that train on the same samples; all ranks ask together.
+        """
+        own_tokens = sum(size[2] * count for size, count in self._sizes.items())
+        own = torch.tensor([own_tokens, self._flops()], dtype=torch.float64)
+        tokens, operations = (ranks.summed(own) / num_alike).tolist()
+        available = self._peak.flops_per_second * ranks.num_ranks()
         found = {
             "tokens_per_second": tokens / self._seconds,
             "seconds": self._seconds / self.num_steps,
             "wait_seconds": self._wait_seconds / self.num_steps,
-            "peak_share": self._flops() / self._seconds / self._peak.flops_per_second,
+            "peak_share": operations / self._seconds / available,
             "peak": {self._peak.source: self._peak.flops_per_second},
             "peak_bytes": peak_bytes(self._model.device),
         }

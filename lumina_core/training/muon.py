@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lumina_core.parallel.exchange import exchanged, split_evenly
-from lumina_core.parallel.sharded import local, mesh_of, whole
+from lumina_core.parallel.sharded import cut_as, local, mesh_of, whole
 
 MOMENTUM = 0.95
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # the quintic that rises fastest at zero
@@ -60,15 +60,13 @@ def _updates(momenta: Sequence[Tensor]) -> list[Tensor]:
     dtype, mesh = momenta[0].dtype, mesh_of(momenta[0])
     if mesh is None:
         return list(orthogonal(torch.stack(list(momenta))).to(dtype))
-    from torch.distributed.tensor import DTensor, Replicate, Shard
+    from torch.distributed.tensor import Shard
 
     placements = momenta[0].placements  # type: ignore[attr-defined]
     cut = [dim for dim, each in enumerate(placements) if not each.is_replicate()]
     if len(cut) > 1 or placements[cut[0]] != Shard(0):  # each rank makes all of them
         made = orthogonal(torch.stack([whole(each) for each in momenta])).to(dtype)
-        everywhere = [Replicate()] * mesh.ndim
-        wholes = (DTensor.from_local(each, mesh, everywhere, run_check=False) for each in made)
-        return [local(each.redistribute(placements=placements)) for each in wholes]
+        return [local(cut_as(each, momenta[0])) for each in made]
     own = torch.stack([local(each) for each in momenta])
     return list(_orthogonal_by_turns(own, momenta[0].shape[0], mesh.get_group(cut[0])).to(dtype))
 
@@ -84,12 +82,12 @@ def _orthogonal_by_turns(own: Tensor, num_rows: int, group: Any) -> Tensor:
     numbers = split_evenly(len(own), group)
     most = -(-num_rows // numbers.size)
     rows = [min(most, max(0, num_rows - rank * most)) for rank in range(numbers.size)]
-    mine = numbers.counts[numbers.rank]
+    mine, columns = numbers.counts[numbers.rank], own.shape[2]
     sent = [number * own.shape[1] for number in numbers.counts]
     received = [mine * count for count in rows]
     parts = exchanged(own.flatten(0, 1), sent, received, group).split(received)
     matrices = torch.cat(
-        [part.reshape(mine, count, -1) for part, count in zip(parts, rows, strict=True)], dim=1
+        [part.reshape(mine, count, columns) for part, count in zip(parts, rows, strict=True)], dim=1
     )
     made = orthogonal(matrices).to(own.dtype) if mine else matrices
     back = torch.cat([part.flatten(0, 1) for part in made.split(rows, dim=1)])

@@ -10,9 +10,17 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from lumina_core.backbone.transformer import Backbone, shared_out
+from lumina_core.checkpoints.model import Model
 from lumina_core.sequence import TokenBatch
 from lumina_core.text.encoder import Features, TextEncoder
 from lumina_core.text.settings import Text
+
+
+def networks_of(model: Model) -> "Networks":
+    """Those of a model that reads texts, to be called as in training."""
+    encoder = model.text_encoder
+    trained = encoder if isinstance(encoder, TextEncoder) else None
+    return Networks(model.backbone, trained, model.attention)
 
 
 class Networks(nn.ModuleDict):
@@ -40,7 +48,7 @@ class Networks(nn.ModuleDict):
         """
         backbone = cast(Backbone, self["backbone"])
         is_read = "text_encoder" not in self
-        features, lengths = texts if is_read else self["text_encoder"](texts)
+        features, lengths = cast(Features, texts if is_read else self["text_encoder"](texts))
         context = backbone.prepare(
             noisy, features, lengths, attention=self.attention, keeps_text=False
         )

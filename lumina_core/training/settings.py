@@ -12,6 +12,7 @@ from lumina_core.config.several import MIXING
 from lumina_core.data.settings import CachedConfig, FilesConfig, SyntheticConfig
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import TimeConfig
+from lumina_core.parallel.settings import ParallelConfig
 from lumina_core.records import DTYPE_NAMES, NUM_SEEDS, Settings, block, setting
 from lumina_core.text.settings import TextEncoderConfig
 
@@ -273,6 +274,7 @@ class TrainConfig(Training):
         "float32", "of the stored weights; the training state keeps float32", choices=DTYPE_NAMES
     )
     num_threads: int | None = setting(None, "CPU threads; null: torch decides", at_least=1)
+    parallel: ParallelConfig = block(ParallelConfig, "fsdp")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,5 +1,6 @@
 """The networks of a run: fresh, resumed, or started from other weights."""
 
+import copy
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +17,10 @@ from lumina_core.checkpoints.manifest import data_seen
 from lumina_core.checkpoints.model import Model
 from lumina_core.checkpoints.vae_folder import find_vae
 from lumina_core.data.mixture import Mixture
-from lumina_core.errors import when_interrupted
+from lumina_core.errors import LuminaError, when_interrupted
 from lumina_core.modality import Modality, feature_dims, has_weights
+from lumina_core.parallel import ranks
+from lumina_core.parallel.sharded import whole
 from lumina_core.plugins.parts import make_modality
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.text.encoder import TextEncoder
@@ -34,15 +37,17 @@ from lumina_core.training.cached import use_features
 from lumina_core.training.compiling import compile_layers
 from lumina_core.training.init_from import init_source, start_from
 from lumina_core.training.meter import Meter
+from lumina_core.training.networks import Networks
 from lumina_core.training.optimizer import Optimizers, build_optimizer
 from lumina_core.training.pool import build_mixture
 from lumina_core.training.recipe import check_resumed, recipe
 from lumina_core.training.resume import newest_checkpoint
 from lumina_core.training.settings import BLOCKS
 from lumina_core.training.tally import Measured
-from lumina_core.training.text_encoder import text_encoder_of
+from lumina_core.training.text_encoder import text_encoder_of, word_notes
 
 if TYPE_CHECKING:
+    from lumina_core.parallel.mesh import Mesh
     from lumina_core.training.settings import TrainConfig
 
 
@@ -57,8 +62,9 @@ class Run:
 
     models: dict[str, Model]
     """By modality; all have the same backbone and the same text encoder."""
-    networks: nn.ModuleDict
+    networks: Networks
     average: nn.ModuleDict
+    """Of the weights, moving; cut over the ranks as they are."""
     optimizer: Optimizers
     mixture: Mixture
     step: int
@@ -75,6 +81,12 @@ class Run:
     """Kinds of data of the checkpoint that it began with, and of those before that."""
     base: dict[str, str] | None = None
     """The model of which it trains an adapter, as a manifest says it; None: it trains a model."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know about the words of the data."""
+    mesh: "Mesh | None" = None
+    """Of the ranks; None where one process has all and computes in float32."""
+    plain: nn.ModuleDict | None = None
+    """Networks without the weights of the backbone, for the whole average where that is cut."""
 
     @property
     def model(self) -> Model:
@@ -84,9 +96,28 @@ class Run:
 
 @when_interrupted(lambda: BEFORE_THE_FIRST_STEP)
 def start(config: "TrainConfig") -> Run:
-    """Fresh networks, or those of the newest checkpoint where `resume` says so."""
-    device = resolve_device(config.device)
-    resolve_backend(config.attention, device.type, resolve_dtype(config.dtype))  # or refuses it
+    """Fresh networks, or those of the newest checkpoint where `resume` says so.
+
+    Cut over the ranks, where there are several; so they are, too, where one process computes in
+    half precision, for that casts weights where it gathers them; those of the model of an adapter
+    are cast already.
+    """
+    with ranks.agreed():
+        run = _fresh(config)
+    if ranks.num_ranks() > 1 or (config.dtype != "float32" and not config.adapter.is_used):
+        _cut(run, config)
+    run.optimizer = build_optimizer(run.networks, config.optimizer)
+    newest = newest_checkpoint(config)
+    if newest is not None:
+        with ranks.agreed():
+            _restore(run, config, newest)
+    return run
+
+
+def _fresh(config: "TrainConfig") -> Run:
+    """Whole networks as a run begins with them; nothing is there yet to update them."""
+    device, dtype = resolve_device(ranks.local_device(config.device)), resolve_dtype(config.dtype)
+    resolve_backend(config.attention, device.type, dtype)  # or refuses it
     modalities = {name: _modality(config, name) for name in config.members}
     mixture = build_mixture(config, modalities)
     for modality in modalities.values():
@@ -133,26 +164,48 @@ def start(config: "TrainConfig") -> Run:
         else:
             sampling = start_from(first, list(models.values()))
     backbone.to(device)
-    networks = nn.ModuleDict({"backbone": backbone})
-    if isinstance(encoder, TextEncoder):  # a frozen one is neither averaged nor kept in the state
-        networks["text_encoder"] = encoder
+    axes = config.parallel.axes(ranks.num_ranks(), ranks.num_nodes())
+    if ranks.num_ranks() > 1:
+        from lumina_core.backbone.parallel_plan import check_fit
+
+        check_fit(shape, axes)
+        if is_adapted:
+            raise LuminaError(
+                f"adapter={config.adapter.name} is trained on one rank, and torchrun started "
+                f"{ranks.num_ranks()}; start it without torchrun"
+            )
+    notes = list(word_notes(config, encoder, mixture))  # while the encoder is whole
+    # a frozen encoder is neither averaged nor kept in the state
+    networks = Networks(
+        backbone, encoder if isinstance(encoder, TextEncoder) else None, config.attention
+    )
     if config.freeze:
         freeze(networks, config.freeze)
     average = averaged_copy(networks)
     backbone.recomputes = config.activation_checkpointing == BLOCKS
     if config.compile:
         compile_layers(backbone, config.dtype)
-    optimizer = build_optimizer(networks, config.optimizer)
-    meter = Meter(next(iter(models.values())), resolve_dtype(config.dtype))
-    run = Run(
-        *(models, networks, average, optimizer, mixture, 0, Measured(list(models)), meter),
+    meter = Meter(next(iter(models.values())), dtype)
+    return Run(
+        *(models, networks, average, Optimizers([]), mixture, 0, Measured(list(models)), meter),
         sampling=sampling,
         data_before=data_before,
         base=base,
+        notes=notes,
     )
-    if newest is not None:
-        _restore(run, config, newest)
-    return run
+
+
+def _cut(run: Run, config: "TrainConfig") -> None:
+    """Cut the networks of a run and their average over the ranks."""
+    from lumina_core.backbone.parallel_plan import distribute
+    from lumina_core.parallel.mesh import mesh_of
+
+    run.mesh = mesh_of(config.parallel, run.model.device.type)
+    run.plain = copy.deepcopy(run.average)
+    run.plain["backbone"].to("meta")
+    distribute(run.networks, run.mesh, resolve_dtype(config.dtype))
+    distribute(run.average, run.mesh, torch.float32)
+    run.networks.sequence_group = run.mesh.sequence
 
 
 def _restore(run: Run, config: "TrainConfig", newest: Path) -> None:
@@ -182,10 +235,25 @@ def _modality(config: "TrainConfig", name: str) -> Modality:
 
 
 def averaged(run: Run) -> dict[str, Model]:
-    """The models with their averaged weights, for samples and checkpoints."""
-    backbone = cast(Backbone, run.average["backbone"])
+    """The models with their averaged weights, for samples and checkpoints.
+
+    All ranks call it together; where weights are cut, those of rank 0 alone are there then.
+    """
+    average = run.average if run.plain is None else _gathered(run.average, run.plain)
+    backbone = cast(Backbone, average["backbone"])
     models = {name: replace(model, backbone=backbone) for name, model in run.models.items()}
-    if "text_encoder" not in run.average:  # frozen
+    if "text_encoder" not in average:  # frozen
         return models
-    encoder = cast(TextEncoder, run.average["text_encoder"])
+    encoder = cast(TextEncoder, average["text_encoder"])
     return {name: replace(model, text_encoder=encoder) for name, model in models.items()}
+
+
+def _gathered(average: nn.ModuleDict, plain: nn.ModuleDict) -> nn.ModuleDict:
+    filled, weights = copy.deepcopy(plain), {}
+    for name, value in average.state_dict().items():
+        complete = whole(value)
+        if ranks.rank() == 0:
+            weights[name] = complete
+    if weights:
+        filled.load_state_dict(weights, assign=True)
+    return filled

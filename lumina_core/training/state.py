@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lumina_core.checkpoints.manifest import TRAINING
 from lumina_core.errors import LuminaError, reason_of
+from lumina_core.parallel.sharded import cut_as, whole
 from lumina_core.training.adapter import kept_names
 from lumina_core.training.optimizer import Optimizers
 
@@ -36,7 +37,7 @@ def training_state(
     state |= {f"average.{k}": v for k, v in average.state_dict().items() if k in names}
     for number, moments in optimizer.state_dict()["state"].items():
         state |= {f"optimizer.{number}.{k}": v for k, v in moments.items()}
-    return {k: v.detach().clone().contiguous() for k, v in state.items()}
+    return {k: whole(v).detach().clone().contiguous() for k, v in state.items()}
 
 
 def restore_training_state(
@@ -62,8 +63,14 @@ def restore_training_state(
         for network, kept in ((model, parts["model"]), (average, parts["average"])):
             if kept.keys() != kept_names(model):
                 raise ValueError("it is of other weights")
-            network.load_state_dict(kept, strict=False)
+            own: dict[str, Tensor] = network.state_dict()
+            cut = {name: cut_as(value, own[name]) for name, value in kept.items()}
+            network.load_state_dict(cut, strict=False)
         _check_moments(moments, optimizer)
+        trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+        for number, named in moments.items():
+            for name, value in named.items():
+                named[name] = cut_as(value, trained[number]) if value.ndim else value
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
     except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
         raise LuminaError(

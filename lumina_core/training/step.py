@@ -1,21 +1,26 @@
 """One update of the weights."""
 
 import time
+from contextlib import nullcontext
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from torch import nn
 
 from lumina_core.data.mixture import Mixture, Pick, Place
 from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
+from lumina_core.parallel import ranks
+from lumina_core.parallel.sharded import clip_gradients
 from lumina_core.runtime import autocast, seeded
+from lumina_core.sequence import Grid, TokenSample
 from lumina_core.training.folder import BAD_BATCH
 from lumina_core.training.loss import Drawn, Objective, draw, drawn_loss, save_drawn
+from lumina_core.training.networks import Networks
 from lumina_core.training.optimizer import update_average
 from lumina_core.training.settings import TrainConfig
+from lumina_core.training.shares import cost_by, shares_of
 from lumina_core.training.start import Run
 from lumina_core.training.tally import Tally
 
@@ -32,29 +37,37 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
     """
     started = time.perf_counter()
     run.mixture.collect(run.step)
-    run.mixture.advance(run.step)
-    picked = run.mixture.pick(run.step)
-    batches = loaded(run.mixture, picked.batches)
+    with ranks.agreed():
+        run.mixture.advance(run.step)
+        picked = run.mixture.pick(run.step)
+        batches = loaded(run.mixture, own_share(run, config, picked.batches))
+        following = run.mixture.foreseen(run.step + 1, picked.after)
     waited = time.perf_counter() - started
-    run.mixture.expect(run.mixture.foreseen(run.step + 1, picked.after))  # decoded meanwhile
-    num_samples = sum(len(batch) for batch in batches)
+    run.mixture.expect(own_share(run, config, following))  # decoded meanwhile
+    shares = None if run.mesh is None else run.mesh.shares
+    own_samples = torch.tensor(sum(len(batch) for batch in batches))
+    num_samples = int(ranks.summed(own_samples, shares))
     tally = Tally(list(run.models), run.model.device)
-    for batch in batches:
-        if not batch:  # all of it is broken
+    for number, batch in enumerate(batches, 1):
+        if run.mesh is not None:
+            sync_gradients(run.networks, is_last=number == len(batches))
+        if not batch:  # all of it is broken, or other ranks have more
+            take_part(run)
             continue
         drawn = drawn_batch(batch, config, run.step)
-        with autocast(run.model.device, config.dtype):
-            losses = drawn_loss(run.model, drawn)
+        with autocast(run.model.device, config.dtype) if run.mesh is None else nullcontext():
+            losses = drawn_loss(run.model, drawn, run.networks)
         (losses.sum() / num_samples).backward()
         lengths = [pick.num_positions for pick, _ in batch]
         tally.add([pick.modality for pick, _ in batch], lengths, drawn.t, losses.detach())
-    norm = nn.utils.clip_grad_norm_(run.networks.parameters(), config.optimizer.clip_norm)
+    norm = clip_gradients(run.networks.parameters(), config.optimizer.clip_norm)
     # all that is known of the step comes from the device at once: it is waited for a single time
     gradient_norm, *cells = torch.cat([norm.double()[None], tally.cells.flatten()]).tolist()
     measured = torch.tensor(cells, dtype=torch.float64).reshape(tally.cells.shape)
+    measured = ranks.summed(measured, shares)
     loss = measured[0].sum().item() / num_samples if num_samples else nan
     rate = config.optimizer.rate_at(run.step, config.max_steps)
-    is_good = isfinite(loss) and isfinite(gradient_norm)
+    is_good = not ranks.any_rank(not (isfinite(loss) and isfinite(gradient_norm)))
     if is_good:
         run.optimizer.set_rate(rate)
         run.optimizer.step()
@@ -71,6 +84,42 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     run.meter.add(seconds, waited, [sample for batch in batches for _, sample in batch])
     return {"step": run.step, "loss": loss, "seconds": seconds}
+
+
+def own_share(run: Run, config: TrainConfig, batches: list[list[Pick]]) -> list[list[Pick]]:
+    """The batches of this rank; one process has all of a step as they were cut."""
+    if run.mesh is None or run.mesh.axes.num_shares == 1:
+        return batches
+    picks = [pick for batch in batches for pick in batch]
+    cost, num_shares = cost_by(run.model.backbone.config), run.mesh.axes.num_shares
+    return shares_of(picks, num_shares, config.token_budget, cost)[run.mesh.share]
+
+
+def sync_gradients(networks: Networks, *, is_last: bool) -> None:
+    """Let the next backward pass sum gradients over the ranks only if it is the last one."""
+    from torch.distributed.fsdp import FSDPModule
+
+    assert isinstance(networks, FSDPModule)
+    networks.set_requires_gradient_sync(is_last)
+
+
+def take_part(run: Run) -> None:
+    """Compute something that changes no gradient: ranks gather weights and sum gradients together.
+
+    Without a mesh nobody waits, and nothing is done.
+    """
+    if run.mesh is None:
+        return
+    model = run.model
+    features = model.backbone.config.feature_dims.get(model.name)
+    one = TokenSample(
+        model.name,
+        Grid(1, 1, 1, (1.0, 1.0, 1.0)),
+        torch.zeros(1, model.backbone.config.token_dims[model.name]),
+        features=None if features is None else torch.zeros(1, features),
+    )
+    drawn = Drawn([CaptionedSample(one, "")], torch.zeros(1), torch.zeros_like(one.tokens[0]))
+    (0 * drawn_loss(model, drawn, run.networks).sum()).backward()
 
 
 def loaded(mixture: Mixture, batches: list[list[Pick]]) -> list[Batch]:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints import folder as checkpoint_folder
+from lumina_core.checkpoints.model import Model
 from lumina_core.checkpoints.newest import CHECKPOINTS
 from lumina_core.errors import when_interrupted
 from lumina_core.files.writing import check_writable
 from lumina_core.media.previews import save_contact_sheet
+from lumina_core.parallel import ranks
 from lumina_core.runtime import autocast, resolve_dtype, seeded
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
@@ -43,23 +45,28 @@ from lumina_core.training.written_settings import resume_command
 def save_checkpoint(run: Run, config: TrainConfig) -> Path:
     """Write `out/checkpoints/step-N`, averaged weights and training state; thin out older ones."""
     folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
-    if folder.exists():
+    if ranks.from_rank_0(folder.exists):
         return folder
-    state = {key: getattr(run, key) for key in KEPT} | {"mixture": run.mixture.place.stored()}
-    checkpoint_folder.save(
-        folder,
-        list(averaged(run).values()),
-        summary=state | recipe(config, run.mixture),
-        sampling=run.sampling,
-        dtype=resolve_dtype(config.save_dtype),
-        base=run.base,
-        training_state=training_state.training_state(run.networks, run.average, run.optimizer),
-    )
-    training_state.drop_old_training_states(finished_checkpoints(Path(config.out)))
+    kept = {key: getattr(run, key) for key in KEPT} | {"mixture": run.mixture.place.stored()}
+    models = list(averaged(run).values())
+    state = training_state.training_state(run.networks, run.average, run.optimizer)
+    with ranks.agreed():
+        if ranks.rank() == 0:
+            checkpoint_folder.save(
+                folder,
+                models,
+                summary=kept | recipe(config, run.mixture),
+                sampling=run.sampling,
+                dtype=resolve_dtype(config.save_dtype),
+                base=run.base,
+                training_state=state,
+            )
+            training_state.drop_old_training_states(finished_checkpoints(Path(config.out)))
     return folder
 
 
 @when_interrupted(lambda: BEFORE_THE_FIRST_STEP)
+@ranks.agreed()
 def prepare(config: TrainConfig, run: Run) -> dict[str, Held]:
     """What may refuse a run and computes: it comes before anything of an earlier run is deleted.
 
@@ -69,7 +76,8 @@ def prepare(config: TrainConfig, run: Run) -> dict[str, Held]:
     Raises:
         LuminaError: the folder cannot be written, or the data cannot be used.
     """
-    for folder in (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,):
+    folders = (CHECKPOINTS, SAMPLES) if config.sample_every else (CHECKPOINTS,)
+    for folder in folders if ranks.rank() == 0 else ():
         check_writable(Path(config.out) / folder)
     run.mixture.advance(run.step)
     run.mixture.pick(run.step)
@@ -106,35 +114,44 @@ def train(
     with (
         when_interrupted(lambda: _kept(run, config)),
         stop_on_signal() as is_stopped,
-        board(out, run.step) if config.tensorboard else nullcontext() as written_too,
+        board(out, run.step)
+        if config.tensorboard and ranks.rank() == 0
+        else nullcontext() as written_too,
         TrainingBar(config.max_steps, run.step) as bar,
     ):
         log = MetricsLog(out / METRICS, run.step, written_too)
 
         def measure(done: Collection[str] = ()) -> None:
+            if not any(is_due(run.step, e) for e in (config.validate_every, config.evaluate_every)):
+                return
             models = averaged(run)
-            for found, text in measures(models, run.step, config, sampling, held, is_stopped, done):
-                log.write(found)
-                bar.say(text + before(found, log.begun))
+            with ranks.agreed():
+                found = measures(models, run.step, config, sampling, held, is_stopped, done)
+                for metrics, text in found if ranks.rank() == 0 else ():
+                    log.write(metrics)
+                    bar.say(text + before(metrics, log.begun))
 
         def write_line() -> None:
             left = pace.seconds_left(config.max_steps - run.step)
             line = _line(run, config) | {"seconds_left": left}
-            log.write(line)
+            with ranks.agreed():
+                log.write(line)
             bar.show_line(line)
 
         if (run.step or config.init_from) and "not_finite" not in log.recorded:
             measure(log.recorded)  # a kill may have come before these
             if run.step and has_sheet(run, config):
                 save_samples(run, config, sampling, only_missing=True)
-        while run.step < config.max_steps and not is_stopped():
+        while run.step < config.max_steps and not ranks.any_rank(is_stopped()):
             place = run.mixture.place
             metrics = training_step(run, config)
             if run.num_skipped_in_a_row:
-                log.write(metrics)
-                bar.say(f"warning: step {run.step} skipped: {metrics['not_finite']} not finite")
-                if run.num_skipped_in_a_row >= config.max_nonfinite_steps:
-                    stop_at_bad_batch(run, config, place)
+                with ranks.agreed():
+                    log.write(metrics)
+                    bar.say(f"warning: step {run.step} skipped: {metrics['not_finite']} not finite")
+                    has_enough = run.num_skipped_in_a_row >= config.max_nonfinite_steps
+                    if has_enough and ranks.rank() == 0:
+                        stop_at_bad_batch(run, config, place)
                 continue
             pace.step(metrics["seconds"])
             bar.show(run.step, metrics["loss"])
@@ -160,7 +177,7 @@ def _line(run: Run, config: TrainConfig) -> dict[str, Any]:
         "step": run.step,
         **run.measured.take(),
         "learning_rate": rate * config.optimizer.learning_rate,
-        **run.meter.take(),
+        **run.meter.take(1 if run.mesh is None else run.mesh.axes.num_alike),
         "num_skipped": run.num_skipped,
     }
 
@@ -183,30 +200,36 @@ def save_samples(
     *,
     only_missing: bool = False,
 ) -> None:
-    """Generate from fixed prompts and seeds, with the function that `run` uses."""
-    for name, averaged_model in averaged(run).items():
-        path = sheet_path(run, config, name)
-        if only_missing and path.exists():
-            continue
-        # in float32, as not every backend computes
-        model = replace(averaged_model, attention="auto")
-        source, options = run.mixture.sources[name], config.members[name].options
-        captions = source.captions(config.num_sample_prompts, seeded(config.seed))
-        variants = source.variants()
-        requests = [
-            Request(
-                *(caption, "", config.seed + number),
-                replace(options, **variants[number % len(variants)]),
-            )
-            for number, caption in enumerate(captions)
-        ]
-        with autocast(model.device, sampling_dtype(config)):
-            made = sample(model, requests, sampling[name])
-        previews = [
-            model.modality.decoder.preview(item.media, request.options)
-            for item, request in zip(made, requests, strict=True)
-        ]
-        save_contact_sheet(path, previews, [request.prompt for request in requests])
+    """Generate from fixed prompts and seeds, with the function that `run` uses; rank 0 does it."""
+    models = averaged(run)
+    with ranks.agreed():
+        for name, model in models.items() if ranks.rank() == 0 else ():
+            if not (only_missing and sheet_path(run, config, name).exists()):
+                _save_sheet(model, run, config, sampling[name])
+
+
+def _save_sheet(averaged_model: Model, run: Run, config: TrainConfig, sampling: Sampling) -> None:
+    name = averaged_model.name
+    # in float32, as not every backend computes
+    model = replace(averaged_model, attention="auto")
+    source, options = run.mixture.sources[name], config.members[name].options
+    captions = source.captions(config.num_sample_prompts, seeded(config.seed))
+    variants = source.variants()
+    requests = [
+        Request(
+            *(caption, "", config.seed + number),
+            replace(options, **variants[number % len(variants)]),
+        )
+        for number, caption in enumerate(captions)
+    ]
+    with autocast(model.device, sampling_dtype(config)):
+        made = sample(model, requests, sampling)
+    previews = [
+        model.modality.decoder.preview(item.media, request.options)
+        for item, request in zip(made, requests, strict=True)
+    ]
+    prompts = [request.prompt for request in requests]
+    save_contact_sheet(sheet_path(run, config, name), previews, prompts)
 
 
 def _kept(run: Run, config: TrainConfig) -> str:

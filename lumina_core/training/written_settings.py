@@ -2,7 +2,8 @@
 
 Everything that decides what a run does is written, defaults included, so that neither an upgrade
 nor a forgotten word changes it. What belongs to a single command is not: where it writes, what it
-replaces, whether it fetches models. Paths are absolute, so that a run goes on from any folder.
+replaces, whether it fetches models, how ranks share it. Paths are absolute, so that a run goes on
+from any folder.
 """
 
 import json
@@ -25,7 +26,7 @@ from lumina_core.records import plain
 from lumina_core.training.settings import TrainConfig
 
 SETTINGS = "config.json"
-OF_A_COMMAND = ("out", "overwrite", "resume", "download")
+OF_A_COMMAND = ("out", "overwrite", "resume", "download", "parallel")
 """Keys of `train` that are neither kept nor taken from a file."""
 
 COMPOSED = ("joint", "note")

@@ -6,6 +6,7 @@ import torch.distributed as dist
 from on_ranks import on_ranks
 
 from lumina_core import LuminaError
+from lumina_core.cli.main import main
 from lumina_core.parallel import ranks
 from lumina_core.parallel.settings import Axes, ParallelConfig
 
@@ -86,6 +87,17 @@ def test_each_rank_has_the_gpu_of_its_number_on_its_machine(launched, monkeypatc
     assert ranks.local_device("cpu") == "cpu"
     with pytest.raises(LuminaError, match="device=cuda:0 would be that of 2 ranks; use"):
         ranks.local_device("cuda:0")
+
+
+def test_commands_of_one_process_are_refused_by_all_ranks_and_rank_0_says_so(
+    launched, monkeypatch, capsys
+):
+    assert main(["version"]) == 2
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("RANK", "0")
+    assert main(["version"]) == 2
+    told = "error: version works in one process, and torchrun started 4; start it without torchrun"
+    assert capsys.readouterr().err.startswith(told)
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ JOINT = replace(
     text="joint", refiners=1, pad_multiple=4, sandwich=True, final_shift=False, num_kv_heads=4,
 )  # fmt: skip
 CONFIGS = {"cross": CROSS, "joint": JOINT}
-ODD = replace(CROSS, ffn_size=87)
-"""Of whose rows one rank has one more."""
+ODD = replace(CROSS, ffn_size=87, depth=1)
+"""Of whose rows one rank has one more; of some matrices there are fewer than ranks."""
 MESHES = {
     "fsdp": ParallelConfig(),
     "copies": ParallelConfig(replicate=2),

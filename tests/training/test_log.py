@@ -8,14 +8,15 @@ import sys
 import pytest
 
 from lumina_core import LuminaError, terminal
+from lumina_core.training import log
 from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
 
 
 def test_log_drops_what_came_after_a_step(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
-    log = MetricsLog(path, 2)
-    log.write({"step": 3, "loss": 0.5})
+    lines = MetricsLog(path, 2)
+    lines.write({"step": 3, "loss": 0.5})
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
     with pytest.raises(LuminaError, match="cannot be read"):
         MetricsLog(path / "below", 0)
@@ -71,3 +72,18 @@ def test_on_a_terminal_of_80_columns_the_figures_stand_beside_a_bar(monkeypatch,
     last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err).strip().split("\r")[-1]
     assert last.startswith("step 12345/20000 ") and "\n" not in last.strip()
     assert last.strip().endswith("loss 1.234  51234 tokens/s  41.2% of peak  3.06 h left")
+
+
+def test_a_signal_that_torchrun_hands_on_is_no_second_one(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+    for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE", "RANK"):
+        monkeypatch.setenv(name, "1")
+    with stop_on_signal() as is_stopped:
+        signal.raise_signal(signal.SIGINT)
+        now[0] += 1
+        signal.raise_signal(signal.SIGTERM)
+        assert is_stopped()
+        now[0] += 9
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
