@@ -136,16 +136,18 @@ class ItemStream(Source):
     def _sample(self, place: Place, found: Decoded | str) -> CaptionedSample | None:
         self._num_tried += 1
         if isinstance(found, str):
-            return self._left_out(place.item, found)
+            self._leave_out(place.item, found)
+            return None
         captions = self._index.captions(place.item)
         caption = captions[place.epoch % len(captions)]  # each in turn, of which none is preferred
         sample = encode_sample(self._wanted.modality, self._modality, *found, caption)
         length = sample.tokens.grid.num_positions(self._wanted.separators)
         if length != self._length_of(place.item):  # by which batches are cut
-            return self._left_out(place.item, f"it has {length} positions, {LENGTH_CHANGED}")
+            self._leave_out(place.item, f"it has {length} positions, {LENGTH_CHANGED}")
+            return None
         return sample
 
-    def _left_out(self, item: int, reason: str) -> None:
+    def _leave_out(self, item: int, reason: str) -> None:
         self._num_broken += 1
         self._quarantine.add(self._name_of(item), reason)
         self._check_share(reason)
