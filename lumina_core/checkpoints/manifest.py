@@ -18,7 +18,7 @@ from lumina_core.backbone.settings import SWITCHES, BackboneConfig
 from lumina_core.errors import LuminaError, printable
 from lumina_core.files.hashes import known_sha256, sha256_of
 from lumina_core.files.reading import MAX_JSON_BYTES, parse_json, read_regular
-from lumina_core.files.seals import is_sealed
+from lumina_core.files.seals import entries_fault, is_sealed
 from lumina_core.plugins.entry_points import MAX_NAME, MODALITY_NAME
 from lumina_core.records import shown
 
@@ -118,12 +118,9 @@ def _from_format_1(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fault(manifest: Mapping[str, Any]) -> str | None:
     """What is wrong with the entries, or None."""
-    if manifest.keys() - {BASE} != ENTRIES.keys():
-        names = ", ".join(sorted(manifest.keys() ^ ENTRIES.keys()))
-        return f"entries are missing or unknown: {names}"
-    for name, wanted in ENTRIES.items():
-        if not isinstance(manifest[name], wanted):
-            return f"{name} is {type(manifest[name]).__name__}, not {wanted.__name__}"
+    own = {key: value for key, value in manifest.items() if key != BASE}
+    if (fault := entries_fault(own, ENTRIES)) is not None:
+        return fault
     if not manifest["modalities"]:
         return "modalities is empty"
     for name, entry in manifest["modalities"].items():

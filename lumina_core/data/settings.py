@@ -11,7 +11,6 @@ FOLDER, MANIFEST, SHARDS = "folder", "manifest", "shards"
 """Kinds of data that lie in files."""
 STREAMED = {"stream": (True,), "name": (SHARDS,)}
 """What has no pool."""
-STREAM_KEYS = ("stream", "index", "shuffle_window", "num_workers")
 MAX_WORKERS = 256
 WINDOW = 65536
 
@@ -65,7 +64,7 @@ class FileLimits(Settings, block="data"):
     path: str | None = setting(
         None,
         "the folder, a .jsonl, .json or .parquet file or a .yaml list of such; of shards the "
-        "folder, one or a pattern",
+        "folder, one or a pattern; of caches one, or a folder that holds several",
         file=True,
     )
     index: str | None = setting(
@@ -163,4 +162,7 @@ class CachedConfig(PoolConfig):
     )
     max_quarantined: float = setting(
         0.1, "share of samples left out, above which the run ends", at_least=0, at_most=1
+    )
+    shuffle_window: int = setting(
+        WINDOW, "of a stream: items among which its order is random", at_least=1
     )

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from lumina_core.errors import MAX_REASON, printable
+
 UNSEALED = "0" * 64  # stands in a manifest while its hash is computed
 
 
@@ -26,3 +28,14 @@ def is_sealed(raw: bytes, seal: Any) -> bool:
         return False
     head, found, tail = raw.rpartition(seal.encode(errors="replace"))
     return bool(found) and hashlib.sha256(head + UNSEALED.encode() + tail).hexdigest() == seal
+
+
+def entries_fault(manifest: Mapping[str, Any], entries: Mapping[str, type]) -> str | None:
+    """What is wrong with the names and types of the entries of a manifest, or None."""
+    if manifest.keys() != entries.keys():
+        names = ", ".join(sorted(manifest.keys() ^ entries.keys()))
+        return f"entries are missing or unknown: {printable(names, MAX_REASON)}"
+    for name, wanted in entries.items():
+        if not isinstance(manifest[name], wanted):
+            return f"{name} is {type(manifest[name]).__name__}, not {wanted.__name__}"
+    return None

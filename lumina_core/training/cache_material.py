@@ -8,7 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lumina_core.data.caches.tables import KEY_BYTES
+from lumina_core.data.data_paths import data_path, folder_of
 from lumina_core.data.file_pool import list_data
+from lumina_core.data.fresh_index import fresh_index
+from lumina_core.data.reading import CHANGED, Decoded, MediaFiles, Place, decoded, scratch
 from lumina_core.data.settings import FilesConfig, SyntheticConfig
 from lumina_core.data.synthetic import (
     begin_sample,
@@ -18,7 +22,6 @@ from lumina_core.data.synthetic import (
 )
 from lumina_core.errors import LuminaError, why
 from lumina_core.files.hashes import sha256_of
-from lumina_core.media.seal import check_undamaged
 from lumina_core.modality import Media, Modality
 from lumina_core.runtime import derived_seed
 from lumina_core.training.pool import POOL_STREAM
@@ -32,6 +35,7 @@ class Piece(NamedTuple):
 
     name: str
     caption: str
+    """One line; in a stream one line for each caption that it has."""
     key: Callable[[], bytes]
     """Gives the hash of all that it is made of; raises a LuminaError where it cannot be read."""
     media: Callable[[], tuple[Media, Any]]
@@ -52,6 +56,8 @@ class Material(NamedTuple):
     """What the manifest says of it; no path."""
     limits: dict[str, Any]
     """Of sizes, on which the media depend."""
+    counts: list[int] | None = None
+    """Pieces of each shard, where a training goes through them as a stream."""
 
 
 def material_of(config: "CacheConfig", modality: Modality) -> Material:
@@ -61,27 +67,49 @@ def material_of(config: "CacheConfig", modality: Modality) -> Material:
         LuminaError: there is nothing, or it has no end.
     """
     if isinstance(config.data, FilesConfig):
-        return _files(config, config.data, modality)
+        return (_streamed if config.data.is_stream else _files)(config, config.data, modality)
     return _drawn(config, config.data, modality)
 
 
 def _files(config: "CacheConfig", data: FilesConfig, modality: Modality) -> Material:
     listing, limits = list_data(data, modality.decoder), data.limits
 
-    def media(path: Path) -> tuple[Media, Any]:
-        check_undamaged(path)
-        found = modality.read(path, config.options)
-        options = modality.described(path, found, config.options)
-        return modality.fit(found, limits), options
-
     def pieces() -> Iterator[Piece]:
         for item in listing.items:
-            key = partial(_content_key, item.path)
-            yield Piece(item.name, item.caption, key, partial(media, item.path))
+            media = partial(decoded, modality, item.path, config.options, limits)
+            yield Piece(item.name, item.caption, partial(_content_key, item.path), media)
 
     skipped, count = listing.lone_texts | listing.skipped, len(listing.skipped)
     summary = {"name": data.name}
     return Material(len(listing.items), pieces, skipped, count, summary, asdict(limits))
+
+
+def _streamed(config: "CacheConfig", data: FilesConfig, modality: Modality) -> Material:
+    """The items of an index, in its order."""
+    index = fresh_index(config.modality, modality, data)
+    folder = folder_of(data.name, data_path(data.name, data))
+
+    def media(files: MediaFiles, place: Place, content: bytes) -> Decoded:
+        with files.located(place) as located:
+            if located.content != content:
+                raise LuminaError(CHANGED)
+            return decoded(modality, located.path, config.options, data.limits)
+
+    def pieces() -> Iterator[Piece]:
+        with scratch() as memory:
+            files = MediaFiles(data.name, folder, memory)
+            for number in range(len(index)):
+                item, shard = index.item(number), index.shard_of(number).name
+                place, key = Place(shard, item.name, item.offset, item.size), item.content
+                made = partial(media, files, place, key)
+                captions = "\n".join(item.captions)
+                yield Piece(
+                    files.name_of(place), captions, partial(key.ljust, KEY_BYTES, b"\0"), made
+                )
+
+    counts = [shard.num_items for shard in index.about.shards]
+    summary = {"name": data.name, "stream": True, "listing_sha256": index.about.sha256}
+    return Material(len(index), pieces, {}, 0, summary, asdict(data.limits), counts)
 
 
 def _content_key(path: Path) -> bytes:

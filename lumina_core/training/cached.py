@@ -12,8 +12,10 @@ from lumina_core.checkpoints.vae_folder import vae_sha256
 from lumina_core.data.caches.manifest import caches_at, differences
 from lumina_core.data.caches.pool import CachedPool
 from lumina_core.data.caches.reading import Cache
+from lumina_core.data.caches.stream import CachedStream
+from lumina_core.data.file_pool import Wanted
 from lumina_core.data.mixture import Mixture
-from lumina_core.data.settings import CachedConfig
+from lumina_core.data.settings import WINDOW, CachedConfig
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
 from lumina_core.records import fixed_names
@@ -84,6 +86,30 @@ def _refuse_mixed(first: Cache, cache: Cache) -> None:
             )
 
 
+def cached_source(
+    wanted: Wanted, data: CachedConfig, modality: Modality, seed: int, caches: Sequence[Cache]
+) -> CachedPool | CachedStream:
+    """The samples of caches, in the order of the data that they were made of.
+
+    Raises:
+        LuminaError: they are of two kinds, or there are too few.
+    """
+    kinds = [cache.counts is not None for cache in caches]
+    if all(kinds):
+        return CachedStream(wanted, data, seed, caches)
+    if any(kinds):
+        raise LuminaError(
+            f"of the caches in data.path={data.path} some are of a stream, as of shards, and some "
+            "are not; train on those of one kind"
+        )
+    if data.shuffle_window != WINDOW:
+        raise LuminaError(
+            f"data.shuffle_window={data.shuffle_window} is for a stream, and {data.path} is of "
+            "files that a pool takes; leave it out"
+        )
+    return CachedPool(wanted, data, modality, seed, caches)
+
+
 def use_features(encoder: TextEncoder | FrozenTextEncoder, mixture: Mixture) -> None:
     """Let a frozen encoder take the features that the caches of a run hold.
 
@@ -91,9 +117,8 @@ def use_features(encoder: TextEncoder | FrozenTextEncoder, mixture: Mixture) -> 
         LuminaError: another encoder made them.
     """
     sources = mixture.sources.values()
-    caches = [
-        each for source in sources if isinstance(source, CachedPool) for each in source.caches
-    ]
+    cached = [each for each in sources if isinstance(each, CachedPool | CachedStream)]
+    caches = [cache for source in cached for cache in source.caches]
     holding = [cache for cache in caches if cache.manifest["text_encoder"]]
     if not holding:
         return

@@ -31,6 +31,7 @@ from lumina_core.data.caches.store import Store
 from lumina_core.data.caches.writing import IndexRow, write_index, write_lookup
 from lumina_core.data.file_pool import QUARANTINE
 from lumina_core.data.pool import encode_sample
+from lumina_core.data.reading import NoRoomError
 from lumina_core.data.settings import SyntheticConfig
 from lumina_core.errors import LuminaError, when_interrupted
 from lumina_core.files.locks import sole_process
@@ -116,7 +117,8 @@ def make_cache(config: "CacheConfig") -> dict[str, int]:
         mine = _encode(config, parts, stores.latents)
     rows = _in_turn(gathered(mine), parts.material.num_pieces)
     usable = [row for row in rows if not row.reason]
-    captions, texts = [row.caption for row in usable], list[bytes]()
+    captions = [line for row in usable for line in row.caption.split("\n")]
+    texts: list[bytes] = []
     if parts.encoder is not None:
         with agreed():
             texts = _encode_texts(parts.encoder, captions, stores.texts)
@@ -232,6 +234,8 @@ def _encode(config: "CacheConfig", parts: Parts, store: Store) -> list[IndexRow]
         try:
             key = piece.key()
             sample = None if key in store else _encoded(config.modality, parts.modality, piece)
+        except NoRoomError:
+            raise
         except LuminaError as error:
             left_out[piece.name] = str(error)
             _check_share(config, material, left_out)
@@ -320,7 +324,8 @@ def _publish(
         kind: dict(sorted(store.files.items()))
         for kind, store in zip((LATENTS, TEXTS), stores, strict=True)
     }
-    index = write_index(out, rows, stores.latents.places, list(files[LATENTS]))
+    counts = parts.material.counts
+    index = write_index(out, rows, stores.latents.places, list(files[LATENTS]), counts)
     files |= {INDEX: {index.name: index.sha256}, LOOKUP: {}}
     if files[TEXTS]:
         lookup = write_lookup(out, stores.texts.places, list(files[TEXTS]))

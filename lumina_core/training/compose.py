@@ -16,7 +16,7 @@ from lumina_core.config.several import MIXING
 from lumina_core.config.values import parse_value
 from lumina_core.config.words import Overrides
 from lumina_core.data.caches.manifest import caches_at, read_manifest
-from lumina_core.data.settings import STREAM_KEYS, IndexConfig, PoolConfig
+from lumina_core.data.settings import IndexConfig, PoolConfig
 from lumina_core.errors import LuminaError
 from lumina_core.modality import has_weights
 from lumina_core.plugins import host
@@ -34,6 +34,9 @@ from lumina_core.training.settings import (
     shares_of,
 )
 from lumina_core.training.written_settings import SETTINGS, default_out, placed, read_settings
+
+OF_ORDER = ("shuffle_window", "num_workers")
+"""Keys of a stream that are of no use where everything is encoded once."""
 
 
 def modalities_named(values: Mapping[str, str]) -> list[str]:
@@ -103,9 +106,9 @@ def _put_advised_data(layers: Layers) -> None:
     """Put what a modality recommends for training, as far as it says what is encoded.
 
     Raises:
-        LuminaError: a key of the pool or of a stream is written, of which a training has one.
+        LuminaError: a key of the pool or of an order is written, which a training has.
     """
-    for key in (*(field.name for field in fields(PoolConfig)), *STREAM_KEYS):
+    for key in (*(field.name for field in fields(PoolConfig)), *OF_ORDER):
         if f"data.{key}" in layers.words.values:
             raise LuminaError(
                 f"data.{key} has no effect in cache, which encodes all; it is a key of train"

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from lumina_core.data.caches.pool import CachedPool
 from lumina_core.data.file_pool import QUARANTINE, FilePool, Wanted
 from lumina_core.data.item_stream import ItemStream
 from lumina_core.data.mixture import Mixture
@@ -19,7 +18,7 @@ from lumina_core.data.synthetic import (
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
 from lumina_core.runtime import derived_seed
-from lumina_core.training.cached import open_caches
+from lumina_core.training.cached import cached_source, open_caches
 from lumina_core.training.settings import TrainConfig
 
 POOL_STREAM = 1  # of random numbers from the seed of the run; stream 0 belongs to its steps
@@ -57,8 +56,9 @@ def build_source(config: TrainConfig, name: str, modality: Modality) -> Source:
         )
         if isinstance(data, CachedConfig):
             caches = open_caches(data, name, modality)
-            _check_budget(config, max(cache.longest(separators) for cache in caches), "up to ")
-            return CachedPool(wanted, data, modality, seed, caches)
+            longest = max(int(cache.lengths(separators).max()) for cache in caches)
+            _check_budget(config, longest, "up to ")
+            return cached_source(wanted, data, modality, seed, caches)
         _check_budget(config, longest_fitted(data, separators), "up to ")
         return (ItemStream if data.is_stream else FilePool)(wanted, data, modality, seed)
     refuse_varied_options(name, member.options, world_of(modality))

@@ -371,7 +371,7 @@ class CacheConfig(Settings):
     num_threads: int | None = setting(None, "CPU threads; null: torch decides", at_least=1)
     text_encoder: TextEncoderConfig = block(TextEncoderConfig, "tiny")
     data: SyntheticConfig | FilesConfig = block(
-        SyntheticConfig, "synthetic", folder=FilesConfig, manifest=FilesConfig
+        SyntheticConfig, "synthetic", folder=FilesConfig, manifest=FilesConfig, shards=FilesConfig
     )
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from tars import picture, record, write_tar
 
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
-from lumina_core.data import item_stream
+from lumina_core.data import indexed_stream
 from lumina_core.data.file_pool import QUARANTINE
 from lumina_core.data.mixture import Mixture
 from lumina_core.runtime import seeded
@@ -214,7 +214,7 @@ def test_an_item_longer_than_a_batch_is_left_out(build, shards, tmp_path, monkey
 def test_a_large_vocabulary_is_that_of_a_part(build, shards, monkeypatch, capsys):
     stream = build(shards)
     assert len(set(stream.vocabulary_captions(seeded(0)))) == NUM
-    monkeypatch.setattr(item_stream, "VOCABULARY_ITEMS", 6)
+    monkeypatch.setattr(indexed_stream, "VOCABULARY_ITEMS", 6)
     assert len(set(stream.vocabulary_captions(seeded(0)))) == 6
     assert "those of 6 of 16 captions" in capsys.readouterr().err
     found = stream.captions(5, seeded(0))

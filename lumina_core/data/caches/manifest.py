@@ -12,7 +12,7 @@ from typing import Any
 from lumina_core.data.caches.names import NAME, tables_in
 from lumina_core.errors import MAX_NAME, MAX_REASON, LuminaError, printable
 from lumina_core.files.reading import parse_json, read_regular
-from lumina_core.files.seals import is_sealed, sealed
+from lumina_core.files.seals import entries_fault, is_sealed, sealed
 from lumina_core.files.writing import atomic_write
 from lumina_core.plugins.entry_points import MODALITY_NAME
 from lumina_core.records import flat, shown
@@ -113,14 +113,9 @@ def _damaged(path: Path, reason: str) -> LuminaError:
 
 
 def _faults(manifest: Mapping[str, Any]) -> Iterator[str]:
-    if manifest.keys() != ENTRIES.keys():
-        names = ", ".join(sorted(manifest.keys() ^ ENTRIES.keys()))
-        yield f"entries are missing or unknown: {printable(names, MAX_REASON)}"
+    if (fault := entries_fault(manifest, ENTRIES)) is not None:
+        yield fault
         return
-    for name, wanted in ENTRIES.items():
-        if not isinstance(manifest[name], wanted):
-            yield f"{name} is {type(manifest[name]).__name__}, not {wanted.__name__}"
-            return
     if not MODALITY_NAME.fullmatch(manifest["modality"]):
         name = printable(manifest["modality"], MAX_NAME)
         yield f"it names {name!r}, which cannot be a modality"
@@ -136,11 +131,11 @@ def _faults(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
     """What differs between two nested records, each as `KEY is X, not Y`; a hash comes last."""
-    before, now = flat(stored), flat(wanted)
-    keys = sorted(before.keys() | now.keys(), key=lambda key: (key.endswith("sha256"), key))
+    made, own = flat(stored), flat(wanted)
+    keys = sorted(made.keys() | own.keys(), key=lambda key: (key.endswith("sha256"), key))
     for key in keys:
-        if before.get(key) != now.get(key):
-            yield f"{key} is {_told(before, key)}, not {_told(now, key)}"
+        if made.get(key) != own.get(key):
+            yield f"{key} is {_told(made, key)}, not {_told(own, key)}"
 
 
 def _told(values: Mapping[str, Any], key: str) -> str:

@@ -8,8 +8,9 @@ from math import isnan, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumina_core.data.caches.manifest import INDEX, LATENTS, LOOKUP, TEXTS, read_manifest
@@ -20,6 +21,7 @@ from lumina_core.sequence import Grid, TokenSample
 MAX_OPEN = 64  # tables that are mapped at a time
 TOKENS, GRID, FEATURES = "tokens", "grid", "features"
 NAME, CAPTION, PLACE, SIZE, REASON = "name", "caption", "place", "size", "reason"
+COUNTS = "counts"  # in the header of the index
 UNUSABLE = (-1, -1)  # the place of an item that could not be encoded
 
 
@@ -81,14 +83,42 @@ class Cache:
         texts = (as_text(self._index.at(column, number)) for column in (NAME, CAPTION, REASON))
         return CachedItem(*texts)
 
-    def longest(self, separators: bool) -> int:
-        """Positions of the longest sample."""
-        sizes = self._index.columns[SIZE].long()
-        frames, rows, columns = sizes.unbind(1)
+    @property
+    def counts(self) -> list[int] | None:
+        """Items of each shard of the data, by which a stream is ordered; None for a pool.
+
+        Raises:
+            LuminaError: they are not those of its items.
+        """
+        counts = self._index.about.get(COUNTS)
+        if counts is not None and sum(counts) != len(self):
+            raise LuminaError(f"{self._index.path} counts other items than it has")
+        return counts
+
+    @property
+    def index_sha256(self) -> str:
+        """Hash of names, captions and places of all items."""
+        return str(next(iter(self.manifest[INDEX].values())))
+
+    @property
+    def content(self) -> np.ndarray:
+        """The keys of the latents, which begin with the hash of each medium."""
+        return self._index.keys.numpy()
+
+    def is_usable(self, number: int) -> bool:
+        """Whether an item was encoded."""
+        return tuple(self._index.at(PLACE, number)[0].tolist()) != UNUSABLE
+
+    def lengths(self, separators: bool) -> Int[Tensor, "item"]:
+        """Positions of all items; of one that was not encoded none."""
+        frames, rows, columns = self._index.columns[SIZE].long().unbind(1)
         lengths = frames * rows * columns
-        if separators:
-            lengths = lengths + frames * rows + frames - 1
-        return int(lengths.max())
+        return lengths + (frames * rows + frames - 1).clamp(min=0) if separators else lengths
+
+    def num_positions(self, number: int, separators: bool) -> int:
+        """Positions of an item."""
+        frames, rows, columns = self._index.at(SIZE, number)[0].tolist()
+        return Grid(frames, rows, columns, (1.0, 1.0, 1.0)).num_positions(separators)
 
     def tokens(self, number: int) -> TokenSample:
         """The tokens of an item, in float32.

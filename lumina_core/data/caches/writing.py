@@ -9,7 +9,16 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lumina_core.data.caches.manifest import INDEX, LOOKUP
-from lumina_core.data.caches.reading import CAPTION, GRID, NAME, PLACE, REASON, SIZE, UNUSABLE
+from lumina_core.data.caches.reading import (
+    CAPTION,
+    COUNTS,
+    GRID,
+    NAME,
+    PLACE,
+    REASON,
+    SIZE,
+    UNUSABLE,
+)
 from lumina_core.data.caches.store import Place
 from lumina_core.data.caches.tables import KEY_BYTES, Written, as_bytes, open_table, write_table
 
@@ -28,7 +37,11 @@ class IndexRow(NamedTuple):
 
 
 def write_index(
-    folder: Path, rows: Sequence[IndexRow], places: Mapping[bytes, Place], files: Sequence[str]
+    folder: Path,
+    rows: Sequence[IndexRow],
+    places: Mapping[bytes, Place],
+    files: Sequence[str],
+    counts: Sequence[int] | None,
 ) -> Written:
     """Write the index of the items.
 
@@ -37,6 +50,7 @@ def write_index(
         rows: in the order of the data set, at least one.
         places: of the latents, by their keys.
         files: names of their tables, in the order of the manifest.
+        counts: rows of each shard of the data, where a training goes through them as a stream.
 
     Raises:
         LuminaError: as `write_table`, or a table of latents is damaged.
@@ -64,7 +78,7 @@ def write_index(
         SIZE: list(map(size, rows)),
     }
     keys = [bytes(KEY_BYTES) if row.reason else row.key for row in rows]
-    return write_table(folder, INDEX, keys, columns, {})
+    return write_table(folder, INDEX, keys, columns, {} if counts is None else {COUNTS: counts})
 
 
 def write_lookup(folder: Path, places: Mapping[bytes, Place], files: Iterable[str]) -> Written:
