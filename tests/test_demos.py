@@ -24,7 +24,7 @@ def test_every_shipped_modality_has_a_demo(name):
 def test_a_demo_is_small_and_whole(demo):
     files = [path for path in demo.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= MAX_BYTES
-    assert not list(demo.rglob("training.safetensors"))
+    assert not list(demo.rglob("state"))
     manifest = checkpoint.read_manifest(demo)
     checkpoint.verify(demo, manifest)
     names = {path.relative_to(demo).as_posix() for path in files}

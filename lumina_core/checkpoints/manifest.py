@@ -174,7 +174,8 @@ def data_seen(manifest: Mapping[str, Any]) -> list[Any]:
 
 
 BACKBONE = "backbone.safetensors"
-TRAINING = "training.safetensors"
+STATE = "state"  # folder of what a training goes on from
+TRAINING = "training.safetensors"  # the same as one file, written before there were ranks
 TEXT_ENCODER = "text_encoder"
 VAE = "vae"
 
@@ -182,6 +183,11 @@ VAE = "vae"
 def manifest_sha256(folder: Path) -> str:
     """Hash of the manifest, and through it of the whole checkpoint."""
     return sha256_of(folder / MANIFEST)
+
+
+def is_of_state(name: str) -> bool:
+    """Whether a file of a checkpoint is there only for a training to go on from."""
+    return name.partition("/")[0] in (STATE, TRAINING)
 
 
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -199,7 +205,7 @@ def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
         if parts.is_absolute() or ".." in parts.parts:
             raise LuminaError(f"{folder / MANIFEST} names {name!r}, which is outside its folder")
         path = folder / name
-        if name == TRAINING and not path.exists():
+        if is_of_state(name) and not (folder / name.partition("/")[0]).exists():
             continue  # older checkpoints of a run have given it up
         if not path.is_file():
             raise LuminaError(f"{path} is missing: the checkpoint is incomplete; copy it again")

@@ -6,6 +6,7 @@ pickle, and a pickle may run code where it is read. So the parts have the format
 Face writer: tensors, and in the header of each file where in its tensor each part begins.
 """
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,14 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
-from lumina_core.errors import printable
+from lumina_core.errors import printable, reason_of
+from lumina_core.files.unfinished import sync
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
+    from torch.distributed.checkpoint import HuggingFaceStorageWriter
 
-FILE_BYTES = 1 << 30  # of a file of one rank, which is in memory twice while it is written
+PLACES = "DCP_SHARDING_INFO"  # in the header of a file: where in its tensor each part begins
 MAX_NAME = 80  # characters of a name in a message
 UNREADABLE = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError),
@@ -44,6 +48,8 @@ def write_state(
 ) -> list[Path]:
     """Write tensors into a new folder, each rank its parts; the ranks wait for each other.
 
+    Equal states are equal files.
+
     Args:
         folder: is made.
         state: on the CPU and contiguous; plain tensors, alike on all ranks, and DTensors.
@@ -58,25 +64,52 @@ def write_state(
     from torch.distributed import checkpoint
 
     folder.mkdir(exist_ok=True)
-    files = _file_numbers(state, 1 if group is None else group.size())
-    writer = checkpoint.HuggingFaceStorageWriter(
-        str(folder), fqn_to_index_mapping=files, save_distributed=True
-    )
     with _own_exceptions():
         checkpoint.save(
-            dict(state), storage_writer=writer, process_group=group, no_dist=group is None
+            dict(sorted(state.items())),
+            storage_writer=_writer(folder),
+            process_group=group,
+            no_dist=group is None,
         )
-    number = 1 if group is None else group.rank() + 1
-    return sorted(folder.glob(f"shard-{number:05d}-*.safetensors"))
+    path = _file_of(folder, 1 if group is None else group.rank() + 1)
+    return [path] if path.exists() else []
 
 
-def _file_numbers(state: Mapping[str, Tensor], num_ranks: int) -> dict[str, int]:
-    """In which of its files a rank puts a tensor; all ranks have about as much of each."""
-    numbers, num_bytes = {}, 0
-    for name, tensor in state.items():
-        numbers[name] = 1 + num_bytes // (FILE_BYTES * num_ranks)
-        num_bytes += tensor.numel() * tensor.element_size()
-    return numbers
+def _file_of(folder: Path, number: int) -> Path:
+    """The file of a rank, counted from 1."""
+    return folder / f"shard-{number:05d}.safetensors"
+
+
+def _writer(folder: Path) -> "HuggingFaceStorageWriter":
+    """As torch has it, but each file is written from where its tensors are.
+
+    Torch's would copy them first, and mix the entries of the header anew each time.
+    """
+    from torch.distributed.checkpoint import HuggingFaceStorageWriter, SavePlan, SavePlanner
+    from torch.distributed.checkpoint.storage import WriteResult
+    from torch.futures import Future
+
+    class Writer(HuggingFaceStorageWriter):
+        def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
+            tensors, offsets = {}, {}
+            for item in plan.items:
+                assert item.tensor_data is not None
+                tensor = planner.resolve_data(item)
+                assert isinstance(tensor, Tensor)
+                tensors[item.index.fqn] = tensor
+                offsets[item.index.fqn] = {"saved_offsets": item.tensor_data.chunk.offsets}
+            path = _file_of(folder, plan.storage_data["shard_index"])
+            if tensors:
+                try:
+                    save_file(tensors, path, {PLACES: json.dumps(offsets)})
+                except SafetensorError as error:
+                    raise OSError(reason_of(error)) from error
+                sync(path)  # by the machine that wrote it
+            written: Future[list[WriteResult]] = Future()
+            written.set_result([WriteResult(item.index, 0, None) for item in plan.items])
+            return written
+
+    return Writer(str(folder), save_distributed=True)
 
 
 def stored_tensors(folder: Path) -> dict[str, Stored]:

@@ -235,8 +235,10 @@ class Subject:
     def checkpoint(self) -> Path:
         """A checkpoint after two steps."""
         from lumina_core.training import train
+        from lumina_core.training.saving import Kept, Saver
 
-        return train.save_checkpoint(self.trained, self.training())
+        with Saver(Kept(last=1, every=0)) as saver:
+            return train.save_checkpoint(self.trained, self.training(), saver)
 
     @cached_property
     def trained(self) -> Any:

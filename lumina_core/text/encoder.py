@@ -160,10 +160,14 @@ class TextEncoder(nn.Module, TextReader):
         """Features of several texts, each distinct one encoded alone."""
         return packed(texts, {text: self([text])[0] for text in dict.fromkeys(texts)})
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
         """Write a folder that `load_text_encoder` and transformers read.
 
         It does not depend on whether the encoder was made or read, or on what it was asked last.
+
+        Args:
+            folder: is made.
+            weights: of this encoder at another time, by their names in it; None: as they are.
 
         Raises:
             OSError: it cannot be written.
@@ -171,9 +175,11 @@ class TextEncoder(nn.Module, TextReader):
         from transformers.utils import logging
 
         with quiet(logging), _TOKENIZER_LOCK:
+            state = self.state_dict() if weights is None else weights
+            named = {name.removeprefix("model."): value for name, value in state.items()}
             # of several ranks transformers would let the first alone write, whatever the folder
             self.model.should_save_on_this_rank = lambda is_main_process: is_main_process
-            self.model.save_pretrained(folder)
+            self.model.save_pretrained(folder, state_dict=named)
             del self.model.should_save_on_this_rank
             backend = getattr(self.tokenizer, "backend_tokenizer", None)
             if backend is not None:  # it holds the settings of its last call

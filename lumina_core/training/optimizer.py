@@ -3,11 +3,10 @@
 Warm-up, a final linear decay, and the moving average of the weights.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lumina_core.backbone.transformer import block_matrices
 from lumina_core.parallel.sharded import by_mesh, for_each_mesh
@@ -16,12 +15,15 @@ from lumina_core.training.settings import OptimizerConfig
 
 
 class Optimizers:
-    """Several torch optimizers that step together and keep one numbered state."""
+    """Several torch optimizers that step together."""
 
     def __init__(self, members: list[torch.optim.Optimizer]) -> None:
         self.members = members
-        for group in self.param_groups:
-            group["peak"] = group["lr"]
+        self._states: dict[Tensor, Any] = {}  # of each weight those of the member that updates it
+        for member in members:
+            for group in member.param_groups:
+                group["peak"] = group["lr"]
+                self._states |= dict.fromkeys(group["params"], member.state)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -43,29 +45,9 @@ class Optimizers:
         for member in self.members:
             member.zero_grad()
 
-    def state_dict(self) -> dict[str, Any]:
-        """The state of each parameter, numbered through all members."""
-        state: dict[int, Any] = {}
-        for start, member in self._numbered():
-            state |= {start + n: value for n, value in member.state_dict()["state"].items()}
-        return {"state": state}
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave; learning rates are set anew at each step."""
-        for start, member in self._numbered():
-            stop = start + _num_parameters(member)
-            own = {n - start: v for n, v in saved["state"].items() if start <= n < stop}
-            member.load_state_dict(member.state_dict() | {"state": own})
-
-    def _numbered(self) -> Iterable[tuple[int, torch.optim.Optimizer]]:
-        start = 0
-        for member in self.members:
-            yield start, member
-            start += _num_parameters(member)
-
-
-def _num_parameters(optimizer: torch.optim.Optimizer) -> int:
-    return sum(len(group["params"]) for group in optimizer.param_groups)
+    def state_of(self, weight: Tensor) -> dict[str, Tensor]:
+        """The moments of one weight by name, to be read and filled; none of one not trained."""
+        return self._states[weight][weight] if weight in self._states else {}
 
 
 def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:

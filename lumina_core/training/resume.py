@@ -3,15 +3,16 @@
 import shlex
 from pathlib import Path
 
-from lumina_core.checkpoints.manifest import MANIFEST, TRAINING, read_manifest, verify
+from lumina_core.checkpoints.manifest import MANIFEST, STATE, TRAINING, read_manifest, verify
 from lumina_core.checkpoints.newest import CHECKPOINTS, STEP
 from lumina_core.errors import LuminaError
+from lumina_core.parallel.ranks import rank
 from lumina_core.training.settings import TrainConfig
 
 
 def newest_checkpoint(config: TrainConfig) -> Path | None:
     """The checkpoint that a run goes on from; None where it begins, be it that an earlier process
-    ended before the first one.
+    ended before the first one. Rank 0 alone compares the files with their hashes.
 
     A damaged one is not passed over: steps that were trained already would be trained once more
     without a word. The message names the newest whole one, and the command that makes way for it.
@@ -42,9 +43,12 @@ def newest_checkpoint(config: TrainConfig) -> Path | None:
 
 def _fault(folder: Path) -> str | None:
     """Why one cannot go on from a checkpoint, or None."""
-    for name in (MANIFEST, TRAINING):
-        if not (folder / name).is_file():
-            return f"{folder / name} is missing"
+    if not (folder / MANIFEST).is_file():
+        return f"{folder / MANIFEST} is missing"
+    if not ((folder / STATE).is_dir() or (folder / TRAINING).is_file()):
+        return f"{folder / STATE} is missing"
+    if rank() > 0:
+        return None
     try:
         verify(folder, read_manifest(folder))
     except LuminaError as error:

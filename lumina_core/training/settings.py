@@ -118,6 +118,12 @@ class Training(Settings):
     log_every: int = setting(10, "steps between lines of the log", at_least=1)
     sample_every: int = setting(500, "steps between sheets of samples; 0: none", at_least=0)
     save_every: int = setting(500, "steps between saved states; 0: only at the end", at_least=0)
+    keep_last: int = setting(
+        2, "newest checkpoints that keep their training state, to go on from", at_least=1
+    )
+    keep_every: int = setting(
+        0, "steps between checkpoints that keep their training state for good; 0: none", at_least=0
+    )
     num_sample_prompts: int = setting(
         8, "prompts on a sheet of samples", at_least=0, idle={"sample_every": (0,)}
     )
@@ -165,6 +171,11 @@ class Training(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.keep_every and (not self.save_every or self.keep_every % self.save_every):
+            raise LuminaError(
+                f"keep_every is {self.keep_every}; give a multiple of save_every, which is "
+                f"{self.save_every}."
+            )
         times = self.validation_times
         if not times or len(set(times)) < len(times):
             raise LuminaError(

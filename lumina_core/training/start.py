@@ -42,6 +42,7 @@ from lumina_core.training.optimizer import Optimizers, build_optimizer
 from lumina_core.training.pool import build_mixture
 from lumina_core.training.recipe import check_resumed, recipe
 from lumina_core.training.resume import newest_checkpoint
+from lumina_core.training.saving import new_group
 from lumina_core.training.settings import BLOCKS
 from lumina_core.training.tally import Measured
 from lumina_core.training.text_encoder import text_encoder_of, word_notes
@@ -74,6 +75,8 @@ class Run:
     """What these steps took."""
     sampling: dict[str, Any] = field(default_factory=dict)
     """How its checkpoints recommend to sample: as the one that it began with."""
+    saved: int | None = None
+    """The last step whose checkpoint is there, or on its way."""
     num_skipped: int = 0
     """Steps that updated nothing, because their loss or gradient was not finite."""
     num_skipped_in_a_row: int = 0
@@ -111,6 +114,8 @@ def start(config: "TrainConfig") -> Run:
     if newest is not None:
         with ranks.agreed():
             _restore(run, config, newest)
+        parts = run.networks, run.average, run.optimizer
+        training_state.restore_training_state(newest, *parts, new_group())
     return run
 
 
@@ -209,7 +214,7 @@ def _cut(run: Run, config: "TrainConfig") -> None:
 
 
 def _restore(run: Run, config: "TrainConfig", newest: Path) -> None:
-    """Go on with a run where a checkpoint stands."""
+    """Go on with a run where a checkpoint stands, but for weights and moments."""
     manifest = checkpoints_manifest.read_manifest(newest)
     training = manifest["training"]
     if run.base is None:  # else its model was checked
@@ -218,9 +223,7 @@ def _restore(run: Run, config: "TrainConfig", newest: Path) -> None:
     for name, source in run.mixture.sources.items():
         source.restore(training["data"][name] if len(run.models) > 1 else training["data"])
     run.mixture.restore(training)
-    path = newest / checkpoints_manifest.TRAINING
-    training_state.restore_training_state(path, run.networks, run.average, run.optimizer)
-    run.sampling = manifest["sampling"]
+    run.sampling, run.saved = manifest["sampling"], training["step"]
     for key, value in (KEPT | training).items():
         if key in KEPT:
             setattr(run, key, value)

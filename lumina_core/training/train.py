@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lumina_core.checkpoints import folder as checkpoint_folder
+from lumina_core.checkpoints.folder import contents_of
 from lumina_core.checkpoints.model import Model
 from lumina_core.checkpoints.newest import CHECKPOINTS
 from lumina_core.errors import when_interrupted
@@ -23,7 +23,6 @@ from lumina_core.runtime import autocast, resolve_dtype, seeded
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
 from lumina_core.sampling.settings import Sampling
-from lumina_core.training import state as training_state
 from lumina_core.training.folder import (
     METRICS,
     SAMPLES,
@@ -33,8 +32,10 @@ from lumina_core.training.forgetting import before, start_samples
 from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
 from lumina_core.training.meter import Pace
 from lumina_core.training.recipe import recipe
+from lumina_core.training.saving import Kept, Saver, new_group
 from lumina_core.training.settings import TrainConfig
 from lumina_core.training.start import BEFORE_THE_FIRST_STEP, KEPT, Run, averaged
+from lumina_core.training.state import training_state
 from lumina_core.training.step import stop_at_bad_batch, training_step
 from lumina_core.training.tensorboard import board
 from lumina_core.training.text_encoder import encode_captions_ahead
@@ -42,26 +43,21 @@ from lumina_core.training.validation import Held, held_samples, is_due, measures
 from lumina_core.training.written_settings import resume_command
 
 
-def save_checkpoint(run: Run, config: TrainConfig) -> Path:
-    """Write `out/checkpoints/step-N`, averaged weights and training state; thin out older ones."""
+def save_checkpoint(run: Run, config: TrainConfig, saver: Saver) -> Path:
+    """Begin to write `out/checkpoints/step-N`: averaged weights and training state."""
     folder = Path(config.out) / CHECKPOINTS / f"step-{run.step:07d}"
-    if ranks.from_rank_0(folder.exists):
-        return folder
-    kept = {key: getattr(run, key) for key in KEPT} | {"mixture": run.mixture.place.stored()}
-    models = list(averaged(run).values())
-    state = training_state.training_state(run.networks, run.average, run.optimizer)
-    with ranks.agreed():
-        if ranks.rank() == 0:
-            checkpoint_folder.save(
-                folder,
-                models,
-                summary=kept | recipe(config, run.mixture),
-                sampling=run.sampling,
-                dtype=resolve_dtype(config.save_dtype),
-                base=run.base,
-                training_state=state,
-            )
-            training_state.drop_old_training_states(finished_checkpoints(Path(config.out)))
+    if run.saved != run.step:
+        kept = {key: getattr(run, key) for key in KEPT} | {"mixture": run.mixture.place.stored()}
+        contents = contents_of(
+            list(run.models.values()),
+            summary=kept | recipe(config, run.mixture),
+            sampling=run.sampling,
+            dtype=resolve_dtype(config.save_dtype),
+            base=run.base,
+        )
+        state = training_state(run.networks, run.average, run.optimizer)
+        saver.begin(folder, state, contents)
+        run.saved = run.step
     return folder
 
 
@@ -118,6 +114,7 @@ def train(
         if config.tensorboard and ranks.rank() == 0
         else nullcontext() as written_too,
         TrainingBar(config.max_steps, run.step) as bar,
+        Saver(Kept(config.keep_last, config.keep_every), new_group()) as saver,
     ):
         log = MetricsLog(out / METRICS, run.step, written_too)
 
@@ -142,7 +139,7 @@ def train(
             measure(log.recorded)  # a kill may have come before these
             if run.step and has_sheet(run, config):
                 save_samples(run, config, sampling, only_missing=True)
-        while run.step < config.max_steps and not ranks.any_rank(is_stopped()):
+        while run.step < config.max_steps and not ranks.any_rank(is_stopped() or saver.has_failed):
             place = run.mixture.place
             metrics = training_step(run, config)
             if run.num_skipped_in_a_row:
@@ -162,12 +159,12 @@ def train(
             with pace.beside():
                 measure()
                 if is_due(run.step, config.save_every):
-                    save_checkpoint(run, config)
+                    save_checkpoint(run, config, saver)
                 if has_sheet(run, config):
                     save_samples(run, config, sampling)
         if run.meter.num_steps:  # it was stopped
             write_line()
-        return save_checkpoint(run, config)
+        return save_checkpoint(run, config, saver)
 
 
 def _line(run: Run, config: TrainConfig) -> dict[str, Any]:

@@ -140,8 +140,8 @@ def test_states_of_training_are_those_that_are_held(optimizer):
     members.step()
     moments = [
         value.nbytes
-        for state in members.state_dict()["state"].values()
-        for value in state.values()
+        for weight in network.parameters()
+        for value in members.state_of(weight).values()
         if value.ndim
     ]
     weights = sum(weight.nbytes for weight in network.parameters())

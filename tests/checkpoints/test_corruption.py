@@ -2,6 +2,7 @@ import random
 import shutil
 
 import pytest
+from states import STATE_FILE
 
 from lumina_core.cli.main import main
 
@@ -55,8 +56,6 @@ def damaged(source, folder, number):
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    if corrupt in (delete, become_a_folder):  # older checkpoints have given up this one
-        paths = [path for path in paths if path.name != "training.safetensors"]
     path, other = choice.sample(paths, 2)
     corrupt(path, other, choice)
     return f"{corrupt.__name__} {path.relative_to(folder)} ({other.name})"
@@ -87,7 +86,7 @@ def test_a_run_is_not_resumed_from_a_corrupt_state(
     out = tmp_path / "out"
     folder = out / "checkpoints" / tiny_checkpoint.name
     shutil.copytree(tiny_checkpoint, folder)
-    corrupt(folder / "training.safetensors", None, random.Random(0))
+    corrupt(folder / STATE_FILE, None, random.Random(0))
     words = ["train", *tiny_training(out, "resume=true", "max_steps=4")]
     assert_refused(words, capsys, corrupt.__name__)
     assert [path.name for path in (out / "checkpoints").iterdir()] == [tiny_checkpoint.name]

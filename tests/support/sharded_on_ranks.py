@@ -30,14 +30,12 @@ def main(source: Path, target: Path) -> None:
         state[name] = whole if places is None else distribute_tensor(whole, mesh, places)
     read_state(source, state, group)
     written = write_state(target, state, group)
-    assert [path.name for path in written] == [
-        f"shard-0000{1 + dist.get_rank()}-model-00001-of-00001.safetensors"
-    ]
+    assert [path.name for path in written] == [f"shard-0000{1 + dist.get_rank()}.safetensors"]
     try:
         with limited_files(64 if dist.get_rank() else 1 << 20):
             write_state(target.with_name("full"), state, group)
     except OSError as error:
-        assert error.errno == 27, error  # what one rank meets, all raise
+        assert "File too large" in str(error), error  # what one rank meets, all raise
     else:
         raise AssertionError("a full disk was not noticed")
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from states import state_in
 from torch import nn
 
 from lumina_core import LuminaError
@@ -306,7 +306,7 @@ def test_train_and_run_end_to_end(
     )
     for path in (step / "text_encoder").iterdir():  # as it was, and nothing else
         assert path.read_bytes() == (folder / path.name).read_bytes()
-    state = load_file(step / "training.safetensors")
+    state = state_in(step)
     assert not [key for key in state if "text_encoder" in key]
 
     weights_at_prepare = []
@@ -343,10 +343,7 @@ def test_resumed_training_is_the_same_with_and_without_a_cache(
     assert main(["train", *tiny_training(parts, *more, cached, "max_steps=2")]) == 0
     shutil.rmtree(parts / "checkpoints" / "step-0000002")
     assert main(["train", *tiny_training(parts, *more, cached, "max_steps=2", "resume=true")]) == 0
-    first, second = (
-        load_file(out / "checkpoints" / "step-0000002" / "training.safetensors")
-        for out in (whole, parts)
-    )
+    first, second = (state_in(out / "checkpoints" / "step-0000002") for out in (whole, parts))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
 
@@ -394,5 +391,5 @@ def test_an_encoder_can_be_trained_from_a_folder(encoder_folders, tiny_training,
     more = [f"text_encoder.path={folder}", "text_encoder.hidden_state=-2", "max_steps=2"]
     assert main(["train", *tiny_training(tmp_path / "out", *more)]) == 0
     step = tmp_path / "out" / "checkpoints" / "step-0000002"
-    assert [key for key in load_file(step / "training.safetensors") if "text_encoder" in key]
+    assert [key for key in state_in(step) if "text_encoder" in key]
     assert generated(step, tmp_path / "a.png") == 0

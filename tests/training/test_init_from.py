@@ -31,7 +31,7 @@ def test_init_from_starts_with_the_weights_of_a_checkpoint(
         encoder = networks["text_encoder"].model.state_dict()
         assert all(torch.equal(encoder[key], value) for key, value in text.items())
     assert state.step == 0
-    assert not state.optimizer.state_dict()["state"]
+    assert not any(map(state.optimizer.state_of, state.networks.parameters()))
     assert capsys.readouterr().err == ""
     assert main(["train", *words]) == 0
 

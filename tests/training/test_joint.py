@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from states import STATE_FILE
 
 import lumina_core
 from lumina_core import LuminaError
@@ -19,7 +20,7 @@ from lumina_core.training import start, step
 from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import drawn_loss
 
-STATE = "checkpoints/step-0000004/training.safetensors"
+STATE = f"checkpoints/step-0000004/{STATE_FILE}"
 SMALL = ["solver.num_steps=1", "modality.seconds=1.0"]
 
 

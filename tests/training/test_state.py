@@ -12,16 +12,19 @@ import time
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from states import STATE_FILE, state_in
 
 from lumina_core import LuminaError
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints.newest import finished
+from lumina_core.checkpoints.sharded import write_state
 from lumina_core.cli.main import main
 from lumina_core.data.mixture import Mixture
 from lumina_core.data.synthetic import SyntheticPool
 from lumina_core.files.seals import sealed
-from lumina_core.training import start
+from lumina_core.training import start, step
+from lumina_core.training import state as training_state
 from lumina_core.training.compose import compose_train
 from lumina_core.training.recipe import check_resumed, recipe
 
@@ -58,7 +61,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
     assert losses(whole) == losses(parts)
     assert len(metrics(parts)) == 6
     name = "checkpoints/step-0000006"
-    first, second = (load_file(out / name / "training.safetensors") for out in (whole, parts))
+    first, second = (state_in(out / name) for out in (whole, parts))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert checkpoints_manifest.read_manifest(whole / name) == checkpoints_manifest.read_manifest(
@@ -146,11 +149,13 @@ def test_resume_takes_no_damaged_or_unfinished_checkpoint(
     words = tiny_training(out, "resume=true", "max_steps=4")
     assert main(["train", *words]) == 0
     assert not unfinished.exists()
-    state = out / "checkpoints" / "step-0000004" / "training.safetensors"
+    state = out / "checkpoints" / "step-0000004" / STATE_FILE
     state.write_bytes(state.read_bytes()[:-1] + b"?")
     assert "is damaged" in refusal("train", *words)
     state.unlink()
-    assert "training.safetensors is missing" in refusal("train", *words)
+    assert f"{state} is missing" in refusal("train", *words)
+    state.parent.rmdir()
+    assert f"{state.parent} is missing" in refusal("train", *words)
 
 
 def test_a_failed_save_leaves_the_checkpoints_before(
@@ -284,3 +289,47 @@ def test_a_run_from_before_pools_grew_is_resumed_with_a_full_pool(tiny_training,
     assert list(pool._samples) == list(range(8))
     assert recipe_of(config, pool) == stored
     check_resumed(tmp_path, {"step": 0, **stored}, recipe_of(config, pool))
+
+
+def test_one_file_that_numbers_the_weights_is_restored_as_one_that_names_them(
+    tiny_training, tmp_path
+):
+    config = compose_train(tiny_training(tmp_path / "out", "optimizer=muon"))
+    run = start.start(config)
+    step.training_step(run, config)
+    state = training_state.training_state(run.networks, run.average, run.optimizer)
+    weights = {id(weight): name for name, weight in run.networks.named_parameters()}
+    trained = [weight for group in run.optimizer.param_groups for weight in group["params"]]
+    numbers = {weights[id(weight)]: number for number, weight in enumerate(trained)}
+    old = {}
+    for key, value in state.items():
+        part, name = key.split(".", 1)
+        if part == "optimizer":
+            weight, moment = name.rsplit(".", 1)
+            key = f"optimizer.{numbers[weight]}.{moment}"
+        old[key] = value.contiguous()
+    save_file(old, tmp_path / "training.safetensors")
+    again = start.start(config)
+    parts = again.networks, again.average, again.optimizer
+    training_state.restore_training_state(tmp_path, *parts)
+    restored = training_state.training_state(*parts)
+    assert restored.keys() == state.keys()
+    assert all(torch.equal(restored[key], state[key]) for key in state)
+    with pytest.raises(LuminaError, match="it is of one process"):
+        training_state.restore_training_state(tmp_path, *parts, group=object())
+
+
+def test_a_state_of_another_optimizer_is_refused(tiny_training, tiny_checkpoint, tmp_path):
+    run = start.start(compose_train(tiny_training(tmp_path / "out")))
+    parts = run.networks, run.average, run.optimizer
+    weights = state_in(tiny_checkpoint)
+    for change, message in (
+        ({"optimizer.backbone.nowhere.exp_avg": torch.zeros(2)}, "nowhere.exp_avg has no place"),
+        ({"other.backbone": torch.zeros(2)}, "other.backbone has no place in it"),
+        ({next(k for k in weights if k.endswith("exp_avg")): torch.zeros(3)}, "another shape"),
+        ({next(k for k in weights if k.startswith("average.")): torch.zeros(3)}, "3 float32 there"),
+    ):
+        shutil.rmtree(tmp_path / "state", ignore_errors=True)
+        write_state(tmp_path / "state", weights | change)
+        with pytest.raises(LuminaError, match=message):
+            training_state.restore_training_state(tmp_path, *parts)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
+from states import state_in
 
 from lumina_core.checkpoints import manifest
 from lumina_core.checkpoints.newest import finished
@@ -23,6 +24,7 @@ from lumina_core.training import loss, start, step, train
 from lumina_core.training import state as training_state
 from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import draw, drawn_loss
+from lumina_core.training.saving import Kept, Saver
 
 
 @pytest.fixture
@@ -129,7 +131,8 @@ def test_saving_leaves_the_networks_as_they_are(run):
     before = {key: value.clone() for key, value in state.networks.state_dict().items()}
     average = {key: value.clone() for key, value in state.average.state_dict().items()}
     modes = [module.training for module in state.networks.modules()]
-    folder = train.save_checkpoint(state, replace(config, save_dtype="bfloat16"))
+    with Saver(Kept(last=1, every=0)) as saver:
+        folder = train.save_checkpoint(state, replace(config, save_dtype="bfloat16"), saver)
     assert modes == [module.training for module in state.networks.modules()]
     for module, saved in ((state.networks, before), (state.average, average)):
         for key, value in module.state_dict().items():
@@ -138,7 +141,7 @@ def test_saving_leaves_the_networks_as_they_are(run):
     for name in ("backbone", "text_encoder/model", "vae/image/diffusion_pytorch_model"):
         weights = load_file(folder / f"{name}.safetensors")
         assert {value.dtype for value in weights.values()} == {torch.bfloat16}
-    state_ = load_file(folder / "training.safetensors")
+    state_ = state_in(folder)
     assert torch.bfloat16 not in {value.dtype for value in state_.values()}
 
 
@@ -172,7 +175,7 @@ def test_a_run_is_made_of_what_it_says(tiny_training, tmp_path, capfd, metrics):
     assert [path.name for path in finished(out / "checkpoints")] == [
         f"step-000000{n}" for n in range(1, 5)
     ]
-    kept = [path.parent.name[-1] for path in sorted(out.glob("checkpoints/*/training.safetensors"))]
+    kept = [path.parent.name[-1] for path in sorted(out.glob("checkpoints/*/state"))]
     assert kept == ["3", "4"]
     for folder in finished(out / "checkpoints"):
         manifest.verify(folder, manifest.read_manifest(folder))

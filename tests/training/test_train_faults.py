@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from states import STATE_FILE
 
 from lumina_core.checkpoints import manifest
 from lumina_core.checkpoints.newest import finished
@@ -147,9 +148,9 @@ def test_training_states_behind_a_link_are_not_thinned_out(
     shutil.move(out / name, archive)
     (out / name).symlink_to(archive)
     assert main(["train", *tiny_training(out, "resume=true", "max_steps=4", "save_every=1")]) == 0
-    (state,) = archive.glob("**/training.safetensors") if "step" in name else [None]
+    (state,) = archive.glob("**/state") if "step" in name else [None]
     assert state is None or state.parent == archive
-    assert len(list((out / "checkpoints").glob("*/training.safetensors"))) == 3 + (state is None)
+    assert len(list((out / "checkpoints").glob("*/state"))) == 3 + (state is None)
 
 
 def test_what_cannot_be_deleted_is_one_line_and_keeps_the_checkpoints(
@@ -243,7 +244,7 @@ def test_a_skipped_step_is_counted_and_resumed_alike(
     shutil.rmtree(parts / "checkpoints" / "step-0000005")
     assert main(["train", *tiny_training(parts, *words, "resume=true")]) == 0
     assert json.loads(capsys.readouterr().out)["num_skipped"] == 1
-    name = "checkpoints/step-0000005/training.safetensors"
+    name = f"checkpoints/step-0000005/{STATE_FILE}"
     assert (whole / name).read_bytes() == (parts / name).read_bytes()
 
 

@@ -11,6 +11,7 @@ import sys
 import forking
 import pytest
 import torch
+from states import STATE_FILE
 
 from lumina_core import LuminaError
 from lumina_core.cli.main import main
@@ -164,14 +165,15 @@ def test_a_damaged_newest_checkpoint_is_named_with_the_way_to_go_on_from_the_one
     assert main(["train", *words]) == 0
     before = contents(out)
     newest = out / "checkpoints" / "step-0000003"
-    name = {"state": "training.safetensors", "weights": "backbone.safetensors"}.get(damage)
+    name = {"state": STATE_FILE, "weights": "backbone.safetensors"}.get(damage)
     if name is not None:
         (newest / name).write_bytes((newest / name).read_bytes()[:-1] + b"?")
     elif damage == "manifest":
         (newest / "lumina.json").write_text("{}")
+    elif damage == "no state":
+        shutil.rmtree(newest / "state")
     else:
-        name = "training.safetensors" if damage == "no state" else "lumina.json"
-        (newest / name).unlink()
+        (newest / "lumina.json").unlink()
     error = refusal("train", *words, "resume=true")
     assert "step-0000002 is whole: to go on from there, move the newest away (mv " in error
     assert ("is missing" in error) == damage.startswith("no ")
@@ -189,7 +191,7 @@ def test_without_a_whole_checkpoint_there_is_nothing_to_resume_from(
 ):
     out = tmp_path / "out"
     shutil.copytree(checkpoint_copy, out / "checkpoints" / "step-0000003")
-    (out / "checkpoints" / "step-0000003" / "training.safetensors").unlink()
+    shutil.rmtree(out / "checkpoints" / "step-0000003" / "state")
     shutil.copytree(out / "checkpoints" / "step-0000003", out / "checkpoints" / "step-0000001")
     error = refusal("train", *tiny_training(out, "resume=true"))
-    assert "training.safetensors is missing; no checkpoint before it has a training state" in error
+    assert "state is missing; no checkpoint before it has a training state" in error
