@@ -9,6 +9,7 @@ from lumina_core.cli.main import main
 from lumina_core.data import synthetic
 
 STEPS = ("max_steps=3", "gradient_accumulation=2", "save_every=0", "seed=5")
+JOINT = "+modality=[image,audio]"
 MESHES = {
     "fsdp": [
         "optimizer=muon",
@@ -21,8 +22,17 @@ MESHES = {
     "ddp": ["parallel=ddp", "optimizer=adamw"],
     "tensor": ["parallel=tensor", "optimizer=muon"],
     "sequence": ["parallel=sequence", "optimizer=muon"],
+    "joint": [JOINT, "optimizer=adamw", "token_budget=600"],
 }
 """By name the words beside those of a tiny training."""
+
+
+def written(words):
+    """The words of `train`, in which those of one modality become those of two."""
+    if JOINT in words:
+        words = [word.replace("modality.vae=", "modality.image.vae=") for word in words]
+        words.remove("+modality=image")
+    return ["train", *words]
 
 
 def alike(words):
@@ -35,7 +45,7 @@ def trained(tmp_path_factory, tiny_training, small_vocabulary):
     """What two ranks said, and the folders of both kinds of runs."""
     folder = tmp_path_factory.mktemp("trained")
     more = {name: [*STEPS, *words] for name, words in MESHES.items()}
-    runs = ["\n".join(["train", *tiny_training(folder / n, *words)]) for n, words in more.items()]
+    runs = ["\n".join(written(tiny_training(folder / n, *words))) for n, words in more.items()]
     done = on_ranks("train_ranks.py", synthetic.NUM_VOCABULARY_CAPTIONS, *runs)
     assert done.returncode == 0, done.stderr
     return done, folder, {name: alike(words) for name, words in more.items()}
@@ -56,7 +66,7 @@ def alone(trained, tiny_training):
             broken = {int(word[6:]) for word in more if word.startswith("break ")}
             LatentPool.get = breaking(broken) if broken else whole
             plain = [word for word in more if not word.startswith("break ")]
-            assert main(["train", *tiny_training(out, *plain)]) == 0
+            assert main(written(tiny_training(out, *plain))) == 0
             LatentPool.get = whole
             found[tuple(more)] = measured(out)
     return {name: found[tuple(more)] for name, more in words.items()}
