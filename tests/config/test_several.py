@@ -59,6 +59,12 @@ def test_mistakes_are_one_line_that_names_the_modality(refusal, word, message):
     assert message in refusal("config", "train", BOTH, word)
 
 
+@pytest.mark.parametrize("word", ["adapter=lora", "start_data=/pictures"])
+def test_what_is_of_one_modality_is_refused(word, clean_refusal):
+    error = clean_refusal("train", BOTH, "init_from=/nowhere", "validate_every=1", word)
+    assert "is for one modality, not for image, audio. Choose one: +modality=image" in error
+
+
 def test_settings_of_several_modalities_go_through_a_file(tmp_path, capsys):
     words = [BOTH, "modality.image.patch_size=1", "data.image=folder", "data.image.path=/pictures"]
     words += ["data.audio.refresh_per_step=2", "mixing.image=0.25", "seed=4"]

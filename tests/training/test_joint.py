@@ -19,6 +19,7 @@ from lumina_core.testing.fixtures import tiny_words
 from lumina_core.training import start, step
 from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import drawn_loss
+from lumina_core.training.pool import build_source
 
 STATE = f"checkpoints/step-0000004/{STATE_FILE}"
 SMALL = ["solver.num_steps=1", "modality.seconds=1.0"]
@@ -215,3 +216,19 @@ def test_python_trains_several_modalities(tmp_path, tiny_vae, small_vocabulary):
         lumina_core.train(["image", "audio"], hop=3)
     with pytest.raises(LuminaError, match="give a list of texts"):
         lumina_core.train(["image", 3])
+
+
+def test_each_modality_names_what_it_leaves_out_in_a_file_of_its_own(words, tmp_path, tiny_model):
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        Image.new("RGB", (32, 32)).save(folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text("a picture")
+    (folder / "c.png").write_bytes(b"broken")
+    more = ["data.image=folder", f"data.image.path={folder}", "data.image.max_quarantined=0.5"]
+    given = [word for word in words(out, *more) if not word.startswith("data.image.max_tokens")]
+    source = build_source(compose_train(given), "image", tiny_model.modality)
+    source.advance(0)
+    assert "c.png" in (out / "image-quarantine.jsonl").read_text()
+    assert main(["train", *given, "max_steps=1"]) == 0  # a list of an earlier try is in no way
+    assert not (out / "quarantine.jsonl").exists()
