@@ -42,7 +42,7 @@ def of_one(pairs: Iterable[tuple[str, T]], one: One, command: Command) -> list[t
                 own.append((f"{block}.{last}" if last else block, value))
         elif block == OPTIONS and rest:
             raise LuminaError(
-                f"{key} says not of which modality; write {OPTIONS}.{one.names[0]}.{rest}"
+                f"{key} names no modality of this run; write {OPTIONS}.{one.names[0]}.{rest}"
             )
         else:
             general.append((key, value))

@@ -30,9 +30,19 @@ def build_mixture(config: TrainConfig, modalities: Mapping[str, Modality]) -> Mi
     Raises:
         LuminaError: as `build_source`.
     """
-    sources = {name: build_source(config, name, each) for name, each in modalities.items()}
+    sources = {name: _named_source(config, name, each) for name, each in modalities.items()}
     shares = {name: member.share for name, member in config.members.items()}
     return Mixture(sources, shares, config.token_budget, config.gradient_accumulation)
+
+
+def _named_source(config: TrainConfig, name: str, modality: Modality) -> Source:
+    """As `build_source`; of several modalities a refusal says which one it concerns."""
+    try:
+        return build_source(config, name, modality)
+    except LuminaError as error:
+        if not config.joint:
+            raise
+        raise LuminaError(f"{name}: {error}") from error
 
 
 def build_source(config: TrainConfig, name: str, modality: Modality) -> Source:

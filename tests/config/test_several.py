@@ -40,9 +40,12 @@ def test_the_own_value_of_a_modality_wins_in_whichever_order():
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("modality.height=32", "modality.height says not of which modality; write modality.image."),
+        (
+            "modality.height=32",
+            "modality.height names no modality of this run; write modality.image.",
+        ),
         ("modality.image.heigth=32", "image: unknown key 'modality.heigth'. Did you mean"),
-        ("modality.video.height=32", "modality.video.height says not of which modality"),
+        ("modality.video.height=32", "modality.video.height names no modality of this run"),
         ("data.image.path=/x", "image: data.path has no effect here; it belongs to data=folder"),
         ("data.audio.pool_size=0", "audio: data.pool_size is 0"),
         ("data.pool_size=0", "error: data.pool_size is 0"),

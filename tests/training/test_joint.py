@@ -111,6 +111,12 @@ def test_each_modality_of_a_joint_checkpoint_is_made_and_measured(run_folder, na
     assert written.stat().st_size > 0
 
 
+def test_data_that_cannot_be_used_names_its_modality(words, refusal, tmp_path):
+    lost = [f"data.{name}={value}" for name, value in (("image", "folder"), ("image.path", "/no"))]
+    own = [word for word in words(tmp_path / "run") if not word.startswith("data.image.")]
+    assert "image: data.path=/no is no folder" in refusal("train", *own, *lost)
+
+
 def test_one_of_the_modalities_of_a_checkpoint_is_chosen(run_folder, refusal):
     error = refusal("run", f"checkpoint={run_folder}", "a star")
     assert "was trained on image, audio; choose one: +modality=image" in error
