@@ -56,7 +56,7 @@ def refuse_many(command: str) -> None:
         kind = LuminaError if rank() == 0 else ToldError
         raise kind(
             f"{command} works in one process, and torchrun started {num_ranks()}; start it without "
-            "torchrun. Only train takes several"
+            "torchrun. Only train and cache take several"
         )
 
 
