@@ -169,7 +169,8 @@ def data_seen(manifest: Mapping[str, Any]) -> list[Any]:
     of_each = [data]
     if isinstance(data, dict) and "name" not in data:  # of several modalities
         of_each = list(data.values())
-    names = [each.get("name") if isinstance(each, dict) else None for each in of_each]
+    found = [each.get("name") if isinstance(each, dict) else None for each in of_each]
+    names = [name if isinstance(name, str) else None for name in found]
     return [*kinds, *dict.fromkeys(names or [None])]
 
 

@@ -57,7 +57,7 @@ def _dispatch(words: list[str]) -> int:
         command = "version"
     if command not in _COMMANDS:
         raise LuminaError(_unknown_command(words))
-    if command != "train":
+    if command not in ("train", "cache"):
         ranks.refuse_many(command)
     return _COMMANDS[command](rest)
 

@@ -33,7 +33,7 @@ from lumina_core.data.file_pool import QUARANTINE
 from lumina_core.data.pool import encode_sample
 from lumina_core.data.reading import NoRoomError
 from lumina_core.data.settings import SyntheticConfig
-from lumina_core.errors import LuminaError, when_interrupted
+from lumina_core.errors import MAX_REASON, LuminaError, printable, when_interrupted
 from lumina_core.files.locks import sole_process
 from lumina_core.files.unfinished import UNFINISHED, remove_unfinished
 from lumina_core.files.writing import atomic_write
@@ -90,6 +90,11 @@ def cache_command(config: "CacheConfig") -> int:
         with agreed():
             if out.exists() and not out.is_dir():
                 raise LuminaError(f"out={out} is a file; choose a folder")
+            if config.out.encode(errors="replace").decode() != config.out:
+                raise LuminaError(
+                    f"out={printable(config.out, MAX_REASON)} is no UTF-8, and tables are read by "
+                    "names that are; choose another folder"
+                )
             if rank() == 0:
                 stack.enter_context(sole_process(out / LOCK, f"out={out}"))
         made = make_cache(config)

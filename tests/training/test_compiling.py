@@ -10,6 +10,7 @@ from lumina_core import LuminaError
 from lumina_core.backbone.block import FeedForward
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone
+from lumina_core.parallel import ranks
 from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid, TokenSample
 from lumina_core.training import start as starting
@@ -76,7 +77,8 @@ def test_the_keys_reach_the_network_that_is_trained_alone(tiny_training, tmp_pat
     compiled = []
     monkeypatch.setattr(starting, "compile_layers", lambda *given: compiled.append(given))
     words = ["compile=true", "activation_checkpointing=blocks", "dtype=bfloat16"]
-    run = starting.start(compose_train(tiny_training(tmp_path / "out", *words)))
+    with ranks.joined(alone=True):
+        run = starting.start(compose_train(tiny_training(tmp_path / "out", *words)))
     assert compiled == [(run.model.backbone, "bfloat16")]
     assert run.model.backbone.recomputes
     assert not run.average["backbone"].recomputes

@@ -43,9 +43,9 @@ def prepared(tiny_training, encoder_folders, tmp_path, monkeypatch):
 def test_lasting_captions_are_encoded_ahead_and_the_weights_are_gone(prepared, monkeypatch):
     config, run, held = prepared()
     encoder = run.model.text_encoder
-    known = {"", *(s.caption for s in held["image"]), *run.mixture.lasting_captions}
+    known = {"", *(s.caption for s in held["image"].own), *run.mixture.lasting_captions}
     assert encoder._encoder is None
-    assert encoder._features.keys() == known
+    assert encoder._features.keys() >= known
 
     def refuse(*_):
         raise AssertionError("a text is encoded during training")
@@ -58,7 +58,7 @@ def test_lasting_captions_are_encoded_ahead_and_the_weights_are_gone(prepared, m
 def test_a_renewed_pool_keeps_the_weights_for_new_captions(prepared):
     _, run, _ = prepared(refresh_per_step=1)
     assert run.mixture.lasting_captions == []
-    assert run.model.text_encoder._features == {}
+    assert run.model.text_encoder._encoder is not None
 
 
 @pytest.mark.parametrize("is_trained", [True, False])
