@@ -29,7 +29,7 @@ def on_two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     done = on_ranks("rank_checks.py", folder, *CASES)
     assert done.returncode == 0, done.stderr
-    return torch.load(folder / "found.pt", weights_only=False)
+    return torch.load(folder / "found.pt", weights_only=True)
 
 
 @pytest.fixture(scope="module")
