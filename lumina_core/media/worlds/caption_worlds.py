@@ -15,6 +15,8 @@ from lumina_core.modality import World
 
 HELD_OUT = "held_out"
 """The split whose captions name combinations that stand in no caption of another split."""
+UNSEEN_WORDINGS = "unseen_wordings"
+"""The split whose captions say in other words what training's say."""
 
 
 class Grammar(Protocol):
@@ -32,8 +34,12 @@ class Grammar(Protocol):
             LuminaError: the caption is no caption of this world.
         """
 
-    def caption_of(self, scene: Any, generator: Generator | None) -> str:
-        """A scene in words, lower case; without a generator the first of each choice of words."""
+    def caption_of(self, scene: Any, generator: Generator | None, unseen: bool = False) -> str:
+        """A scene in words, lower case; without a generator the first of each choice of words.
+
+        With `unseen`, in a wording that stands in no training caption; its words do. A grammar
+        whose world has no such split needs no such argument.
+        """
 
     def sample_any(self, generator: Generator, task: str) -> Any:
         """A random scene of a task, held out or not."""
@@ -96,7 +102,10 @@ class CaptionWorld(World):
             task = pick_weighted({name: weights[name] for name in tasks}, generator)
         elif task is None:
             task = pick(tasks, generator)
-        return self.grammar.caption_of(self.sample_scene(generator, split, task), generator)
+        scene = self.sample_scene(generator, split, task)
+        if split == UNSEEN_WORDINGS:
+            return self.grammar.caption_of(scene, generator, unseen=True)
+        return self.grammar.caption_of(scene, generator)
 
     def sample_scene(self, generator: Generator, split: str, task: str) -> Any:
         """Draw a scene of a task: only held-out combinations, or only trained ones."""
