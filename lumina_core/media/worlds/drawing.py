@@ -27,8 +27,17 @@ BACKGROUND_PALETTE = {
     "navy": (14, 14, 80),
     "brown": (68, 38, 16),
     "teal": (0, 66, 58),
+    "white": (250, 250, 250),
+    "grey": (88, 88, 88),
+    "red": (160, 10, 20),
+    "green": (15, 130, 35),
+    "blue": (20, 60, 175),
+    "yellow": (255, 240, 120),
+    "purple": (92, 20, 125),
+    "orange": (255, 136, 0),
 }
-"""At least 50 apart from each other and 140 from every colour of an object."""
+"""At least 58 apart from each other and 107 from every colour of an object that is named otherwise.
+Those that share a name are darker or paler, to leave room for their neighbours."""
 
 RING_HOLE = 0.52  # of the radius: a hole of 5 pixels in the smallest ring
 CROSS_ARM = 0.38  # half width of an arm, of the radius

@@ -29,10 +29,20 @@ BACKGROUNDS = {
     "navy": (14, 14, 80),
     "brown": (68, 38, 16),
     "teal": (0, 66, 58),
+    "white": (250, 250, 250),
+    "grey": (88, 88, 88),
+    "red": (160, 10, 20),
+    "green": (15, 130, 35),
+    "blue": (20, 60, 175),
+    "yellow": (255, 240, 120),
+    "purple": (92, 20, 125),
+    "orange": (255, 136, 0),
 }
 MAX_COLOUR_DISTANCE = 60  # in RGB: two colours of objects are at least 100 apart
-MAX_BACKGROUND_DISTANCE = 27  # two backgrounds are at least 54 apart
-MIN_CONTRAST = 60  # in RGB: the faintest pair, green on teal, has 148, so 74 at an outline
+MAX_BACKGROUND_DISTANCE = 27  # two backgrounds are at least 58 apart
+MIN_CONTRAST = (
+    60  # in RGB: the faintest pair, yellow on orange, has 107, so most of an outline's pixels
+)
 MIN_SHARE = 0.08  # of the largest object: less is a speck
 MIN_PIXELS = 12  # an object of radius 5 has more than 35
 

@@ -3,16 +3,26 @@
 It holds words, no pixels: neither a colour's RGB value nor a shape's outline stands here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 
-from lumina_core.media.worlds.captions import chance, join, one_of, pick
+from lumina_core.media.worlds.captions import by_wording, chance, one_of, pick, with_article
 from lumina_core.media.worlds.lexicon import Meaning, meant_by, values_of
+from lumina_core.media.worlds.wordings import Wordings
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "grey")
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "snowman")
-BACKGROUNDS = ("black", "navy", "brown", "teal")
+FREE_BACKGROUNDS = ("black", "navy", "brown", "teal")
+"""Those of media whose caption names none: a few dark ones, because what nobody asks for is learned
+at the cost of what they ask for, and because no object has their colour."""
+BACKGROUNDS = (
+    *FREE_BACKGROUNDS,
+    *("white", "grey", "red", "green", "blue"),
+    "yellow",
+    "purple",
+    "orange",
+)
 
 HELD_OUT_PAIRS = frozenset(
     {
@@ -30,54 +40,126 @@ is held out once, in seven of the eight colours; white is left whole, since a wh
 first thing people ask for."""
 
 
-def free_colours(shape: str) -> tuple[str, ...]:
-    """The colours that training may give a shape whose caption names none."""
-    return tuple(colour for colour in COLOURS if (colour, shape) not in HELD_OUT_PAIRS)
+def free_colours(shape: str, background: str | None = None) -> tuple[str, ...]:
+    """The colours that training may give a shape whose caption names none, where they are seen."""
+    return tuple(
+        colour
+        for colour in COLOURS
+        if (colour, shape) not in HELD_OUT_PAIRS and colour != background
+    )
 
 
 PLURALS = {shape: shape + "s" for shape in SHAPES} | {"cross": "crosses", "snowman": "snowmen"}
-_SHAPES_TOO = {
-    **{"disc": "circle", "disk": "circle", "dot": "circle", "ball": "circle", "box": "square"},
-    **{"rectangle": "square", "oval": "circle", "donut": "ring", "plus": "cross"},
+
+# What people say for the same, in training captions, too. The plainest word stands first.
+SHAPE_WORDS = {shape: (shape,) for shape in SHAPES} | {
+    "circle": ("circle", "ball", "disc", "dot"),
+    "square": ("square", "box"),
+    "ring": ("ring", "donut"),
+    "cross": ("cross", "plus"),
 }
+PLURAL_WORDS = {
+    shape: (PLURALS[shape], *(word + ("es" if word[-1] in "sx" else "s") for word in words[1:]))
+    for shape, words in SHAPE_WORDS.items()
+}
+COLOUR_WORDS = {colour: (colour,) for colour in COLOURS} | {"grey": ("grey", "gray")}
+SHAPE_OF, SHAPE_OF_PLURAL = by_wording(SHAPE_WORDS), by_wording(PLURAL_WORDS)
+COLOUR_OF = by_wording(COLOUR_WORDS)
+
+# What people say for nearly the same; no caption has it.
+_SHAPES_TOO = {"disk": "circle", "rectangle": "square", "oval": "circle", "doughnut": "ring"}
 _COLOURS_TOO = {
-    **{"gray": "grey", "silver": "grey", "pink": "red", "crimson": "red", "violet": "purple"},
+    **{"silver": "grey", "pink": "red", "crimson": "red", "violet": "purple"},
     **{"magenta": "purple", "cyan": "blue", "gold": "yellow", "golden": "yellow", "lime": "green"},
 }
-_BACKGROUNDS_TOO = {
-    **{"blue": "navy", "dark blue": "navy", "green": "teal", "cyan": "teal", "dark": "black"},
-    **{"orange": "brown", "red": "brown", "grey": "black", "gray": "black"},
+_BACKGROUNDS_TOO = {"gray": "grey", "dark blue": "navy", "cyan": "teal", "dark": "black"} | {
+    **{"dark green": "teal", "dark red": "red", "light": "white", "pink": "red"},
 }
+_BACKGROUND_OF = {name: name for name in BACKGROUNDS} | _BACKGROUNDS_TOO
 
 MEANINGS = (
-    meant_by("colour", COLOURS, _COLOURS_TOO)
-    | meant_by("shape", SHAPES, {words: shape for shape, words in PLURALS.items()} | _SHAPES_TOO)
-    | {f"{words} background": ("background", "another") for words in COLOURS}
-    | {f"{words} background": ("background", words) for words in BACKGROUNDS}
-    | {f"{words} background": ("background", which) for words, which in _BACKGROUNDS_TOO.items()}
+    meant_by("colour", COLOURS, COLOUR_OF | _COLOURS_TOO)
+    | meant_by("shape", SHAPES, SHAPE_OF | SHAPE_OF_PLURAL | _SHAPES_TOO)
+    | meant_by(
+        "background",
+        (),
+        {
+            words.format(name): background
+            for name, background in _BACKGROUND_OF.items()
+            for words in ("{} background", "background is {}", "on {}", "against {}")
+        },
+    )
 )
 """Words for `lumina_core.media.worlds.lexicon`, those that people use for the same included."""
 
 BACKGROUND_NAMED = 0.25
 """Share of the captions that say it; the rest leaves it to the renderer."""
-_SETTINGS = ("on", "against")  # ... "a navy background"
-ON_BACKGROUND = f"(?: {one_of(_SETTINGS)} a {one_of(BACKGROUNDS, 'background')} background)?"
-"""A regular expression for the end of a caption; its group is None where nothing is said."""
+_COLOUR_OF_BACKGROUND = {name: name for name in BACKGROUNDS} | {"gray": "grey"}
+_COLOURED = one_of(_COLOUR_OF_BACKGROUND)
+_ON_BACKGROUND = Wordings(
+    slots={"words": ".+?", "a_colour": f"(?:an? )?{_COLOURED}", "colour": _COLOURED},
+    trained={
+        "background": (
+            "{words} on {a_colour} background",
+            "{words} against {a_colour} background",
+            "{words} with {a_colour} background",
+            "{words} in front of {a_colour} background",
+            "{words} on {colour}",
+            "{words} (and )?the background is {colour}",
+        )
+    },
+    unseen={
+        "background": (
+            "on {a_colour} background {words}",
+            "{words} against {colour}",
+            "{words} in front of {colour}",
+        )
+    },
+)
 
 
-def any_background(generator: torch.Generator) -> str | None:
-    """A background for a caption to name, or None, by BACKGROUND_NAMED."""
-    return pick(BACKGROUNDS, generator) if chance(BACKGROUND_NAMED, generator) else None
+def any_background(generator: torch.Generator, seen: Collection[str | None] = ()) -> str | None:
+    """A background for a caption to name, or None, by BACKGROUND_NAMED.
+
+    Args:
+        generator: where the randomness comes from.
+        seen: colours that the caption names; on a background of the same they would not be seen.
+    """
+    if not chance(BACKGROUND_NAMED, generator):
+        return None
+    return pick([name for name in BACKGROUNDS if name not in seen], generator)
 
 
-def on_background(words: str, background: str | None, generator: torch.Generator | None) -> str:
-    """A caption that says its background; None adds nothing."""
+def on_background(
+    words: str, background: str | None, generator: torch.Generator | None, unseen: bool = False
+) -> str:
+    """A caption that says its background; None adds nothing.
+
+    Args:
+        words: the rest of the caption.
+        background: one of BACKGROUNDS.
+        generator: chooses the wording; None takes the plainest.
+        unseen: take a wording that stands in no training caption.
+    """
     if background is None:
         return words
-    return join(words, pick(_SETTINGS, generator), "a", background, "background")
+    colour = pick(COLOUR_WORDS.get(background, (background,)), generator)
+    texts = {"words": words, "colour": colour, "a_colour": with_article(colour)}
+    return _ON_BACKGROUND.worded("background", texts, generator, unseen)
+
+
+def split_background(words: str) -> tuple[str, str | None]:
+    """What a caption says beside its background, and the background, or None.
+
+    Args:
+        words: as `lumina_core.media.worlds.lexicon.spoken` gives them.
+    """
+    for reading in _ON_BACKGROUND.readings(words):
+        colour = reading.texts.get("colour") or reading.texts["a_colour"].split()[-1]
+        return reading.texts["words"], _COLOUR_OF_BACKGROUND[colour]
+    return words, None
 
 
 def background_meant(meanings: Iterable[Meaning]) -> str | None:
     """The background that a text names, if there is such a one."""
-    named = values_of(meanings, "background", 1)
-    return named[0] if named and named[0] in BACKGROUNDS else None
+    return next(iter(values_of(meanings, "background", 1)), None)

@@ -6,7 +6,7 @@ are our own, and each parses back to exactly the scene it was made from.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -24,11 +24,11 @@ from lumina_core.media.worlds.captions import (
 from lumina_core.media.worlds.words import (
     COLOURS,
     HELD_OUT_PAIRS,
-    ON_BACKGROUND,
     PLURALS,
     SHAPES,
     any_background,
     on_background,
+    split_background,
 )
 
 SIZES = ("small", "large")
@@ -84,12 +84,14 @@ class Scene:
     """Where the first thing is as seen from the second; None unless the task is position."""
     count: int
     """How many objects the picture shows in all."""
-    background: str | None
+    background: str | None = None
 
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    words = " ".join(caption.lower().split()).removesuffix(".").rstrip()
+    words, background = split_background(
+        " ".join(caption.lower().split()).removesuffix(".").rstrip()
+    )
     match = _CAPTION.fullmatch(words)
     if match is None or not _agrees_in_number(match):
         raise LuminaError(
@@ -101,11 +103,11 @@ def parse(caption: str) -> Scene:
     if found["number"]:
         thing = Thing(found["counted_colour"], _SINGULAR[found["counted"]])
         count = NUMBERS.index(found["number"]) + 1
-        return Scene("counting", (thing,), None, count, found["background"])
+        return Scene("counting", (thing,), None, count, background)
     if found["shape"]:
         task = "colours" if found["colour"] else "one_object"
         thing = Thing(found["colour"], found["shape"], found["size"])
-        return Scene(task, (thing,), None, 1, found["background"])
+        return Scene(task, (thing,), None, 1, background)
     things = (
         Thing(found["colour_1"], found["shape_1"]),
         Thing(found["colour_2"], found["shape_2"]),
@@ -113,7 +115,7 @@ def parse(caption: str) -> Scene:
     relation = _RELATION_OF.get(found["link"])
     is_coloured = any(thing.colour for thing in things)
     task = "position" if relation else "colour_attribution" if is_coloured else "two_objects"
-    return Scene(task, things, relation, len(things), found["background"])
+    return Scene(task, things, relation, len(things), background)
 
 
 def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
@@ -145,8 +147,10 @@ def is_drawn(scene: Scene) -> bool:
     """As in `Grammar`.
 
     Two things differ in shape, both or none have a colour, and where nothing else tells them apart
-    the colours differ.
+    the colours differ. Nothing has the colour of its background.
     """
+    if scene.background and scene.background in {thing.colour for thing in scene.things}:
+        return False
     if len(scene.things) == 1:
         return True
     first, second = scene.things
@@ -165,15 +169,20 @@ def triple_of(scene: Scene) -> tuple[str, str, str]:
 
 def sample_any(generator: torch.Generator, task: str) -> Scene:
     """As in `Grammar`."""
-    background = any_background(generator)
+    scene = _sample_things(generator, task)
+    background = any_background(generator, [thing.colour for thing in scene.things])
+    return replace(scene, background=background)
+
+
+def _sample_things(generator: torch.Generator, task: str) -> Scene:
     if task in ("one_object", "colours"):
         size = pick(SIZES, generator) if chance(SIZE_NAMED, generator) else None
         colour = pick(COLOURS, generator) if task == "colours" else None
-        return Scene(task, (Thing(colour, pick(SHAPES, generator), size),), None, 1, background)
+        return Scene(task, (Thing(colour, pick(SHAPES, generator), size),), None, 1)
     if task == "counting":
         colour = pick(COLOURS, generator) if chance(COLOUR_NAMED, generator) else None
         count = int(torch.randint(1, len(NUMBERS) + 1, (), generator=generator))
-        return Scene(task, (Thing(colour, pick(SHAPES, generator)),), None, count, background)
+        return Scene(task, (Thing(colour, pick(SHAPES, generator)),), None, count)
     shapes = pick_two(SHAPES, generator)  # two different ones, or the caption could not tell them
     colours = (None, None)
     if task == "colour_attribution":
@@ -182,7 +191,7 @@ def sample_any(generator: torch.Generator, task: str) -> Scene:
         colours = (pick(COLOURS, generator), pick(COLOURS, generator))
     relation = pick(tuple(RELATIONS), generator) if task == "position" else None
     things = tuple(Thing(colour, shape) for colour, shape in zip(colours, shapes, strict=True))
-    return Scene(task, things, relation, len(things), background)
+    return Scene(task, things, relation, len(things))
 
 
 def _named(thing: Thing) -> str:
@@ -215,5 +224,5 @@ _CAPTION = re.compile(
     + f"|an? (?:{one_of(COLOURS, 'colour_1')} )?{one_of(SHAPES, 'shape_1')} "
     + one_of((*_CONJUNCTIONS, *_RELATION_OF), "link")
     + f" an? (?:{one_of(COLOURS, 'colour_2')} )?{one_of(SHAPES, 'shape_2')}"
-    + f"){ON_BACKGROUND}"
+    + ")"
 )

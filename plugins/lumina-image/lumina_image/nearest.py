@@ -32,12 +32,16 @@ LEXICON = Lexicon(
 
 def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """As in `Words`."""
+    for background in dict.fromkeys((None, background_meant(meanings))):
+        yield from _scenes_on(background, meanings)
+
+
+def _scenes_on(background: str | None, meanings: Sequence[Meaning]) -> Iterator[Scene]:
     shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
     colours = values_of(meanings, "colour", MAX_COLOURS, COLOURS)
     relations = (*values_of(meanings, "relation", 1), None)
     numbers = values_of(meanings, "number", MAX_NAMED)
     sizes = (*values_of(meanings, "size", 1), None)
-    background = background_meant(meanings)
     for shape in shapes:
         for colour in (None, *colours):
             task = "colours" if colour else "one_object"

@@ -14,7 +14,7 @@ from torch import Tensor
 from lumina_core.media.worlds.caption_worlds import CaptionWorld
 from lumina_core.media.worlds.captions import pick
 from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
-from lumina_core.media.worlds.words import BACKGROUNDS, free_colours
+from lumina_core.media.worlds.words import FREE_BACKGROUNDS, free_colours
 
 from . import grammar, nearest, oracle
 from .grammar import Scene
@@ -72,7 +72,7 @@ class Canvas(Protocol):
 class ImageWorld(CaptionWorld):
     """Captions, the pictures they describe, and the verdict on what claims to be one."""
 
-    name, version = "image", "3"
+    name, version = "image", "4"
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
@@ -82,14 +82,14 @@ class ImageWorld(CaptionWorld):
         """A picture that shows the caption, and chance colours where it names none."""
         scene = grammar.parse(caption)
         height, width = options.height, options.width
-        background = scene.background or pick(BACKGROUNDS, generator)
+        background = scene.background or pick(FREE_BACKGROUNDS, generator)
         canvas = rgb(BACKGROUND_PALETTE[background]).expand(3, height, width).clone()
         centres, radius = _place(scene, height, width, generator)
-        shared = _colour(scene.things[0], generator)
+        shared = _colour(scene.things[0], scene, generator)
         for index, centre in enumerate(centres):
             thing = scene.things[min(index, len(scene.things) - 1)]
             is_another_kind = 0 < index < len(scene.things)
-            colour = _colour(thing, generator) if is_another_kind else shared
+            colour = _colour(thing, scene, generator) if is_another_kind else shared
             paint(canvas, thing.shape, PALETTE[colour], centre, radius)
         return canvas.round().to(torch.uint8)
 
@@ -100,10 +100,10 @@ class ImageWorld(CaptionWorld):
         return oracle.judge(media, caption)
 
 
-def _colour(thing: grammar.Thing, generator: torch.Generator) -> str:
+def _colour(thing: grammar.Thing, scene: Scene, generator: torch.Generator) -> str:
     if thing.colour:
         return thing.colour
-    return pick(free_colours(thing.shape), generator)
+    return pick(free_colours(thing.shape, scene.background), generator)
 
 
 def _place(

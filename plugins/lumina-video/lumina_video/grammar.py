@@ -22,11 +22,12 @@ from lumina_core.media.worlds.captions import (
 )
 from lumina_core.media.worlds.words import (
     COLOURS,
+    FREE_BACKGROUNDS,
     HELD_OUT_PAIRS,
-    ON_BACKGROUND,
     SHAPES,
     any_background,
     on_background,
+    split_background,
 )
 
 DIRECTIONS = {
@@ -92,8 +93,9 @@ class Scene:
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    match = _CAPTION.fullmatch(plain_words(caption))
-    scene = None if match is None else _scene_of(match.groupdict())
+    words, background = split_background(plain_words(caption))
+    match = _CAPTION.fullmatch(words)
+    scene = None if match is None else _scene_of(match.groupdict(), background)
     if scene is None:
         raise LuminaError(
             f"{caption!r} is no caption of the video world, which knows the colours "
@@ -104,9 +106,8 @@ def parse(caption: str) -> Scene:
     return scene
 
 
-def _scene_of(found: dict[str, str | None]) -> Scene | None:
+def _scene_of(found: dict[str, str | None], background: str | None) -> Scene | None:
     """The scene of a caption's groups; None where the words agree but mean nothing."""
-    background = found["background"]
     if found["turning"]:
         before, after = found["before"], found["after"]
         thing = Thing(before, found["turning"], ())
@@ -173,7 +174,18 @@ def is_held_out(scene: Scene) -> bool:
 
 
 def is_drawn(scene: Scene) -> bool:
-    """As in `Grammar`: two things differ in shape and colour, or name no colour."""
+    """As in `Grammar`.
+
+    Two things differ in shape and colour, or name no colour. Nothing has the colour of its
+    background, and what changes its colour has a dark one, for any colour may lie in between.
+    """
+    if scene.background and scene.background in {
+        scene.new_colour,
+        *(thing.colour for thing in scene.things),
+    }:
+        return False
+    if scene.new_colour and scene.background not in (None, *FREE_BACKGROUNDS):
+        return False
     if len(scene.things) == 1:
         return True
     first, second = scene.things
@@ -184,12 +196,13 @@ def is_drawn(scene: Scene) -> bool:
 
 def sample_any(generator: torch.Generator, task: str) -> Scene:
     """As in `Grammar`."""
-    background = any_background(generator)
     if task == "colour_change":
+        background = any_background(generator, COLOURS)
         before, after = pick_two(COLOURS, generator)
         return Scene(task, (Thing(before, pick(SHAPES, generator), ()),), after, background)
     is_coloured = chance(COLOUR_NAMED, generator)
     colours = pick_two(COLOURS, generator) if is_coloured else (None, None)
+    background = any_background(generator, colours)
     shapes = pick_two(SHAPES, generator)  # two different ones, or the caption could not tell them
     motions: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     if task == "motion":
@@ -246,5 +259,5 @@ _CAPTION = re.compile(
     + f"|{_thing('colour_1', 'shape_1')} {one_of(_MOTION_OF, 'motion_1')}"
     + f"(?: {one_of(_THEN)} {one_of(_MOTION_OF, 'motion_then')})?"
     + f"(?: and {_thing('colour_2', 'shape_2')} {one_of(_MOTION_OF, 'motion_2')})?"
-    + f"){ON_BACKGROUND}"
+    + ")"
 )

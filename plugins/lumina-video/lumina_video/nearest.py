@@ -51,10 +51,14 @@ LEXICON = _Lexicon(
 
 def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """As in `Words`."""
+    for background in dict.fromkeys((None, background_meant(meanings))):
+        yield from _scenes_on(background, meanings)
+
+
+def _scenes_on(background: str | None, meanings: Sequence[Meaning]) -> Iterator[Scene]:
     shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
     colours = values_of(meanings, "colour", MAX_NAMED, COLOURS)
     motions = values_of(meanings, "motion", MAX_NAMED, EVENTS)
-    background = background_meant(meanings)
     for shape in shapes:
         for before, after in permutations(colours, 2):
             yield Scene("colour_change", (Thing(before, shape, ()),), after, background)

@@ -16,7 +16,7 @@ from torch import Tensor
 from lumina_core.media.worlds.caption_worlds import CaptionWorld
 from lumina_core.media.worlds.captions import pick
 from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
-from lumina_core.media.worlds.words import BACKGROUNDS, free_colours
+from lumina_core.media.worlds.words import FREE_BACKGROUNDS, free_colours
 from lumina_video import grammar, nearest, oracle
 from lumina_video.grammar import Scene, Thing
 
@@ -100,7 +100,7 @@ class Pose:
 class VideoWorld(CaptionWorld):
     """Captions, the clips they describe, and the verdict on what claims to be one."""
 
-    name, version = "video", "1"
+    name, version = "video", "2"
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
@@ -110,11 +110,12 @@ class VideoWorld(CaptionWorld):
         """A clip that shows the caption, with chance colours and ways where it names none."""
         scene = grammar.parse(caption)
         height, width, count = options.height, options.width, options.num_frames
-        background = rgb(BACKGROUND_PALETTE[scene.background or pick(BACKGROUNDS, generator)])
+        background = scene.background or pick(FREE_BACKGROUNDS, generator)
         colours = _colours(scene, generator)
         moments = [(index + 0.5) / count for index in range(count)]
         poses = _poses(scene, height, width, moments, generator)
-        clip = background.expand(count, 3, height, width).clone()
+        filled = rgb(BACKGROUND_PALETTE[background])
+        clip = filled.expand(count, 3, height, width).clone()
         for frame, moment, shown in zip(clip, moments, poses, strict=True):
             for thing, colour, pose in zip(scene.things, colours, shown, strict=True):
                 now = PALETTE[colour]
@@ -134,7 +135,8 @@ def _colours(scene: Scene, generator: torch.Generator) -> list[str]:
     """A colour for each thing; two that are free get different ones."""
     found: list[str] = []
     for thing in scene.things:
-        free = [colour for colour in free_colours(thing.shape) if colour not in found]
+        seen = free_colours(thing.shape, scene.background)
+        free = [colour for colour in seen if colour not in found]
         found.append(thing.colour or pick(free, generator))
     return found
 

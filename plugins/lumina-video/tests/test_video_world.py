@@ -188,7 +188,10 @@ def changed(scene):
         kinds["background"] = [
             replace(scene, background=name) for name in BACKGROUNDS if name != scene.background
         ]
-    return {kind: [s for s in scenes if is_caption(s)] for kind, scenes in kinds.items()}
+    return {
+        kind: [s for s in scenes if is_caption(s) and grammar.is_drawn(s)]
+        for kind, scenes in kinds.items()
+    }
 
 
 def is_caption(scene):

@@ -11,7 +11,7 @@ NUM_DRAWN = 60  # of each split and task
 OUTSIDE = {
     "image": {
         "a white ring and two blue triangles": "a white ring and a blue triangle",
-        "a purple ring on a white background": "a purple ring",
+        "a purple ring on a purple background": "a purple ring",
         "a red circle and a red square": "a green circle and a red square",
         "a red circle and a blue circle": "a red circle and a blue square",
         "a circle to the left of a circle": "a circle to the left of a square",
@@ -19,7 +19,7 @@ OUTSIDE = {
         "red circle": "a red circle",
         "a red circel": "a red circle",
         "five yellow stars": "four yellow stars",
-        "a pink disc on a blue background": "a red circle on a navy background",
+        "a pink disc on a dark background": "a red circle on a black background",
         "draw me a big orange snowman, please": "a large orange snowman",
         "a blue square with a red circle to the left of it": (
             "a red circle to the left of a blue square"
@@ -43,7 +43,7 @@ OUTSIDE = {
         "the red square stays where it is while the green cross moves up": (
             "a red square standing still and a green cross moving up"
         ),
-        "a purple star shrinking on a white background": "a purple star shrinking",
+        "a purple star shrinking on a purple background": "a purple star shrinking",
         "a circle moving up and a circle moving down": (
             "a square moving up and a circle moving down"
         ),
