@@ -4,7 +4,7 @@
 
 Prints for each split, and each task in it, the share of views in which outline and colours are
 those of the view's azimuth, and the share of objects of which everything is right. An object that
-is red at the top looks alike from everywhere, so `turning` leaves that task out.
+is red at the top, or red all over, looks alike from everywhere: `turning` leaves these tasks out.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from lumina_core.sampling.sample import sample
 from lumina_multiview import oracle
 from lumina_multiview.world import MultiviewWorld
 
-STILL = "top_bottom"
+STILL = ("top_bottom", "one_colour")
 
 
 def shares(found: list[tuple[list[bool], bool]]) -> dict[str, float]:
@@ -51,7 +51,8 @@ def main() -> None:
             is_right = all(world.judge(item.media, prompt, options).values())
             found.setdefault(case.task, []).append((agreeing, is_right))
         result = {task: shares(each) for task, each in found.items()}
-        result["turning"] = shares([one for task in found if task != STILL for one in found[task]])
+        turning = [one for task in found if task not in STILL for one in found[task]]
+        result["turning"] = shares(turning)
         result["all"] = shares([one for each in found.values() for one in each])
         print(json.dumps({split: result}), flush=True)
 

@@ -6,7 +6,7 @@ An object is drawn, one of its views is given, and the oracle judges all the vie
 Two kinds of cases, `num` of each:
 
 - named: the view, and the caption of the object.
-- unnamed: the view alone, one that shows both colours to the oracle; the prompt is empty.
+- unnamed: the view alone, one that shows all its colours to the oracle; the prompt is empty.
 
 `agreeing` is the share of the other views that show what their camera should see of the object that
 was drawn; `kept` the mean difference of the given view from the drawn one as the autoencoder has
@@ -41,12 +41,13 @@ MIN_SHOWN = 0.15  # of the given view is each colour, where the prompt is empty
 
 def given_view(kind: str, drawn: torch.Tensor, caption: str, generator: torch.Generator) -> int:
     """Any view that tells enough."""
-    wanted = [grammar.COLOURS.index(colour) for colour in grammar.parse(caption).colours]
+    named = grammar.parse(caption).colours
+    wanted = [grammar.COLOURS.index(colour) for colour in named if colour]
     views = []
     for number, view in enumerate(drawn.numpy()):
         words = oracle.read_view(view)
         shares = [(words[words != oracle.NOTHING] == colour).mean() for colour in wanted]
-        if kind == "named" or min(shares) >= MIN_SHOWN:
+        if kind == "named" or all(share >= MIN_SHOWN for share in shares):
             views.append(number)
     return views[int(torch.randint(len(views), (), generator=generator))]
 

@@ -1,36 +1,32 @@
 """The captions of the synthetic multi-view world: an object as words, and back.
 
-The only file that the renderer and the oracle share. Each wording parses back to exactly the object
-it was made from.
+The only file that the renderer and the oracle share, beside the words of sentences.py. Each wording
+parses back to exactly the object it was made from.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.media.worlds.captions import (
-    join,
-    one_of,
-    pick,
-    pick_two,
-    plain_words,
-    with_article,
-)
+from lumina_core.media.worlds.captions import chance, pick, pick_two
+from lumina_core.media.worlds.lexicon import spoken
+from lumina_core.media.worlds.wordings import Reading
+from lumina_multiview import sentences
+from lumina_multiview.sentences import COLOURS, PLACES, SENTENCES, SIDES
 
-COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white")
-SHAPES = ("cube", "sphere", "cone", "cylinder", "pyramid", "l-shape")
-WORDINGS = {
-    "front_back": ("{0} in front and {1} behind", "with a {0} front and a {1} back"),
-    "top_bottom": ("{0} at the top and {1} at the bottom", "with a {0} top and a {1} bottom"),
-    "left_right": (
-        "{0} on the left and {1} on the right",
-        "with a {0} left half and a {1} right half",
-    ),
+SHAPES = tuple(sentences.SHAPES)
+SIZES = tuple(sentences.SIZES)
+HALVES = {
+    "front_back": ("front", "back"),
+    "top_bottom": ("top", "bottom"),
+    "left_right": ("left", "right"),
 }
-"""How each task says where its two colours are."""
-TASKS = tuple(WORDINGS)
+"""The two sides of each task that has two colours."""
+ONE_COLOUR = "one_colour"
+TASKS = (*HALVES, ONE_COLOUR)
 HELD_OUT_TASKS = TASKS
 
 # Combinations that stand in no training caption.
@@ -47,50 +43,59 @@ HELD_OUT_PAIRS = frozenset(
 HELD_OUT_COLOURS = frozenset({("blue", "green"), ("yellow", "red"), ("white", "purple")})
 """In this order."""
 
-_OPENINGS = ("", "views of ", "a turntable of ", "there is ")
+# Shares of the captions that say a size, that leave one colour to the renderer, that name a half
+# and the rest or no half at all, and that are in plain words.
+SIZE_NAMED, COLOUR_LEFT, REST_NAMED, HALF_UNNAMED, PLAIN = 0.25, 0.1, 0.3, 0.2, 0.55
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a caption says: one solid, halved by a plane through its middle."""
+    """What a caption says: one solid, of one colour or halved by a plane through its middle."""
 
     task: str
     """Which halves there are, one of TASKS."""
     shape: str
-    colours: tuple[str, str]
-    """Of the first and the second half in the task's name, left and right as from the front."""
+    colours: tuple[str | None, ...]
+    """Of the first and the second half in the task's name, left and right as from the front; or
+    the one that there is. None: the caption leaves it open; another than that of the other half."""
+    size: str | None = None
 
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    words = plain_words(caption)
-    for task, pattern in _PATTERNS.items():
-        match = pattern.fullmatch(words)
-        if match:
-            first, second = (
-                next(match[f"{which}_{number}"] for number in (0, 1) if match[f"{which}_{number}"])
-                for which in ("first", "second")
-            )
-            if first != second:
-                return Scene(task, match["shape"], (first, second))
+    text = re.sub(r"\ban\b", "a", spoken(caption))
+    for reading in SENTENCES.readings(text):
+        scene = _scene_of(reading)
+        if scene is not None:
+            return scene
     raise LuminaError(
         f"{caption!r} is no caption of the multi-view world, which knows the solids "
-        f"{', '.join(SHAPES)}, each of two of the colours {', '.join(COLOURS)}, in front and "
-        "behind, at the top and at the bottom, or on the left and on the right; write, say, "
-        "'a cube, red in front and blue behind'."
+        f"{', '.join(SHAPES)}, {' or '.join(SIZES)}, of one or two of the colours "
+        f"{', '.join(COLOURS)}, in front and behind, at the top and at the bottom, or on the left "
+        "and on the right; write, say, 'a cube, red in front and blue behind'."
     )
 
 
-def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
+def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = False) -> str:
     """As in `Grammar`."""
-    opening = pick(_OPENINGS, generator)
-    halves = _with_articles(pick(WORDINGS[scene.task], generator), scene.colours)
-    return join(opening + _named(scene.shape), halves)
+    if generator is not None and not unseen and chance(PLAIN, generator):
+        generator = None
+    texts = sentences.framed(generator)
+    texts["shape"] = pick(sentences.SHAPES[scene.shape], generator)
+    texts["size"] = pick(sentences.SIZES[scene.size], generator) + " " if scene.size else ""
+    name, said = _said(scene, generator)
+    words = SENTENCES.worded(name, texts | said, generator, unseen)
+    return re.sub(r"\ba (?=[aeiou]|l-)", "an ", words)  # one says "an ell"
 
 
 def sample_any(generator: torch.Generator, task: str) -> Scene:
     """As in `Grammar`."""
-    return Scene(task, pick(SHAPES, generator), pick_two(COLOURS, generator))
+    shape = pick(SHAPES, generator)
+    size = pick(SIZES, generator) if chance(SIZE_NAMED, generator) else None
+    colours: list[str | None] = [*pick_two(COLOURS, generator)][: 1 if task == ONE_COLOUR else 2]
+    if chance(COLOUR_LEFT, generator):
+        colours[pick(range(len(colours)), generator)] = None
+    return Scene(task, shape, tuple(colours), size)
 
 
 def is_held_out(scene: Scene) -> bool:
@@ -104,25 +109,64 @@ def is_drawn(scene: Scene) -> bool:
     return True
 
 
-def _named(shape: str) -> str:
-    return f"an {shape}" if shape == "l-shape" else with_article(shape)  # one says "an ell"
+def filled(scene: Scene) -> tuple[Scene, ...]:
+    """The scenes that a caption leaves open, but for combinations that it alone may make."""
+    if None not in scene.colours:
+        return (scene,)
+    found = []
+    for free in COLOURS:
+        colours = tuple(colour or free for colour in scene.colours)
+        is_held = (free, scene.shape) in HELD_OUT_PAIRS or colours in HELD_OUT_COLOURS
+        if not is_held and free not in scene.colours:
+            found.append(replace(scene, colours=colours))
+    return tuple(found)
 
 
-def _with_articles(wording: str, colours: tuple[str, str]) -> str:
-    words = wording.format(*colours)
-    return re.sub(r"\ba (?=[aeiou])", "an ", words)
+def _said(scene: Scene, generator: torch.Generator | None) -> tuple[str, dict[str, str]]:
+    """Which sentences say the colours of a scene, and the words of their slots."""
+    if scene.task == ONE_COLOUR:
+        (colour,) = scene.colours
+        return ("any", {}) if colour is None else ("one", {"a": colour})
+    sides = list(zip(HALVES[scene.task], scene.colours, strict=True))
+    if None in scene.colours:
+        name, is_swapped = "part", scene.colours[0] is not None  # the named one is the second said
+    elif generator is None:
+        name, is_swapped = "halves", False
+    elif scene.task == "left_right" and chance(HALF_UNNAMED, generator):
+        name, is_swapped = "mixed", False
+    else:
+        name = "rest" if chance(REST_NAMED, generator) else "halves"
+        is_swapped = chance(0.5, generator)
+    said = {}
+    alike = list(zip(*(SIDES[side] for side in HALVES[scene.task]), strict=True))
+    names = dict(zip(HALVES[scene.task], pick(alike, generator), strict=True))
+    for letter, (side, colour) in zip("ab", sides[::-1] if is_swapped else sides, strict=True):
+        said[f"place_{letter}"] = pick(PLACES[side], generator)
+        said[f"side_{letter}"] = names[side]
+        if colour is not None:
+            said[letter] = colour
+    return name, said
 
 
-def _pattern(task: str) -> re.Pattern[str]:
-    wordings = [
-        re.sub(r"\ba (?=\{)", "an? ", wording).format(
-            one_of(COLOURS, f"first_{number}"), one_of(COLOURS, f"second_{number}")
+def _scene_of(reading: Reading) -> Scene | None:
+    """None where what is said of the two sides does not fit together."""
+    texts = reading.texts
+    shape = sentences.SHAPE_OF[texts["shape"]]
+    size = sentences.SIZE_OF.get(texts["size"].strip())
+    if reading.name in ("any", "one"):
+        return Scene(ONE_COLOUR, shape, (texts.get("a"),), size)
+    if reading.name == "mixed":
+        task, colours = "left_right", (texts["a"], texts["b"])
+    else:
+        sides = [sentences.SIDE_OF.get(_side(texts, letter)) for letter in "ab"]
+        task, first = next(
+            (task, halves.index(sides[1])) for task, halves in HALVES.items() if sides[1] in halves
         )
-        for number, wording in enumerate(WORDINGS[task])
-    ]
-    return re.compile(
-        f"{one_of(_OPENINGS[1:])}?an? {one_of(SHAPES, 'shape')} (?:{'|'.join(wordings)})"
-    )
+        if sides[0] not in (None, HALVES[task][1 - first]):
+            return None
+        colours = (texts.get("a"), texts["b"])[:: 1 if first else -1]
+    return None if colours[0] == colours[1] else Scene(task, shape, colours, size)
 
 
-_PATTERNS = {task: _pattern(task) for task in TASKS}
+def _side(texts: Mapping[str, str], letter: str) -> str:
+    return texts.get(f"place_{letter}") or texts.get(f"side_{letter}") or ""

@@ -20,7 +20,8 @@ MIN_OVERLAP = 0.72  # of two silhouettes: intersection over union, at best over 
 MIN_ALIKE = 0.8  # of the cells that both silhouettes cover, whose colour is the expected one
 MIN_HALF_ALIKE = 0.5  # the same of each half alone, where it is as large as
 MIN_HALF = 0.18  # of the view
-SCALES = (0.75, 1.3)  # that a solid may have, of that of the world's middle one
+SCALES = {"small": (0.45, 0.715), None: (0.65, 1.3), "large": (0.99, 1.3)}
+"""That a solid may have, in units, by the word of its size."""
 MIN_CONTRAST = 34  # grey levels between an object and the border around it, in any channel
 
 NUM_CELLS = 44  # of a solid along each axis
@@ -59,7 +60,8 @@ def judge(
 
     Returns:
         A verdict by name: views (each shows something), size, shape, colours (no other is
-        seen), consistency (both are where the azimuths say). The object is right if all are true.
+        seen; one that the caption leaves open may be any, but only one), consistency (they are
+        where the azimuths say). The object is right if all are true.
     """
     scene = grammar.parse(caption)
     seen = [read_view(view) for view in media.numpy()]
@@ -68,19 +70,21 @@ def judge(
         return dict.fromkeys(("views", "size", "shape", "colours", "consistency"), False)
     overlaps, scales = {}, {}
     for shape in grammar.SHAPES:
-        expected = [_expected(shape, scene.task, *camera) for camera in cameras]
+        expected = [_expected(shape, _halves(scene), *camera) for camera in cameras]
         scales[shape] = _scale(seen, expected)
         pairs = zip(seen, expected, strict=True)
         found = [_overlap(*_laid(*pair, scales[shape])) for pair in pairs]
         overlaps[shape] = sum(found) / len(found)
     unit = min(media.shape[2:]) / VIEW_SPAN
-    good = _agreeing(seen, scene, cameras)
+    low, high = SCALES[scene.size]
+    wanted = _wanted(seen, scene)
+    good = _agreeing(seen, scene, wanted, cameras)
     return {
         "views": True,
-        "size": SCALES[0] <= scales[scene.shape] / unit <= SCALES[1],
+        "size": low <= scales[scene.shape] / unit <= high,
         "shape": overlaps[scene.shape] >= max(overlaps.values())
         and overlaps[scene.shape] >= MIN_OVERLAP,
-        "colours": _has_colours(seen, scene.colours),
+        "colours": _has_colours(seen, wanted),
         "consistency": sum(good) >= MIN_AGREEING * len(good),
     }
 
@@ -94,18 +98,39 @@ def agreement(
     """For each view whether shape and colours are as its camera should see them; see `judge`."""
     scene = grammar.parse(caption)
     seen = [read_view(view) for view in media.numpy()]
-    return _agreeing(seen, scene, list(zip(azimuths, elevations, strict=True)))
+    cameras = list(zip(azimuths, elevations, strict=True))
+    return _agreeing(seen, scene, _wanted(seen, scene), cameras)
+
+
+def _halves(scene: grammar.Scene) -> str:
+    """Which halves to look at; of one colour any, which are both of it."""
+    return scene.task if scene.task in grammar.HALVES else next(iter(grammar.HALVES))
+
+
+def _wanted(seen: list[np.ndarray], scene: grammar.Scene) -> list[int]:
+    """The colour of each half; one that is open is what is seen most beside the one that is named.
+
+    Where nothing else is seen, it is a colour that is not seen, so that the half is wrong.
+    """
+    words = np.concatenate([view[view != NOTHING] for view in seen])
+    counts = np.bincount(words, minlength=len(grammar.COLOURS))
+    named = {colour: grammar.COLOURS.index(colour) for colour in scene.colours if colour}
+    counts[list(named.values())] = -1
+    found = [named[colour] if colour else int(counts.argmax()) for colour in scene.colours]
+    return found if len(found) > 1 else 2 * found
 
 
 def _agreeing(
-    seen: list[np.ndarray], scene: grammar.Scene, cameras: list[tuple[float, float]]
+    seen: list[np.ndarray],
+    scene: grammar.Scene,
+    wanted: list[int],
+    cameras: list[tuple[float, float]],
 ) -> list[bool]:
-    expected = [_expected(scene.shape, scene.task, *camera) for camera in cameras]
+    expected = [_expected(scene.shape, _halves(scene), *camera) for camera in cameras]
     filled = [pair for pair in zip(seen, expected, strict=True) if not _is_empty(pair[0])]
     if not filled:
         return [False] * len(seen)
     scale = _scale(*map(list, zip(*filled, strict=True)))
-    wanted = [grammar.COLOURS.index(colour) for colour in scene.colours]
     return [
         not _is_empty(view) and _agrees(*_laid(view, halves, scale), wanted)
         for view, halves in zip(seen, expected, strict=True)
@@ -128,10 +153,9 @@ def _agrees(shown: np.ndarray, halves: np.ndarray, wanted: list[int]) -> bool:
     )
 
 
-def _has_colours(seen: list[np.ndarray], colours: tuple[str, str]) -> bool:
-    """Whether most of what is seen has one of the two colours."""
+def _has_colours(seen: list[np.ndarray], wanted: list[int]) -> bool:
+    """Whether most of what is seen has one of the colours."""
     words = np.concatenate([view[view != NOTHING] for view in seen])
-    wanted = [grammar.COLOURS.index(colour) for colour in colours]
     return bool(np.isin(words, wanted).mean() >= MIN_ALIKE)
 
 

@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from lumina_core.media.worlds.drawing import PALETTE
 from lumina_multiview.camera import SPAN, axes
+from lumina_multiview.grammar import Scene
 
 BACKGROUND = (24, 24, 28)
 AMBIENT, DIFFUSE = 0.45, 0.55  # shares of a colour without light and by light from straight ahead
@@ -25,6 +26,8 @@ LIGHT = (-0.4, 0.5, 0.8)  # right, up, towards the camera
 SUBSAMPLES = 3  # rays of a pixel along each side
 NUM_SIDES = 48  # of a round polyhedron
 BALL_RADIUS = 1.15
+AXES = {"front_back": (1, -1), "top_bottom": (2, 1), "left_right": (0, -1)}
+"""The axis along which a solid is halved, and on which side of it the first half is."""
 EPSILON = 1e-6  # a plane that faces the camera less is seen edge-on
 MAX_RAYS = 1 << 18  # in memory at once
 
@@ -40,20 +43,16 @@ class Planes:
 
 
 def draw_view(
-    shape: str,
-    task: str,
-    colours: tuple[str, str],
+    scene: Scene,
     *,
     scale: float,
     size: tuple[int, int],
     camera: tuple[float, float],
 ) -> UInt8[Tensor, "3 height width"]:
-    """One view of a solid that a plane through its middle halves.
+    """One view of a solid, of one colour or halved by a plane through its middle.
 
     Args:
-        shape: one of the grammar's SHAPES.
-        task: which halves there are, one of the grammar's TASKS.
-        colours: of the first and the second half.
+        scene: the solid, which leaves no colour open.
         scale: of the solid, in units.
         size: height and width in pixels.
         camera: azimuth and elevation in degrees.
@@ -61,17 +60,12 @@ def draw_view(
     basis = axes(*camera).float()
     rows = max(1, MAX_RAYS // (size[1] * SUBSAMPLES**2))
     ups, rights = _rays(*size)
-    bands = [
-        _drawn(shape, task, colours, scale, basis, band, rights)
-        for band in ups.split(rows * SUBSAMPLES)
-    ]
+    bands = [_drawn(scene, scale, basis, band, rights) for band in ups.split(rows * SUBSAMPLES)]
     return torch.cat(bands, dim=1)
 
 
 def _drawn(
-    shape: str,
-    task: str,
-    colours: tuple[str, str],
+    scene: Scene,
     scale: float,
     basis: Float[Tensor, "axis 3"],
     ups: Float[Tensor, "ray_row"],
@@ -79,14 +73,16 @@ def _drawn(
 ) -> UInt8[Tensor, "3 row column"]:
     """Some rows of a view."""
     places = torch.cartesian_prod(ups, rights).flip(1) / scale  # right, up
-    depth, normals, is_hit = _hit(shape, basis, places)
+    depth, normals, is_hit = _hit(scene.shape, basis, places)
     points = torch.cat([places, depth[:, None]], dim=1) @ basis
-    axis, sign = {"front_back": (1, -1), "top_bottom": (2, 1), "left_right": (0, -1)}[task]
-    is_first = points[:, axis] * sign > 0
-    first, second = (torch.tensor(PALETTE[colour], dtype=torch.float32) for colour in colours)
+    paints = [torch.tensor(PALETTE[colour], dtype=torch.float32) for colour in scene.colours]
+    painted = paints[0]
+    if scene.task in AXES:
+        axis, sign = AXES[scene.task]
+        painted = torch.where((points[:, axis] * sign > 0)[:, None], *paints)
     light = normalize(torch.tensor(LIGHT), dim=0) @ basis
     brightness = AMBIENT + DIFFUSE * (normals @ light).clamp(min=0)
-    pixels = torch.where(is_first[:, None], first, second) * brightness[:, None]
+    pixels = painted * brightness[:, None]
     pixels = torch.where(is_hit[:, None], pixels, torch.tensor(BACKGROUND, dtype=torch.float32))
     grid = rearrange(pixels, "(row column) rgb -> rgb row column", column=len(rights))
     averaged = reduce(

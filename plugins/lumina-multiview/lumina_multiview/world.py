@@ -1,7 +1,8 @@
-"""The synthetic multi-view world: solids of two colours, from any side at any size.
+"""The synthetic multi-view world: solids of one or two colours, from any side at any size.
 
-What is drawn depends on the caption and the cameras; only the scale is left to chance. It does not
-judge views: oracle.py does, and shares only the grammar with this file.
+What is drawn depends on the caption and the cameras; the scale is left to chance, and a colour
+where the caption leaves it open. It does not judge views: oracle.py does, and shares only the
+grammar with this file.
 """
 
 from collections.abc import Sequence
@@ -9,13 +10,18 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from lumina_core.media.worlds.caption_worlds import CaptionWorld
+from lumina_core.media.worlds.caption_worlds import UNSEEN_WORDINGS, CaptionWorld
 from lumina_core.media.worlds.captions import pick
 from lumina_multiview import grammar, nearest, oracle
 from lumina_multiview.picture_reading import Pictures
 from lumina_multiview.renderer import draw_view
 
-SCALES = (0.9, 1.05)
+# Of the solid, in units, by the word of its size. The gaps between the three ranges are what makes
+# "small" and "large" true or false, with no case between.
+SCALES = {"small": (0.56, 0.64), None: (0.8, 0.92), "large": (1.06, 1.15)}
+
+TASK_WEIGHTS = {"front_back": 1.25, "top_bottom": 0.75, "left_right": 1.25, "one_colour": 0.75}
+"""What must turn with the cameras is harder than what looks alike from everywhere."""
 
 _SIZES = ((32, 32), (40, 40), (48, 48), (32, 48), (48, 32), (32, 40), (40, 32))
 _VIEWS = (4, 5, 6, 8)
@@ -77,6 +83,7 @@ _VARIANTS = {
     "held_out": _even(_SIZES, _VIEWS),
     "unseen_views": _even(((32, 32), (40, 40), (48, 48)), (12, 16)),
     "unseen_azimuths": _scattered(_SIZES, (4, 6, 8), 40, _LIST_SEED + 1),
+    UNSEEN_WORDINGS: _trained(),
 }
 """Half of training has uneven azimuths: with even ones alone a network counts views instead of
 looking at their cameras (docs/inside/log.md)."""
@@ -85,22 +92,19 @@ looking at their cameras (docs/inside/log.md)."""
 class MultiviewWorld(CaptionWorld):
     """Captions, the views they describe, and the verdict on what claims to be some."""
 
-    name, version = "multi-view", "1"
+    name, version = "multi-view", "2"
     grammar, words = grammar, nearest
-    split_variants = _VARIANTS
-
-    def is_caption(self, words: str) -> bool:
-        """As in CaptionWorld; spoken words have no hyphen, and "l-shape" is one."""
-        return super().is_caption(words.replace("l shape", "l-shape"))
+    split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
     def draw(self, caption: str, options: Cameras, generator: torch.Generator) -> Pictures:
         """Draw what the caption says from where the options say."""
-        scene = grammar.parse(caption)
-        low, high = SCALES
+        asked = grammar.parse(caption)
+        low, high = SCALES[asked.size]
         scale = low + (high - low) * torch.rand((), generator=generator).item()
+        scene = pick(grammar.filled(asked), generator)
         size = options.height, options.width
         views = [
-            draw_view(scene.shape, scene.task, scene.colours, scale=scale, size=size, camera=camera)
+            draw_view(scene, scale=scale, size=size, camera=camera)
             for camera in zip(options.angles, options.elevations, strict=True)
         ]
         return torch.stack(views)

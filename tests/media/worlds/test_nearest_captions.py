@@ -51,20 +51,21 @@ OUTSIDE = {
         "nothing at all": "a circle moving to the left",
     },
     "multiview": {
-        "a red cube": "a cube red in front and green behind",
-        "a cube with a blue back and a red front": "a cube red in front and blue behind",
+        "two red cubes": "a red cube",
+        "a small pink cone": "a small red cone",
+        "a giant red box on a white background": "a large red cube",
         "a cube, red in front and red behind": "a cube red in front and green behind",
-        "a ball, white above and blue below": "a sphere white at the top and blue at the bottom",
         "a torus, red at the top and blue at the bottom": (
             "a cube red at the top and blue at the bottom"
         ),
         "a grey cone, red behind": "a cone white in front and red behind",
-        "a half red half blue pyramid": "a pyramid red in front and blue behind",
         "a cylinder, red, green and blue": "a cylinder red in front and green behind",
-        "a cone, orange left, white right": "a cone orange on the left and white on the right",
+        "a cube with red sides and a blue top": "a cube red at the top and blue at the bottom",
         "a cube, red in front and blue at the bottom": "a cube red in front and blue behind",
         "red left yellow right": "a cube red on the left and yellow on the right",
-        "a dog": "a cube red in front and green behind",
+        "a prism, left red, right yellow": "a cube red on the left and yellow on the right",
+        "a red cube seen from above": "a red cube",
+        "a dog": "a cube",
     },
     "audio": {
         "five short beeps": "four short beeps",
