@@ -52,9 +52,14 @@ def of_one(pairs: Iterable[tuple[str, T]], one: One, command: Command) -> list[t
 def known_of_one(known: Mapping[str, Any], one: One, command: Command) -> dict[str, Any]:
     """The settings in the folder of a training, as those of one modality alone."""
     blocks = ("options", *command.own)
-    own = {block: known[block][one.name] for block in blocks if block in known}
+    own = {block: _part_of(known[block], one.name) for block in blocks if block in known}
     rest = {key: value for key, value in known.items() if key not in blocks}
     return rest | own | {"modality": one.name}
+
+
+def _part_of(value: Any, name: str) -> Any:
+    """What one modality has of a block; an older version may have had it for all alike."""
+    return value[name] if isinstance(value, Mapping) and name in value else value
 
 
 def keys_of(command: Command, names: Sequence[str]) -> list[Key]:

@@ -25,9 +25,9 @@ from lumina_core.sampling.compose import compose_sampling
 from lumina_core.text.settings import Reading
 from lumina_core.training.settings import (
     NO_ADAPTER,
+    OWN,
     TRAINING_SETTINGS,
     CacheConfig,
-    Member,
     TrainConfig,
     TrainVAEConfig,
     mixing_of,
@@ -79,7 +79,7 @@ def composed_training(command: Command, overrides: list[str]) -> Any:
             )
     parts: Any = build(mixing_of(tuple(names)), layers.values[MIXING], f"{MIXING}.")
     shares = shares_of({name: getattr(parts, name) for name in names})
-    joint = {name: Member(each.options, each.data, shares[name]) for name, each in configs.items()}
+    joint = {name: each.as_member(shares[name]) for name, each in configs.items()}
     return replace(first, joint=joint, note=layers.note)
 
 
@@ -277,7 +277,7 @@ TRAIN = Command(
     "init_from",
     _resumed_settings,
     _put_settings,
-    ("data",),
+    OWN,
     mixing_of,
     _together,
 )

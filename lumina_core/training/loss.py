@@ -53,19 +53,21 @@ class Drawn:
 
 def draw(
     samples: Sequence[CaptionedSample],
-    objective: Objective,
+    objectives: Mapping[str, Objective],
     generators: Iterable[torch.Generator],
 ) -> Drawn:
     """Draw times, noise, dropped captions and given parts for samples.
 
     Args:
         samples: clean tokens and captions, at least one.
-        objective: how t is drawn, which captions are dropped and which parts are given.
+        objectives: of each modality how t is drawn, which captions are dropped and which parts are
+            given.
         generators: one per sample, its only source of randomness.
     """
     found: list[CaptionedSample] = []
     times, noise = [], []
     for sample, generator in zip(samples, generators, strict=True):
+        objective = objectives[sample.tokens.modality]
         is_kept = bool(torch.rand((), generator=generator) >= objective.caption_dropout)
         tokens = _varied(sample.tokens, objective, generator)
         found.append(CaptionedSample(tokens, sample.caption if is_kept else ""))

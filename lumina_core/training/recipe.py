@@ -12,7 +12,7 @@ from typing import Any
 from lumina_core.data.mixture import Mixture
 from lumina_core.errors import LuminaError
 from lumina_core.records import flat
-from lumina_core.training.settings import TrainConfig
+from lumina_core.training.settings import OWN_SHARES, TrainConfig
 
 LISTING = "data.listing_sha256"
 MAY_CHANGE = {  # the number grows while files are read; the share only says when to stop
@@ -25,15 +25,21 @@ MAY_CHANGE = {  # the number grows while files are read; the share only says whe
 def recipe(config: TrainConfig, mixture: Mixture) -> dict[str, Any]:
     """What one needs to train the same weights again, but for the data's code."""
     numbers = ("seed", "max_steps", "token_budget", "gradient_accumulation", "dtype")
-    shares = ("caption_dropout", "condition_share", "position_jitter")
-    records = ("optimizer", "time", "adapter")
-    data = {name: source.summary() for name, source in mixture.sources.items()}
-    (first, *others) = data.values()
+    own = {
+        name: {
+            **{key: getattr(member, key) for key in OWN_SHARES},
+            "time": asdict(member.time),
+            "data": mixture.sources[name].summary(),
+        }
+        for name, member in config.members.items()
+    }
+    (first, *others) = own.values()
+    by_key = {key: {name: each[key] for name, each in own.items()} for key in first}
     return {
-        **{key: getattr(config, key) for key in (*numbers, *shares)},
-        **{key: asdict(getattr(config, key)) for key in records},
+        **{key: getattr(config, key) for key in numbers},
+        **{key: asdict(getattr(config, key)) for key in ("optimizer", "adapter")},
         "freeze": list(config.freeze),
-        **({"data": data, "mixing": mixture.shares} if others else {"data": first}),
+        **({**by_key, "mixing": mixture.shares} if others else first),
     }
 
 

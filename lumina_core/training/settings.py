@@ -187,12 +187,21 @@ TRAINING_SETTINGS = tuple(field.name for field in fields(Training))
 """Keys that say how a network is trained; a modality's YAML may set these but for paths."""
 
 
+OWN_SHARES = ("caption_dropout", "condition_share", "position_jitter")
+OWN = ("data", "time", *OWN_SHARES)
+"""Keys and blocks that each of several modalities has for itself."""
+
+
 @dataclass(frozen=True)
 class Member:
-    """One modality of a training."""
+    """One modality of a training: its options, and its own of each key of OWN."""
 
     options: Any
     data: SyntheticConfig | FilesConfig | CachedConfig
+    time: TimeConfig
+    caption_dropout: float
+    condition_share: float
+    position_jitter: float
     share: float = 1.0
     """Of the tokens; the shares of all sum to 1."""
 
@@ -236,7 +245,7 @@ class TrainConfig(Training):
     """The first of several."""
     options: Any = None
     joint: Mapping[str, Member] = field(default_factory=dict)
-    """Of several modalities each, in whose place `options` and `data` are those of the first."""
+    """Of several modalities each, in whose place the options and OWN are those of the first."""
     note: str | None = None
     """What the user should know about how these settings came about."""
     out: str = setting(None, "checkpoint folder; null: outputs/<modality>-checkpoint", file=True)
@@ -316,7 +325,16 @@ class TrainConfig(Training):
     @property
     def members(self) -> Mapping[str, Member]:
         """What is trained, by the name of the modality."""
-        return self.joint or {self.modality: Member(self.options, self.data)}
+        return self.joint or {self.modality: self.as_member(1.0)}
+
+    def as_member(self, share: float) -> Member:
+        """What a training of several modalities needs of this one.
+
+        Args:
+            share: of the tokens.
+        """
+        own = {key: getattr(self, key) for key in OWN}
+        return Member(options=self.options, **own, share=share)
 
 
 @dataclass(frozen=True)

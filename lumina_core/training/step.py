@@ -19,7 +19,7 @@ from lumina_core.training.folder import BAD_BATCH
 from lumina_core.training.loss import Drawn, Objective, draw, drawn_loss, save_drawn
 from lumina_core.training.networks import Networks
 from lumina_core.training.optimizer import update_average
-from lumina_core.training.settings import TrainConfig
+from lumina_core.training.settings import OWN_SHARES, TrainConfig
 from lumina_core.training.shares import cost_by, shares_of
 from lumina_core.training.start import Run
 from lumina_core.training.tally import Tally
@@ -141,13 +141,15 @@ def drawn_batch(batch: Batch, config: TrainConfig, step: int) -> Drawn:
     So it is the same whatever else stands in the batch, and on whatever process.
     """
     generators = (seeded(config.seed, STEP_STREAM, step, pick.n) for pick, _ in batch)
-    return draw([sample for _, sample in batch], objective_of(config), generators)
+    return draw([sample for _, sample in batch], objectives_of(config), generators)
 
 
-def objective_of(config: TrainConfig) -> Objective:
-    """The part of the configuration that says what is asked of the networks."""
-    shares = (config.caption_dropout, config.condition_share, config.position_jitter)
-    return Objective(config.time, *shares)
+def objectives_of(config: TrainConfig) -> dict[str, Objective]:
+    """What is asked of the networks for each modality."""
+    return {
+        name: Objective(member.time, *(getattr(member, key) for key in OWN_SHARES))
+        for name, member in config.members.items()
+    }
 
 
 def stop_at_bad_batch(run: Run, config: TrainConfig, place: Place) -> NoReturn:

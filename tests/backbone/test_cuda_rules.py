@@ -191,7 +191,7 @@ def test_bfloat16_trains_with_every_backend(separators, tiny_training, tmp_path,
                 weight.normal_(std=0.05, generator=seeded(1))
     samples = [run.mixture.sources["image"].draw(number) for number in range(4)]
     assert len({sample.tokens.grid.num_patches for sample in samples}) > 1
-    drawn = draw(samples, step.objective_of(config), map(seeded, range(4)))
+    drawn = draw(samples, step.objectives_of(config), map(seeded, range(4)))
 
     def computed(backend, dtype):
         model = replace(run.model, attention=backend)

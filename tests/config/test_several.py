@@ -32,6 +32,18 @@ def test_each_modality_has_its_options_and_data_and_all_share_the_rest():
     assert list(compose_train(["modality=image"]).members) == ["image"]
 
 
+def test_what_is_drawn_for_samples_is_of_each_modality():
+    words = ["+modality=[image,video]", "time.video.shift=2", "time.image=uniform"]
+    words += ["caption_dropout=0.3", "caption_dropout.video=0.4", "condition_share.image=0"]
+    members = compose_train(words).members
+    image, video = members["image"], members["video"]
+    assert (image.time.distribution, video.time.distribution) == ("uniform", "logit_normal")
+    assert (video.time.shift, video.time.mean) == (2, -1.6)  # its own recommendation
+    assert (image.caption_dropout, video.caption_dropout) == (0.3, 0.4)
+    assert (image.condition_share, video.condition_share) == (0, 0.2)
+    assert (image.position_jitter, video.position_jitter) == (0, 0.3)
+
+
 def test_the_own_value_of_a_modality_wins_in_whichever_order():
     words = [BOTH, "data.audio.pool_size=7", "data.pool_size=9"]
     assert compose_train(words).members["audio"].data.pool_size == 7
@@ -70,7 +82,8 @@ def test_what_is_of_one_modality_is_refused(word, clean_refusal):
 
 def test_settings_of_several_modalities_go_through_a_file(tmp_path, capsys):
     words = [BOTH, "modality.image.patch_size=1", "data.image=folder", "data.image.path=/pictures"]
-    words += ["data.audio.refresh_per_step=2", "mixing.image=0.25", "seed=4"]
+    words += ["data.audio.refresh_per_step=2", "mixing.image=0.25", "seed=4", "time.audio.mean=-3"]
+    words += ["condition_share.image=0.5"]
     assert main(["config", "train", *words]) == 0
     text = capsys.readouterr().out
     assert "modality: [image, audio]" in text
@@ -100,12 +113,17 @@ def test_help_config_and_completion_know_the_keys_of_each(capsys):
     assert "data.image.path=" in complete(["train", BOTH, "data.image."])
 
 
-DEFAULTS = {"max_steps": 5, "token_budget": 9, "time.mean": 0.0, "backbone.rope_dims": [0, 8, 8]}
+DEFAULTS = {
+    "max_steps": 5,
+    "token_budget": 9,
+    "decay": 0.0,
+    "backbone.rope_dims": [0, 8, 8],
+}
 
 
 def test_recommendations_hold_where_all_agree_and_where_all_can_live_with_one():
     advice = {
-        "a": {"max_steps": 7, "time.mean": -1.0, "log_every": 3, "data.pool_size": 4},
+        "a": {"max_steps": 7, "decay": -1.0, "log_every": 3, "data.pool_size": 4},
         "b": {"max_steps": 8, "log_every": 3, "backbone.rope_dims": [6, 5, 5], "token_budget": 4},
     }
     defaults = DEFAULTS | {"log_every": 1}
@@ -117,9 +135,9 @@ def test_recommendations_hold_where_all_agree_and_where_all_can_live_with_one():
         "token_budget": 9,
     }
     values = defaults | found
-    note = disputed(advice, values, ["max_steps", "time.mean", "log_every", "token_budget"])
+    note = disputed(advice, values, ["max_steps", "decay", "log_every", "token_budget"])
     assert note == (
-        "note: a, b recommend different values; used are max_steps=8 time.mean=0.0 token_budget=9"
+        "note: a, b recommend different values; used are max_steps=8 decay=0.0 token_budget=9"
     )
     assert disputed(advice, values, ["log_every"]) is None
     advice["a"]["backbone.rope_dims"] = [0, 0, 16]
@@ -129,8 +147,8 @@ def test_recommendations_hold_where_all_agree_and_where_all_can_live_with_one():
 
 def test_what_a_user_sets_is_no_matter_of_dispute():
     whole = composed(TRAIN, ["+modality=[image,video]"]).note
-    assert "time.mean=0.0" in whole
-    assert "time.mean" not in composed(TRAIN, ["+modality=[image,video]", "time.mean=-1"]).note
+    assert whole.endswith("used are max_steps=4400")
+    assert composed(TRAIN, ["+modality=[image,video]", "max_steps=9"]).note is None
     assert flat(composed(TRAIN, ["+modality=[image,video]"]).values)["optimizer.name"] == "muon"
 
 

@@ -97,6 +97,12 @@ def test_a_joint_run_is_gone_on_with_as_it_was(run_folder, tmp_path, words, refu
     assert "data.audio.pool_size=4, this run has data.audio.pool_size=5" in refusal(
         *more, "data.audio.pool_size=5"
     )
+    assert "condition_share.audio=0.2, this run has condition_share.audio=0.3" in refusal(
+        *more, "condition_share.audio=0.3"
+    )
+    kept = json.loads((out / "config.json").read_text())
+    alike = {"condition_share": 0.2, "time": kept["time"]["image"]}  # as an older version wrote it
+    (out / "config.json").write_text(json.dumps(kept | alike))
     assert main([*more, "+modality=[audio,image]"]) == 0  # in whichever order
     assert main(["train", *words(out, "max_steps=1", "overwrite=true")]) == 0
     assert not list((out / "samples").iterdir())

@@ -22,12 +22,16 @@ def samples(tiny_model):
     return [CaptionedSample(tokens, "a red circle")] * 200
 
 
+def of_all(objective):
+    return {"image": objective}
+
+
 def generators(samples):
     return (seeded(1, number) for number in range(len(samples)))
 
 
 def test_shares_and_jitter_are_as_asked(samples):
-    drawn = draw(samples, Objective(TIME, 0.5, 0.25, 0.3), generators(samples))
+    drawn = draw(samples, of_all(Objective(TIME, 0.5, 0.25, 0.3)), generators(samples))
     scales = [log(sample.tokens.grid.common_scale) for sample in drawn.samples]
     assert -0.3 <= min(scales) < -0.25
     assert 0.25 < max(scales) <= 0.3
@@ -36,12 +40,12 @@ def test_shares_and_jitter_are_as_asked(samples):
 
 
 def test_nothing_varies_where_nothing_is_asked(samples):
-    drawn = draw(samples, Objective(TIME, 0.0, 0.0, 0.0), generators(samples))
+    drawn = draw(samples, of_all(Objective(TIME, 0.0, 0.0, 0.0)), generators(samples))
     assert all(sample == samples[0] for sample in drawn.samples)
 
 
 def test_what_is_given_carries_no_loss(tiny_model, samples):
-    drawn = draw(samples[:1], Objective(TIME, 0.0, 1.0, 0.0), [seeded(1)])
+    drawn = draw(samples[:1], of_all(Objective(TIME, 0.0, 1.0, 0.0)), [seeded(1)])
     sample = drawn.samples[0]
     known = sample.tokens.known
     loss = drawn_loss(tiny_model, drawn)

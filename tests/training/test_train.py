@@ -39,9 +39,9 @@ def samples_for(state, count):
 
 def loss_of(run, samples, caption_dropout=0.0, seed=0):
     state, config = run
-    objective = loss.Objective(config.time, caption_dropout, 0.0, 0.0)
+    objectives = {config.modality: loss.Objective(config.time, caption_dropout, 0.0, 0.0)}
     generators = [seeded(seed, number) for number in range(len(samples))]
-    return drawn_loss(state.model, draw(samples, objective, generators))
+    return drawn_loss(state.model, draw(samples, objectives, generators))
 
 
 def draw_for(state, config, count):

@@ -17,7 +17,7 @@ from lumina_core.runtime import seeded
 from lumina_core.training.compose import compose_train
 from lumina_core.training.loss import draw, drawn_loss
 from lumina_core.training.start import start
-from lumina_core.training.step import objective_of
+from lumina_core.training.step import objectives_of
 from lumina_core.training.tally import Tally
 
 CUDA = torch.device("cuda", 0)  # without a number torch would ask which one is current
@@ -119,7 +119,7 @@ def test_a_batch_waits_for_nothing(run):
     run.mixture.advance(0)
     samples = [source.get(number) for number in range(2)]
     config = compose_train(["+modality=image", "condition_share=1"])
-    drawn = draw(samples, objective_of(config), (seeded(0, n) for n in range(2)))
+    drawn = draw(samples, objectives_of(config), (seeded(0, n) for n in range(2)))
     losses, num_sent = computed(run, drawn)
     assert losses.device.type == "cuda"
     assert num_sent > 5
