@@ -42,10 +42,12 @@ def test_examples_stand_beside_their_tasks(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == list(example_lines(list(examples("audio"))))
     assert [line for line in lines if not line.startswith(" ")] == [
-        *("audio, trained", "audio, held_out", "audio, unseen_lengths")
+        *("audio, trained", "audio, held_out", "audio, unseen_lengths", "audio, unseen_wordings")
     ]
     shown = {line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "}
-    assert shown == {"pitch", "sweep", "counting", "length", "tremolo", "loudness", "order"}
+    assert shown == {"pitch", "sweep", "counting", "length", "tremolo", "loudness", "order"} | {
+        *("dynamics", "sequence")
+    }
 
 
 def test_examples_of_all_are_those_of_each(capsys):

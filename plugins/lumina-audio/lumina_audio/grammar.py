@@ -1,153 +1,150 @@
 """The captions of the synthetic audio world: what sounds after what, as words, and back.
 
-The only file that the renderer and the oracle share. Each wording parses back to exactly the scene
-it was made from.
+With scene.py and event_words.py all that the renderer and the oracle share. Each wording parses
+back to exactly the scene it was made from.
 """
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 
+from lumina_audio.event_words import EVENT, event_of, worded
+from lumina_audio.scene import (
+    DIRECTIONS,
+    KINDS,
+    LENGTHS,
+    LEVELS,
+    MAX_EVENTS,
+    PITCHED,
+    PITCHES,
+    REPEATED,
+    TREMBLING,
+    TREMOLOS,
+    Event,
+    Scene,
+    is_held_out,
+    is_possible,
+    max_count,
+    max_long,
+)
 from lumina_core import LuminaError
-from lumina_core.media.worlds.captions import (
-    NUMBERS,
-    by_wording,
-    chance,
-    join,
-    one_of,
-    pick,
-    plain_words,
-    with_article,
-)
+from lumina_core.media.worlds.captions import chance, one_of, pick
+from lumina_core.media.worlds.lexicon import spoken
+from lumina_core.media.worlds.wordings import Wordings
 
-PITCHES = ("low", "middle", "high")
-DIRECTIONS = {
-    "rising": ("rising sweep", "sweep upwards"),
-    "falling": ("falling sweep", "sweep downwards"),
-}
-REPEATED = {"beep": ("beep", "beeps"), "noise": ("noise burst", "noise bursts")}
-"""Kinds that may come several times: one, and many."""
-KINDS = (*REPEATED, "tone", "chord", "sweep")
-PITCHED = ("beep", "tone", "chord")
-LENGTHS = ("short", "long")
-LEVELS = ("soft", "loud")
-TREMOLOS = ("slow", "fast")
-TASKS = ("pitch", "sweep", "counting", "length", "tremolo", "loudness", "order")
-HELD_OUT_TASKS = ("counting", "length", "tremolo", "loudness", "order")
+__all__ = ["HELD_OUT_TASKS", "TASKS", "caption_of", "is_drawn", "is_held_out", "parse"]
+
+HELD_OUT_TASKS = ("counting", "length", "tremolo", "loudness", "order", "dynamics", "sequence")
 """The others name one thing only, so that no combination can be held out."""
-MAX_IN_ORDER = 2
-"""How often something sounds that is not alone, so that all fits into a short clip."""
+TASKS = ("pitch", "sweep", *HELD_OUT_TASKS)
 
-# Combinations that stand in no training caption. A number goes with what is counted, all else with
-# what is heard and how high.
-HELD_OUT_COUNTS = frozenset({("beep", "low", 2), ("beep", "high", 3), ("noise", None, 4)})
-HELD_OUT_LENGTHS = frozenset({("beep", "high", "long"), ("beep", "low", "short")})
-HELD_OUT_TREMOLOS = frozenset({("middle", "fast"), ("high", "slow")})
-HELD_OUT_LEVELS = frozenset({("chord", "middle", "soft"), ("tone", "high", "loud")})
-HELD_OUT_ORDERS = frozenset(
-    {("sweep", "chord"), ("chord", "beep"), ("noise", "tone"), ("beep", "noise")}
-)
-
+PLAIN = 0.5  # share of the captions that say it in the fewest and plainest words
 PITCH_NAMED, LENGTH_NAMED = 0.85, 0.5
 """Shares of the captions that say it where they need not; the rest leaves it to the renderer."""
+SHAPED = 0.5  # share of the captions of a level that say a number or a length, too
+SAME_KIND = 0.5  # share of the two events of different levels that are the same otherwise
+LEVEL_NAMED = 0.25  # of each of three events
+_CHANGES = (*[("soft", "loud"), ("loud", "soft")] * 3, *[(None, level) for level in LEVELS])
+_CHANGES += tuple((level, None) for level in LEVELS)
 
-_OPENINGS = ("", "the sound of ", "a recording of ")
-_THEN = (" then ", " followed by ", " and then ")
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that sounds once, or several times alike. None means that the caption is silent."""
-
-    kind: str
-    """One of KINDS."""
-    pitch: str | None = None
-    """Of PITCHED; low, middle or high."""
-    direction: str | None = None
-    """Of a sweep."""
-    count: int = 1
-    """How often it sounds; more than once only what is REPEATED."""
-    length: str | None = None
-    """Of what is REPEATED; short or long."""
-    level: str | None = None
-    """Soft or loud."""
-    tremolo: str | None = None
-    """Of a tone; slow or fast."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a caption says, and no more."""
-
-    task: str
-    events: tuple[Event, ...]
-    """One, or two in order."""
-
-
-def max_long(num_events: int) -> int:
-    """How often something long may sound, in a scene of so many events."""
-    return 2 if num_events == 1 else 1
+_OPENINGS = (
+    *["the sound of", "a recording of"] * 2,
+    *("a sound of", "play", "please play", "i hear"),
+    *("i want to hear", "there is", "make", "make me", "give me", "generate"),
+)
+_OPENED = 0.5  # share of the captions with an opening, of those that are not plain
+_NUMBER_OF = {1: "one", 2: "two", 3: "three"}
+_SLOTS = ("first", "second", "third")
+WORDINGS = Wordings(
+    slots={"opening": f"(?:{one_of(_OPENINGS)} )?"} | dict.fromkeys(_SLOTS, EVENT),
+    trained={
+        "one": (
+            "{opening}{first}",
+            "i want {first}",
+            "let me hear {first}",
+            "only {first}",
+            "{opening}{first} please",
+        ),
+        "two": (
+            "{opening}{first} then {second}",
+            "{opening}{first} followed by {second}",
+            "{opening}{first} and then {second}",
+            "{opening}{first} and {second}",
+            "{opening}{first} and after that {second}",
+            "{opening}{first} next {second}",
+            "first {first} (then|and then) {second}",
+            "{opening}{first} before {second}",
+            "{opening}{second} after {first}",
+        ),
+        "three": (
+            "{opening}{first} then {second} then {third}",
+            "{opening}{first} {second} and then {third}",
+            "{opening}{first} {second} and {third}",
+            "{opening}{first} {second} then {third}",
+            "{opening}{first} followed by {second} and then {third}",
+            "{opening}{first} followed by {second} followed by {third}",
+            "{opening}{first} then {second} and {third}",
+            "{opening}{first} then {second} and (then|after that) {third}",
+            "first {first} then {second} (then|and then|next) {third}",
+        ),
+    },
+    unseen={
+        "one": (
+            "please make {first}",
+            "please give me the sound of {first}",
+            "let me hear a recording of {first}",
+            "i hear only {first}",
+        ),
+        "two": (
+            "first {first} and after that {second}",
+            "after {first} (i hear|there is|play) {second}",
+            "{opening}{first} after that {second}",
+            "{opening}{first} and next {second}",
+        ),
+        "three": (
+            "first {first} and then {second} and after that {third}",
+            "{opening}{first} next {second} next {third}",
+            "{opening}{first} and {second} followed by {third}",
+            "first {first} after that {second} and then {third}",
+        ),
+    },
+)
 
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    match = _CAPTION.fullmatch(plain_words(caption))
-    events = () if match is None else _events_of(match)
-    if not events or None in events:
-        raise LuminaError(
-            f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
-            "noise bursts, short or up to two long, tones (with slow or fast tremolo) and chords, "
-            "low, middle or high, soft or loud, rising and falling sweeps, and one after another; "
-            "write, say, 'two short high beeps, then a falling sweep'."
-        )
-    return Scene(_task_of(events), events)
-
-
-def _events_of(match: re.Match[str]) -> tuple[Event | None, ...]:
-    texts = [text for text in (match["first"], match["second"]) if text]
-    events = tuple(_event_of(text) for text in texts)
-    is_alone = len(events) == 1
-    for event in events:
-        if event and event.length == "long" and event.count > max_long(len(events)):
-            return ()
-        if event and not is_alone and (event.count > MAX_IN_ORDER or event.tremolo or event.level):
-            return ()
-    return () if not is_alone and events[0] == events[1] else events
-
-
-def _event_of(text: str) -> Event | None:
-    """The event that a few words name; None where they agree but mean nothing."""
-    match = _EVENT.fullmatch(text)
-    assert match is not None  # _CAPTION holds the same expression
-    noun = match["noun"]
-    kind = _KIND_OF.get(noun, "sweep")
-    count = NUMBERS.index(match["number"]) + 1 if match["number"] else 1
-    event = Event(
-        kind, match["pitch"], _DIRECTION_OF.get(noun), count,
-        match["length"], match["level"], match["tremolo"],
-    )  # fmt: skip
-    fits = (
-        (kind in PITCHED or not event.pitch)
-        and (kind in REPEATED or not (match["number"] or event.length))
-        and (kind == "tone" or not event.tremolo)
-        and (noun in _PLURALS) == (count > 1)
-        and (kind != "sweep" or not event.level)
-        and not (event.level and (event.tremolo or event.length or count > 1))
+    for reading in WORDINGS.readings(spoken(caption)):
+        events = _events_of([reading.texts[slot] for slot in _SLOTS if slot in reading.texts])
+        if events:
+            return Scene(_task_of(events), events)
+    raise LuminaError(
+        f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
+        "noise bursts, short or up to two long, tones and chords (with slow or fast tremolo), "
+        "low, middle or high, rising and falling sweeps, soft or loud, and two or three one after "
+        "another; write, say, 'two short high beeps, then a falling sweep'."
     )
-    return event if fits else None
+
+
+def _events_of(texts: list[str]) -> tuple[Event, ...]:
+    """None where one of them means nothing, or there is no such scene."""
+    events: list[Event] = []
+    for text in texts:
+        event = event_of(text, events[-1] if events else None)
+        if event is None:
+            return ()
+        events.append(event)
+    return tuple(events) if is_possible(tuple(events)) else ()
 
 
 def _task_of(events: tuple[Event, ...]) -> str:
     event = events[0]
     if len(events) > 1:
-        return "order"
-    if event.kind == "sweep":
-        return "sweep"
+        has_level = any(one.level for one in events)
+        return "sequence" if len(events) > 2 else "dynamics" if has_level else "order"
     for task, value in (
         ("tremolo", event.tremolo),
         ("loudness", event.level),
+        ("sweep", event.direction),
         ("length", event.length and event.count == 1),
     ):
         if value:
@@ -155,119 +152,84 @@ def _task_of(events: tuple[Event, ...]) -> str:
     return "counting" if event.kind in REPEATED else "pitch"
 
 
-def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
-    """As in `Grammar`."""
-    words = [_worded(event, generator) for event in scene.events]
-    return pick(_OPENINGS, generator) + pick(_THEN, generator).join(words)
+def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = False) -> str:
+    """As in `Grammar`. PLAIN of the captions are what it says without a generator."""
+    if generator is not None and not unseen and chance(PLAIN, generator):
+        generator = None
+    before = (None, *scene.events)
+    texts = {
+        slot: worded(event, previous, generator)
+        for slot, event, previous in zip(_SLOTS, scene.events, before, strict=False)
+    }
+    is_opened = generator is not None and chance(_OPENED, generator)
+    texts["opening"] = pick(_OPENINGS, generator) + " " if is_opened else ""
+    return WORDINGS.worded(_NUMBER_OF[len(scene.events)], texts, generator, unseen)
 
 
-def _worded(event: Event, generator: torch.Generator | None) -> str:
-    if event.kind == "sweep":
-        return with_article(pick(DIRECTIONS[event.direction or ""], generator))
-    one, many = REPEATED.get(event.kind, (event.kind, ""))
-    adjectives = join(event.level, event.length, event.pitch)
-    if event.count > 1:
-        return join(NUMBERS[event.count - 1], adjectives, many)
-    words = with_article(join(adjectives, one))
-    return f"{words} with {event.tremolo} tremolo" if event.tremolo else words
+def is_drawn(scene: Scene) -> bool:
+    """As in `Grammar`: all that is read is drawn."""
+    return is_possible(scene.events)
 
 
 def sample_any(generator: torch.Generator, task: str) -> Scene:
     """As in `Grammar`."""
-    return Scene(task, _sample_events(generator, task))
-
-
-def is_held_out(scene: Scene) -> bool:
-    """As in `Grammar`."""
-    if tuple(event.kind for event in scene.events) in HELD_OUT_ORDERS:
-        return True
-    return any(
-        (event.kind, event.pitch, event.count) in HELD_OUT_COUNTS
-        or (event.kind, event.pitch, event.length) in HELD_OUT_LENGTHS
-        or (event.pitch, event.tremolo) in HELD_OUT_TREMOLOS
-        or (event.kind, event.pitch, event.level) in HELD_OUT_LEVELS
-        for event in scene.events
-    )
-
-
-def is_drawn(scene: Scene) -> bool:
-    """As in `Grammar`.
-
-    Tones and chords, and whatever is soft or loud, have a pitch; no noise is soft or loud.
-    """
-    return all(
-        event.pitch is not None or (event.kind not in ("tone", "chord") and event.level is None)
-        for event in scene.events
-    )
+    while True:
+        events = _sample_events(generator, task)
+        if is_possible(events):
+            return Scene(task, events)
 
 
 def _sample_events(generator: torch.Generator, task: str) -> tuple[Event, ...]:
+    if task == "sequence":
+        events = (_sample(generator, 3) for _ in range(3))
+        return tuple(_at_some_level(event, LEVEL_NAMED, generator) for event in events)
     if task == "order":
-        while True:
-            first, second = (_sample_one(generator) for _ in range(2))
-            if first != second:
-                return first, second
-    pitch = pick(PITCHES, generator)
-    if task == "pitch":
-        return (Event(pick(("tone", "chord"), generator), pitch),)
-    if task == "sweep":
-        return (Event("sweep", direction=pick(tuple(DIRECTIONS), generator)),)
-    if task == "counting":
-        count = 1 + int(torch.randint(len(NUMBERS), (), generator=generator))
-        return (_repeated(generator, count, LENGTH_NAMED if count > 1 else 0.0, max_long(1)),)
-    if task == "length":
-        return (_repeated(generator, 1, 1.0, max_long(1)),)
+        return _sample(generator, 2), _sample(generator, 2)
+    if task == "dynamics":
+        return _sample_dynamics(generator)
+    if task == "loudness":
+        is_shaped = chance(SHAPED, generator)
+        event = _sample(generator, 1 if is_shaped else MAX_EVENTS, length_named=SHAPED * is_shaped)
+        return (_at_some_level(event, 1.0, generator),)
     if task == "tremolo":
-        return (Event("tone", pitch, tremolo=pick(TREMOLOS, generator)),)
-    return (Event(pick(PITCHED, generator), pitch, level=pick(LEVELS, generator)),)
+        event = _sample(generator, 1, pick(TREMBLING, generator))
+        return (replace(event, tremolo=pick(TREMOLOS, generator)),)
+    if task == "counting":
+        event = _sample(generator, 1, pick(REPEATED, generator))
+        return (replace(event, length=event.length if event.count > 1 else None),)
+    if task == "length":
+        return (_sample(generator, MAX_EVENTS, pick(REPEATED, generator), length_named=1.0),)
+    kind = "sweep" if task == "sweep" else pick(("tone", "chord"), generator)
+    return (_sample(generator, 1, kind),)
 
 
-def _sample_one(generator: torch.Generator) -> Event:
-    """An event that need not be alone."""
-    kind = pick(KINDS, generator)
-    if kind == "sweep":
-        return Event(kind, direction=pick(tuple(DIRECTIONS), generator))
-    if kind in REPEATED:
-        count = 1 + int(torch.randint(MAX_IN_ORDER, (), generator=generator))
-        return _repeated(generator, count, LENGTH_NAMED, max_long(2), kind)
-    return Event(kind, pick(PITCHES, generator))
+def _sample_dynamics(generator: torch.Generator) -> tuple[Event, ...]:
+    """Two events of different levels, often the same otherwise; one may leave it open."""
+    first = _sample(generator, 2)
+    second = first if chance(SAME_KIND, generator) else _sample(generator, 2)
+    levels = pick(_CHANGES, generator)
+    return replace(first, level=levels[0]), replace(second, level=levels[1])
 
 
-def _repeated(
+def _at_some_level(event: Event, named: float, generator: torch.Generator) -> Event:
+    return replace(event, level=pick(LEVELS, generator)) if chance(named, generator) else event
+
+
+def _sample(
     generator: torch.Generator,
-    count: int,
-    length_named: float,
-    max_long: int,
+    num_events: int,
     kind: str | None = None,
+    length_named: float = LENGTH_NAMED,
 ) -> Event:
-    kind = kind or pick(tuple(REPEATED), generator)
+    """An event that a scene of so many may have, neither soft nor loud nor with tremolo."""
+    kind = kind or pick(KINDS, generator)
+    if kind == "sweep":
+        return Event(kind, direction=pick(DIRECTIONS, generator))
     has_pitch = kind in PITCHED and chance(PITCH_NAMED, generator)
     pitch = pick(PITCHES, generator) if has_pitch else None
-    lengths = LENGTHS if count <= max_long else LENGTHS[:1]
+    if kind not in REPEATED:
+        return Event(kind, pitch)
+    count = 1 + int(torch.randint(max_count(num_events), (), generator=generator))
+    lengths = LENGTHS if count <= max_long(num_events) else LENGTHS[:1]
     length = pick(lengths, generator) if chance(length_named, generator) else None
     return Event(kind, pitch, count=count, length=length)
-
-
-_KIND_OF = by_wording(REPEATED) | {"tone": "tone", "chord": "chord"}
-_DIRECTION_OF = by_wording(DIRECTIONS)
-_PLURALS = tuple(many for _, many in REPEATED.values())
-
-
-def _event_expression(named: bool) -> str:
-    def group(words: Iterable[str], name: str) -> str:
-        return one_of(words, name if named else None)
-
-    nouns = sorted((*_KIND_OF, *_DIRECTION_OF), key=len, reverse=True)
-    return (
-        f"(?:an? |{group(NUMBERS, 'number')} )"
-        f"(?:{group(LEVELS, 'level')} )?(?:{group(LENGTHS, 'length')} )?"
-        f"(?:{group(PITCHES, 'pitch')} )?{group(nouns, 'noun')}"
-        f"(?: with (?:a )?{group(TREMOLOS, 'tremolo')} tremolo)?"
-    )
-
-
-_EVENT = re.compile(_event_expression(named=True))
-_CAPTION = re.compile(
-    f"{one_of(_OPENINGS[1:])}?(?P<first>{_event_expression(named=False)})"
-    f"(?:{one_of(_THEN)}(?P<second>{_event_expression(named=False)}))?"
-)

@@ -1,78 +1,110 @@
 """What texts of people may mean in the audio world."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 
-from lumina_audio.grammar import (
-    KINDS,
-    LENGTHS,
-    LEVELS,
+from lumina_audio.event_words import ADJECTIVES, NOUNS, PLURALS, TAILS
+from lumina_audio.scene import (
+    DIRECTIONS,
+    MAX_EVENTS,
     PITCHED,
-    PITCHES,
     REPEATED,
-    TREMOLOS,
+    TREMBLING,
     Event,
     Scene,
+    is_possible,
+    max_count,
+    max_long,
 )
 from lumina_core.media.worlds.captions import NUMBERS, by_wording
 from lumina_core.media.worlds.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
 
-RISING, FALLING = "rising", "falling"
-MAX_EVENTS = 2  # that are looked at; no caption names more
-
-_NOUNS = {
-    "beep": ("beep", "beeps", "bleep", "bleeps", "blip", "blips", "ping", "pings"),
-    "noise": (
-        *("noise burst", "noise bursts", "noise", "noises", "burst", "bursts", "hiss", "static"),
-        *("burst of noise", "bursts of noise"),
-    ),
-    "tone": ("tone", "tones", "note", "notes", "hum", "whistle"),
-    "chord": ("chord", "chords"),
-    RISING: ("rising sweep", "sweep upwards", "sweep", "rising tone", "sweep up", "rising sweeps"),
-    FALLING: ("falling sweep", "sweep downwards", "falling tone", "sweep down", "falling sweeps"),
+_NOUNS_TOO = {
+    **{"blip": "beep", "blips": "beep", "beeping": "beep", "pip": "beep", "pips": "beep"},
+    **{
+        "white": "noise",
+        "noises": "noise",
+        "burst": "noise",
+        "bursts": "noise",
+        "hissing": "noise",
+    },
+    **{"tones": "tone", "notes": "tone", "hum": "tone", "whistle": "tone", "chords": "chord"},
+    **{"sweep": "rising", "siren": "rising", "rising sweeps": "rising", "glide": "rising"},
+    **{"going up": "rising", "rising": "rising", "going down": "falling", "falling": "falling"},
+    **{"falling sweeps": "falling", "upward sweep": "rising", "downward sweep": "falling"},
+    **{"rising note": "rising", "falling note": "falling"},
+    **{"rising siren": "rising", "falling siren": "falling"},
 }
-_PITCHES_TOO = {"deep": "low", "bass": "low", "medium": "middle", "shrill": "high"}
+_PITCHES_TOO = {"bass": "low", "shrill": "high", "mid": "middle"}
+_LEVELS_TOO = {
+    **{"faint": "soft", "softly": "soft", "quietly": "soft", "quieter": "soft", "softer": "soft"},
+    **{"loudly": "loud", "louder": "loud", "loudest": "loud"},
+}
+_TREMOLOS_TOO = {
+    **{"vibrating": "slow", "tremolo": "slow", "vibrato": "slow", "wobbly": "slow"},
+    **{"wobbles": "slow", "trembles": "slow", "slow": "slow", "slowly": "slow"},
+    **{"fast": "fast", "quickly": "fast", "rapid": "fast", "quick": "fast"},
+}
+_ORDER = ("then", "followed by", "before", "and after that", "after that", "and then", "next")
 LEXICON = Lexicon(
-    meant_by("noun", (), by_wording(_NOUNS))
+    meant_by("noun", (), by_wording(NOUNS) | by_wording(PLURALS) | _NOUNS_TOO)
     | NUMBER_MEANINGS
-    | meant_by("pitch", PITCHES, _PITCHES_TOO)
-    | meant_by("length", LENGTHS, {"brief": "short"})
-    | meant_by("level", LEVELS, {"quiet": "soft", "faint": "soft"})
-    | meant_by("tremolo", (), {f"{words} tremolo": words for words in TREMOLOS})
-    | meant_by("tremolo", (), {"tremolo": "slow", "vibrato": "slow"})
-    | dict.fromkeys(("then", "followed by", "before"), ("order", "then"))
+    | meant_by("pitch", (), by_wording(ADJECTIVES["pitch"]) | _PITCHES_TOO)
+    | meant_by("length", (), by_wording(ADJECTIVES["length"]))
+    | meant_by("level", (), by_wording(ADJECTIVES["level"]) | _LEVELS_TOO)
+    | meant_by("tremolo", (), by_wording(ADJECTIVES["tremolo"]) | _TREMOLOS_TOO)
+    | meant_by("tremolo", (), by_wording(TAILS))
+    | dict.fromkeys(_ORDER, ("order", "then"))
 )
 
 
 def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """As in `Words`."""
-    told = [list(_of_one(part)) for part in _parts(meanings)]
-    for events in told:
+    parts = _parts(meanings)
+    told = [list(dict.fromkeys(_of_one(part, parts[0]))) for part in parts]
+    whole = _of_one([meaning for meaning in meanings if meaning[0] != "order"], parts[0])
+    for events in [whole, *told]:
         yield from (Scene("", (event,)) for event in events)
-    if len(told) == MAX_EVENTS:
-        yield from (Scene("", events) for events in product(*told))
+    for num in range(2, len(told) + 1):
+        fitting = [dict.fromkeys(_fitted(event, num) for event in events) for events in told[:num]]
+        yield from (Scene("", events) for events in product(*fitting) if is_possible(events))
+
+
+def _fitted(event: Event, num_events: int) -> Event:
+    """An event without what none has in a scene of so many."""
+    count = min(event.count, max_count(num_events))
+    is_long = event.length == "long" and count > max_long(num_events)
+    return replace(event, count=count, length=None if is_long else event.length, tremolo=None)
 
 
 def _parts(meanings: Sequence[Meaning]) -> list[list[Meaning]]:
-    """The meanings of each of the first events: one noun, what stands before it, and a tremolo."""
+    """The meanings of each of the first events, which a noun or a word of order ends."""
     parts: list[list[Meaning]] = [[]]
     for meaning in meanings:
         has_noun = any(kind == "noun" for kind, _ in parts[-1])
-        if has_noun and meaning[0] not in ("tremolo", "order"):
+        if meaning[0] == "order" or (has_noun and meaning[0] != "tremolo"):
             parts.append([])
-        parts[-1].append(meaning)
-    return parts[:MAX_EVENTS]
+        if meaning[0] != "order":
+            parts[-1].append(meaning)
+    return [part for part in parts if part][:MAX_EVENTS] or [[]]
 
 
-def _of_one(meanings: Sequence[Meaning]) -> Iterator[Event]:
-    """The events that a few meanings may stand for; each of these may be left out."""
-    nouns = values_of(meanings, "noun", 1) or ("beep", "tone", "chord", "noise", RISING)
-    pitches = values_of(meanings, "pitch", 1) or PITCHES[:1]
+def _of_one(meanings: Sequence[Meaning], first: Sequence[Meaning]) -> Iterator[Event]:
+    """The events that a few meanings may stand for; each of these may be left out.
+
+    Args:
+        meanings: of the event.
+        first: of the first event, whose noun is meant where none is told.
+    """
+    told = values_of(meanings, "noun", 1) or values_of(first, "noun", 1)
+    nouns = told or ("beep", "tone", "chord", "noise", "rising")
     others = (
-        (*values_of(meanings, kind, 1), None) for kind in ("number", "length", "level", "tremolo")
+        (*values_of(meanings, kind, 1), None)
+        for kind in ("pitch", "number", "length", "level", "tremolo")
     )
-    for noun, pitch, number, length, level, tremolo in product(nouns, (*pitches, None), *others):
-        kind = noun if noun in KINDS else "sweep"
+    for noun, pitch, number, length, level, tremolo in product(nouns, *others):
+        kind = "sweep" if noun in DIRECTIONS else noun
         count = NUMBERS.index(number) + 1 if number and kind in REPEATED else 1
         yield Event(
             kind,
@@ -81,5 +113,5 @@ def _of_one(meanings: Sequence[Meaning]) -> Iterator[Event]:
             count,
             length if kind in REPEATED else None,
             level,
-            tremolo if kind == "tone" else None,
+            tremolo if kind in TREMBLING else None,
         )

@@ -1,4 +1,4 @@
-"""Judges sounds by signal analysis; shares only the grammar with what makes them.
+"""Judges sounds by signal analysis; shares only scene.py with what makes them.
 
 The envelope says where something sounds, how long and how loud; the spectrum of each such span says
 whether it is noise, one pitch or a chord, how high, and whether the pitch moves. A caption is
@@ -6,16 +6,19 @@ right when the spans are what it names, in its order, and nothing else is heard.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from jaxtyping import Int16
+from scipy.ndimage import maximum_filter1d
 from torch import Tensor
 
-from lumina_audio.grammar import Event, Scene
+from lumina_audio.scene import TREMBLING, Event, Scene
 
 STEP_SECONDS, ENVELOPE_SECONDS, WINDOW_SECONDS = 0.005, 0.02, 0.064
-THRESHOLD = 0.13  # of the loudest moment: something sounds
+THRESHOLD = 0.13  # of the loudest moment near by: something sounds
+NEAR_SECONDS = 0.1  # to each side; a soft sound stands farther from a loud one
+MAX_FAR_LEVEL = 0.008  # root mean square; THRESHOLD of the loudest moment of all counts up to it
 LEAST_LEVEL = 0.004  # root mean square; below it is silence, whatever the rest
 MIN_GAP_SECONDS, MIN_SPAN_SECONDS = 0.045, 0.05  # shorter ones are no gap and no sound
 LENGTH_LIMIT = 0.24  # seconds; between short and long
@@ -31,6 +34,7 @@ CHORD_PEAK = 0.22  # of the strongest amplitude: another note of a chord
 MIN_NOTE_DISTANCE = 1.2  # frequency over frequency of two notes
 NOTE_LEAK = 2.5  # bins of the main lobe to each side of a note
 LEVEL_LIMITS = (0.046, 0.19)  # root mean square; between soft and usual, usual and loud
+LOUD_NOISE_LIMIT = 0.11  # instead of the second; mel bands hold less of noise than of tones
 TREMOLO_LIMIT, MAX_TREMOLO = 4.0, 10.0  # Hz
 MIN_PERIODS = 2  # of a tremolo; less is a level that drifts
 MIN_TREMOLO_DEPTH = 0.22  # of the amplitude over its mean
@@ -76,13 +80,13 @@ def judge(sound: Int16[Tensor, "sample"], sample_rate: int, scene: Scene) -> dic
         ("direction", lambda event: event.direction, _has_direction),
         ("length", lambda event: event.length, _has_length),
         ("level", lambda event: event.level, _has_level),
-        ("tremolo", lambda event: event.kind == "tone", _has_tremolo),
+        ("tremolo", lambda event: event.kind in TREMBLING, _has_tremolo),
     ):
         if any(is_asked(event) for event in wanted):
             asked = [(span, event) for span, event in pairs if is_asked(event)]
             found[name] = bool(asked) and all(is_right(span, event) for span, event in asked)
     if len(scene.events) > 1:
-        found["pause"] = found["count"] and _has_pause(spans, scene.events[0].count)
+        found["pause"] = found["count"] and _has_pauses(spans, scene.events)
     return found
 
 
@@ -106,6 +110,7 @@ def _has_length(span: Span, event: Event) -> bool:
 
 def _has_level(span: Span, event: Event) -> bool:
     soft, loud = LEVEL_LIMITS
+    loud = LOUD_NOISE_LIMIT if span.kind == "noise" else loud
     return span.level < soft if event.level == "soft" else span.level > loud
 
 
@@ -115,10 +120,13 @@ def _has_tremolo(span: Span, event: Event) -> bool:
     return (span.tremolo > TREMOLO_LIMIT) == (event.tremolo == "fast")
 
 
-def _has_pause(spans: list[Span], first: int) -> bool:
-    """Whether the second event begins where the longest silence between spans ends."""
+def _has_pauses(spans: list[Span], events: tuple[Event, ...]) -> bool:
+    """Whether the longest silences between spans part the events."""
     gaps = [later.start - (one.start + one.seconds) for one, later in pairwise(spans)]
-    return gaps[first - 1] == max(gaps) and gaps[first - 1] > EVENT_GAP_SECONDS
+    ends = [end - 1 for end in accumulate(event.count for event in events[:-1])]
+    pauses = [gap for place, gap in enumerate(gaps) if place in ends]
+    others = [gap for place, gap in enumerate(gaps) if place not in ends]
+    return min(pauses) > max([EVENT_GAP_SECONDS, *others])
 
 
 def find_spans(sound: Int16[Tensor, "sample"], sample_rate: int) -> list[Span]:
@@ -128,7 +136,9 @@ def find_spans(sound: Int16[Tensor, "sample"], sample_rate: int) -> list[Span]:
     peak = float(envelope.max(initial=0.0))
     if peak < LEAST_LEVEL:
         return []
-    edges = _runs(envelope > max(THRESHOLD * peak, LEAST_LEVEL))
+    near = maximum_filter1d(envelope, 2 * round(NEAR_SECONDS / STEP_SECONDS) + 1, mode="constant")
+    least = max(LEAST_LEVEL, min(THRESHOLD * peak, MAX_FAR_LEVEL))
+    edges = _runs(envelope > np.maximum(THRESHOLD * near, least))
     step = round(STEP_SECONDS * sample_rate)
     return [
         _span(samples[start * step : end * step], envelope[start:end], start, sample_rate)

@@ -2,7 +2,7 @@
 
 What is heard begins after a short lead, lasts as long as it lasts, and is followed by silence: a
 longer clip is the same sound with more silence. It does not judge sounds: oracle.py does, and
-shares only the grammar with this file.
+shares only the scenes of captions with this file.
 """
 
 from math import pi
@@ -13,21 +13,23 @@ from jaxtyping import Float, Int16
 from torch import Tensor
 
 from lumina_audio import grammar, nearest, oracle
-from lumina_audio.grammar import Event
+from lumina_audio.scene import MAX_EVENTS, REPEATED, Event, ways
 from lumina_core import LuminaError
-from lumina_core.media.worlds.caption_worlds import CaptionWorld
+from lumina_core.media.worlds.caption_worlds import UNSEEN_WORDINGS, CaptionWorld
 from lumina_core.media.worlds.captions import pick
 
 TASK_WEIGHTS = {
-    "pitch": 0.06,
-    "sweep": 0.06,
-    "counting": 0.2,
-    "length": 0.1,
-    "tremolo": 0.14,
-    "loudness": 0.14,
-    "order": 0.3,
+    "pitch": 0.05,
+    "sweep": 0.05,
+    "counting": 0.17,
+    "length": 0.07,
+    "tremolo": 0.18,
+    "loudness": 0.12,
+    "order": 0.18,
+    "dynamics": 0.09,
+    "sequence": 0.09,
 }
-"""How often training draws each task: the one where words have an order more often."""
+"""How often training draws each task: numbers, tremolos and what has an order more often."""
 
 Interval = tuple[float, float]
 
@@ -46,6 +48,7 @@ DURATIONS: dict[str, Interval] = {
     "sweep": (0.505, 0.52),
     "tremolo": (1.02, 1.04),
 }
+IN_SEQUENCE = (0.25, 0.262)  # seconds of a tone, a chord or a sweep where three things sound
 FREQUENCIES: dict[str, Interval] = {
     "low": (280.0, 380.0),
     "middle": (650.0, 880.0),
@@ -55,15 +58,18 @@ CHORD = (1.0, 1.5, 2.0)  # frequencies of a chord over its lowest
 SWEEP_START = (420.0, 560.0)  # Hz, the lower end of a sweep
 SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
 TREMOLO_RATES: dict[str, Interval] = {"slow": (2.45, 2.55), "fast": (5.9, 6.1)}  # Hz
-TREMOLO_FLOORS = {"slow": 0.3, "fast": 0.2}  # of the amplitude, where it is softest
+TREMOLO_FLOORS = {"slow": 0.3, "fast": 0.1}  # of the amplitude, where it is softest
 SOFT, USUAL, LOUD = (0.021, 0.025), (0.09, 0.11), (0.34, 0.38)  # root mean square
 LEVELS: dict[str | None, Interval] = {"soft": SOFT, None: USUAL, "loud": LOUD}
+NOISE_LEVELS = LEVELS | {None: (0.08, 0.095), "loud": (0.2, 0.22)}
+"""Noise has high peaks when it comes out of a vocoder, and loud ones would be cut off."""
 
 _TRAINED_SECONDS = (1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 _SECONDS = {
     "trained": _TRAINED_SECONDS,
     "held_out": _TRAINED_SECONDS,
     "unseen_lengths": (5.0, 6.5, 8.0),
+    UNSEEN_WORDINGS: _TRAINED_SECONDS,
 }
 _VARIANTS = {
     split: tuple({"seconds": seconds} for seconds in lengths) for split, lengths in _SECONDS.items()
@@ -87,7 +93,7 @@ class Canvas(Protocol):
 class AudioWorld(CaptionWorld):
     """Captions, the sounds they describe, and the verdict on what claims to be one."""
 
-    name, version = "audio", "1"
+    name, version = "audio", "2"
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
@@ -105,7 +111,8 @@ class AudioWorld(CaptionWorld):
         for number, event in enumerate(events):
             if number:
                 parts.append(_silence(PAUSE, rate, generator))
-            parts.append(_event(event, rate, generator))
+            filled = pick(ways(event, len(events)) or [event], generator)
+            parts.append(_event(filled, len(events), rate, generator))
         sound = torch.cat(parts)
         if len(sound) > options.num_samples:
             raise LuminaError(
@@ -132,20 +139,22 @@ def _silence(seconds: Interval, rate: int, generator: torch.Generator) -> Sample
     return torch.zeros(round(_uniform(seconds, generator) * rate))
 
 
-def _event(event: Event, rate: int, generator: torch.Generator) -> Samples:
+def _event(event: Event, num_events: int, rate: int, generator: torch.Generator) -> Samples:
     """All that one event names: its repetitions are alike."""
-    seconds = _uniform(DURATIONS[_duration_of(event)], generator)
+    seconds = _uniform(_seconds_of(event, num_events), generator)
     once = _faded(_timbre(event, round(seconds * rate), rate, generator), rate)
-    once = once * (_uniform(LEVELS[event.level], generator) / float(once.square().mean().sqrt()))
+    level = (NOISE_LEVELS if event.kind == "noise" else LEVELS)[event.level]
+    once = once * (_uniform(level, generator) / float(once.square().mean().sqrt()))
     gap = _silence(GAP, rate, generator)
     return torch.cat([once] + [gap, once] * (event.count - 1))
 
 
-def _duration_of(event: Event) -> str:
-    """Its name among DURATIONS; what may be short or long is short unless the caption says so."""
-    if event.kind in grammar.REPEATED:
-        return event.length or "short"
-    return "tremolo" if event.tremolo else event.kind
+def _seconds_of(event: Event, num_events: int) -> Interval:
+    if event.kind in REPEATED:
+        return DURATIONS[event.length or "short"]
+    if num_events == MAX_EVENTS:
+        return IN_SEQUENCE
+    return DURATIONS["tremolo" if event.tremolo else event.kind]
 
 
 def _timbre(event: Event, num_samples: int, rate: int, generator: torch.Generator) -> Samples:
@@ -158,8 +167,8 @@ def _timbre(event: Event, num_samples: int, rate: int, generator: torch.Generato
         start, end = (low, low * factor) if event.direction == "rising" else (low * factor, low)
         growth = torch.tensor(end / start, dtype=torch.float64).log() * rate / num_samples
         return torch.sin(2 * pi * start * torch.expm1(growth * time) / growth).float()
-    pitch = event.pitch or pick(grammar.PITCHES, generator)
-    frequency = _uniform(FREQUENCIES[pitch], generator)
+    assert event.pitch is not None
+    frequency = _uniform(FREQUENCIES[event.pitch], generator)
     ratios = CHORD if event.kind == "chord" else CHORD[:1]
     phases = torch.rand(len(ratios), generator=generator, dtype=torch.float64) * 2 * pi
     waves = (
