@@ -22,8 +22,8 @@ from lumina_core.files.reading import read_json
 from lumina_core.files.writing import atomic_write
 from lumina_core.plugins import host
 from lumina_core.program import command_line
-from lumina_core.records import Settings, plain
-from lumina_core.training.settings import OWN, Member, TrainConfig
+from lumina_core.records import plain
+from lumina_core.training.settings import OWN, TrainConfig
 
 SETTINGS = "config.json"
 OF_A_COMMAND = ("out", "overwrite", "resume", "download", "parallel")
@@ -54,17 +54,12 @@ def write_settings(config: TrainConfig) -> None:
     if joint := config.joint:
         kept["modality"] = list(joint)
         kept["options"] = {n: _placed_options(n, asdict(each.options)) for n, each in joint.items()}
-        kept |= {key: {n: _own(m, key) for n, m in joint.items()} for key in OWN}
+        own = {name: _with_places(asdict(each), "") for name, each in joint.items()}
+        kept |= {key: {name: each[key] for name, each in own.items()} for key in OWN}
         kept[MIXING] = {name: each.share for name, each in joint.items()}
     text = json.dumps(kept, indent=2, ensure_ascii=False)
     with atomic_write(Path(config.out) / SETTINGS) as file:
         file.write(f"{text}\n".encode())
-
-
-def _own(member: Member, key: str) -> Any:
-    """A block with paths that hold in any working folder, or the value of a plain key."""
-    value = getattr(member, key)
-    return _with_places(plain(value), f"{key}.") if isinstance(value, Settings) else value
 
 
 def read_settings(out: Path) -> dict[str, Any]:
