@@ -58,7 +58,7 @@ def draw_scene(kind: str, generator: torch.Generator) -> tuple[grammar.Scene, gr
         replace(thing, colour=colour) for thing, colour in zip(scene.things, colours, strict=False)
     ]
     whole = replace(scene, things=tuple(things))
-    if grammar.is_held_out(whole):
+    if grammar.is_held_out(whole) or not grammar.is_drawn(whole):
         return draw_scene(kind, generator)
     if kind != "unnamed":
         return whole, whole

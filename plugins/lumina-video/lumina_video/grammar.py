@@ -1,49 +1,52 @@
 """The captions of the synthetic video world: a scene as words, and back.
 
-The only file that the renderer and the oracle share, beside the words of the shapes. Each wording
+The only file that the renderer and the oracle share, beside the words (wordings.py). Each wording
 parses back to exactly the scene it was made from.
 """
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from lumina_core import LuminaError
-from lumina_core.media.worlds.captions import (
-    by_wording,
-    chance,
-    join,
-    one_of,
-    pick,
-    pick_two,
-    plain_words,
-    with_article,
-)
+from lumina_core.media.worlds.captions import chance, pick, pick_two
+from lumina_core.media.worlds.lexicon import spoken
+from lumina_core.media.worlds.wordings import Reading
 from lumina_core.media.worlds.words import (
+    COLOUR_OF,
     COLOURS,
-    FREE_BACKGROUNDS,
     HELD_OUT_PAIRS,
     SHAPES,
     any_background,
     on_background,
     split_background,
 )
+from lumina_video.wordings import (
+    DIRECTIONS,
+    DOING,
+    EVENTS,
+    GROWTHS,
+    MOTION_OF,
+    MOTIONS,
+    SIZES,
+    UNSEEN_DOING,
+    WORDINGS,
+    coloured,
+    finite,
+    infinitive,
+    named,
+    openings,
+    read_thing,
+)
 
-DIRECTIONS = {
-    "left": ("to the left", "left"),
-    "right": ("to the right", "right"),
-    "up": ("up", "upwards"),
-    "down": ("down", "downwards"),
-}
-GROWTHS = {"grow": ("growing", "getting larger"), "shrink": ("shrinking", "getting smaller")}
-STILL = ("standing still", "staying where it is")
-EVENTS = (*DIRECTIONS, *GROWTHS)
-"""What may happen first, and then: every two different ones."""
-MOTIONS = (*EVENTS, "still")
 AXES = (("left", "right", "still"), ("up", "down", "still"))
-"""Two objects move along one axis, each in a lane of its own."""
-TASKS = ("motion", "growth", "colour_change", "two_motions", "passing", "order")
+TASKS = (
+    *("motion", "growth", "colour_change", "two_motions", "passing", "order"),
+    "two_ways",
+)
+"""Two motions are along one axis. Two ways are all else that two things may do at once: along
+different axes, or one of them grows or shrinks; there is no room for both to grow or shrink."""
 HELD_OUT_TASKS = TASKS
 
 # Combinations that stand in no training caption, beside HELD_OUT_PAIRS.
@@ -62,10 +65,9 @@ HELD_OUT_ORDERS = frozenset(
 )
 
 # Shares of the captions that say it; the rest leaves it to the renderer.
-COLOUR_NAMED, DIRECTION_NAMED = 0.8, 0.5
-
-_OPENINGS = ("", "a video of ", "a clip of ", "there is ")
-_THEN = ("and then", "then")
+COLOUR_NAMED, DIRECTION_NAMED, SIZE_NAMED = 0.8, 0.5, 0.2
+ONE_SHARED = 0.15  # of two coloured things: they share shape or colour, or one names no colour
+PLAIN = 0.5  # of the captions have the plainest wording of all
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Thing:
     motions: tuple[str, ...]
     """What it does, in order: one of MOTIONS, or two of EVENTS; none where it changes colour, and
     where it passes or is passed without a direction."""
+    size: str | None = None
+    """One of SIZES, of one thing that keeps it through the clip."""
 
 
 @dataclass(frozen=True)
@@ -93,72 +97,113 @@ class Scene:
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    words, background = split_background(plain_words(caption))
-    match = _CAPTION.fullmatch(words)
-    scene = None if match is None else _scene_of(match.groupdict(), background)
-    if scene is None:
-        raise LuminaError(
-            f"{caption!r} is no caption of the video world, which knows the colours "
-            f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)}, and that they move left, "
-            "right, up or down, stand still, grow, shrink, pass each other and turn from one "
-            "colour to another; write, say, 'a red circle moving to the right'."
-        )
-    return scene
+    words, background = split_background(spoken(caption))
+    for reading in WORDINGS.readings(words):
+        if scene := _scene_of(reading, background):
+            return scene
+    raise LuminaError(
+        f"{caption!r} is no caption of the video world, which knows the colours "
+        f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)}, and that they move left, "
+        "right, up or down, stand still, grow, shrink, pass each other and turn from one "
+        "colour to another; write, say, 'a red circle moving to the right'."
+    )
 
 
-def _scene_of(found: dict[str, str | None], background: str | None) -> Scene | None:
-    """The scene of a caption's groups; None where the words agree but mean nothing."""
-    if found["turning"]:
-        before, after = found["before"], found["after"]
-        thing = Thing(before, found["turning"], ())
-        is_change = before != after
-        return Scene("colour_change", (thing,), after, background) if is_change else None
-    if found["passer"]:
-        motions = (_DIRECTION_OF[found["way"]],) if found["way"] else ()
-        things = (
-            Thing(found["passer_colour"], found["passer"], motions),
-            Thing(found["passed_colour"], found["passed"], ()),
-        )
-        return Scene("passing", things, None, background)
-    first = (_motion_of(found["motion_1"]),)
-    if found["motion_then"]:
-        first += (_motion_of(found["motion_then"]),)
-        if first[0] == first[1] or "still" in first:
+def _scene_of(reading: Reading, background: str | None) -> Scene | None:
+    """What a sentence means; None where it means nothing that there is room for."""
+    name, texts = reading.name, reading.texts
+    named_things = [read_thing(texts[slot]) for slot in _slots(texts, "thing")]
+    sizes = {size for size, _, _ in named_things}
+    motions = tuple(MOTION_OF[texts[slot]] for slot in _slots(texts, "do", "go", "way"))
+    things = [Thing(colour, shape, (), size) for size, colour, shape in named_things]
+    if name in ("change", "change_to"):
+        (thing,) = things
+        before = COLOUR_OF[texts["before"]] if name == "change" else thing.colour
+        after = COLOUR_OF[texts["after"]]
+        if before == after or (name == "change" and thing.colour not in (None, before)):
             return None
-    things = (Thing(found["colour_1"], found["shape_1"], first),)
-    if not found["shape_2"]:
-        task = "order" if len(first) > 1 else "growth" if first[0] in GROWTHS else "motion"
-        return Scene(task, things, None, background)
-    second = _motion_of(found["motion_2"])
-    shared = any(first[0] in axis and second in axis for axis in AXES)
-    if len(first) > 1 or not shared or first[0] == second == "still":
-        return None
-    things += (Thing(found["colour_2"], found["shape_2"], (second,)),)
-    return Scene("two_motions", things, None, background)
-
-
-def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
-    """As in `Grammar`."""
-    first = scene.things[0]
-    if scene.task == "colour_change":
-        verb = pick(("turning", "changing"), generator)
-        words = join(with_article(first.shape), verb, "from", first.colour, "to", scene.new_colour)
-    elif scene.task == "passing":
-        words = _named(first)
-        if first.motions:
-            words = join(words, "moving", pick(DIRECTIONS[first.motions[0]], generator), "past")
-        else:
-            words = join(words, "passing")
-        words = join(words, _named(scene.things[1]))
+        changing = Thing(before, thing.shape, (), thing.size)
+        return Scene("colour_change", (changing,), after, background)
+    ways: tuple[tuple[str, ...], ...]
+    if name in ("event", "order", "order_way"):
+        ways = (motions,)
+    elif name == "both":
+        ways = (motions, motions)
+    elif name == "two":
+        ways = tuple((motion,) for motion in motions)
     else:
-        words = join(_named(first), _worded(first.motions[0], generator))
-        if scene.task == "order":
-            words = join(words, pick(_THEN, generator), _worded(first.motions[1], generator))
-        elif scene.task == "two_motions":
-            second = scene.things[1]
-            words = join(words, "and", _named(second), _worded(second.motions[0], generator))
-    words = pick(_OPENINGS, generator) + words
-    return on_background(words, scene.background, generator)
+        ways = (motions, ())
+    task = "passing" if name.startswith("passing") else task_of(ways)
+    if task is None or (sizes != {None} and task != "motion"):
+        return None
+    done = tuple(
+        Thing(thing.colour, thing.shape, way, thing.size)
+        for thing, way in zip(things, ways, strict=True)
+    )
+    return Scene(task, done, None, background)
+
+
+def _slots(texts: Mapping[str, str], *kinds: str) -> list[str]:
+    """The slots of some kinds in the order of their numbers."""
+    return sorted((slot for slot in texts if slot.startswith(kinds)), key=lambda slot: slot[-1])
+
+
+def task_of(ways: tuple[tuple[str, ...], ...]) -> str | None:
+    """The task of what one or two things do, without passing; None where it fits no clip."""
+    if len(ways) == 1:
+        motions = ways[0]
+        if len(motions) == 1:
+            return "growth" if motions[0] in GROWTHS else "motion"
+        return "order" if "still" not in motions and motions[0] != motions[1] else None
+    (first,), (second,) = ways
+    if first == second and first not in DIRECTIONS:
+        return None
+    is_shared = any(first in axis and second in axis for axis in AXES)
+    return "two_motions" if is_shared else "two_ways"
+
+
+def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = False) -> str:
+    """As in `Grammar`."""
+    if generator is not None and not unseen and chance(PLAIN, generator):
+        generator = None
+    first, second = scene.things[0], scene.things[-1]
+    texts = {
+        "thing_1": named(first.size, first.colour, first.shape, generator),
+        "thing_2": named(second.size, second.colour, second.shape, generator),
+        **openings(generator),
+    }
+    if scene.new_colour:
+        name = pick(("change", "change_to"), generator) if first.colour else "change_to"
+        told = None if name == "change" else first.colour
+        texts["thing"] = named(first.size, told, first.shape, generator)
+        texts["before"] = coloured(first.colour, generator) if first.colour else ""
+        texts["after"] = coloured(scene.new_colour, generator)
+    else:
+        name = _name_of(scene, generator)
+    motions = [motion for thing in scene.things for motion in thing.motions]
+    for number, motion in enumerate(motions, start=1):
+        words = pick((UNSEEN_DOING if unseen else DOING)[motion], generator)
+        texts |= {f"doing_{number}": words, f"does_{number}": finite(words)}
+        if motion in DIRECTIONS:
+            texts |= {f"going_{number}": words, f"goes_{number}": finite(words)}
+            way = pick(DIRECTIONS[motion], generator)
+            texts |= {f"way_{number}": way, f"go_{number}": infinitive(f"moving {way}")}
+    return on_background(
+        WORDINGS.worded(name, texts, generator, unseen), scene.background, generator
+    )
+
+
+def _name_of(scene: Scene, generator: torch.Generator | None) -> str:
+    """The key of the sentences that say a scene without a new colour."""
+    first, second = scene.things[0], scene.things[-1]
+    if scene.task == "order":
+        is_way = set(first.motions) <= set(DIRECTIONS)
+        return pick(("order", "order_way"), generator) if is_way else "order"
+    if scene.task == "passing":
+        return "passing_way" if first.motions else "passing"
+    if len(scene.things) == 1:
+        return "event"
+    return pick(("two", "both"), generator) if first.motions == second.motions else "two"
 
 
 def is_held_out(scene: Scene) -> bool:
@@ -174,90 +219,68 @@ def is_held_out(scene: Scene) -> bool:
 
 
 def is_drawn(scene: Scene) -> bool:
-    """As in `Grammar`.
-
-    Two things differ in shape and colour, or name no colour. Nothing has the colour of its
-    background, and what changes its colour has a dark one, for any colour may lie in between.
-    """
-    if scene.background and scene.background in {
-        scene.new_colour,
-        *(thing.colour for thing in scene.things),
-    }:
+    """As in `Grammar`: two things of one shape have two colours, none has the background's."""
+    colours = [thing.colour for thing in scene.things]
+    if scene.background in {scene.new_colour, *colours} - {None}:
         return False
-    if scene.new_colour and scene.background not in (None, *FREE_BACKGROUNDS):
-        return False
-    if len(scene.things) == 1:
-        return True
-    first, second = scene.things
-    colours = {first.colour, second.colour}
-    is_told = colours == {None} or (len(colours) == 2 and None not in colours)
-    return first.shape != second.shape and is_told
+    first, second = scene.things[0], scene.things[-1]
+    is_told = None not in colours and first.colour != second.colour
+    return first is second or first.shape != second.shape or is_told
 
 
 def sample_any(generator: torch.Generator, task: str) -> Scene:
     """As in `Grammar`."""
+    things, new_colour = _sample_things(generator, task), None
     if task == "colour_change":
-        background = any_background(generator, COLOURS)
-        before, after = pick_two(COLOURS, generator)
-        return Scene(task, (Thing(before, pick(SHAPES, generator), ()),), after, background)
-    is_coloured = chance(COLOUR_NAMED, generator)
-    colours = pick_two(COLOURS, generator) if is_coloured else (None, None)
-    background = any_background(generator, colours)
-    shapes = pick_two(SHAPES, generator)  # two different ones, or the caption could not tell them
-    motions: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        taken = things[0].colour
+        new_colour = pick([colour for colour in COLOURS if colour != taken], generator)
+    seen = (new_colour, *(thing.colour for thing in things))
+    return Scene(task, things, new_colour, any_background(generator, seen))
+
+
+def _sample_things(generator: torch.Generator, task: str) -> tuple[Thing, ...]:
+    shapes = pick_two(SHAPES, generator)
+    colours: tuple[str | None, str | None] = (None, None)
+    if chance(COLOUR_NAMED, generator):
+        colours = pick_two(COLOURS, generator)
+    if task in ("motion", "growth", "colour_change", "order"):
+        motions = _sample_motions(generator, task)
+        has_size = task in ("motion", "colour_change") and chance(SIZE_NAMED, generator)
+        size = pick(tuple(SIZES), generator) if has_size else None
+        return (Thing(colours[0], shapes[0], motions, size),)
+    if colours[0] and chance(ONE_SHARED, generator):
+        shapes, colours = pick(
+            [
+                ((shapes[0], shapes[0]), colours),
+                (shapes, (colours[0], colours[0])),
+                (shapes, (colours[0], None)),
+                (shapes, (None, colours[1])),
+            ],
+            generator,
+        )
+    if task == "passing":
+        is_told = chance(DIRECTION_NAMED, generator)
+        first, second = (pick(tuple(DIRECTIONS), generator),) if is_told else (), ()
+    else:
+        first, second = pick(_WAYS[task], generator)
+    return Thing(colours[0], shapes[0], first), Thing(colours[1], shapes[1], second)
+
+
+def _sample_motions(generator: torch.Generator, task: str) -> tuple[str, ...]:
     if task == "motion":
-        motions = ((pick((*DIRECTIONS, "still"), generator),), ())
-    elif task == "growth":
-        motions = ((pick(tuple(GROWTHS), generator),), ())
-    elif task == "order":
-        motions = (pick_two(EVENTS, generator), ())
-    elif task == "two_motions":
-        one, other = pick(AXES, generator)[:2], "still"
-        pair = [(a, b) for a in (*one, other) for b in (*one, other) if {a, b} != {other}]
-        first, second = pick(pair, generator)
-        motions = ((first,), (second,))
-    elif chance(DIRECTION_NAMED, generator):
-        motions = ((pick(tuple(DIRECTIONS), generator),), ())
-    count = 2 if task in ("two_motions", "passing") else 1
-    things = tuple(map(Thing, colours, shapes, motions))[:count]
-    return Scene(task, things, None, background)
+        return (pick((*DIRECTIONS, "still"), generator),)
+    if task == "growth":
+        return (pick(GROWTHS, generator),)
+    return pick_two(EVENTS, generator) if task == "order" else ()
 
 
-def _named(thing: Thing) -> str:
-    return with_article(join(thing.colour, thing.shape))
-
-
-def _worded(motion: str, generator: torch.Generator | None) -> str:
-    if motion in DIRECTIONS:
-        return join("moving", pick(DIRECTIONS[motion], generator))
-    return pick(GROWTHS.get(motion, STILL), generator)
-
-
-_DIRECTION_OF = by_wording(DIRECTIONS)
-_MOTION_OF = (
-    {f"moving {words}": name for words, name in _DIRECTION_OF.items()}
-    | by_wording(GROWTHS)
-    | dict.fromkeys(STILL, "still")
-)
-
-
-def _motion_of(words: str | None) -> str:
-    return _MOTION_OF[words or ""]
-
-
-def _thing(number: str, shape: str) -> str:
-    return f"an? (?:{one_of(COLOURS, number)} )?{one_of(SHAPES, shape)}"
-
-
-_CAPTION = re.compile(
-    f"{one_of(_OPENINGS[1:])}?(?:"
-    + f"an? {one_of(SHAPES, 'turning')} (?:turning|changing) from {one_of(COLOURS, 'before')} "
-    + f"to {one_of(COLOURS, 'after')}"
-    + f"|{_thing('passer_colour', 'passer')} "
-    + f"(?:passing|moving {one_of(_DIRECTION_OF, 'way')} past) "
-    + _thing("passed_colour", "passed")
-    + f"|{_thing('colour_1', 'shape_1')} {one_of(_MOTION_OF, 'motion_1')}"
-    + f"(?: {one_of(_THEN)} {one_of(_MOTION_OF, 'motion_then')})?"
-    + f"(?: and {_thing('colour_2', 'shape_2')} {one_of(_MOTION_OF, 'motion_2')})?"
-    + ")"
-)
+_WAYS = {
+    task: [
+        ((one,), (other,))
+        for one in MOTIONS
+        for other in MOTIONS
+        if task_of(((one,), (other,))) == task
+    ]
+    for task in ("two_motions", "two_ways")
+}
+_WAYS["two_ways"] += [pair for pair in _WAYS["two_ways"] if {*pair[0], *pair[1]} <= set(DIRECTIONS)]

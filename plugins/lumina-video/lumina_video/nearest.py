@@ -1,40 +1,41 @@
 """What texts of people may mean in the video world."""
 
 from collections.abc import Iterator, Sequence
-from itertools import permutations, product
+from itertools import groupby, permutations, product
 
-from lumina_core.media.worlds.captions import by_wording
 from lumina_core.media.worlds.lexicon import Lexicon, Meaning, meant_by, values_of
 from lumina_core.media.worlds.words import COLOURS, MEANINGS, SHAPES, background_meant
-from lumina_video.grammar import (
-    DIRECTIONS,
-    EVENTS,
-    GROWTHS,
-    STILL,
-    Scene,
-    Thing,
-)
+from lumina_video.grammar import Scene, Thing, is_drawn, task_of
+from lumina_video.wordings import DIRECTIONS, EVENTS, MOTION_OF, SIZE_OF, SIZES
 
 MAX_NAMED = 2  # shapes, colours and motions that are looked at; a clip shows no more
 
 _MOTIONS_TOO = {
-    **{"leftwards": "left", "leftward": "left", "rightwards": "right", "rightward": "right"},
-    **{"upward": "up", "rising": "up", "climbing": "up", "downward": "down", "falling": "down"},
-    **{"bigger": "grow", "larger": "grow", "expanding": "grow", "grows": "grow", "grow": "grow"},
-    **{"smaller": "shrink", "shrinks": "shrink", "shrink": "shrink", "resting": "still"},
-    **{"stays": "still", "stay": "still", "stands": "still"},
-    **{"still": "still", "not moving": "still", "static": "still", "motionless": "still"},
+    **{"leftward": "left", "rightward": "right", "right to left": "left", "left to right": "right"},
+    **{"climbing": "up", "rise": "up", "ascending": "up", "fall": "down", "drops": "down"},
+    **{"dropping": "down", "descending": "down", "bottom to top": "up", "top to bottom": "down"},
+    **{"bigger": "grow", "larger": "grow", "grow": "grow", "expand": "grow"},
+    **{"smaller": "shrink", "shrink": "shrink", "contracting": "shrink", "resting": "still"},
+    **{"stays": "still", "stay": "still", "stands": "still", "stand": "still"},
+    **{"still": "still", "static": "still", "motionless": "still", "doesn t move": "still"},
 }
 CHANGE = ("event", "change")
-_CHANGES = ("turning", "changing", "becoming", "turns", "changes", "becomes", "fading")
-_PASSES = ("passing", "past", "passes", "overtaking", "overtakes")
+_CHANGES = (
+    *("turning", "changing", "becoming", "turns", "changes", "becomes", "turn", "change", "become"),
+    *("fading", "fades"),
+)
+_MOVING = ("event", "moving")
+_VERBS = ("move", "moving", "moves", "going", "goes", "slide", "sliding", "slides", "travels")
+"""They mean nothing without a direction, but are not misspelt: "going" is not "growing"."""
+_PASSES = ("passing", "past", "passes", "pass", "overtaking", "overtakes")
 
 
 class _Lexicon(Lexicon):
-    """One says "a blue ring turning yellow", captions say "from blue to yellow"."""
+    """One says "a blue ring fading to yellow", captions say "from blue to yellow"."""
 
     def understood(self, text: str) -> tuple[Meaning, ...]:
-        meant = super().understood(text)
+        known = (meaning for meaning in super().understood(text) if meaning != _MOVING)
+        meant = tuple(meaning for meaning, _ in groupby(known))
         if CHANGE in meant:
             meant = tuple(sorted(meant, key=lambda meaning: meaning[0] == "colour"))
         return meant
@@ -42,40 +43,46 @@ class _Lexicon(Lexicon):
 
 LEXICON = _Lexicon(
     MEANINGS
-    | meant_by("motion", (), by_wording(DIRECTIONS | GROWTHS | {"still": STILL}) | _MOTIONS_TOO)
+    | meant_by("size", (), SIZE_OF)
+    | meant_by("motion", (), MOTION_OF | _MOTIONS_TOO)
+    | dict.fromkeys(_VERBS, _MOVING)
     | dict.fromkeys(_CHANGES, CHANGE)
     | dict.fromkeys(_PASSES, ("event", "passing"))
-    | dict.fromkeys(("then", "afterwards"), ("event", "then"))
+    | dict.fromkeys(("then", "afterwards", "before"), ("event", "then"))
 )
 
 
 def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """As in `Words`."""
-    for background in dict.fromkeys((None, background_meant(meanings))):
-        yield from _scenes_on(background, meanings)
+    for background in dict.fromkeys((background_meant(meanings), None)):
+        everything = (*_of_one_thing(meanings, background), *_of_two(meanings, background))
+        yield from filter(is_drawn, everything)
 
 
-def _scenes_on(background: str | None, meanings: Sequence[Meaning]) -> Iterator[Scene]:
+def _of_one_thing(meanings: Sequence[Meaning], background: str | None) -> Iterator[Scene]:
     shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
     colours = values_of(meanings, "colour", MAX_NAMED, COLOURS)
     motions = values_of(meanings, "motion", MAX_NAMED, EVENTS)
-    for shape in shapes:
-        for before, after in permutations(colours, 2):
-            yield Scene("colour_change", (Thing(before, shape, ()),), after, background)
+    for shape, size in product(shapes, (*values_of(meanings, "size", len(SIZES)), None)):
+        for before, after in permutations((*colours, None), 2):
+            if after:
+                thing = Thing(before, shape, (), size)
+                yield Scene("colour_change", (thing,), after, background)
         for colour in (*colours, None):
             for ways in (*((motion,) for motion in motions), *permutations(motions, 2)):
-                yield Scene(_task_of(ways), (Thing(colour, shape, ways),), None, background)
-    pairs = ((None, None), *permutations(colours, 2))
-    for (shape, other), (colour, second) in product(permutations(shapes, 2), pairs):
-        for way in (*((motion,) for motion in motions if motion in DIRECTIONS), ()):
-            things = Thing(colour, shape, way), Thing(second, other, ())
-            yield Scene("passing", things, None, background)
-        for one, two in product((*motions, "still"), repeat=2):
-            things = Thing(colour, shape, (one,)), Thing(second, other, (two,))
-            yield Scene("two_motions", things, None, background)
+                task = task_of((ways,))
+                if task and (size is None or task == "motion"):
+                    yield Scene(task, (Thing(colour, shape, ways, size),), None, background)
 
 
-def _task_of(motions: tuple[str, ...]) -> str:
-    if len(motions) > 1:
-        return "order"
-    return "growth" if motions[0] in GROWTHS else "motion"
+def _of_two(meanings: Sequence[Meaning], background: str | None) -> Iterator[Scene]:
+    shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
+    colours = (*values_of(meanings, "colour", MAX_NAMED, COLOURS), None)
+    motions = values_of(meanings, "motion", MAX_NAMED, EVENTS)
+    done = [(task_of(((a,), (b,))), (a,), (b,)) for a, b in product((*motions, "still"), repeat=2)]
+    done += [("passing", (motion,), ()) for motion in motions if motion in DIRECTIONS]
+    done.append(("passing", (), ()))
+    for pair, coloured in product(product(shapes, repeat=2), product(colours, repeat=2)):
+        for task, *ways in done:
+            if task:
+                yield Scene(task, tuple(map(Thing, coloured, pair, ways)), None, background)

@@ -20,15 +20,30 @@ from lumina_video.grammar import Scene, Thing
 
 MIN_GOOD_FRAMES = 0.8  # of all, with as many objects as the caption says
 MIN_ALIKE = 0.75  # of the good ones, in which a shape or colour is the one that is asked for
-MIN_TRAVEL = 0.22  # of the side: the least way of something that moves; the path is half the side
-MIN_PART_TRAVEL = 0.13  # the same in one half of a clip in which two things happen
+MAX_SMALL, MIN_LARGE = 0.2, 0.235  # of the shorter side: radii of what is small or large
 MIN_STRAIGHT = 0.85  # of the way lies along the direction that is asked for
 MAX_BACK = 0.06  # of the side: how far it may go back on its way
 MAX_DRIFT = 0.09  # of the shorter side: how far something that stands still may move
-MIN_GROWTH, MIN_PART_GROWTH = 1.4, 1.18  # least ratio of radii
-MAX_WOBBLE = 1.4  # largest ratio of radii of something that does not grow
 MAX_STEP = 0.3  # of the longer side, between two frames that follow each other: else it jumped
 ENDS = 0.3  # of the clip at either end, where a colour has not begun to turn or is done with it
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much has to happen."""
+
+    travel: float
+    """Of the side: the least way of something that moves."""
+    growth: float
+    """Least ratio of the radii of something that grows or shrinks."""
+    wobble: float
+    """Largest ratio of the radii of something that does not."""
+
+
+ALONE = Limits(travel=0.22, growth=1.4, wobble=1.4)  # it goes half of the side, and doubles
+IN_TURN = Limits(travel=0.13, growth=1.18, wobble=1.4)  # in one half of the clip
+IN_LANES = Limits(travel=0.22, growth=1.4, wobble=1.3)
+TWO_WAYS = Limits(travel=0.16, growth=1.3, wobble=1.3)  # it goes a third of the side
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,7 @@ def judge(media: UInt8[Tensor, "frame 3 height width"], caption: str) -> dict[st
             must have one of the eight colours, and that nothing else may be in the clip.
 
     Returns:
-        A verdict by name: count, shape_1, colour_1, motion_1, shape_2, colour_2, motion_2, order,
+        A verdict by name: count, shape_1, colour_1, size_1, motion_1, shape_2, colour_2, motion_2,
         passing, change, continuity, background, as far as the caption says it. The clip is right if
         all are true.
     """
@@ -106,13 +121,15 @@ def _judge_tracks(
     for number, (thing, track) in enumerate(zip(scene.things, tracks, strict=True), start=1):
         verdict[f"shape_{number}"] = _mostly(track, lambda found, t=thing: found.shape == t.shape)
         verdict[f"colour_{number}"] = _has_colour(scene, thing, track)
+        if thing.size:
+            verdict[f"size_{number}"] = _has_size(thing.size, track)
         if thing.motions:
-            verdict[f"motion_{number}"] = _does(thing.motions, track, sides)
+            verdict[f"motion_{number}"] = _does(scene.task, thing.motions, track, sides)
     if scene.task == "colour_change":
-        verdict["motion_1"] = _is_still(tracks[0], sides)
+        verdict["motion_1"] = _is_still(tracks[0], sides, ALONE)
         verdict["change"] = _changes(scene, tracks[0])
     if scene.task == "passing":
-        verdict["motion_2"] = _is_still(tracks[1], sides)
+        verdict["motion_2"] = _is_still(tracks[1], sides, IN_LANES)
         verdict["passing"] = _passes(scene.things[0], tracks, sides)
     verdict["continuity"] = all(
         _distance(before, after) <= MAX_STEP * max(sides)
@@ -135,58 +152,68 @@ def _has_colour(scene: Scene, thing: Thing, track: Track) -> bool:
     return wanted is not None and colour == wanted and count >= MIN_ALIKE * len(track)
 
 
+def _has_size(size: str, track: Track) -> bool:
+    if size == "small":
+        return _mostly(track, lambda found: 0 < found.radius <= MAX_SMALL)
+    return _mostly(track, lambda found: found.radius >= MIN_LARGE)
+
+
 def _changes(scene: Scene, track: Track) -> bool:
-    before = [s for s in track if s.moment < ENDS]
-    after = [s for s in track if s.moment > 1 - ENDS]
-    return _mostly(before, lambda found: found.colour == scene.things[0].colour) and _mostly(
-        after, lambda found: found.colour == scene.new_colour
+    """From the colour before, or any that has a name, to the other."""
+    before = Counter(s.found.colour for s in track if s.moment < ENDS)
+    del before[scene.new_colour]
+    first = scene.things[0].colour or next(iter(before), None)
+    return all(
+        colour is not None and _mostly(part, lambda found, c=colour: found.colour == c)
+        for colour, part in (
+            (first, [s for s in track if s.moment < ENDS]),
+            (scene.new_colour, [s for s in track if s.moment > 1 - ENDS]),
+        )
     )
 
 
-def _does(motions: tuple[str, ...], track: Track, sides: tuple[int, int]) -> bool:
+def _does(task: str, motions: tuple[str, ...], track: Track, sides: tuple[int, int]) -> bool:
     """Whether a track shows one motion, or two one after the other."""
     if len(motions) == 1:
-        return _shows(motions[0], track, sides, MIN_TRAVEL, MIN_GROWTH)
+        limits = {"two_ways": TWO_WAYS, "two_motions": IN_LANES, "passing": IN_LANES}
+        return _shows(motions[0], track, sides, limits.get(task, ALONE))
     halves = (
         [s for s in track if s.moment <= 0.5],
         [s for s in track if s.moment >= 0.5],
     )
     return all(
-        _shows(motion, half, sides, MIN_PART_TRAVEL, MIN_PART_GROWTH)
-        for motion, half in zip(motions, halves, strict=True)
+        _shows(motion, half, sides, IN_TURN) for motion, half in zip(motions, halves, strict=True)
     )
 
 
-def _shows(
-    motion: str, track: Track, sides: tuple[int, int], min_travel: float, min_growth: float
-) -> bool:
+def _shows(motion: str, track: Track, sides: tuple[int, int], limits: Limits) -> bool:
     if len(track) < 2:
         return False
     if motion == "still":
-        return _is_still(track, sides)
+        return _is_still(track, sides, limits)
     first, last = track[0].found, track[-1].found
     ratio = _ratio(last.radius, first.radius)
     down, right = last.row - first.row, last.column - first.column
     drift = math.hypot(down, right)
     if motion in grammar.GROWTHS:
         growth = ratio if motion == "grow" else _ratio(first.radius, last.radius)
-        return growth >= min_growth and drift <= MAX_DRIFT * min(sides)
+        return growth >= limits.growth and drift <= MAX_DRIFT * min(sides)
     towards = {"left": -right, "right": right, "up": -down, "down": down}[motion]
     is_row = motion in ("up", "down")
     side, sign = sides[0 if is_row else 1], 1 if motion in ("right", "down") else -1
     ways = [sign * (s.found.row if is_row else s.found.column) for s in track]
     goes_back = max(before - after for before, after in pairwise(ways)) > MAX_BACK * side
-    is_far = towards >= min_travel * side and towards >= MIN_STRAIGHT * drift
-    return is_far and not goes_back and 1 / MAX_WOBBLE <= ratio <= MAX_WOBBLE
+    is_far = towards >= limits.travel * side and towards >= MIN_STRAIGHT * drift
+    return is_far and not goes_back and 1 / limits.wobble <= ratio <= limits.wobble
 
 
-def _is_still(track: Track, sides: tuple[int, int]) -> bool:
+def _is_still(track: Track, sides: tuple[int, int], limits: Limits) -> bool:
     """Neither moves nor grows; in one frame nothing can be seen to."""
     if not track:
         return False
     first = track[0]
     radii = [sighting.found.radius for sighting in track if sighting.found.radius]
-    is_steady = bool(radii) and _ratio(max(radii), min(radii)) <= MAX_WOBBLE
+    is_steady = bool(radii) and _ratio(max(radii), min(radii)) <= limits.wobble
     return is_steady and all(_distance(first, s) <= MAX_DRIFT * min(sides) for s in track)
 
 
@@ -200,7 +227,7 @@ def _passes(thing: Thing, tracks: tuple[Track, ...], sides: tuple[int, int]) -> 
     if not passer or not passed:
         return False
     for direction in thing.motions or grammar.DIRECTIONS:
-        if _shows(direction, passer, sides, MIN_TRAVEL, MIN_GROWTH):
+        if _shows(direction, passer, sides, IN_LANES):
             axis = "row" if direction in ("up", "down") else "column"
             gaps = [
                 getattr(a.found, axis) - getattr(b.found, axis)

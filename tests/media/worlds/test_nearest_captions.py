@@ -28,26 +28,31 @@ OUTSIDE = {
         "a cat on a sofa": "a circle",
     },
     "video": {
-        "a blue ring turning yellow": "a ring turning from blue to yellow",
-        "a red circle moves to the right": "a red circle moving to the right",
+        "a blue ring fading to yellow": "a ring turning from blue to yellow",
+        "red circle moves rightward": "a red circle moving to the right",
         "a red circle moving right and growing": (
             "a red circle moving to the right and then growing"
         ),
         "a red circle overtakes a green triangle": "a red circle passing a green triangle",
         "a star turning from red to blue to green": "a star turning from red to blue",
-        "a yellow star getting bigger": "a yellow star growing",
-        "a ball falling down": "a circle moving down",
+        "a small yellow star getting bigger": "a yellow star growing",
+        "a ball that doesn't move": "a circle standing still",
+        "a white ring going slowly down": "a white ring moving down",
         "a green star spinning on a black background": (
             "a green star moving to the left on a black background"
         ),
-        "the red square stays where it is while the green cross moves up": (
+        "a red square stays where it is as the green cross starts to rise": (
             "a red square standing still and a green cross moving up"
         ),
-        "a purple star shrinking on a purple background": "a purple star shrinking",
+        "a purple star shrinking on a purple background": "a star shrinking on a purple background",
+        "a red star turning blue on a blue background": "a star turning from red to blue",
         "a circle moving up and a circle moving down": (
             "a square moving up and a circle moving down"
         ),
-        "a red circle passing a red square": "a green circle passing a red square",
+        "a red circle passing a red circle": "a green circle passing a red circle",
+        "a green star grows while a white ring gets bigger": (
+            "a green star growing and a white ring moving to the left"
+        ),
         "nothing at all": "a circle moving to the left",
     },
     "multiview": {
