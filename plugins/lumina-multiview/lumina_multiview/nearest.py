@@ -14,7 +14,7 @@ _SHAPES_TOO = SHAPE_OF | {
     **{"globe": "sphere", "orb": "sphere", "circle": "sphere", "can": "cylinder"},
     **{"pipe": "cylinder", "rod": "cylinder", "barrel": "cylinder", "brick": "cube"},
     **{"dice": "cube", "square": "cube", "triangle": "pyramid", "l shaped": "l-shape"},
-    **{"letter l": "l-shape", "cubes": "cube", "spheres": "sphere", "cones": "cone"},
+    **{"l": "l-shape", "cubes": "cube", "spheres": "sphere", "cones": "cone"},
 }
 _SIZES_TOO = SIZE_OF | {"huge": "large", "giant": "large", "mini": "small"}
 _COLOURS_TOO = {
@@ -22,7 +22,10 @@ _COLOURS_TOO = {
     **{"golden": "yellow", "grey": "white", "gray": "white", "silver": "white"},
     **{"crimson": "red", "lime": "green"},
 }
-_SIDES_TOO = {"rear": "back", "upper": "top", "lower": "bottom", "underneath": "bottom"}
+_SIDES_TOO = {
+    **{"rear": "back", "upper": "top", "tip": "top", "lower": "bottom", "base": "bottom"},
+    **{"underneath": "bottom", "underside": "bottom"},
+}
 _CAMERAS = ("from above", "from below", "from the front", "from the side", "from behind")
 
 

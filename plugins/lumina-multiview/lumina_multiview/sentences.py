@@ -19,7 +19,7 @@ SHAPES = {
     "cone": ("cone",),
     "cylinder": ("cylinder", "tube"),
     "pyramid": ("pyramid",),
-    "l-shape": ("l-shape", "l-shaped block"),
+    "l-shape": ("l-shape", "l-shaped block", "l-shaped solid"),
 }
 SIZES = {"small": ("small", "little", "tiny"), "large": ("large", "big")}
 PLACES = {
@@ -39,7 +39,7 @@ SIDES = {
     "left": ("left half", "left side", "left"),
     "right": ("right half", "right side", "right"),
 }
-"""What a side is called, as in "with a red front"."""
+"""What a side is called, as in "with a red front"; what faces it has names of the same kind."""
 
 ARTICLES = ("a ", "a ", "a ", "a ", "a ", "a ", "", "", "the ")
 HAS_VERB, HAS_MEDIUM, HAS_ENDING, HAS_MANNER = 0.4, 0.5, 0.15, 0.1
@@ -54,7 +54,10 @@ _MEDIA = (
 )
 _PLURALS = ("views of", "pictures of", "images of")
 _MANNERS = ("3d", "rotating")
-_ENDINGS = ("from all sides", "from every side", "from all angles", "from different angles")
+_ENDINGS = (
+    *("from all sides", "seen from all sides", "from every side", "from all angles"),
+    "from different angles",
+)
 
 
 def _maybe(words: Iterable[str], before: str = "", behind: str = " ") -> str:
@@ -85,14 +88,15 @@ _TRAINED = {
     "any": ("THING", "THING of one colour", "THING of any colour"),
     "one": (
         "COLOURED",
-        "THING that is {a}",
+        "THING (that|which) is {a}",
         "THING in {a}",
-        "THING that is {a} on all sides",
+        "THING (that|which) is {a} on all sides",
+        "THING (that|which) is all {a}",
     ),
     "halves": (
         "THING {a} {place_a} and {b} {place_b}",
         "THING {a} {place_a} {b} {place_b}",
-        "THING that is {a} {place_a} and {b} {place_b}",
+        "THING (that|which) is {a} {place_a} and {b} {place_b}",
         "THING with a {a} {side_a} and a {b} {side_b}",
         "THING that has a {a} {side_a} and a {b} {side_b}",
         "THING with (a )?{a} {side_a} and {b} {side_b}",
@@ -106,14 +110,14 @@ _TRAINED = {
         "COLOURED with a {b} {side_b}",
         "COLOURED that has a {b} {side_b}",
         "COLOURED with {b} {side_b}",
-        "COLOURED that is {b} {place_b}",
+        "COLOURED (that|which) is {b} {place_b}",
     ),
     "part": (
         "THING with a {b} {side_b}",
         "THING that has a {b} {side_b}",
         "THING with {b} {side_b}",
         "THING {b} {place_b}",
-        "THING that is {b} {place_b}",
+        "THING (that|which) is {b} {place_b}",
         "THING whose {side_b} is {b}",
     ),
     "mixed": (
@@ -121,7 +125,7 @@ _TRAINED = {
         "{article}{size}half {a} and half {b} {shape}",
         "{article}{size}{a} and {b} {shape}",
         "THING half {a} (and )?half {b}",
-        "THING that is half {a} and half {b}",
+        "THING (that|which) is half {a} and half {b}",
         "THING {a} on one side and {b} on the other( side)?",
     ),
 }
@@ -131,7 +135,7 @@ _UNSEEN = {
     "halves": (
         "THING {place_a} {a} (and )?{place_b} {b}",
         "THING {side_a} {a} (and )?{side_b} {b}",
-        "the {side_a} of (a|the) {size}{shape} is {a} and the {side_b} is {b}",
+        "the {side_a} of (a|the) {size}{shape} is {a} (and )?the {side_b} is {b}",
         "THING that has {a} {place_a} and {b} {place_b}",
     ),
     "rest": ("COLOURED {b} {place_b}", "COLOURED with a {side_b} that is {b}"),

@@ -106,6 +106,7 @@ def test_captions_of_the_first_version_mean_what_they_meant(caption, said):
         ("small green tube", Scene("one_colour", "cylinder", ("green",), "small")),
         ("the big blue l shape", Scene("one_colour", "l-shape", ("blue",), "large")),
         ("a rotating white l-shaped block", Scene("one_colour", "l-shape", ("white",))),
+        ("an L-shaped solid which is all green", Scene("one_colour", "l-shape", ("green",))),
         ("a red cube with a yellow back", Scene("front_back", "cube", ("red", "yellow"))),
         ("a red cube with a yellow front", Scene("front_back", "cube", ("yellow", "red"))),
         ("a box, blue at the back and red at the front", parse("a box red in front blue behind")),
