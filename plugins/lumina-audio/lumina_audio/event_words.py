@@ -21,11 +21,11 @@ NOUNS = {
     "chord": ("chord",),
     "rising": (
         *("rising sweep", "sweep upwards", "sweep upwards", "sweep up", "rising tone"),
-        *("tone going up", "siren going up"),
+        *("tone going up", "siren going up", "ascending tone"),
     ),
     "falling": (
         *("falling sweep", "sweep downwards", "sweep downwards", "sweep down", "falling tone"),
-        *("tone going down", "siren going down"),
+        *("tone going down", "siren going down", "descending tone"),
     ),
 }
 """By kind, sweeps by their direction; what stands here twice is written twice as often."""

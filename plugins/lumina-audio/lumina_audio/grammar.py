@@ -50,7 +50,7 @@ _CHANGES += tuple((level, None) for level in LEVELS)
 _OPENINGS = (
     *["the sound of", "a recording of"] * 2,
     *("a sound of", "play", "please play", "i hear"),
-    *("i want to hear", "there is", "make", "make me", "give me", "generate"),
+    *("i want to hear", "there is", "make", "make me", "give me", "create", "can i hear"),
 )
 _OPENED = 0.5  # share of the captions with an opening, of those that are not plain
 _NUMBER_OF = {1: "one", 2: "two", 3: "three"}

@@ -34,6 +34,8 @@ _NOUNS_TOO = {
     **{"going up": "rising", "rising": "rising", "going down": "falling", "falling": "falling"},
     **{"falling sweeps": "falling", "upward sweep": "rising", "downward sweep": "falling"},
     **{"rising note": "rising", "falling note": "falling"},
+    **{"ascending": "rising", "descending": "falling", "ascending sweep": "rising"},
+    **{"descending sweep": "falling", "rumble": "tone", "buzz": "tone", "drone": "tone"},
     **{"rising siren": "rising", "falling siren": "falling"},
 }
 _PITCHES_TOO = {"bass": "low", "shrill": "high", "mid": "middle"}

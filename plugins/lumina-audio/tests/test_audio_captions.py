@@ -46,6 +46,7 @@ def test_every_caption_parses_to_its_scene(split, task):
         ("Play a siren going up!", (RISING,)),
         ("a tone going down", (FALLING,)),
         ("a rising tone", (RISING,)),
+        ("Can I hear a descending tone?", (FALLING,)),
         ("a sweep upwards, then a falling one", (RISING, FALLING)),
         ("white noise", (NOISE,)),
         ("a quiet hiss", (Event("noise", level="soft"),)),
