@@ -14,10 +14,10 @@ from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.prompt_file import read_prompts
 from lumina_core.sampling.prompt_notes import MAX_SHOWN_LINES, file_notes, text_notes
 
-STRANGE = "a white ring and two blue triangles"
+STRANGE = "three white stars above a ring"
 NOTE = (
     f"the checkpoint never saw anything like {STRANGE!r}; "
-    "the nearest that it knows: 'a white ring and a blue triangle'"
+    "the nearest that it knows: 'a white star above a ring'"
 )
 
 
@@ -86,8 +86,8 @@ def test_notes_of_a_file_name_its_lines(notes_of_file):
     assert notes_of_file(f"a star\n\n{STRANGE}\n{STRANGE}\na red circle\n") == [
         f"note: a.txt, line 3: {NOTE}"
     ]
-    first, *others, last = notes_of_file("\n".join(f"{number} stars" for number in range(2, 30)))
-    assert first.startswith("note: a.txt, line 1: the checkpoint never saw anything like '2 stars'")
+    first, *others, last = notes_of_file("\n".join(f"{number} stars" for number in range(5, 33)))
+    assert first.startswith("note: a.txt, line 1: the checkpoint never saw anything like '5 stars'")
     assert len(others) == MAX_SHOWN_LINES - 1
     assert last == ("note: a.txt: 20 other prompts are like nothing that the checkpoint saw")
 

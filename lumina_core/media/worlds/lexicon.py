@@ -41,9 +41,14 @@ def meant_by(
     return {words: (kind, value) for words, value in values_by_words.items()}
 
 
-_NUMBERS_TOO = {"1": "one", "2": "two", "3": "three", "4": "four", "pair": "two"} | {
-    words: "four" for words in ("five", "six", "seven", "eight", "nine", "ten", "many", "several")
-}
+_NUMBERS_TOO = {
+    "1": "one",
+    "2": "two",
+    "3": "three",
+    "4": "four",
+    "pair": "two",
+    "couple": "two",
+} | {words: "four" for words in ("five", "six", "seven", "eight", "nine", "ten", "many", "several")}
 NUMBER_MEANINGS = meant_by("number", NUMBERS, _NUMBERS_TOO)
 """From one to four, which is also what more than four mean."""
 

@@ -1,12 +1,11 @@
 """The captions of the synthetic image world: a scene as words, and back.
 
-The only file that the renderer and the oracle share, beside the words of the shapes. The tasks are
-GenEval's (one object, two objects, counting, colours, position, colour attribution); the wordings
-are our own, and each parses back to exactly the scene it was made from.
+The only file that the renderer and the oracle share, beside the words of the shapes. The first six
+tasks are GenEval's (one object, two objects, counting, colours, position, colour attribution); the
+wordings are our own, and each parses back to exactly the scene it was made from.
 """
 
 import re
-from dataclasses import dataclass, replace
 
 import torch
 
@@ -18,211 +17,256 @@ from lumina_core.media.worlds.captions import (
     join,
     one_of,
     pick,
-    pick_two,
     with_article,
 )
+from lumina_core.media.worlds.lexicon import spoken
+from lumina_core.media.worlds.wordings import Reading, Wordings
 from lumina_core.media.worlds.words import (
+    COLOUR_OF,
+    COLOUR_WORDS,
     COLOURS,
     HELD_OUT_PAIRS,
-    PLURALS,
+    PLURAL_WORDS,
+    SHAPE_OF,
+    SHAPE_OF_PLURAL,
+    SHAPE_WORDS,
     SHAPES,
-    any_background,
     on_background,
     split_background,
 )
 
-SIZES = ("small", "large")
-RELATIONS = {
+from .scenes import (
+    HELD_OUT_TASKS,
+    HELD_OUT_TRIPLES,
+    MAX_COUNT,
+    MAX_RELATED,
+    RELATIONS,
+    SIZES,
+    TASKS,
+    Scene,
+    Thing,
+    is_drawn,
+    is_held_out,
+    sample_any,
+    scene_of,
+)
+
+__all__ = [
+    "COLOURS",
+    "HELD_OUT_PAIRS",
+    "HELD_OUT_TASKS",
+    "HELD_OUT_TRIPLES",
+    "RELATIONS",
+    "SHAPES",
+    "SIZES",
+    "TASKS",
+    "Scene",
+    "Thing",
+    "caption_of",
+    "is_drawn",
+    "is_held_out",
+    "parse",
+    "sample_any",
+    "scene_of",
+]  # what stands in scenes.py and in the shared words belongs to the grammar, too
+
+# What people say for the same. The plainest stands first.
+SIZE_WORDS = {"small": ("small", "tiny", "little"), "large": ("large", "big", "huge")}
+RELATION_WORDS = {
     "left": ("to the left of", "left of", "on the left of"),
     "right": ("to the right of", "right of", "on the right of"),
-    "above": ("above", "over"),
-    "below": ("below", "under"),
+    "above": ("above", "over", "on top of"),
+    "below": ("below", "under", "underneath", "beneath"),
+    "beside": ("next to", "beside"),
 }
-TASKS = ("one_object", "two_objects", "counting", "colours", "position", "colour_attribution")
+_SIDES = {
+    "left": ("on the left", "on the right"),
+    "right": ("on the right", "on the left"),
+    "above": ("at the top", "at the bottom"),
+    "below": ("at the bottom", "at the top"),
+}
+_COUNT_WORDS = {
+    1: ("one", "1"),
+    2: ("two", "2", "a pair of", "a couple of"),
+    3: ("three", "3"),
+    4: ("four", "4"),
+}
 
-# Combinations that stand in no training caption, beside HELD_OUT_PAIRS.
-HELD_OUT_TRIPLES = frozenset(
-    {
-        ("star", "left", "ring"),
-        ("triangle", "left", "circle"),
-        ("cross", "left", "snowman"),
-        ("square", "above", "circle"),
-        ("ring", "above", "cross"),
-        ("snowman", "above", "star"),
-    }
+PLAIN = 0.5
+"""Share of the captions in the plainest words."""
+ARTICLES_LEFT_OUT, ADJECTIVE_BEHIND = 0.2, 0.15  # of the others
+
+_OPENINGS = (
+    *("", "a picture of ", "an image of ", "a photo of ", "there {be} ", "show me ", "draw "),
+    *("i want ", "please draw ", "an image with "),
 )
-# One object and two objects name no colour, so no caption of theirs can be held out.
-HELD_OUT_TASKS = ("counting", "colours", "position", "colour_attribution")
-
-# Shares of the captions that say it; the rest leaves it to the renderer. Colours are named often,
-# because a word that stands in half of the captions was learned several times more slowly.
-COLOUR_NAMED, SIZE_NAMED = 0.8, 0.4
-
-_OPENINGS = ("", "a picture of ", "an image of ", "there is ")
-_PLURAL_OPENINGS = ("", "a picture of ", "an image of ", "there are ")
-_CONJUNCTIONS = ("and", "together with")
-_MIRRORED = {"right": "left", "below": "above"}
+_REQUESTS = ("please show me ", "draw me ", "i want a picture of ", "show me a photo of ")
+"""Openings of no training caption."""
 
 
-@dataclass(frozen=True)
-class Thing:
-    """One kind of object that a caption names. None means that the caption does not say."""
+_SINGULAR_PLURAL = {**SHAPE_OF, **SHAPE_OF_PLURAL}
+_SIZE_OF = by_wording(SIZE_WORDS)
+_COUNT_OF = {words: count for count, several in _COUNT_WORDS.items() for words in several} | {
+    words: 1 for words in ("a", "an", "the")
+}
+_ADJECTIVE = one_of((*_SIZE_OF, *COLOUR_OF))
 
-    colour: str | None
-    shape: str
-    size: str | None = None
+
+def _thing_pattern(*names: str) -> str:
+    """A regular expression for a thing; its groups have the names, or none."""
+    count, before, noun, behind = names or (None,) * 4
+    return (
+        f"(?:{one_of(_COUNT_OF, count)} )?{one_of((f'(?:{_ADJECTIVE} ){{0,2}}',), before)}"
+        + one_of(_SINGULAR_PLURAL, noun)
+        + f"(?: (?:that (?:is|are)|in) {one_of((_ADJECTIVE,), behind)})?"
+    )
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What a caption says, and no more."""
+_THING = re.compile(_thing_pattern("count", "before", "noun", "behind"))
+_OPENING = (
+    "(?:please )?(?:(?:draw|draw me|show me|i want|there is|there are) )?"
+    "(?:(?:(?:a )?(?:picture|photo)|(?:an )?image) (?:of|with) )?"
+)
 
-    task: str
-    things: tuple[Thing, ...]
-    """In the order of the caption. Counting has one, however often it is to be drawn."""
-    relation: str | None
-    """Where the first thing is as seen from the second; None unless the task is position."""
-    count: int
-    """How many objects the picture shows in all."""
-    background: str | None = None
+
+def _of_relation(relation: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sentences of training, and others."""
+    words = f"({'|'.join(RELATION_WORDS[relation])})"
+    trained = (
+        f"{{opening}}{{first}} {words} {{second}}",
+        f"{{opening}}{{first}} {{be}} {words} {{second}}",
+    )
+    unseen = (f"{words} {{second}} {{be}} {{first}}",)
+    if relation == "beside":
+        return (
+            (*trained, "{opening}{first} and {second} side by side"),
+            (*unseen, "side by side {first} and {second}"),
+        )
+    one, other = _SIDES[relation]
+    return (
+        (*trained, f"{{opening}}{{first}} {one} (and )?{{second}} {other}"),
+        (
+            *unseen,
+            f"{one} {{first}} and {other} {{second}}",
+            f"{one} {{be}} {{first}} and {other} {{be_too}} {{second}}",
+            f"{{first}} with {{second}} {other}",
+            f"{{first}} {one.split()[-1]} {{second}} {other.split()[-1]}",
+        ),
+    )
+
+
+_WORDINGS = Wordings(
+    slots=dict.fromkeys(("first", "second", "third"), _thing_pattern())
+    | {"opening": _OPENING, "request": _OPENING, "be": "(?:is|are)", "be_too": "(?:is|are)"},
+    trained={
+        "alone": ("{opening}{first}",),
+        "together": (
+            "{opening}{first} and {second}",
+            "{opening}{first} together with {second}",
+            "{opening}{first} with {second}",
+        ),
+        "three": (
+            "{opening}{first} {second} and {third}",
+            "{opening}{first} and {second} and {third}",
+            "{opening}{first} {second} {third}",
+            "{opening}{first} with {second} and {third}",
+        ),
+    }
+    | {relation: _of_relation(relation)[0] for relation in RELATIONS},
+    unseen={
+        "alone": ("{request}{first}", "in the picture {be} {first}"),
+        "together": (
+            "{opening}{first} {second}",
+            "there {be} {first} and there {be_too} {second}",
+            "{request}{first} and {second}",
+        ),
+        "three": (
+            "{opening}{first} together with {second} and {third}",
+            "there {be} {first} and there {be_too} {second} and {third}",
+            "{request}{first} {second} and {third}",
+        ),
+    }
+    | {relation: _of_relation(relation)[1] for relation in RELATIONS},
+)
 
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    words, background = split_background(
-        " ".join(caption.lower().split()).removesuffix(".").rstrip()
+    words, background = split_background(spoken(caption).removesuffix(" please"))
+    for reading in _WORDINGS.readings(words):
+        scene = _read(reading, words, background)
+        if scene is not None:
+            return scene
+    raise LuminaError(
+        f"{caption!r} is no caption of the image world, which knows the colours "
+        f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)} and counts up to "
+        f"{NUMBERS[-1]}; write, say, 'a red circle to the left of a blue square'."
     )
-    match = _CAPTION.fullmatch(words)
-    if match is None or not _agrees_in_number(match):
-        raise LuminaError(
-            f"{caption!r} is no caption of the image world, which knows the colours "
-            f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)} and counts up to "
-            f"{NUMBERS[-1]}; write, say, 'a red circle to the left of a blue square'."
-        )
-    found = match.groupdict()
-    if found["number"]:
-        thing = Thing(found["counted_colour"], _SINGULAR[found["counted"]])
-        count = NUMBERS.index(found["number"]) + 1
-        return Scene("counting", (thing,), None, count, background)
-    if found["shape"]:
-        task = "colours" if found["colour"] else "one_object"
-        thing = Thing(found["colour"], found["shape"], found["size"])
-        return Scene(task, (thing,), None, 1, background)
-    things = (
-        Thing(found["colour_1"], found["shape_1"]),
-        Thing(found["colour_2"], found["shape_2"]),
+
+
+def _read(reading: Reading, words: str, background: str | None) -> Scene | None:
+    """The scene of a sentence; None where its words agree but mean nothing."""
+    named = [reading.texts[slot] for slot in ("first", "second", "third") if slot in reading.texts]
+    things = tuple(map(_thing_of, named))
+    relation = reading.name if reading.name in RELATIONS else None
+    if None in things:
+        return None
+    scene = scene_of(
+        things, relation, background, is_counted=named[0].split()[0] in _COUNT_WORDS[1]
     )
-    relation = _RELATION_OF.get(found["link"])
-    is_coloured = any(thing.colour for thing in things)
-    task = "position" if relation else "colour_attribution" if is_coloured else "two_objects"
-    return Scene(task, things, relation, len(things), background)
+    opening = reading.texts.get("opening") or reading.texts.get("request") or ""
+    is_wrong_number = ("there are " in opening and scene.count == 1) or (
+        "there is " in opening and things[0].count > 1
+    )
+    is_too_much = relation and max(thing.count for thing in things) > MAX_RELATED
+    return None if is_wrong_number or is_too_much or scene.count > MAX_COUNT else scene
 
 
-def caption_of(scene: Scene, generator: torch.Generator | None) -> str:
-    """As in `Grammar`."""
-    openings = _OPENINGS
-    if scene.task == "counting":
-        (thing,) = scene.things
-        noun = thing.shape if scene.count == 1 else PLURALS[thing.shape]
-        words = join(NUMBERS[scene.count - 1], thing.colour, noun)
-        openings = _OPENINGS if scene.count == 1 else _PLURAL_OPENINGS
-    elif len(scene.things) == 1:
-        words = _named(scene.things[0])
-    else:
-        links = RELATIONS[scene.relation] if scene.relation else _CONJUNCTIONS
-        first, second = scene.things
-        words = join(_named(first), pick(links, generator), _named(second))
-    words = pick(openings, generator) + words
-    return on_background(words, scene.background, generator)
+def _thing_of(words: str) -> Thing | None:
+    """The thing of its words; None for "two circle", "one circles" and "a red blue circle"."""
+    found = _THING.fullmatch(words)
+    count, noun = _COUNT_OF.get(found["count"], 1), found["noun"]
+    adjectives = f"{found['before']}{found['behind'] or ''}".split()
+    sizes = [_SIZE_OF[word] for word in adjectives if word in _SIZE_OF]
+    colours = [COLOUR_OF[word] for word in adjectives if word in COLOUR_OF]
+    if (noun in SHAPE_OF) != (count == 1) or len(sizes) > 1 or len(colours) > 1:
+        return None
+    return Thing(next(iter(colours), None), _SINGULAR_PLURAL[noun], next(iter(sizes), None), count)
 
 
-def is_held_out(scene: Scene) -> bool:
-    """As in `Grammar`."""
-    if any((thing.colour, thing.shape) in HELD_OUT_PAIRS for thing in scene.things):
-        return True
-    return scene.relation is not None and triple_of(scene) in HELD_OUT_TRIPLES
+def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = False) -> str:
+    """As in `Grammar`. Half of the captions are in the plainest words."""
+    speaker = generator
+    if generator is not None and chance(PLAIN, generator):
+        speaker = None
+    has_articles = speaker is None or not chance(ARTICLES_LEFT_OUT, speaker)
+    be = ["are" if thing.count > 1 else "is" for thing in scene.things]
+    texts = {
+        slot: _worded(thing, scene, speaker, has_articles=has_articles)
+        for slot, thing in zip(("first", "second", "third"), scene.things, strict=False)
+    }
+    texts |= {
+        "opening": pick(_OPENINGS, speaker).format(be=be[0]),
+        "request": pick(_REQUESTS, generator),
+        "be": be[0],
+        "be_too": be[-1],
+    }
+    name = scene.relation or ("alone", "together", "three")[len(scene.things) - 1]
+    words = _WORDINGS.worded(name, texts, generator if unseen else speaker, unseen)
+    return on_background(words, scene.background, generator if unseen else speaker, unseen)
 
 
-def is_drawn(scene: Scene) -> bool:
-    """As in `Grammar`.
-
-    Two things differ in shape, both or none have a colour, and where nothing else tells them apart
-    the colours differ. Nothing has the colour of its background.
-    """
-    if scene.background and scene.background in {thing.colour for thing in scene.things}:
-        return False
-    if len(scene.things) == 1:
-        return True
-    first, second = scene.things
-    is_alike = bool(first.colour) == bool(second.colour)
-    is_told = scene.task != "colour_attribution" or first.colour != second.colour
-    return first.shape != second.shape and is_alike and is_told
-
-
-def triple_of(scene: Scene) -> tuple[str, str, str]:
-    """The shapes and relation of a position scene, with right read as left and below as above."""
-    first, second = (thing.shape for thing in scene.things)
-    if scene.relation in _MIRRORED:
-        return second, _MIRRORED[scene.relation], first
-    return first, scene.relation, second
-
-
-def sample_any(generator: torch.Generator, task: str) -> Scene:
-    """As in `Grammar`."""
-    scene = _sample_things(generator, task)
-    background = any_background(generator, [thing.colour for thing in scene.things])
-    return replace(scene, background=background)
-
-
-def _sample_things(generator: torch.Generator, task: str) -> Scene:
-    if task in ("one_object", "colours"):
-        size = pick(SIZES, generator) if chance(SIZE_NAMED, generator) else None
-        colour = pick(COLOURS, generator) if task == "colours" else None
-        return Scene(task, (Thing(colour, pick(SHAPES, generator), size),), None, 1)
-    if task == "counting":
-        colour = pick(COLOURS, generator) if chance(COLOUR_NAMED, generator) else None
-        count = int(torch.randint(1, len(NUMBERS) + 1, (), generator=generator))
-        return Scene(task, (Thing(colour, pick(SHAPES, generator)),), None, count)
-    shapes = pick_two(SHAPES, generator)  # two different ones, or the caption could not tell them
-    colours = (None, None)
-    if task == "colour_attribution":
-        colours = pick_two(COLOURS, generator)
-    elif task == "position" and chance(COLOUR_NAMED, generator):
-        colours = (pick(COLOURS, generator), pick(COLOURS, generator))
-    relation = pick(tuple(RELATIONS), generator) if task == "position" else None
-    things = tuple(Thing(colour, shape) for colour, shape in zip(colours, shapes, strict=True))
-    return Scene(task, things, relation, len(things))
-
-
-def _named(thing: Thing) -> str:
-    return with_article(join(thing.size, thing.colour, thing.shape))
-
-
-def _agrees_in_number(match: re.Match[str]) -> bool:
-    """Refuses 'one circles', 'two circle' and 'there is two circles'."""
-    number, counted = match["number"], match["counted"]
-    if number is None:
-        return match["opening"] != "there are "
-    if number == NUMBERS[0]:
-        return counted in SHAPES and match["opening"] != "there are "
-    return counted not in SHAPES and match["opening"] != "there is "
-
-
-_SINGULAR = {plural: shape for shape, plural in PLURALS.items()} | {
-    shape: shape for shape in SHAPES
-}
-_RELATION_OF = by_wording(RELATIONS)
-
-
-_CAPTION = re.compile(
-    one_of(("there are ", *_OPENINGS[1:]), "opening")
-    + "?(?:"
-    + f"{one_of(NUMBERS, 'number')} (?:{one_of(COLOURS, 'counted_colour')} )?"
-    + one_of(_SINGULAR, "counted")
-    + f"|an? (?:{one_of(SIZES, 'size')} )?(?:{one_of(COLOURS, 'colour')} )?"
-    + one_of(SHAPES, "shape")
-    + f"|an? (?:{one_of(COLOURS, 'colour_1')} )?{one_of(SHAPES, 'shape_1')} "
-    + one_of((*_CONJUNCTIONS, *_RELATION_OF), "link")
-    + f" an? (?:{one_of(COLOURS, 'colour_2')} )?{one_of(SHAPES, 'shape_2')}"
-    + ")"
-)
+def _worded(
+    thing: Thing, scene: Scene, generator: torch.Generator | None, *, has_articles: bool
+) -> str:
+    noun = pick((PLURAL_WORDS if thing.count > 1 else SHAPE_WORDS)[thing.shape], generator)
+    size = pick(SIZE_WORDS[thing.size], generator) if thing.size else None
+    colour = pick(COLOUR_WORDS[thing.colour], generator) if thing.colour else None
+    behind = None
+    if generator is not None and (size or colour) and chance(ADJECTIVE_BEHIND, generator):
+        verb = "that are" if thing.count > 1 else "that is"
+        behind, size, colour = join(verb, colour or size), size if colour else None, None
+    words = join(size, colour, noun, behind)
+    if thing.count > 1 or scene.task == "counting":
+        return join(pick(_COUNT_WORDS[thing.count], generator), words)
+    return with_article(words) if has_articles else words

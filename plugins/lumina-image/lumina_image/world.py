@@ -5,55 +5,65 @@ lengths are shares of the shorter side, so that a scene looks alike at every siz
 It does not judge pictures: oracle.py does, and shares only the grammar with this file.
 """
 
+import math
+from collections.abc import Iterator
+from itertools import combinations, islice
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_core.media.worlds.caption_worlds import CaptionWorld
+from lumina_core.media.worlds.caption_worlds import UNSEEN_WORDINGS, CaptionWorld
 from lumina_core.media.worlds.captions import pick
 from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.media.worlds.words import FREE_BACKGROUNDS, free_colours
 
 from . import grammar, nearest, oracle
-from .grammar import Scene
+from .scenes import MAX_RELATED, Scene, Thing
 
 TASK_WEIGHTS = {
-    "one_object": 0.08,
-    "two_objects": 0.15,
-    "counting": 0.17,
-    "colours": 0.15,
-    "position": 0.23,
-    "colour_attribution": 0.22,
+    "one_object": 0.05,
+    "two_objects": 0.06,
+    "counting": 0.1,
+    "colours": 0.08,
+    "position": 0.15,
+    "colour_attribution": 0.12,
+    "next_to": 0.05,
+    "background": 0.07,
+    "sizes": 0.1,
+    "counts_of_two": 0.11,
+    "three_objects": 0.11,
 }
 """The hard ones, where words have an order, more often."""
 
-# Half the longer side of an object, as a share of the shorter side of the picture. The gaps between
-# the three ranges are what makes "small" and "large" true or false, with no case between.
+# Half the longer side of an object, as a share of the shorter side of the picture: of one alone,
+# and of one among several. The gaps between the three ranges are what makes "small" and "large"
+# true or false, with no case between. Below .125 a side of 40 pixels leaves less than 5; four of
+# .21 still stand apart in it.
 RADII = {"small": (0.16, 0.185), None: (0.225, 0.275), "large": (0.33, 0.38)}
-SLOT_RADII = (0.16, 0.2)  # of one among several; below .16 a 32 pixel side leaves 5 pixels
+RADII_OF_SEVERAL = {"small": (0.125, 0.132), None: (0.156, 0.167), "large": (0.198, 0.21)}
 CENTRE_JITTER, SLOT_JITTER = 0.05, 0.03  # each way, as a share of the shorter side
 MIN_GAP, MIN_MARGIN = 3, 1  # pixels between two objects, and to the edge of the picture
-MIN_SPREAD = 0.9  # sizes still vary by a tenth where four in a line of 80 pixels leave little room
-LINE_ASPECT = 1.6  # from here on three or four stand in a line, before that in two rows
+LINE_ASPECT = 2.0  # from here on three or four have room in a line, before that in two rows
 
 QUARTERS = (0.25, 0.75)  # where two rows or columns have their centres
 
-_TRAINED_SIZES = tuple((side, side) for side in (32, 48, 56, 64, 72, 80, 88, 104, 112)) + tuple(
+_TRAINED_SIZES = tuple((side, side) for side in (40, 48, 56, 64, 72, 80, 88, 104, 112)) + tuple(
     size
     for short, long in (
         *((48, 64), (48, 80), (56, 72), (64, 80), (56, 88)),
         *((72, 104), (80, 104), (88, 112)),
-        *((32, 64), (40, 72), (32, 80), (40, 96), (32, 96), (48, 104), (40, 112)),  # 1.8 to 3
+        *((40, 72), (40, 80), (40, 96), (48, 104), (40, 112)),  # 1.8 to 2.8
     )
     for size in ((short, long), (long, short))
 )
 _SIZES = {
     "trained": _TRAINED_SIZES,
     "held_out": _TRAINED_SIZES,
+    UNSEEN_WORDINGS: _TRAINED_SIZES,
     "unseen_sizes": ((96, 96), (128, 128)),
-    "unseen_aspects": ((32, 128), (128, 32)),
+    "unseen_aspects": ((40, 128), (128, 40)),
 }
 _VARIANTS = {
     split: tuple({"height": height, "width": width} for height, width in sizes)
@@ -84,13 +94,10 @@ class ImageWorld(CaptionWorld):
         height, width = options.height, options.width
         background = scene.background or pick(FREE_BACKGROUNDS, generator)
         canvas = rgb(BACKGROUND_PALETTE[background]).expand(3, height, width).clone()
-        centres, radius = _place(scene, height, width, generator)
-        shared = _colour(scene.things[0], scene, generator)
-        for index, centre in enumerate(centres):
-            thing = scene.things[min(index, len(scene.things) - 1)]
-            is_another_kind = 0 < index < len(scene.things)
-            colour = _colour(thing, scene, generator) if is_another_kind else shared
-            paint(canvas, thing.shape, PALETTE[colour], centre, radius)
+        for thing, radius, centres in _placed(scene, height, width, generator):
+            colour = thing.colour or pick(free_colours(thing.shape, background), generator)
+            for centre in centres:
+                paint(canvas, thing.shape, PALETTE[colour], centre, radius)
         return canvas.round().to(torch.uint8)
 
     def judge(
@@ -100,50 +107,70 @@ class ImageWorld(CaptionWorld):
         return oracle.judge(media, caption)
 
 
-def _colour(thing: grammar.Thing, scene: Scene, generator: torch.Generator) -> str:
-    if thing.colour:
-        return thing.colour
-    return pick(free_colours(thing.shape, scene.background), generator)
-
-
-def _place(
+def _placed(
     scene: Scene, height: int, width: int, generator: torch.Generator
-) -> tuple[list[tuple[float, float]], float]:
-    """The centres (row, column) of the objects in the caption's order, and their common radius."""
+) -> Iterator[tuple[Thing, float, list[tuple[float, float]]]]:
+    """Each kind, its radius, and the centres (row, column) of its objects."""
     shorter = min(height, width)
-    slots, spacing, margin = _slots(scene, height, width)
-    if len(slots) == 1:
-        jitter, (low, high) = CENTRE_JITTER * shorter, RADII[scene.things[0].size]
-    else:
-        jitter, (low, high) = SLOT_JITTER * shorter, SLOT_RADII
-        room = min((spacing - MIN_GAP) / 2, margin - MIN_MARGIN) - jitter
-        high = min(high, room / shorter)
-        low = min(low, MIN_SPREAD * high)
-    draws = torch.rand(1 + 2 * len(slots), generator=generator).tolist()
-    radius = (low + (high - low) * draws[0]) * shorter
-    centres = [
-        (row + (2 * down - 1) * jitter, column + (2 * across - 1) * jitter)
-        for (row, column), down, across in zip(slots, draws[1::2], draws[2::2], strict=True)
+    sizes = RADII if scene.count == 1 else RADII_OF_SEVERAL
+    draws = iter(torch.rand(len(scene.things) + 2 * scene.count, generator=generator).tolist())
+    radii = [
+        shorter * (low + (high - low) * next(draws))
+        for low, high in (sizes[thing.size] for thing in scene.things)
     ]
-    return centres, radius
+    slots = _slots(scene, height, width)
+    jitter = CENTRE_JITTER * shorter if scene.count == 1 else SLOT_JITTER * shorter
+    jitter = max(0.0, min(jitter, _room(slots, height, width) - max(radii)))
+    places = iter(
+        [
+            (row + (2 * next(draws) - 1) * jitter, column + (2 * next(draws) - 1) * jitter)
+            for row, column in slots
+        ]
+    )
+    for thing, radius in zip(scene.things, radii, strict=True):
+        yield thing, radius, list(islice(places, thing.count))
 
 
-def _slots(scene: Scene, height: int, width: int) -> tuple[list[tuple[float, float]], float, float]:
-    """The slots' centres (row, column), the least distance of two, and the least to the edge."""
-    count = scene.count
+def _room(slots: list[tuple[float, float]], height: int, width: int) -> float:
+    """The largest radius of objects on these slots that touch neither each other nor the edge."""
+    gaps = [
+        max(abs(one[0] - other[0]), abs(one[1] - other[1])) for one, other in combinations(slots, 2)
+    ]
+    margins = [min(row, height - row, column, width - column) for row, column in slots]
+    return min((min(gaps, default=math.inf) - MIN_GAP) / 2, min(margins) - MIN_MARGIN)
+
+
+def _slots(scene: Scene, height: int, width: int) -> list[tuple[float, float]]:
+    """Centres (row, column) of the objects, in the order of the caption.
+
+    The first kind stands to the left or above, unless the caption says otherwise.
+    """
+    counts = [thing.count for thing in scene.things]
     is_wide = width >= height
     if scene.relation:
-        is_wide = scene.relation in ("left", "right")
-    is_line = count <= 2 or max(height, width) >= LINE_ASPECT * min(height, width)
-    if not is_line:
+        is_wide = scene.relation in ("left", "right", "beside")
+    along, across = map(float, (width, height) if is_wide else (height, width))
+    is_line = max(height, width) >= LINE_ASPECT * min(height, width)
+    if scene.count <= 2:
+        slots = _spread(scene.count, along, across / 2)
+    elif len(counts) == 2 and max(counts) <= MAX_RELATED:  # each kind in a half of its own
+        slots = [
+            place[::-1]
+            for half, count in zip(QUARTERS, counts, strict=True)
+            for place in _spread(count, across, half * along)
+        ]
+    elif is_line:
+        slots = _spread(scene.count, along, across / 2)
+    else:
         slots = [(row * height, column * width) for row in QUARTERS for column in QUARTERS]
-        if count < len(slots):  # three: two above, one below them in the middle
+        if scene.count < len(slots):  # three: two above, one below them in the middle
             slots[2:] = [(slots[2][0], width / 2)]
-        spacing = min(height, width) / 2
-        return slots, spacing, spacing / 2
-    along = width if is_wide else height
-    steps = [(2 * index + 1) / (2 * count) * along for index in range(count)]
+        return slots
     if scene.relation in ("right", "below"):
-        steps.reverse()
-    slots = [(height / 2, step) if is_wide else (step, width / 2) for step in steps]
-    return slots, along / count, along / (2 * count)
+        slots = [(along - place, other) for place, other in slots]
+    return [(other, place) if is_wide else (place, other) for place, other in slots]
+
+
+def _spread(count: int, length: float, other: float) -> list[tuple[float, float]]:
+    """Places at equal distances along a length, all at one place along the other axis."""
+    return [((2 * index + 1) / (2 * count) * length, other) for index in range(count)]

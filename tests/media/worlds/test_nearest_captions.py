@@ -10,21 +10,25 @@ from lumina_core.runtime import seeded
 NUM_DRAWN = 60  # of each split and task
 OUTSIDE = {
     "image": {
-        "a white ring and two blue triangles": "a white ring and a blue triangle",
         "a purple ring on a purple background": "a purple ring",
-        "a red circle and a red square": "a green circle and a red square",
-        "a red circle and a blue circle": "a red circle and a blue square",
+        "a red circle and a red circle": "a green circle and a red circle",
+        "a red and a blue circle": "a red circle and a blue circle",
         "a circle to the left of a circle": "a circle to the left of a square",
-        "a red circle and a square": "a red circle and a green square",
-        "red circle": "a red circle",
         "a red circel": "a red circle",
+        "two circle": "two circles",
+        "stars": "a star",
         "five yellow stars": "four yellow stars",
         "a pink disc on a dark background": "a red circle on a black background",
-        "draw me a big orange snowman, please": "a large orange snowman",
+        "white background with a red star": "a red star on a white background",
+        "giant red oval by a tiny box": "a large red circle next to a small square",
         "a blue square with a red circle to the left of it": (
             "a red circle to the left of a blue square"
         ),
-        "a green star above a white ring above a red circle": "a green star above a white ring",
+        "three stars above a ring": "a star above a ring",
+        "four red circles and three blue squares": "three blue squares and a red circle",
+        "a red circle and a blue square below a green star": (
+            "a red circle a blue square and a green star"
+        ),
         "a cat on a sofa": "a circle",
     },
     "video": {
