@@ -134,7 +134,7 @@ def _of_relation(relation: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     words = f"({'|'.join(RELATION_WORDS[relation])})"
     trained = (
         f"{{opening}}{{first}} {words} {{second}}",
-        f"{{opening}}{{first}} {{be}} {words} {{second}}",
+        f"{{first}} {{be}} {words} {{second}}",
     )
     unseen = (f"{words} {{second}} {{be}} {{first}}",)
     if relation == "beside":
