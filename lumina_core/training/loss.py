@@ -35,6 +35,8 @@ class Objective:
     time: TimeConfig
     caption_dropout: float
     """Share of captions replaced by the empty one, for guidance."""
+    given_caption_dropout: float | None
+    """The same of samples of which a part is given; None: the same share."""
     condition_share: float
     """Share of samples of which a part is given, for filling and continuing."""
     position_jitter: float
@@ -68,9 +70,12 @@ def draw(
     times, noise = [], []
     for sample, generator in zip(samples, generators, strict=True):
         objective = objectives[sample.tokens.modality]
-        is_kept = bool(torch.rand((), generator=generator) >= objective.caption_dropout)
+        chance = torch.rand((), generator=generator)
         tokens = _varied(sample.tokens, objective, generator)
-        found.append(CaptionedSample(tokens, sample.caption if is_kept else ""))
+        share = objective.caption_dropout
+        if tokens.known is not None and objective.given_caption_dropout is not None:
+            share = objective.given_caption_dropout
+        found.append(CaptionedSample(tokens, sample.caption if chance >= share else ""))
         times.append(sample_time(1, objective.time, generator))
         noise.append(torch.randn(tokens.tokens.numel(), generator=generator))
     return Drawn(found, torch.cat(times), torch.cat(noise))

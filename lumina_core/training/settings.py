@@ -103,6 +103,12 @@ class Training(Settings):
     caption_dropout: float = setting(
         0.1, "share of samples trained without their caption", at_least=0, at_most=1
     )
+    given_caption_dropout: float | None = setting(
+        None,
+        "the same where a part is given, so that it alone can say what the rest is; null: the same",
+        at_least=0,
+        at_most=1,
+    )
     position_jitter: float = setting(
         0.0,
         "largest logarithm of a random factor on the common unit of rows and columns",
@@ -187,7 +193,7 @@ TRAINING_SETTINGS = tuple(field.name for field in fields(Training))
 """Keys that say how a network is trained; a modality's YAML may set these but for paths."""
 
 
-OWN_SHARES = ("caption_dropout", "condition_share", "position_jitter")
+OWN_SHARES = ("caption_dropout", "given_caption_dropout", "condition_share", "position_jitter")
 OWN = ("data", "time", *OWN_SHARES)
 """Keys and blocks that each of several modalities has for itself."""
 
@@ -200,6 +206,7 @@ class Member:
     data: SyntheticConfig | FilesConfig | CachedConfig
     time: TimeConfig
     caption_dropout: float
+    given_caption_dropout: float | None
     condition_share: float
     position_jitter: float
     share: float = 1.0

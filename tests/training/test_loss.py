@@ -31,7 +31,7 @@ def generators(samples):
 
 
 def test_shares_and_jitter_are_as_asked(samples):
-    drawn = draw(samples, of_all(Objective(TIME, 0.5, 0.25, 0.3)), generators(samples))
+    drawn = draw(samples, of_all(Objective(TIME, 0.5, None, 0.25, 0.3)), generators(samples))
     scales = [log(sample.tokens.grid.common_scale) for sample in drawn.samples]
     assert -0.3 <= min(scales) < -0.25
     assert 0.25 < max(scales) <= 0.3
@@ -39,13 +39,21 @@ def test_shares_and_jitter_are_as_asked(samples):
     assert 70 < sum(not sample.caption for sample in drawn.samples) < 130
 
 
+def test_captions_of_what_is_given_have_a_share_of_their_own(samples):
+    drawn = draw(samples, of_all(Objective(TIME, 0.0, 1.0, 0.5, 0.0)), generators(samples))
+    assert {(not s.caption, s.tokens.known is not None) for s in drawn.samples} == {
+        (False, False),
+        (True, True),
+    }
+
+
 def test_nothing_varies_where_nothing_is_asked(samples):
-    drawn = draw(samples, of_all(Objective(TIME, 0.0, 0.0, 0.0)), generators(samples))
+    drawn = draw(samples, of_all(Objective(TIME, 0.0, None, 0.0, 0.0)), generators(samples))
     assert all(sample == samples[0] for sample in drawn.samples)
 
 
 def test_what_is_given_carries_no_loss(tiny_model, samples):
-    drawn = draw(samples[:1], of_all(Objective(TIME, 0.0, 1.0, 0.0)), [seeded(1)])
+    drawn = draw(samples[:1], of_all(Objective(TIME, 0.0, None, 1.0, 0.0)), [seeded(1)])
     sample = drawn.samples[0]
     known = sample.tokens.known
     loss = drawn_loss(tiny_model, drawn)

@@ -39,7 +39,7 @@ def samples_for(state, count):
 
 def loss_of(run, samples, caption_dropout=0.0, seed=0):
     state, config = run
-    objectives = {config.modality: loss.Objective(config.time, caption_dropout, 0.0, 0.0)}
+    objectives = {config.modality: loss.Objective(config.time, caption_dropout, None, 0.0, 0.0)}
     generators = [seeded(seed, number) for number in range(len(samples))]
     return drawn_loss(state.model, draw(samples, objectives, generators))
 
