@@ -112,35 +112,32 @@ def parse(caption: str) -> Scene:
 def _scene_of(reading: Reading, background: str | None) -> Scene | None:
     """What a sentence means; None where it means nothing that there is room for."""
     name, texts = reading.name, reading.texts
-    named_things = [read_thing(texts[slot]) for slot in _slots(texts, "thing")]
-    sizes = {size for size, _, _ in named_things}
-    motions = tuple(MOTION_OF[texts[slot]] for slot in _slots(texts, "do", "go", "way"))
-    things = [Thing(colour, shape, (), size) for size, colour, shape in named_things]
+    told = [read_thing(texts[slot]) for slot in _slots(texts, "thing")]
     if name in ("change", "change_to"):
-        (thing,) = things
-        before = COLOUR_OF[texts["before"]] if name == "change" else thing.colour
+        ((size, colour, shape),) = told
+        before = COLOUR_OF[texts["before"]] if name == "change" else colour
         after = COLOUR_OF[texts["after"]]
-        if before == after or (name == "change" and thing.colour not in (None, before)):
+        if before == after or colour not in (None, before):
             return None
-        changing = Thing(before, thing.shape, (), thing.size)
-        return Scene("colour_change", (changing,), after, background)
-    ways: tuple[tuple[str, ...], ...]
-    if name in ("event", "order", "order_way"):
-        ways = (motions,)
-    elif name == "both":
-        ways = (motions, motions)
-    elif name == "two":
-        ways = tuple((motion,) for motion in motions)
+        return Scene("colour_change", (Thing(before, shape, (), size),), after, background)
+    motions = tuple(MOTION_OF[texts[slot]] for slot in _slots(texts, "do", "go", "way"))
+    ways: tuple[tuple[str, ...], ...] = (motions,)  # of one event, or of two in order
+    if name in ("passing", "passing_way"):
+        ways, task = (motions, ()), "passing"
     else:
-        ways = (motions, ())
-    task = "passing" if name.startswith("passing") else task_of(ways)
-    if task is None or (sizes != {None} and task != "motion"):
+        if name == "both":
+            ways = (motions, motions)
+        elif name == "two":
+            ways = tuple((motion,) for motion in motions)
+        task = task_of(ways)
+    has_size = any(size for size, _, _ in told)
+    if task is None or (has_size and task != "motion"):
         return None
-    done = tuple(
-        Thing(thing.colour, thing.shape, way, thing.size)
-        for thing, way in zip(things, ways, strict=True)
+    things = tuple(
+        Thing(colour, shape, way, size)
+        for (size, colour, shape), way in zip(told, ways, strict=True)
     )
-    return Scene(task, done, None, background)
+    return Scene(task, things, None, background)
 
 
 def _slots(texts: Mapping[str, str], *kinds: str) -> list[str]:
