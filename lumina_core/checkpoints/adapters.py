@@ -23,6 +23,7 @@ from lumina_core.checkpoints.adapter_files import (
     open_adapter,
     shown_names,
 )
+from lumina_core.checkpoints.formats import adapter_manifest
 from lumina_core.checkpoints.stored import MAX_NAME
 from lumina_core.errors import LuminaError, printable
 
@@ -74,6 +75,7 @@ class Layers:
     """Where ours lie in the layer of that name; three where it is q, k and v in one."""
     tied: Mapping[str, tuple[str, ...]]
     """Names of layers that are one here."""
+    modality: str
 
 
 def layers_of(backbone: Backbone, modality: str, family: str, channels: int) -> Layers:
@@ -108,7 +110,7 @@ def layers_of(backbone: Backbone, modality: str, family: str, channels: int) -> 
         own = found | own
     own |= {_flat(name): places for name, places in own.items()}
     tied |= {_flat(name): tuple(map(_flat, twins)) for name, twins in tied.items()}
-    return Layers(own, tied)
+    return Layers(own, tied, modality)
 
 
 def _flat(name: str) -> str:
@@ -141,16 +143,27 @@ def read_adapters(adapters: Adapters, layers: Layers) -> Adaptation:
         layers: of the model.
 
     Raises:
-        LuminaError: one cannot be read, or does not fit the model.
+        LuminaError: one cannot be read, does not fit the model, or is of another modality.
     """
     changes: dict[str, list[Weighted]] = {}
     used = []
     for path, strength in adapters.files:
         adapter = open_adapter(path)
+        _check_modality(path, layers.modality)
         used.append(UsedAdapter(path.absolute().name, strength, adapter.sha256))
         for name, change in _fitted(adapter, layers).items():
             changes.setdefault(name, []).append((strength, change))
     return Adaptation(changes, adapters.merge, tuple(used))
+
+
+def _check_modality(path: Path, modality: str) -> None:
+    """Refuse an adapter that `train` made for another modality: its layers may have this shape."""
+    manifest = adapter_manifest(path)
+    if manifest is not None and modality not in manifest["modalities"]:
+        raise LuminaError(
+            f"{path} is an adapter for {', '.join(manifest['modalities'])}, and the model makes "
+            f"{modality}; leave it out"
+        )
 
 
 @torch.no_grad()

@@ -37,7 +37,7 @@ from lumina_core.checkpoints.adapters import (
 )
 from lumina_core.checkpoints.folder import write_manifest
 from lumina_core.checkpoints.foreign import open_backbone, resolved
-from lumina_core.checkpoints.manifest import BACKBONE, TEXT_ENCODER, TRAINING, VAE
+from lumina_core.checkpoints.manifest import BACKBONE, TEXT_ENCODER, VAE, is_of_state
 from lumina_core.checkpoints.model import backbone_config
 from lumina_core.checkpoints.named import known_model
 from lumina_core.checkpoints.obtaining import obtain_part
@@ -132,7 +132,8 @@ def _merge_into_copy(source: Source, target: Path, dtype: str | None, adapters: 
     ours = {name: _as_stored(stored, name) for name in stored.tensors}
     changed = _merged(source, ours, backbone_config(source.manifest), adapters)
     with atomic_folder(target) as folder:
-        for name in changed.manifest["files"].keys() - {BACKBONE, TRAINING}:
+        names = changed.manifest["files"].keys() - {BACKBONE}
+        for name in [name for name in names if not is_of_state(name)]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source.path / name, folder / name)
         _write(folder / BACKBONE, _in_type(ours, dtype))

@@ -24,7 +24,7 @@ from lumina_core.checkpoints.manifest import (
     read_manifest,
 )
 from lumina_core.checkpoints.named import NamedModel, named_model
-from lumina_core.checkpoints.newest import checkpoint_folder
+from lumina_core.checkpoints.newest import DEMO, checkpoint_folder
 from lumina_core.checkpoints.obtaining import Located, obtain
 from lumina_core.checkpoints.source import Parts, Source, own_source
 from lumina_core.errors import MAX_NAME, LuminaError, nearest, printable, why
@@ -106,6 +106,11 @@ def find_source(name: str, *, download: bool) -> Source:
         return _of_named(name, model, obtain(name, model, download=download))
     if is_hub_id(name) and name.count("/") == 1:
         return replace(source_of(local_folder(name, download=download)), name=name)
+    if name == DEMO:
+        raise LuminaError(
+            "there is no checkpoint 'demo'. A demo is used where checkpoint is left out; of an "
+            "adapter of a demo `info` says in which folder that is"
+        )
     try:
         return source_of(path)
     except LuminaError as error:

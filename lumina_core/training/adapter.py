@@ -37,9 +37,16 @@ def put_adapter(backbone: Backbone, config: AdapterConfig, seed: int) -> None:
         seed: of its weights, which are float32.
 
     Raises:
-        LuminaError: peft is not there, or the backbone lacks a role.
+        LuminaError: peft is not there, the backbone lacks a role, or no layer has such a rank.
     """
     names = linear_layers(backbone, config.targets)
+    layers = [cast(nn.Linear, backbone.get_submodule(name)) for name in names]
+    most = max(min(layer.weight.shape) for layer in layers)
+    if config.rank > most:
+        raise LuminaError(
+            f"adapter.rank={config.rank} is above {most}, that of the largest layer that changes; "
+            f"set 1 to {most}"
+        )
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -131,12 +138,12 @@ def base_of(config: TrainConfig, newest: Path | None) -> Source:
         LuminaError: it is not there, or another one by now.
     """
     if newest is None:
-        return init_source(str(config.init_from), config.modality, download=config.download)
+        return init_source(str(config.init_from), [config.modality], download=config.download)
     told = read_manifest(newest)[BASE]
     reasons = []
     for name in dict.fromkeys((told["checkpoint"], str(config.init_from))):
         try:
-            source = init_source(name, config.modality, download=config.download)
+            source = init_source(name, [config.modality], download=config.download)
             if source.sha256 == told["sha256"]:
                 return source
             reasons.append(f"{source.path} holds other weights now")

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints.manifest import SYNTHETIC
-from lumina_core.data.settings import FilesConfig, SyntheticConfig
+from lumina_core.data.settings import (
+    FOLDER,
+    MANIFEST,
+    WINDOW,
+    FilesConfig,
+    SyntheticConfig,
+)
 from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
@@ -51,9 +57,11 @@ def start_samples(
         return _held(replace(config, data=SyntheticConfig()), modality)
     path = Path(config.start_data)
     limits = config.data if isinstance(config.data, FilesConfig) else FilesConfig()
-    name = "folder" if path.is_dir() else "manifest"
+    name = FOLDER if path.is_dir() else MANIFEST
+    # few samples are measured, so it needs no index, even beside data that are streamed
+    pool = replace(limits, name=name, stream=False, index=None, shuffle_window=WINDOW)
     try:
-        return _held(replace(config, data=replace(limits, name=name, path=str(path))), modality)
+        return _held(replace(config, data=replace(pool, path=str(path))), modality)
     except LuminaError as error:
         raise LuminaError(f"start_data={path}: {error}") from error
 

@@ -232,7 +232,11 @@ def test_a_merged_checkpoint_of_ours_says_what_is_in_it(tiny_checkpoint, convert
     assert_equal(found, wanted)
     (told,) = read_manifest(tmp_path / "x")["adapters"]
     assert (told["name"], told["strength"]) == ("adapter", 1.0)
-    assert not (tmp_path / "x" / "training.safetensors").exists()
+    assert (tiny_checkpoint / "state").is_dir() and not (tmp_path / "x" / "state").exists()
+    given_up = shutil.copytree(tiny_checkpoint, tmp_path / "given up")
+    shutil.rmtree(given_up / "state")  # as of an older checkpoint of a run
+    converted(given_up, tmp_path / "y", "--merge", adapter)
+    assert_equal(weights_in(tmp_path / "y"), found)
     settings = {"solver.num_steps": 1, "height": 16, "width": 16, "seed": 1}
     made = [
         lumina_core.load(source, **more, **settings).generate("a red star")[0].media_sha256

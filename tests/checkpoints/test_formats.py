@@ -191,3 +191,12 @@ def test_a_config_that_describes_no_network_is_refused(tiny_pipeline, tmp_path):
     del whole["num_layers"]
     path.write_text(json.dumps(whole))
     assert "its config.json lacks num_layers" in refusal(folder)
+
+
+def test_demo_is_no_name_of_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LuminaError, match="A demo is used where checkpoint is left out"):
+        find_source("demo", download=False)
+    (tmp_path / "demo").mkdir()  # a folder that is there comes first
+    with pytest.raises(LuminaError, match=r"no checkpoint in demo: lumina\.json is missing"):
+        find_source("demo", download=False)

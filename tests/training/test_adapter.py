@@ -11,12 +11,17 @@ from safetensors.torch import load_file
 
 import lumina_core
 from lumina_core.backbone.roles import role_of
+from lumina_core.checkpoints.adapters import Adapters, Layers, read_adapters
 from lumina_core.checkpoints.manifest import manifest_sha256, read_manifest
 from lumina_core.cli.main import main
+from lumina_core.data.settings import FilesConfig
 from lumina_core.errors import LuminaError
+from lumina_core.plugins import host
 from lumina_core.training import start
+from lumina_core.training.adapter import base_of
 from lumina_core.training.command import TrainingRun
 from lumina_core.training.compose import compose_train
+from lumina_core.training.forgetting import start_samples
 from lumina_core.training.step import training_step
 
 peft = pytest.importorskip("peft")
@@ -86,6 +91,8 @@ def test_a_run_with_its_model_and_adapter_gives_what_was_trained(
     wrapped = dict(start.averaged(run)["image"].backbone.named_modules())
     made = TrainingRun("image", out, 2, ()).model().checkpoint
     assert made.adapters == loaded.adapters
+    with pytest.raises(LuminaError, match="is an adapter for image, and the model makes audio"):
+        read_adapters(Adapters(((out, 1.0),)), Layers({}, {}, "audio"))
     assert main(["info", str(out)]) == 0
     assert f"base.checkpoint: {tiny_checkpoint}" in capsys.readouterr().out
     layers = [key.removesuffix(".base_layer") for key in wrapped if key.endswith(".base_layer")]
@@ -109,6 +116,14 @@ def test_a_resumed_adapter_equals_an_uninterrupted_one_to_the_bit(words, tmp_pat
     stored = [load_file(tmp_path / out / newest / FILE) for out in ("whole", "part")]
     assert all(torch.equal(stored[0][key], value) for key, value in stored[1].items())
     assert losses(tmp_path / "whole") == losses(tmp_path / "part")
+
+
+def test_an_adapter_is_trained_on_the_demo(tmp_path):
+    out = f"out={tmp_path / 'out'}"
+    config = compose_train(["+modality=image", "init_from=demo", "adapter=lora", out])
+    base = base_of(config, None)
+    assert base.path == host.demo_folder("image")
+    assert config.backbone.depth == base.manifest["backbone"]["depth"]
 
 
 def test_resuming_finds_the_model_again_and_refuses_another(
@@ -156,6 +171,7 @@ def test_what_an_adapter_cannot_do_is_refused(words, tiny_training, tmp_path, re
     for more, said in (
         (["adapter.targets=[norms]"], "adapter.targets has norms, and this network has no linear"),
         (["adapter.targets=[atention]"], "'attention'?"),
+        (["adapter.rank=1000"], "adapter.rank=1000 is above 32, that of the largest layer"),
         (["freeze=[text]"], "freeze has no effect with adapter=lora"),
         (["backbone.rope_theta=50"], "an adapter changes its model as it is"),
         (["backbone.depth=2"], "backbone.depth=1, this run has 2"),
@@ -223,6 +239,14 @@ def test_a_fine_tune_tells_what_it_forgets(words, tmp_path, monkeypatch, capsys,
         for key in ("validation_loss", "start_validation_loss")
     )
     assert own == of_start  # of the same pictures
+
+
+def test_data_of_the_start_need_no_index_beside_a_stream(words, tiny_model, pictures):
+    held = ["validate_every=1", "num_validation_samples=2", f"start_data={pictures}"]
+    sizes = {"min_tokens": 1, "max_tokens": 60}
+    data = FilesConfig(name="shards", path="/shards", index="/x", shuffle_window=4, **sizes)
+    config = replace(compose_train(words(*held)), data=data)
+    assert len(start_samples(config, tiny_model.modality, [])) == 2
 
 
 def lines_of(out):
