@@ -166,10 +166,7 @@ class IndexedStream(Source):
         held = set(self._held.tolist())
         items = [item for item in chosen.astype(np.int64).tolist() if item not in held]
         if num > VOCABULARY_ITEMS:
-            tell(
-                f"note: the words of a new text encoder are those of {len(items):,} of {num:,} "
-                "captions"
-            )
+            tell(f"note: words are looked up in the captions of {len(items):,} of {num:,} items")
         return [caption for item in items for caption in self._index.captions(item)]
 
     def variants(self) -> Sequence[Mapping[str, Any]]:

@@ -54,9 +54,12 @@ def clip_gradients(weights: Iterable[Tensor], most: float) -> Tensor:
     """Scale the gradients of all ranks so that their norm is at most that.
 
     Returns:
-        The norm that they had, equal on every rank.
+        The norm that they had, equal on every rank; 0 where no weight has a gradient.
     """
+    weights = list(weights)
     gradients = [weight.grad for weight in weights if weight.grad is not None]
+    if not gradients:
+        return torch.zeros((), device=weights[0].device)
     own = [local(gradient) for gradient in gradients]
     if all(mesh_of(gradient) is None for gradient in gradients):
         total = torch.nn.utils.get_total_norm(own)

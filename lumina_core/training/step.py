@@ -25,6 +25,7 @@ from lumina_core.training.start import Run
 from lumina_core.training.tally import Tally
 
 STEP_STREAM = 0  # of random numbers from the seed; the data has another
+NOT_FINITE, EMPTY = "not_finite", "empty"  # in what a step that updated nothing returns
 
 Batch = list[tuple[Pick, CaptionedSample]]
 """Samples that are computed together."""
@@ -33,7 +34,8 @@ Batch = list[tuple[Pick, CaptionedSample]]
 def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
     """One update of weights and average; advances the run and returns what it measured.
 
-    A step whose loss or gradient is not finite updates nothing; what it returns says so.
+    A step whose loss or gradient is not finite, or none of whose samples can be used, updates
+    nothing; what it returns says so.
     """
     started = time.perf_counter()
     run.mixture.collect(run.step)
@@ -77,10 +79,12 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
     run.step += 1
     run.mixture.place = picked.after
     run.num_skipped += not is_good
+    if not num_samples:
+        return {"step": run.step, EMPTY: True, "num_skipped": run.num_skipped}
     run.num_skipped_in_a_row = 0 if is_good else run.num_skipped_in_a_row + 1
     if not is_good:
         what = "gradient" if isfinite(loss) else "loss"
-        return {"step": run.step, "not_finite": what, "num_skipped": run.num_skipped}
+        return {"step": run.step, NOT_FINITE: what, "num_skipped": run.num_skipped}
     seconds = time.perf_counter() - started
     run.meter.add(seconds, waited, [sample for batch in batches for _, sample in batch])
     return {"step": run.step, "loss": loss, "seconds": seconds}

@@ -36,7 +36,7 @@ from lumina_core.training.saving import Kept, Saver, new_group
 from lumina_core.training.settings import TrainConfig
 from lumina_core.training.start import BEFORE_THE_FIRST_STEP, KEPT, Run, averaged
 from lumina_core.training.state import training_state
-from lumina_core.training.step import stop_at_bad_batch, training_step
+from lumina_core.training.step import EMPTY, NOT_FINITE, stop_at_bad_batch, training_step
 from lumina_core.training.tensorboard import board
 from lumina_core.training.text_encoder import encode_captions_ahead
 from lumina_core.training.validation import Held, held_samples, is_due, measures, sampling_dtype
@@ -135,18 +135,22 @@ def train(
                 log.write(line)
             bar.show_line(line)
 
-        if (run.step or config.init_from) and "not_finite" not in log.recorded:
+        is_skipped = bool(log.recorded & {NOT_FINITE, EMPTY})
+        if (run.step or config.init_from) and not is_skipped:
             measure(log.recorded)  # a kill may have come before these
             if run.step and has_sheet(run, config):
                 save_samples(run, config, sampling, only_missing=True)
         while run.step < config.max_steps and not ranks.any_rank(is_stopped() or saver.has_failed):
             place = run.mixture.place
             metrics = training_step(run, config)
-            if run.num_skipped_in_a_row:
+            if "loss" not in metrics:
+                is_empty = EMPTY in metrics
+                reason = "no sample" if is_empty else f"{metrics[NOT_FINITE]} not finite"
                 with ranks.agreed():
                     log.write(metrics)
-                    bar.say(f"warning: step {run.step} skipped: {metrics['not_finite']} not finite")
-                    has_enough = run.num_skipped_in_a_row >= config.max_nonfinite_steps
+                    bar.say(f"warning: step {run.step} skipped: {reason}")
+                    num_in_a_row = 0 if is_empty else run.num_skipped_in_a_row
+                    has_enough = num_in_a_row >= config.max_nonfinite_steps
                     if has_enough and ranks.rank() == 0:
                         stop_at_bad_batch(run, config, place)
                 continue

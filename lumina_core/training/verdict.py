@@ -158,9 +158,11 @@ def _diverges(reason: str) -> Verdict:
 
 def _too_few(num_validations: int, num_lines: int) -> str:
     if num_lines < MIN_LINES:
-        has = f"the log has {num_lines} lines with a loss, and it takes {MIN_LINES}"
+        lines = f"{num_lines} line{'s' * (num_lines != 1)}"
+        has = f"the log has {lines} with a loss, and it takes {MIN_LINES}"
         return f"No verdict on over-fitting: {has} (log_every)."
-    has = f"the run measured {num_validations} validation losses, and it takes {MIN_VALIDATIONS}"
+    losses = f"{num_validations} validation loss{'es' * (num_validations != 1)}"
+    has = f"the run measured {losses}, and it takes {MIN_VALIDATIONS}"
     return f"No verdict on over-fitting: {has} (validate_every)."
 
 

@@ -216,7 +216,7 @@ def test_a_large_vocabulary_is_that_of_a_part(build, shards, monkeypatch, capsys
     assert len(set(stream.vocabulary_captions(seeded(0)))) == NUM
     monkeypatch.setattr(indexed_stream, "VOCABULARY_ITEMS", 6)
     assert len(set(stream.vocabulary_captions(seeded(0)))) == 6
-    assert "those of 6 of 16 captions" in capsys.readouterr().err
+    assert "in the captions of 6 of 16 items" in capsys.readouterr().err
     found = stream.captions(5, seeded(0))
     assert len(set(found)) == 5
     assert len(stream.captions(100, seeded(0))) == NUM
@@ -346,3 +346,24 @@ def test_training_from_shards_resumes_to_the_bit(tiny_vae, shards, tmp_path, cap
     make_index(tiny_vae, shards, "overwrite=true")
     assert main(["train", "resume=true", f"out={parts}", "max_steps=7"]) == 2
     assert "trained on files with other names or captions" in capsys.readouterr().err
+
+
+def test_a_step_without_a_usable_sample_is_skipped_and_the_run_goes_on(
+    tiny_vae, shards, tmp_path, capsys, metrics
+):
+    make_index(tiny_vae, shards)
+    shard = shards / "1.tar"
+    content, changed_ns = bytearray(shard.read_bytes()), shard.stat().st_mtime_ns
+    content[512 + 40] ^= 1  # in the first picture of the shard
+    shard.write_bytes(content)
+    os.utime(shard, ns=(changed_ns, changed_ns))
+    one_each = ("token_budget=27", "log_every=1", "max_nonfinite_steps=1", f"max_steps={NUM}")
+    out = tmp_path / "out"
+    assert main(["train", *train_words(tiny_vae, shards, out, *one_each)]) == 0
+    (skipped,) = [line for line in metrics(out) if "loss" not in line]
+    assert skipped == {"step": skipped["step"], "empty": True, "num_skipped": 1}
+    error = capsys.readouterr().err
+    assert f"warning: step {skipped['step']} skipped: no sample" in error
+    assert metrics(out)[-1]["num_skipped"] == 1
+    (line,) = (out / QUARANTINE).read_text().splitlines()
+    assert json.loads(line)["path"] == "1.tar/00005.png"
