@@ -23,7 +23,9 @@ from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.files.hashes import known_sha256
 from lumina_core.files.reading import open_regular
 from lumina_core.hub import check_whole, local_folder
+from lumina_core.modality import Modality, has_weights
 from lumina_core.plugins import host
+from lumina_core.plugins.parts import make_modality
 from lumina_core.plugins.yaml_files import read_yaml
 
 SUBFOLDER = "vae"  # of a diffusers pipeline, and of a checkpoint of ours
@@ -72,6 +74,21 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
                 "give modality.vae=FOLDER to use it as it is"
             )
     return folder
+
+
+def modality_with_vae(name: str, options: Any, *, download: bool) -> Modality:
+    """The parts of a modality, with the autoencoder that its options name, if they name one.
+
+    Args:
+        name: of the modality.
+        options: the plugin's own dataclass.
+        download: as `find_vae`.
+
+    Raises:
+        LuminaError: it cannot be used, or its autoencoder is not there.
+    """
+    folder = find_vae(name, options.vae, download=download) if has_weights(options) else None
+    return make_modality(name, options, folder)
 
 
 def described_vae(yaml: Path) -> tuple[str, dict[str, Any]]:

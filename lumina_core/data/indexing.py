@@ -39,7 +39,7 @@ from lumina_core.data.listing import kinds_of, list_media
 from lumina_core.data.manifests import Told, manifests_at, told_by
 from lumina_core.data.reading import MediaFiles, NoRoomError, Place, decoded, scratch
 from lumina_core.data.settings import FOLDER, MANIFEST, SHARDS, FileLimits, IndexedConfig
-from lumina_core.data.tar_shards import Entry, scan
+from lumina_core.data.tar_shards import CUT, Entry, scan
 from lumina_core.data.workers import AHEAD, Workers
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.files.writing import atomic_write
@@ -83,6 +83,8 @@ class Made(NamedTuple):
     num_left_out: int
     quarantine: Path
     """Names what was left out, if anything was."""
+    cut: tuple[str, ...] = ()
+    """Shards that end within a member: nobody knows what is missing."""
 
 
 def measured_by(modality: Modality, config: FileLimits, kind: str) -> dict[str, Any]:
@@ -318,6 +320,7 @@ def _written(
     digest, num_left_out = sha256(), 0
     counts: dict[Shard, int] = {}
     quarantine, first = quarantine_of(path), ""
+    cut: list[str] = []
     with atomic_write(quarantine) as file:
         for shard, key in done:
             counted = _part(parts, key)
@@ -326,6 +329,7 @@ def _written(
             counts[shard] = counts.get(shard, 0) + counted.num_items
             digest.update(f"{shard.name} {counted.sha256}\n".encode("utf-8", "surrogateescape"))
             num_left_out += len(counted.left_out)
+            cut += [item for item, reason in counted.lone if reason == CUT]
             for item, reason in (*counted.left_out, *counted.lone):
                 first = first or f"{item}: {reason}"
                 file.write(json.dumps({"path": item, "reason": reason}).encode() + b"\n")
@@ -343,4 +347,4 @@ def _written(
     shards = tuple(replace(shard, num_items=count) for shard, count in counts.items())
     about = About(VERSION, config.name, name, measured, num_left_out, digest.hexdigest(), shards)
     write_index(path, about, [partial(_column, parts, key) for _, key in done])
-    return Made(num_items, num_left_out, quarantine)
+    return Made(num_items, num_left_out, quarantine, tuple(cut))

@@ -59,7 +59,7 @@ class Found(NamedTuple):
     skipped: dict[str, str]
     """Name to reason, of media that cannot be used."""
     lone: dict[str, str]
-    """Name to reason, of what belongs to no medium, and of the shard's end."""
+    """Name to reason, of what belongs to no medium, and without a name of the shard itself."""
 
 
 class _Headers:
@@ -89,7 +89,7 @@ def scan(path: Path, kinds: Kinds) -> Found:
             members, is_whole = _members(file)
             found = _Shard(file, members, kinds).found()
             if not is_whole:
-                found.lone[path.name] = CUT
+                found.lone[""] = CUT
     except (OSError, tarfile.TarError, ValueError) as error:
         raise LuminaError(
             f"it is no plain tar file ({why(error)}); unpack it if it is compressed"

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from lumina_core.checkpoints.vae_folder import find_vae
+from lumina_core.checkpoints.vae_folder import modality_with_vae
 from lumina_core.config.modality_file import build_options
 from lumina_core.data.caches.manifest import differences
 from lumina_core.data.caches.reading import Cache
 from lumina_core.errors import LuminaError
 from lumina_core.media.previews import save_contact_sheet
-from lumina_core.plugins.parts import make_modality
 from lumina_core.training.cached import autoencoder_entry
 
 NUM_SHOWN = 16
@@ -29,8 +28,7 @@ def write_sheet(folder: Path, path: Path) -> None:
     name, encoding = cache.manifest["modality"], cache.manifest["encoding"]
     vae = cache.manifest["named"].get("vae")
     options = build_options(name, encoding["options"] | ({} if vae is None else {"vae": vae}))
-    found = None if vae is None else find_vae(name, vae, download=False)
-    modality = make_modality(name, options, found)
+    modality = modality_with_vae(name, options, download=False)
     for differing in differences(encoding["autoencoder"], autoencoder_entry(modality)):
         raise LuminaError(f"{vae} is not the autoencoder of {folder}: {differing}; put it back")
     usable = [number for number in range(len(cache)) if not cache.item(number).reason]

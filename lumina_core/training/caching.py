@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from lumina_core import __version__, terminal
-from lumina_core.checkpoints.vae_folder import find_vae
+from lumina_core.checkpoints.vae_folder import modality_with_vae
 from lumina_core.data.caches.manifest import (
     INDEX,
     LATENTS,
@@ -48,7 +48,6 @@ from lumina_core.parallel.ranks import (
     rank,
 )
 from lumina_core.plugins import host
-from lumina_core.plugins.parts import make_modality
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.sequence import TokenSample
 from lumina_core.text.frozen import FrozenTextEncoder
@@ -141,10 +140,8 @@ def make_cache(config: "CacheConfig") -> dict[str, int]:
 
 def _prepared(config: "CacheConfig") -> Parts:
     _check_out(Path(config.out))
-    folder, device = None, resolve_device(local_device(config.device))
-    if has_weights(config.options):
-        folder = find_vae(config.modality, config.options.vae, download=config.download)
-    modality = make_modality(config.modality, config.options, folder)
+    device = resolve_device(local_device(config.device))
+    modality = modality_with_vae(config.modality, config.options, download=config.download)
     modality.vae.to(device)
     return Parts(modality, material_of(config, modality), frozen_encoder(config, device))
 

@@ -15,13 +15,12 @@ from lumina_core.checkpoints import differences
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints.manifest import data_seen
 from lumina_core.checkpoints.model import Model
-from lumina_core.checkpoints.vae_folder import find_vae
+from lumina_core.checkpoints.vae_folder import modality_with_vae
 from lumina_core.data.mixture import Mixture
 from lumina_core.errors import LuminaError, when_interrupted
-from lumina_core.modality import Modality, feature_dims, has_weights
+from lumina_core.modality import feature_dims
 from lumina_core.parallel import ranks
 from lumina_core.parallel.sharded import whole
-from lumina_core.plugins.parts import make_modality
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.training import state as training_state
@@ -78,7 +77,7 @@ class Run:
     saved: int | None = None
     """The last step whose checkpoint is there, or on its way."""
     num_skipped: int = 0
-    """Steps that updated nothing, because their loss or gradient was not finite."""
+    """Steps that updated nothing: no sample was usable, or loss or gradient was not finite."""
     num_skipped_in_a_row: int = 0
     data_before: list[str] = field(default_factory=list)
     """Kinds of data of the checkpoint that it began with, and of those before that."""
@@ -123,7 +122,10 @@ def _fresh(config: "TrainConfig") -> Run:
     """Whole networks as a run begins with them; nothing is there yet to update them."""
     device, dtype = resolve_device(ranks.local_device(config.device)), resolve_dtype(config.dtype)
     resolve_backend(config.attention, device.type, dtype)  # or refuses it
-    modalities = {name: _modality(config, name) for name in config.members}
+    modalities = {
+        name: modality_with_vae(name, member.options, download=config.download)
+        for name, member in config.members.items()
+    }
     mixture = build_mixture(config, modalities)
     for modality in modalities.values():
         modality.vae.to(device)
@@ -227,14 +229,6 @@ def _restore(run: Run, config: "TrainConfig", newest: Path) -> None:
     for key, value in (KEPT | training).items():
         if key in KEPT:
             setattr(run, key, value)
-
-
-def _modality(config: "TrainConfig", name: str) -> Modality:
-    options = config.members[name].options
-    folder = None
-    if has_weights(options):
-        folder = find_vae(name, options.vae, download=config.download)
-    return make_modality(name, options, folder)
 
 
 def averaged(run: Run) -> dict[str, Model]:

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from tars import numbered, picture, record, write_tar
@@ -14,7 +15,7 @@ LIMITS = "data.min_tokens=4 data.max_tokens=16 data.num_workers=0"
 
 @pytest.fixture
 def shards(tmp_path):
-    """Three shards of four pictures each, and one in a sub-folder that a killed copy cut short."""
+    """Three shards of four pictures each."""
     folder = tmp_path / "set"
     for number in range(3):
         write_tar(folder / f"{number}.tar", numbered(4 * number, 4 * number + 4))
@@ -80,6 +81,17 @@ def test_index_names_what_it_leaves_out(make, shards):
     assert reasons["sub/3.tar/x.png"].startswith("sub/3.tar/x.png cannot be read as a picture")
     assert "it is too small: 8 x 8 pixels" in reasons["sub/3.tar/small.png"]
     assert "/dev/shm" not in quarantine.read_text()
+
+
+def test_index_warns_of_a_shard_that_is_cut_short(make, shards):
+    path = shards / "1.tar"
+    path.write_bytes(path.read_bytes()[:2000])  # within the second picture
+    code, told, err = make(shards)
+    assert (code, told["num_left_out"]) == (0, 0)
+    assert told["num_items"] < 12
+    assert "warning: cut short or damaged: 1.tar; only what stands before is in the index" in err
+    (line,) = Path(f"{told['index']}.quarantine.jsonl").read_text().splitlines()
+    assert json.loads(line)["path"] == "1.tar"
 
 
 def test_too_much_left_out_is_one_line_and_loses_nothing(make, shards, monkeypatch):
@@ -186,10 +198,9 @@ def test_what_cannot_be_indexed_is_one_line(make, shards, words, message):
 def test_an_index_is_not_replaced_unasked(make, shards):
     _, told, _ = make(shards)
     code, _, err = make(shards)
-    assert (code, err) == (
-        2,
-        f"error: data.index={told['index']} exists already; use overwrite=true\n",
-    )
+    assert code == 2
+    assert err.startswith(f"error: data.index={told['index']} exists already; replace it with")
+    assert err.count("\n") == 1
 
 
 def test_a_pattern_names_shards(make, shards):

@@ -130,9 +130,16 @@ def _faults(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
-    """What differs between two nested records, each as `KEY is X, not Y`; a hash comes last."""
+    """What differs between two nested records, each as `KEY is X, not Y`.
+
+    Another modality comes first, for all else follows from it, and a hash comes last.
+    """
     made, own = flat(stored), flat(wanted)
-    keys = sorted(made.keys() | own.keys(), key=lambda key: (key.endswith("sha256"), key))
+
+    def rank(key: str) -> tuple[bool, bool, str]:
+        return key != "modality", key.endswith("sha256"), key
+
+    keys = sorted(made.keys() | own.keys(), key=rank)
     for key in keys:
         if made.get(key) != own.get(key):
             yield f"{key} is {_told(made, key)}, not {_told(own, key)}"
