@@ -11,6 +11,7 @@ from lumina_core.data.file_pool import QUARANTINE
 from lumina_core.errors import LuminaError
 from lumina_core.evaluation.pages import is_own_page
 from lumina_core.files.locks import sole_process
+from lumina_core.files.reading import read_json
 from lumina_core.files.unfinished import DELETABLE, refuse_link, remove_unfinished
 from lumina_core.modality import has_weights
 from lumina_core.training.settings import TrainConfig
@@ -49,17 +50,21 @@ def check_out(out: Path, config: TrainConfig) -> None:
 
     Raises:
         LuminaError: `out` holds files and is neither resumed nor overwritten, or is to be
-            overwritten and holds what this run reads, or is a link.
+            overwritten and holds what this run reads or settings of others, or is a link.
     """
     if config.overwrite:
         _refuse_own_inputs(out, config)
         _refuse_links(out)
+        _refuse_settings_of_others(out)
     if config.resume or config.overwrite:
         return
     if any(_is_of_use(path) for path in out.rglob("*")):
+        is_training = (out / SETTINGS).exists() or finished_checkpoints(out)
         raise LuminaError(
-            f"out={out} exists already; go on with it: {resume_command(out)} - or replace it with "
-            "overwrite=true, or choose another folder"
+            f"out={out} exists already; "
+            + f"go on with it: {resume_command(out)} - or replace it with overwrite=true, or "
+            * bool(is_training)
+            + "choose another folder"
         )
 
 
@@ -88,6 +93,22 @@ def _refuse_own_inputs(out: Path, config: TrainConfig) -> None:
                 f"{key}={name} lies in out={out}, from which overwrite=true deletes; copy it to "
                 "another place, or choose another out"
             )
+
+
+def _refuse_settings_of_others(out: Path) -> None:
+    """Other programs call a file config.json, too, such as that of a model."""
+    path = out / SETTINGS
+    if not path.exists() or finished_checkpoints(out):
+        return
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or "modality" not in found:
+        raise LuminaError(
+            f"{path} is of no training, and overwrite=true would delete it; move it to another "
+            "place, or choose another out"
+        )
 
 
 def _refuse_links(out: Path) -> None:

@@ -68,10 +68,14 @@ def test_an_existing_folder_is_kept(tiny_training, tmp_path, files_below, refusa
     for name in mine:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text("mine")
-    assert "exists already" in refusal("train", *tiny_training(out))
+    assert refusal("train", *tiny_training(out)).endswith("exists already; choose another folder\n")
     assert "holds no training" in refusal("train", *tiny_training(out, "resume=true"))
     words = tiny_training(out, "max_steps=1", *SHEET, "overwrite=true")
+    (out / "config.json").write_text('{"model_type": "mine"}')
+    assert "config.json is of no training, and overwrite=true would" in refusal("train", *words)
+    (out / "config.json").unlink()
     assert main(["train", *words]) == 0
+    assert "go on with it: " in refusal("train", *tiny_training(out))
     before = files_below(out)
     assert "shorter than one sample" in refusal("train", *words, "token_budget=20")
     assert files_below(out) == before  # a mistaken request deletes nothing
