@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "use" / "train.sbatch"
-WORDS = ["+modality=image", "parallel=hsdp", "out=/shared/run of mine", "seed=3"]
+WORDS = ["+modality=image", "parallel=hsdp", "out=~/run of mine", "seed=3"]
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def started(tmp_path):
     job = {
         "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "8",
         "SLURM_JOB_ID": "77", "LAUNCH": str(launch), "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
     }  # fmt: skip
 
     def start(**more):
@@ -43,6 +44,10 @@ def test_a_job_starts_one_torchrun_per_machine_which_all_meet_at_the_first(start
     assert started() == [*torchrun, *meeting, "-m", "lumina_core", "train", *WORDS]
 
 
-def test_a_requeued_job_goes_on_in_its_folder(started):
-    train = ["train", "resume=true", "parallel=hsdp", "out=/shared/run of mine"]
+def test_a_requeued_job_goes_on_in_its_folder(started, tmp_path):
+    assert started(SLURM_RESTART_COUNT="1")[-5:] == ["train", *WORDS]  # nothing is there yet
+    (tmp_path / "run of mine").mkdir()
+    (tmp_path / "run of mine" / "config.json").touch()
+    train = ["train", "resume=true", "parallel=hsdp", "out=~/run of mine"]
     assert started(SLURM_RESTART_COUNT="1")[-4:] == train
+    assert started()[-5:] == ["train", *WORDS]
