@@ -6,21 +6,19 @@ faults.py says which code means what. Everything heavy is imported inside the co
 import sys
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__, terminal
-from lumina_core.cli import help, reports
+from lumina_core.cli import file_commands, help, reports
 from lumina_core.cli.faults import report
-from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable, unknown_key
+from lumina_core.cli.options import parted, wants_help
+from lumina_core.errors import LuminaError, nearest, unknown_key
 from lumina_core.parallel import ranks
 from lumina_core.plugins import host
-from lumina_core.records import DTYPE_NAMES
 
 HELP = (["-h"], ["--help"], ["help"])
 KEYS = "KEY=VALUE"  # in the usage of commands that are configured by keys
-SHEET = "--sheet"  # of info
 VAE_KEY = "modality.vae="  # of doctor --contract
 
 
@@ -84,7 +82,7 @@ def _configured(command: str, words: list[str]) -> int:
 
 
 def _config(words: list[str]) -> int:
-    if _wants_help("config", [word for word in words[:1] if word.startswith("-")], ()):
+    if wants_help("config", [word for word in words[:1] if word.startswith("-")], ()):
         return 0
     from lumina_core.cli.commands import show_settings
 
@@ -98,7 +96,7 @@ def _plan(words: list[str]) -> int:
 
 
 def _plugins(words: list[str]) -> int:
-    if _wants_help("plugins", words, ("--json", "--check")):
+    if wants_help("plugins", words, ("--json", "--check")):
         return 0
     is_check = "--check" in words
     plugins = reports.check_plugins() if is_check else reports.all_plugins()
@@ -111,7 +109,7 @@ def _plugins(words: list[str]) -> int:
 
 def _models(words: list[str]) -> int:
     options = [word for word in words if word.startswith("-")]
-    if _wants_help("models", options, ("--json",)):
+    if wants_help("models", options, ("--json",)):
         return 0
     names = [word.removeprefix("checkpoint=") for word in words if word not in options]
     if len(names) > 1:
@@ -136,7 +134,7 @@ def _models(words: list[str]) -> int:
 
 def _schema(words: list[str]) -> int:
     options = [word for word in words if word.startswith("-")]
-    if _wants_help("schema", options, ("--json",)):
+    if wants_help("schema", options, ("--json",)):
         return 0
     names = [_modality_name(word) for word in words if word not in options]
     from lumina_core.cli import schema
@@ -151,7 +149,7 @@ def _schema(words: list[str]) -> int:
 
 def _examples(words: list[str]) -> int:
     options = [word for word in words if word.startswith("-")]
-    if _wants_help("examples", options, ("--json",)):
+    if wants_help("examples", options, ("--json",)):
         return 0
     names = [_modality_name(word) for word in words if word not in options]
     if len(names) > 1:
@@ -184,7 +182,7 @@ def _doctor(words: list[str]) -> int:
     vaes = [word for word in words if word.startswith(VAE_KEY)]
     options = [word for word in words if word.startswith("-")]
     names = [_modality_name(word) for word in words if word not in (*vaes, *options)]
-    if _wants_help("doctor", options, ("--contract", "--json", "--trace")):
+    if wants_help("doctor", options, ("--contract", "--json", "--trace")):
         return 0
     for name in names:
         if "=" in name:
@@ -235,67 +233,6 @@ def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
     return int(any(result.status == BROKEN for result in results))
 
 
-def _info(words: list[str]) -> int:
-    words = [part for word in words for part in _parted(word, SHEET)]
-    sheets = [word for before, word in pairwise(words) if before == SHEET]
-    others = [word for before, word in pairwise(["", *words]) if before != SHEET]
-    paths = [Path(word) for word in others if not word.startswith("--") and word != "-h"]
-    if _wants_help("info", [w for w in others if Path(w) not in paths], ("--json", SHEET)):
-        return 0
-    if len(paths) != 1 or len(sheets) != others.count(SHEET):
-        raise LuminaError(f"info takes {help.USAGES['info']}, got {' '.join(words) or 'nothing'}")
-    for sheet in sheets:
-        _write_sheet(paths[0], Path(sheet).expanduser())
-    found, state = _contents(paths[0])
-    if "--json" in words:
-        terminal.show_json(found)
-    else:
-        terminal.show(*reports.as_lines(found))
-    from lumina_core.media import seal
-
-    if state == seal.DAMAGED:  # its request is whole, and shown
-        raise seal.damaged(paths[0])
-    if state is not None:
-        terminal.tell(f"note: {paths[0]} {state}")
-    return 0
-
-
-def _contents(path: Path) -> tuple[dict[str, Any], str | None]:
-    """What a file or checkpoint holds, and what is wrong with it."""
-    if not path.exists():
-        raise LuminaError(f"{path} does not exist.")
-    from lumina_core.checkpoints.formats import adapter_manifest, is_weights, source_of
-    from lumina_core.data.caches.manifest import is_cache, read_manifest
-
-    if is_cache(path):
-        return reports.cache_summary(path, read_manifest(path)), None
-    if is_weights(path) or (path.is_dir() and not _is_media_folder(path)):
-        adapter = adapter_manifest(path)
-        if adapter is not None:
-            return reports.manifest_summary(adapter), None
-        return reports.checkpoint_summary(source_of(path)), None
-    from lumina_core.media.seal import state_of
-    from lumina_core.sampling.file_request import read_request
-
-    return read_request(path), state_of(path)
-
-
-def _write_sheet(folder: Path, path: Path) -> None:
-    from lumina_core.data.caches.manifest import is_cache
-
-    if not is_cache(folder):
-        raise LuminaError(f"{SHEET} decodes samples of a cache, and {folder} is none; leave it out")
-    from lumina_core.training.cache_sheet import write_sheet
-
-    write_sheet(folder, path)
-
-
-def _is_media_folder(path: Path) -> bool:
-    from lumina_core.sampling.file_request import decoders, is_media_folder
-
-    return is_media_folder(path, decoders())
-
-
 def _gallery(words: list[str]) -> int:
     paths = _paths("gallery", words, "out=")
     if paths is not None:
@@ -323,7 +260,7 @@ def _paths(
     }
     others = [word for word in words if not word.startswith(keys)]
     folders = [word for word in others if not word.startswith("-")]
-    if _wants_help(command, [word for word in others if word not in folders], ()):
+    if wants_help(command, [word for word in others if word not in folders], ()):
         return None
     if len(folders) != 1 or any(len(values) > 1 or "" in values for values in given.values()):
         usage = help.USAGES[command]
@@ -332,73 +269,10 @@ def _paths(
     return Path(folders[0]), *paths
 
 
-def _convert(words: list[str]) -> int:
-    names, values, others = [], {"--to": "lumina", "--dtype": "", "--merge": ""}, []
-    expanded = words
-    for option in values:
-        expanded = [part for word in expanded for part in _parted(word, option)]
-    parts = iter(expanded)
-    for part in parts:
-        if part in values:
-            values[part] = next(parts, "")
-        elif part.startswith("-"):
-            others.append(part)
-        else:
-            names.append(part)
-    if _wants_help("convert", others, tuple(values)):
-        return 0
-    if len(names) != 2 or "" in names:
-        usage = help.USAGES["convert"]
-        raise LuminaError(f"convert takes {usage}, got {' '.join(words) or 'nothing'}")
-    _check_layout(values["--to"], values["--dtype"])
-    merged = [values["--merge"]] if "--merge" in expanded else []
-    _write_converted(names[0], names[1], values["--to"], values["--dtype"] or None, merged)
-    terminal.show(names[1])
-    return 0
-
-
-def _check_layout(layout: str, dtype: str) -> None:
-    from lumina_core.checkpoints.adapter_files import STYLES
-    from lumina_core.checkpoints.named import LAYOUTS
-    from lumina_core.checkpoints.source import OURS
-
-    layouts = tuple(dict.fromkeys((OURS, *LAYOUTS, *STYLES)))
-    for option, value, known in (
-        ("--to", layout, layouts),
-        ("--dtype", dtype, ("", *DTYPE_NAMES)),
-    ):
-        if value not in known:
-            text = printable(value, MAX_REASON)
-            listed = ", ".join(filter(None, known))
-            raise LuminaError(f"{option} is {text!r}; use {listed}.{nearest(text, known)}")
-
-
-def _write_converted(
-    source: str, target: str, layout: str, dtype: str | None, merged: list[str]
-) -> None:
-    """Convert a model, or a trained adapter."""
-    from lumina_core.checkpoints.adapter_writing import convert_adapter
-    from lumina_core.checkpoints.adapters import Adapters
-    from lumina_core.checkpoints.convert import convert
-    from lumina_core.checkpoints.formats import adapter_manifest, find_source
-    from lumina_core.sampling.adapters import named_adapters
-
-    folder, place = Path(source).expanduser(), Path(target).expanduser()
-    adapters = Adapters(tuple(each.weighted for each in named_adapters(merged)))
-    if adapter_manifest(folder) is None:
-        convert(find_source(source, download=False), place, layout, dtype, adapters)
-    elif merged:
-        raise LuminaError(
-            f"{source} holds an adapter, and --merge adds one to a model; name the model first"
-        )
-    else:
-        convert_adapter(folder, place, layout, dtype)
-
-
 def _new_modality(words: list[str]) -> int:
-    words = [part for word in words for part in _parted(word, "--shape")]
+    words = [part for word in words for part in parted(word, "--shape")]
     options = [word for word in words if word.startswith("-")]
-    if _wants_help("new-modality", options, ("--shape",)):
+    if wants_help("new-modality", options, ("--shape",)):
         return 0
     names, shapes = list(words), []
     if options == ["--shape"] and words[-1] != "--shape":
@@ -418,15 +292,9 @@ def _new_modality(words: list[str]) -> int:
     return 0
 
 
-def _parted(word: str, option: str) -> list[str]:
-    """An option with its value as two words, also where one wrote OPTION=VALUE."""
-    value = word.removeprefix(f"{option}=")
-    return [word] if value == word else [option, value]
-
-
 def _completion(words: list[str]) -> int:
     shells = [word for word in words if not word.startswith("-")]
-    if not _wants_help("completion", [word for word in words if word not in shells], ()):
+    if not wants_help("completion", [word for word in words if word not in shells], ()):
         from lumina_core.cli import completion
 
         terminal.show(*completion.script(shells).splitlines())
@@ -442,22 +310,9 @@ def _complete(words: list[str]) -> int:
 
 
 def _version(words: list[str]) -> int:
-    if not _wants_help("version", words, ()):
+    if not wants_help("version", words, ()):
         terminal.show(f"lumina-core {__version__}")
     return 0
-
-
-def _wants_help(command: str, words: list[str], options: tuple[str, ...]) -> bool:
-    """Whether help was asked for, and now printed; refuses every word that is no option."""
-    if any(word in ("-h", "--help") for word in words):
-        terminal.show(*help.command_help(command))
-        return True
-    for word in words:
-        if word not in options:
-            allowed = f"it takes {' and '.join(options)}" if options else "it takes none"
-            hint = nearest(word, options)
-            raise LuminaError(f"unknown option {word!r} of {command}; {allowed}.{hint}")
-    return False
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -469,8 +324,8 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "schema": _schema,
     "examples": _examples,
     "doctor": _doctor,
-    "info": _info,
-    "convert": _convert,
+    "info": file_commands.info,
+    "convert": file_commands.convert,
     "gallery": _gallery,
     "report": _report,
     "new-modality": _new_modality,
