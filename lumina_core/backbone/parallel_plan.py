@@ -4,7 +4,7 @@
 |---|---|---|
 | shard, replicate | weights, gradients and moments, block by block | fully_shard (FSDP2, HSDP) |
 | tensor | matrices of the blocks, by heads and by columns of the feed-forward layer | DTensor |
-| sequence | positions, and heads within attention: `shared_out` in transformer.py | exchange |
+| sequence | positions, and heads within attention: `shared_out` in context.py     | exchange |
 
 Weights stay float32 however they compute, and gradients are summed in float32, not averaged: the
 loss is divided by the samples of all ranks.

@@ -11,8 +11,6 @@ by `prepare`, refined text included; nothing is written onto the module during a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
 from math import log
 from typing import Any, cast
 
@@ -23,6 +21,14 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from lumina_core.backbone.block import Attention, Block, FeedForward, KeysValues, Run
+from lumina_core.backbone.context import (
+    Context,
+    JointText,
+    own_rows,
+    split_elements,
+    split_patches,
+    within,
+)
 from lumina_core.backbone.joint_text import joint_layout
 from lumina_core.backbone.modulation import Modulation
 from lumina_core.backbone.regions import Regions, readers_of
@@ -35,40 +41,13 @@ from lumina_core.backbone.settings import (
     BackboneConfig,
     RopeScaling,
 )
-from lumina_core.parallel.exchange import Split, completed, gathered, split_evenly
+from lumina_core.parallel.exchange import completed, gathered
 from lumina_core.sequence import TokenBatch, TokenSample, pack, sent, split_spans
 
 TIME_CHANNELS = 256  # width of the sinusoid, as released
 TIME_PERIOD = 10_000  # longest period of the sinusoid, as released
 FINAL_NORM_EPS = 1e-6  # the released final LayerNorm; the other norms take norm_eps
 INITIAL_STD = 0.02  # time MLP, separators, pads and labels, as released
-
-
-@dataclass(frozen=True)
-class JointText:
-    """Text that stands in the sequence of its sample."""
-
-    tokens: Float[Tensor, "text hidden"]
-    """Refined, pads included, the samples end to end."""
-    order: Int[Tensor, "whole"]
-    """As in JointLayout."""
-    places: Int[Tensor, "position"]
-    own: Run
-    """The batch's own positions, on which the refiners of tokens work."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a request needs at every step and computes once."""
-
-    run: Run
-    """Positions on which the blocks work: the batch's own, and joint text between them."""
-    texts: tuple[KeysValues | Tensor | None, ...]
-    """Text keys and values of each block, or the features that it computes them of; None without
-    cross-attention."""
-    pooled: Float[Tensor, "sample condition"] | None
-    """Mean of the text, or the label; None where text is in the sequence alone."""
-    joint: JointText | None
 
 
 class TimeEmbedding(nn.Module):
@@ -281,7 +260,7 @@ class Backbone(nn.Module):
         content = batch.content_index
         if joint is not None:
             table = table_at(joint.own.tables, segment_time[joint.own.segment_index])
-            x = _own(x, joint.own.split)
+            x = own_rows(x, joint.own.split)
             for block in self.token_refiners:
                 x = self._through(block, x, modulating, table, joint.own)
             if joint.own.split is not None:
@@ -289,15 +268,15 @@ class Backbone(nn.Module):
             x = torch.cat([x, joint.tokens]).index_select(0, joint.order)
             content = joint.places.index_select(0, content)
         table = table_at(run.tables, segment_time[run.segment_index])
-        x = _own(x, run.split)
+        x = own_rows(x, run.split)
         for block, text in zip(self.blocks, context.texts, strict=True):
             x = self._through(block, x, modulating, table, run, text)
         segments = batch.segment_index.index_select(0, batch.content_index)
         counts = [span.num_patches for span in batch.spans]
-        patches = None if run.split is None else _split_patches(content, run.split)
+        patches = None if run.split is None else split_patches(content, run.split)
         if patches is not None and run.split is not None:
             content = content[patches.own] - run.split.own.start
-            segments, counts = segments[patches.own], _within(patches.own, counts)
+            segments, counts = segments[patches.own], within(patches.own, counts)
         rows = self.final_modulation(active)
         shift_scale = rows.chunk(2, -1) if self.config.final_shift else (None, rows)
         final = Modulation(segments, *shift_scale)
@@ -309,7 +288,7 @@ class Backbone(nn.Module):
             ]
         )
         if patches is not None:
-            velocity = completed(velocity, _split_elements(patches, batch))
+            velocity = completed(velocity, split_elements(patches, batch))
         return velocity.float()  # the solver's state is float32
 
     def _through(self, block: nn.Module, x: Tensor, *given: Any) -> Tensor:
@@ -346,58 +325,6 @@ class Backbone(nn.Module):
         # under autocast projected tokens are half as wide as separators: what runs from block to
         # block has the dtype of the weights with and without these
         return torch.cat(tokens).to(self.dtype).index_select(0, batch.source)
-
-
-def shared_out(context: Context, group: Any) -> Context:
-    """The context of a batch whose positions the ranks of a group share, each a part of them.
-
-    Every rank has the whole batch and gets the whole velocity. The gradients of its weights are
-    those of its part.
-    """
-
-    def part(run: Run) -> Run:
-        split = split_evenly(sum(run.lengths), group)
-        tables, segments = run.tables, run.segment_index
-        late = None if tables.late is None else tables.late[split.own]
-        return replace(
-            run,
-            split=split,
-            tables=replace(tables, early=tables.early[split.own], late=late),
-            segment_index=None if segments is None else segments[split.own],
-        )
-
-    joint = context.joint
-    if joint is not None:
-        joint = replace(joint, own=part(joint.own))
-    return replace(context, run=part(context.run), joint=joint)
-
-
-def _own(x: Tensor, split: Split | None) -> Tensor:
-    return x if split is None else x[split.own]
-
-
-def _split_patches(content: Int[Tensor, "patch"], split: Split) -> Split:
-    """How patches are shared out whose positions are; this waits for the device."""
-    ends = torch.tensor(list(accumulate(split.counts, initial=0)), device=content.device)
-    places = torch.searchsorted(content, ends).tolist()
-    return replace(split, counts=tuple(stop - start for start, stop in pairwise(places)))
-
-
-def _within(own: slice, counts: Sequence[int]) -> list[int]:
-    """How many of each group lie in a slice, the groups end to end."""
-    ends = accumulate(counts, initial=0)
-    return [max(0, min(own.stop, b) - max(own.start, a)) for a, b in pairwise(ends)]
-
-
-def _split_elements(patches: Split, batch: TokenBatch) -> Split:
-    counts = [span.num_patches for span in batch.spans]
-    dims = [span.token_dim for span in batch.spans]
-    ranks = (replace(patches, rank=rank).own for rank in range(patches.size))
-    elements = (
-        sum(count * dim for count, dim in zip(_within(own, counts), dims, strict=True))
-        for own in ranks
-    )
-    return replace(patches, counts=tuple(elements))
 
 
 def block_matrices(networks: nn.Module) -> Iterator[nn.Parameter]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lumina_core.backbone.transformer import Context
+from lumina_core.backbone.context import Context
 from lumina_core.checkpoints.model import Model
 from lumina_core.errors import LuminaError, printable
 from lumina_core.flow.guidance import end_of_guidance, guided, is_guided_at, renormalised

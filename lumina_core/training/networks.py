@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from lumina_core.backbone.transformer import Backbone, shared_out
+from lumina_core.backbone.context import shared_out
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.model import Model
 from lumina_core.sequence import TokenBatch
 from lumina_core.text.encoder import Features, TextEncoder
