@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_backbones import JOINT
 
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone
@@ -11,17 +12,6 @@ from lumina_core.runtime import autocast, seeded
 from lumina_core.sequence import Grid, TokenSample
 
 CONFIG = BackboneConfig(token_dims={"image": 16}, hidden_size=64, depth=3, num_heads=2, text_dim=24)
-JOINT = {
-    "text": "joint",
-    "rope": "concatenated",
-    "rope_dims": (8, 12, 12),
-    "refiners": 1,
-    "pad_multiple": 16,
-    "separators": False,
-    "sandwich": True,
-    "head_norm": True,
-    "final_shift": False,
-}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

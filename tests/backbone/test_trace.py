@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_backbones import JOINT
 
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.trace import (
@@ -17,17 +18,6 @@ from lumina_core.sequence import Grid, TokenSample
 
 CONFIG = BackboneConfig(token_dims={"image": 16}, depth=5)
 TEXT = 6
-JOINT = {
-    "text": "joint",
-    "rope": "concatenated",
-    "rope_dims": (8, 12, 12),
-    "refiners": 1,
-    "pad_multiple": 16,
-    "separators": False,
-    "sandwich": True,
-    "head_norm": True,
-    "final_shift": False,
-}
 NEAR = {"rel": 0.01, "abs": 1 << 16}  # small tensors whose number does not grow with depth
 
 
