@@ -215,12 +215,12 @@ class FilePool(LatentPool):
         judged = max(self._num_tried, min(num_listed, NUM_JUDGED))
         share = unlisted + (1 - unlisted) * self._num_broken / judged
         if share > self._data.max_quarantined:
-            name, reason = self._quarantine.newest
-            raise LuminaError(
-                f"{share:.0%} of the items of data.path={self._data.path} cannot be used, more "
-                f"than data.max_quarantined={self._data.max_quarantined}; one is {name}: {reason}; "
-                f"{self._quarantine.path} names the others. Replace them under the same names (a "
-                "resumed run needs as many items as it began with), or allow more"
+            advice = (
+                "Replace them under the same names (a resumed run needs as many items as it began "
+                "with)"
+            )
+            raise too_many(
+                share, self._data, self._quarantine.newest, self._quarantine.path, advice
             )
 
 
@@ -239,6 +239,30 @@ def _split(items: Sequence[Item], num_held: int, seed: int) -> tuple[list[Item],
     order = torch.randperm(len(names), generator=seeded(seed, HELD_STREAM)).tolist()
     held = {names[index] for index in order[:num_held]}
     return [i for i in items if i.name not in held], [i for i in items if i.name in held]
+
+
+def too_many(
+    share: float,
+    data: FilesConfig | CachedConfig,
+    one: tuple[str, str],
+    path: Path,
+    advice: str,
+) -> LuminaError:
+    """The refusal of data of which too much cannot be used.
+
+    Args:
+        share: of the items that cannot be used.
+        data: says how much is too much.
+        one: name of such an item, and the reason.
+        path: of the quarantine.
+        advice: what to do.
+    """
+    name, reason = one
+    return LuminaError(
+        f"{share:.0%} of the items of data.path={data.path} cannot be used, more than "
+        f"data.max_quarantined={data.max_quarantined}; one is {name}: {reason}; {path} names the "
+        f"others. {advice}, or allow more"
+    )
 
 
 class Quarantine:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from lumina_core.data.file_pool import NUM_JUDGED, Quarantine, Wanted
+from lumina_core.data.file_pool import NUM_JUDGED, Quarantine, Wanted, too_many
 from lumina_core.data.order import Order, Place, set_aside
 from lumina_core.data.settings import CachedConfig, FilesConfig
 from lumina_core.data.source import CaptionedSample, Source
@@ -187,9 +187,5 @@ class IndexedStream(Source):
         self._quarantine.add(self._name_of(item), reason)
         share = self._num_broken / max(self._num_tried, min(len(self._index), NUM_JUDGED))
         if share > self._data.max_quarantined:
-            name, _ = self._quarantine.newest
-            raise LuminaError(
-                f"{share:.0%} of the items of data.path={self._data.path} cannot be used, more "
-                f"than data.max_quarantined={self._data.max_quarantined}; one is {name}: {reason}; "
-                f"{self._quarantine.path} names the others. Make the index again, or allow more"
-            )
+            one, path = self._quarantine.newest, self._quarantine.path
+            raise too_many(share, self._data, one, path, "Make the index again")

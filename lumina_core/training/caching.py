@@ -29,7 +29,7 @@ from lumina_core.data.caches.names import NAME, tables_in
 from lumina_core.data.caches.reading import FEATURES, latents_row, text_key
 from lumina_core.data.caches.store import Store
 from lumina_core.data.caches.writing import IndexRow, write_index, write_lookup
-from lumina_core.data.file_pool import QUARANTINE
+from lumina_core.data.file_pool import QUARANTINE, too_many
 from lumina_core.data.pool import encode_sample
 from lumina_core.data.reading import NoRoomError
 from lumina_core.data.settings import SyntheticConfig
@@ -276,11 +276,7 @@ def _check_share(config: "CacheConfig", material: Material, left_out: Mapping[st
     share = num_left_out / (material.num_pieces + material.num_skipped)
     if share > data.max_quarantined or len(left_out) == material.num_pieces:
         path = _write_quarantine(Path(config.out), material, left_out)
-        raise LuminaError(
-            f"{share:.0%} of the items of data.path={data.path} cannot be used, more than "
-            f"data.max_quarantined={data.max_quarantined}; one is {name}: {reason}; {path} names "
-            "the others. Replace them, or allow more"
-        )
+        raise too_many(share, data, (name, reason), path, "Replace them")
 
 
 def _write_quarantine(out: Path, material: Material, left_out: Mapping[str, str]) -> Path:
