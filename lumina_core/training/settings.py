@@ -1,7 +1,7 @@
 """What `train`, `train-vae` and `cache` are asked for: the records. Imports no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -218,11 +218,22 @@ MIXED = f"{MIXING}."  # stands before its keys in messages
 
 @lru_cache
 def mixing_of(names: tuple[str, ...]) -> type:
-    """The record of the keys that say which part of the tokens each modality takes."""
+    """The record of the keys that say which part of the tokens each modality takes.
+
+    A modality may be called as a word of Python is, which no generated code could hold.
+    """
     part = "share of the tokens of a step; null: an equal part of what the others leave"
-    fields = [(name, float | None, setting(None, part, above=0)) for name in names]
-    bases = (Settings,)
-    return make_dataclass("Mixing", fields, bases=bases, frozen=True, namespace={"_prefix": MIXED})
+
+    def init(self: Any, **given: float | None) -> None:
+        for name in names:
+            object.__setattr__(self, name, given.get(name))
+        self.__post_init__()
+
+    members: dict[str, Any] = {name: setting(None, part, above=0) for name in names}
+    hints = dict.fromkeys(names, float | None)
+    own = {"_prefix": MIXED, "__init__": init, "__annotations__": hints}
+    made = type("Mixing", (Settings,), members | own)
+    return dataclass(frozen=True, init=False, repr=False, eq=False)(made)
 
 
 def shares_of(parts: Mapping[str, float | None]) -> dict[str, float]:

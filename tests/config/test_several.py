@@ -156,3 +156,11 @@ def test_shares_sum_to_one():
     assert shares_of({"a": None, "b": None}) == {"a": 0.5, "b": 0.5}
     assert shares_of({"a": 3, "b": 1}) == {"a": 0.75, "b": 0.25}
     assert shares_of({"a": 0.5, "b": None, "c": None}) == {"a": 0.5, "b": 0.25, "c": 0.25}
+
+
+def test_a_modality_may_be_called_as_a_word_of_python_is(write_distribution):
+    for name in ("toy", "class"):
+        write_distribution(f"lumina-{name}", name)
+    config = compose_train(["+modality=[toy,class]", "mixing.class=0.25"])
+    shares = {name: member.share for name, member in config.members.items()}
+    assert shares == {"toy": 0.75, "class": 0.25}
