@@ -172,11 +172,13 @@ def plan_run(config: RunPlan) -> Plan:
 
 
 def plan_training(config: TrainPlan) -> Plan:
-    """What a training will cost.
+    """What a training on one rank will cost.
 
     Raises:
-        LuminaError: a part of it cannot be read, or the modality has no medium of that size.
+        LuminaError: a part of it cannot be read, the modality has no medium of that size, or
+            `parallel` is for several ranks.
     """
+    config.parallel.axes(num_ranks=1, num_nodes=1)
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     with subject_of_training(config) as subject:
         item, vae = _sample_and_vae(subject, config.tokens)

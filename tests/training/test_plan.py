@@ -215,6 +215,7 @@ def test_what_does_not_fit_is_told_what_to_lower(monkeypatch):
         ([IMAGE, "backbone=600m", "modality.vae=nothing"], "modality.vae"),
         ([IMAGE, "max_steps=3"], "max_steps"),
         ([IMAGE, "offload=blocks"], "use offload=none"),
+        (["train", IMAGE, "parallel=tensor"], "tensor 2, and the run has 1 rank"),
     ],
 )
 def test_mistakes_are_refused_in_one_line(words, told, capsys):
