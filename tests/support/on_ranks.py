@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 SUPPORT = Path(__file__).parent
-LIMIT = 300  # seconds, in which a run that hangs is over
+LIMIT = 900  # seconds, in which a run that hangs is over on a machine that does other things
 
 
 def on_ranks(*words, num_ranks=2, module=False, **environment):

@@ -9,13 +9,7 @@ import subprocess
 import sys
 
 from on_ranks import SUPPORT
-
-TINY = (
-    "+modality=image token_budget=300 backbone.hidden_size=32 backbone.depth=1 "
-    "backbone.num_heads=2 backbone.conditioning_size=16 backbone.rope_dims=[0,4,4,4,4] "
-    "text_encoder.hidden_size=32 text_encoder.depth=1 text_encoder.num_heads=2 data.pool_size=4 "
-    "data.pool_start=2 data.refresh_per_step=1 num_threads=1 device=cpu"
-)
+from streams import make_index, train_words, write_shards
 
 
 def killed(out, *words):
@@ -34,5 +28,17 @@ def test_a_killed_run_goes_on_with_another_number_of_ranks_and_counts_each_sampl
     assert found["steps"] >= 3
 
 
-def test_a_killed_training_goes_on(tmp_path):
-    assert killed(tmp_path / "run", 3, 1, *TINY.split())["kills"] == 3
+def test_a_killed_training_from_shards_goes_on_from_two_ranks_to_one_and_back(tmp_path, tiny_vae):
+    shards = write_shards(tmp_path / "set", (20, 30, 10))
+    make_index(tiny_vae, shards)
+    out, words = tmp_path / "run", ("gradient_accumulation=2", "data.shuffle_window=16")
+    found = killed(out, 3, "2,1", *train_words(tiny_vae, shards, out, *words))
+    assert found["kills"] == 3
+    lines = [json.loads(line) for line in out.with_suffix(".samples").read_text().splitlines()]
+    assert {(start, rank) for _, start, rank, _ in lines} == {
+        (0, 0),
+        (1, 0),
+        (1, 1),
+        (2, 0),
+        (3, 0),
+    }
