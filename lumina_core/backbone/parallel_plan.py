@@ -71,14 +71,14 @@ def check_fit(config: BackboneConfig, axes: Axes) -> None:
         )
 
 
-def distribute(networks: nn.Module, mesh: Mesh, dtype: torch.dtype) -> None:
+def distribute(networks: nn.Module, mesh: Mesh, dtype: torch.dtype | None) -> None:
     """Cut networks over a mesh in place, each rank from the same weights.
 
     Args:
         networks: one module whose `forward` calls all that is trained, on every rank and in every
             batch: of ranks that lack different ones unlike gradients would be added up in silence.
         mesh: of the ranks.
-        dtype: in which they compute.
+        dtype: in which they compute; None: each weight as it is.
     """
     blocks = [module for module in networks.modules() if isinstance(module, Block)]
     if mesh.axes.tensor > 1:

@@ -176,10 +176,10 @@ def _fresh(config: "TrainConfig") -> Run:
         from lumina_core.backbone.parallel_plan import check_fit
 
         check_fit(shape, axes)
-        if is_adapted:
+        if is_adapted and axes.tensor > 1:
             raise LuminaError(
-                f"adapter={config.adapter.name} is trained on one rank, and torchrun started "
-                f"{ranks.num_ranks()}; start it without torchrun"
+                f"parallel.tensor={axes.tensor} cuts the matrices that adapter="
+                f"{config.adapter.name} changes; use parallel=fsdp"
             )
     notes = list(word_notes(config, encoder, mixture))  # while the encoder is whole
     # a frozen encoder is neither averaged nor kept in the state
@@ -210,7 +210,8 @@ def _cut(run: Run, config: "TrainConfig") -> None:
     run.mesh = mesh_of(config.parallel, run.model.device.type)
     run.plain = copy.deepcopy(run.average)
     run.plain["backbone"].to("meta")
-    distribute(run.networks, run.mesh, resolve_dtype(config.dtype))
+    is_adapted = run.base is not None
+    distribute(run.networks, run.mesh, None if is_adapted else resolve_dtype(config.dtype))
     distribute(run.average, run.mesh, torch.float32)
     run.networks.sequence_group = run.mesh.sequence
 

@@ -49,6 +49,7 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
     shares = None if run.mesh is None else run.mesh.shares
     own_samples = torch.tensor(sum(len(batch) for batch in batches))
     num_samples = int(ranks.summed(own_samples, shares))
+    is_cast = run.mesh is not None and run.base is None  # where weights are gathered
     tally = Tally(list(run.models), run.model.device)
     for number, batch in enumerate(batches, 1):
         if run.mesh is not None:
@@ -57,7 +58,7 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
             take_part(run)
             continue
         drawn = drawn_batch(batch, config, run.step)
-        with autocast(run.model.device, config.dtype) if run.mesh is None else nullcontext():
+        with nullcontext() if is_cast else autocast(run.model.device, config.dtype):
             losses = drawn_loss(run.model, drawn, run.networks)
         (losses.sum() / num_samples).backward()
         lengths = [pick.num_positions for pick, _ in batch]

@@ -6,12 +6,15 @@ its source unusable on every rank.
 """
 
 import sys
+from functools import partial
 
 import torch
 
 from lumina_core.cli.main import main
 from lumina_core.data import synthetic
 from lumina_core.data.pool import LatentPool
+from lumina_core.training import start
+from lumina_core.training.compiling import compile_layers
 
 
 def breaking(numbers):
@@ -25,6 +28,8 @@ def breaking(numbers):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    # that of use takes minutes
+    start.compile_layers = partial(compile_layers, backend="aot_eager")
     synthetic.NUM_VOCABULARY_CAPTIONS = int(sys.argv[1])
     whole, codes = LatentPool.get, []
     for argument in sys.argv[2:]:

@@ -189,6 +189,14 @@ def test_what_an_adapter_cannot_do_is_refused(words, tiny_training, tmp_path, re
     assert not (tmp_path / "out").exists()
 
 
+def test_ranks_that_share_matrices_train_no_adapter(words, monkeypatch):
+    launched = {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 2}
+    for name, value in {**launched, "TORCHELASTIC_RUN_ID": "none"}.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(LuminaError, match="cuts the matrices that adapter=lora changes; use"):
+        start.start(compose_train(words(*lora("parallel=tensor"))))
+
+
 def test_frozen_roles_stay_to_the_bit_and_the_others_learn(words, tiny_checkpoint, tmp_path):
     roles = ("attention", "text", "text_encoder")
     more = [f"freeze=[{','.join(roles)}]", "max_steps=2", FAST]

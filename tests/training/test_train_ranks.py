@@ -10,6 +10,8 @@ from lumina_core.data import synthetic
 
 STEPS = ("max_steps=3", "gradient_accumulation=2", "save_every=0", "seed=5")
 JOINT = "+modality=[image,audio]"
+FAST = "optimizer.learning_rate=0.01"
+BEGUN = "init_from="  # with the tiny checkpoint
 MESHES = {
     "fsdp": [
         "optimizer=muon",
@@ -23,6 +25,9 @@ MESHES = {
     "tensor": ["parallel=tensor", "optimizer=muon"],
     "sequence": ["parallel=sequence", "optimizer=muon"],
     "joint": [JOINT, "optimizer=adamw", "token_budget=600"],
+    "frozen": [BEGUN, FAST, "freeze=[attention,norms]", "activation_checkpointing=blocks"],
+    "compiled": ["parallel=ddp", "optimizer=adamw", "compile=true"],
+    "adapted": [BEGUN, FAST, "adapter=lora", "adapter.targets=[attention,text]"],
 }
 """By name the words beside those of a tiny training."""
 
@@ -36,15 +41,17 @@ def written(words):
 
 
 def alike(words):
-    """The words without how ranks share the work."""
-    return [word for word in words if not word.startswith("parallel=")]
+    """The words without how ranks share the work and compute it."""
+    return [word for word in words if not word.startswith(("parallel=", "compile="))]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, tiny_training, small_vocabulary):
+def trained(tmp_path_factory, tiny_training, tiny_checkpoint, small_vocabulary):
     """What two ranks said, and the folders of both kinds of runs."""
-    folder = tmp_path_factory.mktemp("trained")
-    more = {name: [*STEPS, *words] for name, words in MESHES.items()}
+    folder, more = tmp_path_factory.mktemp("trained"), {}
+    for name, words in MESHES.items():
+        begun = [f"{BEGUN}{tiny_checkpoint}" if word == BEGUN else word for word in words]
+        more[name] = [*STEPS, *begun]
     runs = ["\n".join(written(tiny_training(folder / n, *words))) for n, words in more.items()]
     done = on_ranks("train_ranks.py", synthetic.NUM_VOCABULARY_CAPTIONS, *runs)
     assert done.returncode == 0, done.stderr
@@ -83,7 +90,7 @@ def measured(out):
 @pytest.mark.parametrize("name", MESHES)
 def test_two_ranks_measure_what_one_process_measures(trained, alone, name):
     found, wanted = measured(trained[1] / name), alone[name]
-    assert len(found["loss"]) == 3
+    assert len(found["loss"]) == 3 and all(found["gradient_norm"])
     assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
     assert found["gradient_norm"] == pytest.approx(wanted["gradient_norm"], rel=1e-4)
     for key in ("loss_of", "loss_at", "token_share", "validation_loss"):
