@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from lumina_core.evaluation.compose import EVALUATE, compose_evaluate
 from lumina_core.evaluation.oracle import Verdict, cases, judge, summarise
 from lumina_core.evaluation.pages import PAGE_SUFFIXES, write_page
 from lumina_core.evaluation.report import (
+    ATTRIBUTE_COLUMNS,
     CHANGE_COLUMNS,
     SHARE_COLUMNS,
     Failure,
+    attribute_rows,
     change_notes,
     change_rows,
     report_page,
@@ -147,6 +150,8 @@ class Share:
     num_prompts: int
     tasks: "Mapping[str, Share]" = field(default_factory=dict)
     """The same of each task."""
+    attributes: "Mapping[str, Share]" = field(default_factory=dict)
+    """The same of each attribute, among the prompts that ask for it."""
 
 
 @dataclass(frozen=True)
@@ -181,13 +186,16 @@ def evaluate(model: Model | str | Path, **settings: Any) -> Evaluation:
 
 
 def _as_share(found: Mapping[str, Any]) -> Share:
-    tasks = {task: Share(**numbers) for task, numbers in found["tasks"].items()}
-    return Share(**{**found, "tasks": tasks})
+    parts = {
+        part: {name: Share(**numbers) for name, numbers in found[part].items()}
+        for part in ("tasks", "attributes")
+    }
+    return Share(**{**found, **parts})
 
 
 def evaluate_command(config: EvaluateConfig) -> int:
     """Run `evaluate` and print a table or JSON."""
-    measure(config, load_model, show_json if config.json else _show_tables)
+    measure(config, load_model, show_json if config.json else show_tables)
     return 0
 
 
@@ -234,15 +242,23 @@ def measure(
     return result
 
 
-def _show_tables(result: dict[str, Any]) -> None:
+def show_tables(result: dict[str, Any]) -> None:
+    """Print a result as tables."""
     _show_table(SHARE_COLUMNS, share_rows(result["splits"]))
+    _show_table(ATTRIBUTE_COLUMNS, attribute_rows(result["splits"]))
     if "comparison" in result:
         tell(*(f"note: {note}" for note in change_notes(result["comparison"])))
         _show_table(CHANGE_COLUMNS, change_rows(result["comparison"]["splits"]))
 
 
 def _show_table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> None:
+    """Print a table that names a split once."""
+    by_split = groupby(rows, key=lambda row: row[0])
     show_table(
         columns,
-        ([split if task == "all" else "", task, *cells] for split, task, *cells in rows),
+        (
+            ["" if number else split, *cells]
+            for split, found in by_split
+            for number, (_, *cells) in enumerate(found)
+        ),
     )

@@ -1,5 +1,6 @@
 """Cases for an oracle, its verdicts, and the shares of them with their intervals."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -16,6 +17,7 @@ from lumina_core.sampling.sample import batches, in_turn, sample_batch
 from lumina_core.sampling.settings import Sampling
 
 CONFIDENCE_Z = 1.96  # standard normal quantile of a two-sided 95 % interval
+_NUMBER = re.compile(r"_[0-9]+$")
 
 
 @dataclass(frozen=True)
@@ -98,18 +100,32 @@ def judge(
 
 
 def summarise(verdicts: list[Verdict]) -> dict[str, Any]:
-    """Accuracy with its interval, over all and per task."""
-    tasks = list(dict.fromkeys(verdict.case.task for verdict in verdicts))
-    per_task = {task: _share([v for v in verdicts if v.case.task == task]) for task in tasks}
-    return {**_share(verdicts), "tasks": per_task}
+    """Accuracy with its interval: over all, per task, and per attribute.
 
-
-def _share(verdicts: list[Verdict]) -> dict[str, Any]:
-    num_right = sum(verdict.is_right for verdict in verdicts)
-    low, high = wilson_interval(num_right, len(verdicts))
+    An attribute is right where a prompt asks for it and all of its numbered ones are right.
+    """
+    tasks: dict[str, list[bool]] = {}
+    attributes: dict[str, list[bool]] = {}
+    for verdict in verdicts:
+        tasks.setdefault(verdict.case.task, []).append(verdict.is_right)
+        judged: dict[str, bool] = {}
+        for name, is_right in verdict.attributes.items():
+            judged[plain_name(name)] = judged.get(plain_name(name), True) and is_right
+        for name, is_right in judged.items():
+            attributes.setdefault(name, []).append(is_right)
     return {
-        "accuracy": num_right / len(verdicts),
-        "low": low,
-        "high": high,
-        "num_prompts": len(verdicts),
+        **_share([verdict.is_right for verdict in verdicts]),
+        "tasks": {task: _share(found) for task, found in tasks.items()},
+        "attributes": {name: _share(found) for name, found in attributes.items()},
     }
+
+
+def plain_name(attribute: str) -> str:
+    """An attribute without the number of the thing that has it: colour of colour_2."""
+    return _NUMBER.sub("", attribute)
+
+
+def _share(are_right: list[bool]) -> dict[str, Any]:
+    num_right, count = sum(are_right), len(are_right)
+    low, high = wilson_interval(num_right, count)
+    return {"accuracy": num_right / count, "low": low, "high": high, "num_prompts": count}

@@ -7,6 +7,7 @@ from typing import Any
 from jaxtyping import UInt8
 from torch import Tensor
 
+from lumina_core.evaluation.oracle import plain_name
 from lumina_core.evaluation.pages import Figure, data_uri, render
 from lumina_core.records import flat
 
@@ -38,27 +39,43 @@ def report_page(result: Mapping[str, Any], failures: Mapping[str, Sequence[Failu
         title=f"Evaluation of {result['modality']}",
         share_columns=SHARE_COLUMNS,
         shares=share_rows(result["splits"]),
+        attribute_columns=ATTRIBUTE_COLUMNS,
+        attributes=attribute_rows(result["splits"]),
         change_columns=CHANGE_COLUMNS,
         changes=comparison and change_rows(comparison["splits"]),
         notes=comparison and change_notes(comparison),
         settings={"checkpoint": result["checkpoint"], **settings},
         failures=[
-            (split, _num_wrong(result["splits"][split]), [_figure(failure) for failure in shown])
+            (split, _num_wrong(result["splits"][split]), len(shown), _by_attribute(shown))
             for split, shown in failures.items()
         ],
     )
 
 
 SHARE_COLUMNS = ("split", "task", "right", "95 % interval", "prompts")
+ATTRIBUTE_COLUMNS = ("split", "attribute", *SHARE_COLUMNS[2:])
 CHANGE_COLUMNS = ("split", "task", "before", "now", "difference")
 
 
 def share_rows(splits: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The rows of a table of shares: each split, then its tasks."""
     for split, result in splits.items():
-        for task, row in {"all": result, **result["tasks"]}.items():
-            interval = f"{row['low']:.1%} to {row['high']:.1%}"
-            yield split, task, f"{row['accuracy']:.1%}", interval, str(row["num_prompts"])
+        for task, share in {"all": result, **result["tasks"]}.items():
+            yield split, task, *_cells(share)
+
+
+def attribute_rows(splits: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The rows of a table of attributes: those of each split, each among the prompts that ask for
+    it.
+    """
+    for split, result in splits.items():
+        for attribute, share in result["attributes"].items():
+            yield split, attribute, *_cells(share)
+
+
+def _cells(share: Mapping[str, Any]) -> tuple[str, ...]:
+    interval = f"{share['low']:.1%} to {share['high']:.1%}"
+    return f"{share['accuracy']:.1%}", interval, str(share["num_prompts"])
 
 
 def change_rows(splits: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -81,6 +98,14 @@ def change_notes(comparison: Mapping[str, Any]) -> Iterator[str]:
 
 def _num_wrong(share: Mapping[str, Any]) -> int:
     return int(share["num_prompts"] - round(share["accuracy"] * share["num_prompts"]))
+
+
+def _by_attribute(failures: Sequence[Failure]) -> dict[str, list[Figure]]:
+    """Failures below the first attribute that is wrong, for what is wrong first spoils the rest."""
+    found: dict[str, list[Figure]] = {}
+    for failure in failures:
+        found.setdefault(plain_name(failure.wrong[0]), []).append(_figure(failure))
+    return found
 
 
 def _figure(failure: Failure) -> Figure:

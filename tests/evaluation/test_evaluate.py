@@ -73,6 +73,8 @@ def test_json_follows_the_schema(ask, world, capfd, tmp_path):
         assert 0 <= found["low"] <= found["accuracy"] <= found["high"] <= 1
         assert set(found["tasks"]) == set(world.tasks(split))
         assert sum(task["num_prompts"] for task in found["tasks"].values()) == 7
+        assert found["attributes"]["count"]["num_prompts"] == 7
+        assert not any(name[-1].isdigit() for name in found["attributes"])
         assert len(list((tmp_path / "kept" / split).glob("*.png"))) == 7
         assert (tmp_path / "kept" / f"{split}-failures.png").is_file()  # nothing was learned yet
     assert main(ask(*words)) == 2
@@ -91,8 +93,9 @@ def test_the_budget_changes_no_result(ask, capfd):
 def test_the_table_names_every_task(ask, world, capfd):
     assert main(ask("num_prompts=6", "splits=[trained]")) == 0
     out = capfd.readouterr().out
-    for task in world.tasks("trained"):
-        assert task in out
+    for name in (*world.tasks("trained"), "attribute", "count", "shape"):
+        assert name in out
+    assert out.count("trained") == 2  # of the table of tasks, and of that of attributes
 
 
 def test_a_perfect_picture_is_right(tiny_model, world, tmp_path):
@@ -107,6 +110,25 @@ def test_a_perfect_picture_is_right(tiny_model, world, tmp_path):
     result = summarise(verdicts)
     assert result["accuracy"] == 1.0
     assert {task["accuracy"] for task in result["tasks"].values()} == {1.0}
+    assert {found["accuracy"] for found in result["attributes"].values()} == {1.0}
+
+
+def test_attributes_with_a_number_are_one_and_right_together(world, tiny_model, tmp_path):
+    judged = (
+        {"count": True, "colour_1": True, "colour_2": True, "size": False},
+        {"count": False, "colour_1": True, "colour_2": False},
+        {"count": True, "colour_1": True},
+        {"count": True},
+    )
+    found = cases(world, "trained", tiny_model.modality.options, len(judged), 0)
+    verdicts = [
+        oracle.Verdict(case, attributes, tmp_path)
+        for case, attributes in zip(found, judged, strict=True)
+    ]
+    shares = oracle.summarise(verdicts)["attributes"]
+    right = {name: (share["accuracy"], share["num_prompts"]) for name, share in shares.items()}
+    assert right == {"count": (3 / 4, 4), "colour": (2 / 3, 3), "size": (0, 1)}
+    assert (shares["colour"]["low"], shares["colour"]["high"]) == wilson_interval(2, 3)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +260,8 @@ def test_a_report_shows_what_failed(measure, tmp_path, monkeypatch):
     assert "<h2>trained: 2 wrong</h2>" in text
     assert "<h2>unseen_durations: 3 wrong, 2 of them shown</h2>" in text
     assert text.count("<small>wrong: is_&lt;high&gt;</small>") == 4
+    assert text.count("<h3>is_&lt;high&gt;: 2</h3>") == 2
+    assert '<tr><th scope="row">trained</th><td>is_there</td><td>100.0%</td>' in text
     assert 'alt="a &lt;b&gt;tone&lt;/b&gt;"' in text
     assert "<b>" not in text
     assert result["checkpoint"] in text
