@@ -10,7 +10,7 @@ from lumina_core.modality import has_weights
 from lumina_core.plugins.parts import make_modality
 from lumina_core.runtime import seeded
 
-NUM_CAPTIONS = 3  # of each task of a split
+NUM_CAPTIONS, NUM_OTHERS = 3, 1  # of each task: of the split that is trained on, of each other
 NUM_DRAWN = 20  # to find so many that differ
 NO_FOLDER = Path("no-autoencoder")  # the parts of a modality read no weights until they are used
 
@@ -37,10 +37,11 @@ def examples(name: str) -> Iterator[Example]:
         raise LuminaError(f"{name} has no synthetic world to draw captions from; name another one")
     world = modality.world
     for place, split in enumerate(world.splits):
+        count = NUM_OTHERS if place else NUM_CAPTIONS
         for task in world.tasks(split):
             seeds = (seeded(place, number) for number in range(NUM_DRAWN))
             drawn = (world.caption(split, seed, task) for seed in seeds)
-            for caption in list(dict.fromkeys(drawn))[:NUM_CAPTIONS]:
+            for caption in list(dict.fromkeys(drawn))[:count]:
                 yield Example(name, split, task, caption)
 
 
