@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lumina_core.checkpoints.manifest import manifest_sha256
 from lumina_core.errors import printable
 from lumina_core.media.seal import state_of
+from lumina_core.plugins import host
 from lumina_core.sampling.adapters import ADAPTERS
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.given import change_notes
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from lumina_core.sampling.settings import RunConfig
 
 
+FORMER_DEMOS = ("b5bc49a367b7", "5e9e42caf3a4", "b61e5f2e9993", "0076bbc91fc6")
+"""Of image, video, multiview and audio, when each shipped its own: how their hashes begin."""
+
+NUM_SHOWN_DIGITS = 12  # of a hash
 MAX_SHOWN_WORDS = 8  # of those that the checkpoint has never seen
 MAX_SHOWN_LINES = 8  # of a file of prompts, each with a note of its own
 MAX_SHOWN_TEXT = 100  # characters of a prompt
@@ -50,10 +56,19 @@ def _repeat_notes(path: str, request: Mapping[str, Any], model: "Model") -> Iter
     """Why a file that is made again may not be the same."""
     made_with = request.get("checkpoint_sha256")
     if made_with != model.checkpoint_sha256:
-        yield (
-            f"note: {path} was made with another checkpoint ({str(made_with)[:12]}); the result "
-            "will differ. Give checkpoint=FOLDER"
-        )
+        short = str(made_with)[:NUM_SHOWN_DIGITS]
+        demo = host.demo_folder(model.name)
+        if short in FORMER_DEMOS and not (demo and manifest_sha256(demo) == made_with):
+            yield (
+                f"note: {path} was made with a demo that another one has replaced ({short}); the "
+                "result will differ. For the same file give checkpoint=FOLDER with that demo, from "
+                "an earlier version of the project"
+            )
+        else:
+            yield (
+                f"note: {path} was made with another checkpoint ({short}); the result "
+                "will differ. Give checkpoint=FOLDER"
+            )
     if model.adapters and not request.get(ADAPTERS):
         yield f"note: {path} was made without adapters; the result will differ"
     stored, here = request.get("versions"), versions_of(model)

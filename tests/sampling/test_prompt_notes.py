@@ -7,9 +7,10 @@ from PIL import Image
 
 from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import model as checkpoint_model
-from lumina_core.checkpoints.manifest import data_seen, read_manifest
+from lumina_core.checkpoints.manifest import data_seen, manifest_sha256, read_manifest
 from lumina_core.cli.main import main
 from lumina_core.plugins import host
+from lumina_core.sampling import prompt_notes
 from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.prompt_file import read_prompts
 from lumina_core.sampling.prompt_notes import MAX_SHOWN_LINES, file_notes, text_notes
@@ -95,6 +96,35 @@ def test_notes_of_a_file_name_its_lines(notes_of_file):
 def test_run_says_it_of_a_checkpoint_that_a_world_trained(ask, work, capfd):
     assert main(ask(STRANGE)) == 0
     assert capfd.readouterr().err == f"note: {NOTE}\n"
+
+
+def test_a_file_that_is_made_again_with_other_weights_says_which_are_missing(
+    ask, tiny_checkpoint, work, capsys, monkeypatch
+):
+    assert main(ask("a star", "out=a.png")) == 0
+    other = work / "other"
+    checkpoint_folder.export(tiny_checkpoint, other, checkpoint_folder.torch.bfloat16)
+    made_with = manifest_sha256(tiny_checkpoint)[:12]
+
+    def told():
+        capsys.readouterr()
+        again = ["repeat=a.png", f"checkpoint={other}", "device=cpu", "out=b.png", "overwrite=true"]
+        assert main(["run", *again]) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert told() == (
+        f"note: a.png was made with another checkpoint ({made_with}); the result will differ. Give "
+        "checkpoint=FOLDER"
+    )
+    monkeypatch.setattr(prompt_notes, "FORMER_DEMOS", (made_with,))
+    assert told() == (
+        f"note: a.png was made with a demo that another one has replaced ({made_with}); the result "
+        "will differ. For the same file give checkpoint=FOLDER with that demo, from an earlier "
+        "version of the project"
+    )
+    monkeypatch.setattr(host, "demo_folder", lambda name: tiny_checkpoint)  # it is here
+    assert "made with another checkpoint" in told()
 
 
 @pytest.mark.parametrize("name", host.SHIPPED)
