@@ -26,7 +26,7 @@ import torch
 from lumina_core.checkpoints.folder import export
 run, out, advice = sys.argv[1:]
 export(max(Path(run).glob("checkpoints/step-*")), Path(out), torch.bfloat16, json.loads(advice))
-"""  # bfloat16 weights without the training state
+"""  # bfloat16 weights without the training state; the advice is by modality
 
 nox.options.sessions = [
     *("tests", "faults", "demos", "worlds", "docs"),
@@ -196,8 +196,9 @@ def demo(session: nox.Session) -> None:
     slower = ("optimizer.muon_learning_rate=0.015", "optimizer.learning_rate=0.0015")
     more = ("max_steps=6200", "seed=4", "position_jitter=0.3", *slower)
     lumina("train", "third", f"modality.vae={out}/vae-3", second, *more)
+    # docs/use/resolution.md has the figures
     advice = {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0}
-    _export(session, f"{out}/third", out, advice)  # docs/use/resolution.md has the figures
+    _export(session, f"{out}/third", out, {"image": advice})
 
 
 @nox.session
@@ -244,7 +245,8 @@ def demo_audio(session: nox.Session) -> None:
     first = f"init_from={out}/first/checkpoints/step-0010000"
     falling = ("max_steps=3500", "optimizer.decay_share=0.7", "seed=3")
     lumina("train", "second", f"modality.vae={out}/vae-4", first, *falling)
-    _export(session, f"{out}/second", out, {"position_limit": 32.0})  # 4 s, the longest of training
+    advice = {"position_limit": 32.0}  # 4 s, the longest of training
+    _export(session, f"{out}/second", out, {"audio": advice})
 
 
 def _trainer(session: nox.Session, modality: str, out: str) -> Callable[..., None]:

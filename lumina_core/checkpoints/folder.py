@@ -37,6 +37,7 @@ from lumina_core.checkpoints.manifest import (
 from lumina_core.checkpoints.model import Model, describe
 from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.checkpoints.vae_folder import copy_vae
+from lumina_core.errors import LuminaError
 from lumina_core.files.hashes import sha256_of
 from lumina_core.files.seals import sealed
 from lumina_core.files.writing import atomic_folder
@@ -61,7 +62,7 @@ def contents_of(
     models: Sequence[Model],
     *,
     summary: Mapping[str, Any],
-    sampling: Mapping[str, Any],
+    sampling: Mapping[str, Mapping[str, Any]],
     dtype: torch.dtype,
     base: Mapping[str, str] | None = None,
 ) -> Contents:
@@ -70,14 +71,24 @@ def contents_of(
     Args:
         models: of each modality; all have the same backbone and the same text encoder.
         summary: of the training, for people and to go on from.
-        sampling: recommended settings, by public key group.
+        sampling: recommended settings of each modality, by public key group.
         dtype: of the stored weights.
         base: the model on which the backbone trains an adapter, which is then all that is written.
     """
-    manifest = describe(models) | {"sampling": dict(sampling), "training": dict(summary)}
+    manifest = describe(models) | {"training": dict(summary)}
+    _recommend(manifest, sampling)
     if base is not None:
         manifest |= {"network": ADAPTER, BASE: dict(base)}
     return Contents(models, deepcopy(manifest), dtype)
+
+
+def _recommend(manifest: dict[str, Any], sampling: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say in a manifest how each modality is sampled, in the place of what it says."""
+    manifest["sampling"] = {}
+    for name, entry in manifest["modalities"].items():
+        entry.pop("sampling", None)
+        if own := sampling.get(name):
+            entry["sampling"] = dict(own)
 
 
 def fill(
@@ -133,7 +144,10 @@ def _save_parts(
 
 
 def export(
-    source: Path, target: Path, dtype: torch.dtype, sampling: Mapping[str, Any] | None = None
+    source: Path,
+    target: Path,
+    dtype: torch.dtype,
+    sampling: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Copy a checkpoint without its training state, its weights in another dtype: to be shipped.
 
@@ -141,14 +155,21 @@ def export(
         source: a checkpoint, or the folder of a training run.
         target: must not exist.
         dtype: of the stored weights.
-        sampling: recommended settings, by public key group; None: those of the source.
+        sampling: recommended settings of each modality, by public key group; None: those of the
+            source.
 
     Raises:
-        LuminaError: the source is missing or damaged, the target exists or cannot be written.
+        LuminaError: the source is missing or damaged, lacks a modality for which settings are
+            recommended, or the target exists or cannot be written.
     """
     source = checkpoint_folder(source)
     manifest = read_manifest(source)
     verify(source, manifest)
+    if unknown := set(sampling or ()) - manifest["modalities"].keys():
+        known = ", ".join(manifest["modalities"])
+        raise LuminaError(
+            f"{source} knows {known}, and settings are recommended for {', '.join(sorted(unknown))}"
+        )
     with atomic_folder(target) as temporary:
         for name in [name for name in manifest["files"] if not is_of_state(name)]:
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +180,7 @@ def export(
         if manifest["text_encoder"].get("hub_id") is None:
             manifest["text_encoder"].pop("sha256", None)  # of weights that were not cast
         if sampling is not None:
-            manifest["sampling"] = dict(sampling)
+            _recommend(manifest, sampling)
         write_manifest(temporary, manifest)
 
 

@@ -1,10 +1,12 @@
 """Reads lumina.json, the manifest of a checkpoint folder: format, seal, and the type of each entry.
 
-The only reader of that file. It needs no torch, because configurations and `info` read it too.
+The reader of that file; host.py looks in one for names alone. It needs no torch, because
+configurations and `info` read it too.
 `verify` compares the files that it names with their hashes.
 
 Format 2 added the kind of network, the family of released models to which it belongs, and the
-adapters that were merged into it. A modality may say in `usual` with which options it was trained.
+adapters that were merged into it. A modality may say in `usual` with which options it was trained,
+and in `sampling` how it alone is sampled.
 Format 1 is read for good: `_from_format_1` says what it means. The folder of an adapter has such a
 manifest, too, whose `network` is `adapter`; it describes the model and says in `base` which one.
 """
@@ -20,12 +22,12 @@ from lumina_core.files.hashes import known_sha256, sha256_of
 from lumina_core.files.reading import MAX_JSON_BYTES, parse_json, read_regular
 from lumina_core.files.seals import entries_fault, is_sealed
 from lumina_core.plugins.entry_points import MAX_NAME, MODALITY_NAME
+from lumina_core.plugins.host import MANIFEST
 from lumina_core.records import shown
 
 FORMAT_VERSION = 2
 OLDEST_FORMAT = 1
 NETWORK, ADAPTER = "backbone", "adapter"  # kinds of network of this version
-MANIFEST = "lumina.json"
 SYNTHETIC = "synthetic"  # data that a world draws
 OLD_ATTENTION = "attention"  # older manifests name a backend, which is the machine's business
 ENTRIES: dict[str, type] = {
@@ -131,6 +133,8 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
             return f"modalities.{name} has no options or no token_dim"
         if not isinstance(entry.get("usual", {}), dict) or VAE in entry.get("usual", {}):
             return f"modalities.{name}.usual is no block of options"
+        if not isinstance(entry.get("sampling", {}), dict):
+            return f"modalities.{name}.sampling is no block of settings"
         if type(entry.get("feature_dim", 1)) is not int:
             return f"modalities.{name}.feature_dim is no whole number"
     encoder = manifest["text_encoder"]
@@ -156,6 +160,17 @@ def _fault(manifest: Mapping[str, Any]) -> str | None:
 
 def _are_texts(base: Any) -> bool:
     return isinstance(base, dict) and all(isinstance(base.get(key), str) for key in BASE_ENTRIES)
+
+
+def recommended(manifest: Mapping[str, Any], modality: str) -> dict[str, Any]:
+    """How a checkpoint recommends to sample a modality; what it says for it replaces the rest.
+
+    Args:
+        manifest: of the checkpoint.
+        modality: which; nothing is said for one that the checkpoint does not know.
+    """
+    own = manifest["modalities"].get(modality)
+    return {**manifest["sampling"], **((own and own.get("sampling")) or {})}
 
 
 def data_seen(manifest: Mapping[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from lumina_core.backbone.families.layouts import Family
 from lumina_core.checkpoints.formats import CONFIG, PIPELINE, SCHEDULER_CONFIG, TRANSFORMER
-from lumina_core.checkpoints.manifest import TEXT_ENCODER, VAE
+from lumina_core.checkpoints.manifest import TEXT_ENCODER, VAE, recommended
 from lumina_core.checkpoints.vae_folder import copy_vae
 from lumina_core.errors import LuminaError
 from lumina_core.files.reading import read_json
@@ -70,7 +70,9 @@ def write_pipeline(
     if about.get("template_for") == "all":  # written out, as the tokenizer of a chat does it
         (folder / TOKENIZER / "chat_template.jinja").write_text(_chat_of(about["template"]))
     (folder / SCHEDULER_CONFIG).parent.mkdir()
-    _write(folder / SCHEDULER_CONFIG, scheduler_of_solver(manifest["sampling"].get("solver") or {}))
+    (modality,) = manifest["modalities"]
+    solver = recommended(manifest, modality).get("solver")
+    _write(folder / SCHEDULER_CONFIG, scheduler_of_solver(solver or {}))
     index = {
         "_class_name": CLASSES[family.name],
         "scheduler": ["diffusers", SCHEDULER],

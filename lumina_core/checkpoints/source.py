@@ -6,7 +6,7 @@ weights themselves are opened by model.py.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -168,6 +168,26 @@ def own_source(folder: Path) -> Source:
         )
     usual = next(iter(manifest["modalities"].values())).get("usual") or {}
     return Source(str(folder), folder, OURS, manifest, (folder / BACKBONE,), usual=usual)
+
+
+def demo_source(modalities: Sequence[str], instead: str) -> Source:
+    """The demo that knows modalities, or at least one of them.
+
+    Args:
+        modalities: names of them.
+        instead: what to do without a demo, as the end of a message.
+
+    Raises:
+        LuminaError: there is none, it is damaged, or each of several has its own.
+    """
+    folders = {folder for name in modalities if (folder := host.demo_folder(name))}
+    if not folders:
+        raise host.lack_of_demo(modalities[0], instead)
+    if len(folders) > 1:
+        raise LuminaError(
+            f"demo is one checkpoint here, and {', '.join(modalities)} have several; {instead}"
+        )
+    return own_source(folders.pop())
 
 
 def fixed_options(name: str, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,9 +56,7 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
     if vae == DEMO:
         demo = host.demo_folder(modality)
         if demo is None:
-            raise LuminaError(
-                f"modality {modality!r} ships no demo autoencoder; give modality.vae=FOLDER"
-            )
+            raise host.lack_of_demo(modality, "give modality.vae=FOLDER")
         return _checked(demo, modality, vae)
     yaml = host.vae_files(modality).get(vae)
     if yaml is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core import __version__
+from lumina_core.checkpoints.manifest import MANIFEST, read_manifest
 from lumina_core.checkpoints.source import Source
 from lumina_core.data.caches.manifest import KINDS
 from lumina_core.errors import LuminaError, printable
@@ -64,6 +65,7 @@ def check_plugins(only: str | None = None) -> list[Plugin]:
 
 
 def _check(plugin: Plugin) -> None:
+    from lumina_core.checkpoints.manifest import verify
     from lumina_core.checkpoints.vae_folder import described_vae
     from lumina_core.sampling.model_file import check_model_file
     from lumina_core.training.compose import check_modality_file
@@ -79,6 +81,8 @@ def _check(plugin: Plugin) -> None:
     for kinds in answers.autoencoders.values():
         for path in kinds.values():
             autoencoder_class(plugin, path)
+    for folder in _demos(plugin):
+        verify(folder, read_manifest(folder))
     for file in _vae_files(plugin):
         described_vae(file)
     for file in _model_files(plugin):
@@ -141,9 +145,23 @@ def diagnosis(name: str, plugins: list[Plugin]) -> list[str]:
         lines += [f"  {line}" for line in (plugin.error, *trace) if line]
         lines += _remarks(plugin)
         if plugin.status == "loaded":
+            lines += [f"  demo of {', '.join(names)}" for names in _demos(plugin).values()]
             lines += _autoencoder_lines(plugin)
             lines += [f"  note: nothing reads {path}" for path in _idle_files(plugin)]
     return lines
+
+
+def _demos(plugin: Plugin) -> dict[Path, list[str]]:
+    """The checkpoints that a plugin ships, each with its modalities.
+
+    Raises:
+        LuminaError: one of them is damaged.
+    """
+    folder = host.data_folder(plugin, "demo")
+    found = sorted(folder.glob(f"*/{MANIFEST}")) if folder else []
+    if folder and (folder / MANIFEST).is_file():
+        found = [folder / MANIFEST]
+    return {path.parent: list(read_manifest(path.parent)["modalities"]) for path in found}
 
 
 def _autoencoder_lines(plugin: Plugin) -> list[str]:

@@ -176,11 +176,12 @@ def _one_modality(command: Command, words: Overrides, known: Any = None) -> str:
     """
     names = words.modalities or ([] if known is None else [known])
     if not names:
-        names = command.modalities(words.values)
+        known_to_it = command.modalities(words.values)
+        names = [name for name in known_to_it if name in host.installed()] or known_to_it
         if len(names) > 1:
             raise LuminaError(
                 f"{command.checkpoint}={words.values[str(command.checkpoint)]} was trained on "
-                f"{', '.join(names)}; choose one: +modality={names[0]}"
+                f"{', '.join(known_to_it)}; choose one: +modality={names[0]}"
             )
     if not names:
         raise LuminaError(f"no modality chosen. Add +modality=NAME; {host.present()}")

@@ -50,7 +50,9 @@ def of_one(pairs: Iterable[tuple[str, T]], one: One, command: Command) -> list[t
 
 
 def known_of_one(known: Mapping[str, Any], one: One, command: Command) -> dict[str, Any]:
-    """The settings in the folder of a training, as those of one modality alone."""
+    """The settings in the folder of a training, as those of one modality alone; none of none."""
+    if not known:
+        return {}
     blocks = ("options", *command.own)
     own = {block: _part_of(known[block], one.name) for block in blocks if block in known}
     rest = {key: value for key, value in known.items() if key not in blocks}

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lumina_core.errors import LuminaError, similar
+from lumina_core.files.reading import read_json
 from lumina_core.plugins.entry_points import (
     EXTENSION,
     MODALITY,
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 
 SHIPPED = ("image", "video", "multiview", "audio")
 """Names that people will try, for hints in messages; the first is what `infer` means."""
+
+MANIFEST = "lumina.json"  # makes a folder a checkpoint
+_DEMO = "demo"
+"""The folder of a package with a demo, and the extension with the one that the SHIPPED share."""
 
 _Key = tuple[str, str, str, str]
 _LOCK = threading.RLock()  # re-entrant: a plugin may itself ask for another modality
@@ -250,9 +255,44 @@ def conf_folder(name: str) -> Path:
 
 
 def demo_folder(name: str) -> Path | None:
-    """The demo checkpoint that a plugin ships, else one that an extension does, or None."""
-    own = data_folder(find(name), "demo")
-    return own or next(extension_folders(f"demo/{name}"), None)
+    """The demo checkpoint of a modality: its plugin's, else one that an extension ships, or None.
+
+    An extension has in `demo/NAME` what is for one modality, else in `demo` what several share.
+    """
+    if own := data_folder(find(name), _DEMO):
+        return own
+    folders = list(extension_folders(_DEMO))
+    shared = [folder for folder in folders if (folder / MANIFEST).is_file()]
+    of_one = (folder / name for folder in folders if folder not in shared)
+    found = [folder for folder in of_one if folder.is_dir()]
+    return next(iter(found), None) or next((each for each in shared if _knows(each, name)), None)
+
+
+def _knows(checkpoint: Path, name: str) -> bool:
+    """Whether a manifest names a modality; who opens one that cannot be read says what is wrong."""
+    try:
+        return name in read_json(checkpoint / MANIFEST)["modalities"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
+def lack_of_demo(name: str, instead: str) -> LuminaError:
+    """That a modality has no demo here, and what can be installed.
+
+    Args:
+        name: of the modality.
+        instead: what can be done without a demo, as the end of the message.
+    """
+    text = f"modality {name!r} ships no demo checkpoint"
+    if name in SHIPPED:
+        shared = next((each for each in extensions() if each.name == _DEMO), None)
+        if shared is None:
+            return LuminaError(
+                f"{text}; install the demo of the project: {install_command(_DEMO)}, or {instead}"
+            )
+        if shared.error is not None:
+            return LuminaError(f"{text}. {_refusal(shared)} Or {instead}")
+    return LuminaError(f"{text}; {instead}")
 
 
 def vae_files(name: str) -> dict[str, Path]:
@@ -365,7 +405,7 @@ def _absence(name: str) -> str:
 
 
 def install_command(name: str) -> str:
-    """How one of the SHIPPED modalities is installed."""
+    """How one of the SHIPPED modalities is installed, or their demo."""
     return f"python -m pip install ./plugins/lumina-{name} (in a checkout of the project)"
 
 

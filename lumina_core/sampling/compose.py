@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints.formats import find_source
-from lumina_core.checkpoints.manifest import MANIFEST
+from lumina_core.checkpoints.manifest import MANIFEST, recommended
 from lumina_core.checkpoints.source import Source, fixed_options, own_source
 from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command
@@ -156,7 +156,7 @@ def _put_checkpoint(layers: Layers) -> None:
         layers.open_options = source.open_options
         layers.put({"dtype": source.dtype}, origin)
     layers.put({"modality": source.usual}, origin)
-    _recommend(layers, manifest["sampling"], origin, where)
+    _recommend(layers, recommended(manifest, name), origin, where)
     layers.close(path)
 
 

@@ -21,11 +21,11 @@ from lumina_core.checkpoints.placement import Placement
 from lumina_core.checkpoints.source import fixed_options
 from lumina_core.config.compose import compose_options
 from lumina_core.config.keys import record_keys, switched_off_by
-from lumina_core.errors import LuminaError
 from lumina_core.files.writing import new_output
 from lumina_core.flow.solver import OnStep
 from lumina_core.media.seal import write_sealed
 from lumina_core.modality import Decoder, Media
+from lumina_core.plugins import host
 from lumina_core.records import flat, untold
 from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import python_arguments
@@ -207,9 +207,7 @@ def load_model(config: ModelSource, held: Model | None = None) -> Model:
         LuminaError: there is none, it is damaged, or cannot be computed as asked.
     """
     if config.checkpoint is None:
-        raise LuminaError(
-            f"modality {config.modality!r} ships no demo checkpoint; give checkpoint=FOLDER"
-        )
+        raise host.lack_of_demo(config.modality, "give checkpoint=FOLDER")
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     resolve_backend(config.attention, device.type, dtype)  # or refuses it
     placement = Placement(device, dtype, config.offload, config.quantise)

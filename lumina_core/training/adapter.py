@@ -24,7 +24,7 @@ from lumina_core.checkpoints.model import Model
 from lumina_core.checkpoints.source import Source
 from lumina_core.errors import MAX_REASON, LuminaError, printable, reason_of
 from lumina_core.runtime import resolve_dtype
-from lumina_core.training.init_from import init_source, read_weights
+from lumina_core.training.init_from import init_source, read_weights, without_others
 from lumina_core.training.settings import AdapterConfig, TrainConfig
 
 
@@ -191,7 +191,7 @@ def read_base(source: Source, model: Model, dtype: str) -> None:
         weights = {
             # a copy: kernels round differently at the addresses of a file
             name: value.to(resolve_dtype(dtype if name in lowered else "float32"), copy=True)
-            for name, value in read_weights(source).items()
+            for name, value in without_others(read_weights(source), model.name).items()
         }
         backbone.load_state_dict(weights, strict=True, assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:

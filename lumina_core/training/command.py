@@ -134,7 +134,7 @@ def _continued(config: "TrainConfig", run: Run) -> Path:
     held = loop.prepare(config, run)
     with ranks.agreed():
         # a checkpoint of others may lie
-        sampling = {name: compose_sampling(name, run.sampling) for name in run.models}
+        sampling = {name: compose_sampling(name, run.sampling.get(name)) for name in run.models}
         if config.note is not None:
             terminal.tell(config.note)
         terminal.tell(*run.notes)

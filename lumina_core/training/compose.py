@@ -7,7 +7,7 @@ from typing import Any
 
 from lumina_core.checkpoints.formats import find_source
 from lumina_core.checkpoints.newest import DEMO
-from lumina_core.checkpoints.source import fixed_options
+from lumina_core.checkpoints.source import demo_source, fixed_options
 from lumina_core.config.compose import composed, each_of
 from lumina_core.config.keys import Command
 from lumina_core.config.layers import Layers, advised, build_record
@@ -185,22 +185,24 @@ def _put_settings(layers: Layers) -> None:
 
 
 def _put_released(layers: Layers) -> None:
-    """Put what the weights of a released model fix, and of any model of which an adapter is
-    trained: the backbone, and what its latents are.
+    """Put what the weights of a released model or of the demo fix, and of any model of which an
+    adapter is trained: the backbone, and what its latents are.
     """
     words, name = layers.words, layers.name
     choices = (words.file.choices if words.file else {}) | words.choices
     is_adapted = choices.get("adapter", NO_ADAPTER) != NO_ADAPTER
-    named = words.values.get("init_from")
-    if named in (None, "", "null") or (named == DEMO and not is_adapted):
+    named, trained = words.values.get("init_from"), words.modalities or [name]
+    if named in (None, "", "null"):
         return
-    place = host.demo_folder(name) if named == DEMO else named
     try:
-        source = find_source(str(place), download=words.values.get("download") == "true")
+        if named == DEMO:
+            source = demo_source(trained, "give init_from=FOLDER")
+        else:
+            source = find_source(str(named), download=words.values.get("download") == "true")
     except LuminaError:  # the start of the training says it
         return
-    manifest, trained = source.manifest, words.modalities or [name]
-    is_fixed = manifest["family"] or is_adapted
+    manifest = source.manifest
+    is_fixed = manifest["family"] or is_adapted or named == DEMO
     if not is_fixed or not set(trained) & manifest["modalities"].keys():
         return
     layers.replace("backbone", manifest["backbone"], str(named))
@@ -209,7 +211,7 @@ def _put_released(layers: Layers) -> None:
     options = fixed_options(name, manifest)
     vae = source.vae_folder(name) or source.usual.get("vae")
     if vae is not None and has_weights(host.options_class(name)):
-        options |= {"vae": str(vae)}
+        options |= {"vae": DEMO if named == DEMO else str(vae)}
     layers.put({"modality": options}, str(named))
 
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from lumina_core.checkpoints.differences import differences, has_same_latents
 from lumina_core.checkpoints.formats import find_source
+from lumina_core.checkpoints.manifest import recommended
 from lumina_core.checkpoints.model import Model, backbone_config
 from lumina_core.checkpoints.newest import DEMO
 from lumina_core.checkpoints.released import read_backbone
-from lumina_core.checkpoints.source import Source, own_source
+from lumina_core.checkpoints.source import Source, demo_source
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.plugins import host
 from lumina_core.records import flat
 from lumina_core.terminal import tell
 
@@ -37,24 +37,15 @@ def init_source(name: str, modalities: Sequence[str], *, download: bool) -> Sour
         download: fetch what is named and is not there yet.
 
     Raises:
-        LuminaError: the modality ships no demo, each of several has its own, a training has
-            finished no checkpoint, or there is no such model.
+        LuminaError: there is no demo or more than one, a training has finished no checkpoint, or
+            there is no such model.
     """
-    if name != DEMO:
-        return find_source(name, download=download)
-    if len(modalities) > 1:
-        raise LuminaError(
-            f"init_from=demo is that of one modality, and {', '.join(modalities)} have one each; "
-            "give init_from=FOLDER"
-        )
-    (modality,) = modalities
-    demo = host.demo_folder(modality)
-    if demo is None:
-        raise LuminaError(f"modality {modality!r} ships no demo checkpoint; give init_from=FOLDER")
-    return own_source(demo)
+    if name == DEMO:
+        return demo_source(modalities, "give init_from=FOLDER")
+    return find_source(name, download=download)
 
 
-def start_from(source: Source, models: Sequence[Model]) -> dict[str, Any]:
+def start_from(source: Source, models: Sequence[Model]) -> dict[str, dict[str, Any]]:
     """Put the backbone's weights of a checkpoint into models that have the same shapes.
 
     Settings that differ without changing a shape are named on stderr, one line each, and so are
@@ -65,8 +56,8 @@ def start_from(source: Source, models: Sequence[Model]) -> dict[str, Any]:
         models: of each modality; their backbone is changed in place, their text encoder stays.
 
     Returns:
-        How the checkpoint recommends to sample, where that is true of the one model, too: numbers
-        of tokens and positions mean the same with the same latents and architecture alone.
+        How the checkpoint recommends to sample modalities, where that is true of the models, too:
+        numbers of tokens and positions mean the same with the same latents and architecture alone.
 
     Raises:
         LuminaError: the checkpoint is missing or damaged, or of other shapes.
@@ -91,8 +82,7 @@ def start_from(source: Source, models: Sequence[Model]) -> dict[str, Any]:
             found.append(f"another autoencoder{which}, so its latents mean something else")
     for difference in found:
         tell(f"warning: {path} was trained with {difference}")
-    is_alike = len(known) == len(models) == 1 and all(map(_is_of_text, found))
-    return _recommendation(source, is_kept=is_alike)
+    return _recommendation(source, known, is_kept=all(map(_is_of_text, found)))
 
 
 def read_weights(source: Source) -> dict[str, Tensor]:
@@ -103,19 +93,32 @@ def read_weights(source: Source) -> dict[str, Tensor]:
     return read_backbone(source, backbone_config(source.manifest)).state_dict()
 
 
+def without_others(weights: Mapping[str, Tensor], modality: str) -> dict[str, Tensor]:
+    """The weights of a backbone without the projections of other modalities."""
+
+    def is_own(key: str) -> bool:
+        kind, _, rest = key.partition(".")
+        return kind not in PROJECTIONS or rest.partition(".")[0] == modality
+
+    return {key: value for key, value in weights.items() if is_own(key)}
+
+
 def _is_of_text(difference: str) -> bool:
     """Whether a difference concerns the text encoder alone, which knows no positions."""
     return difference.startswith("text_encoder.")
 
 
-def _recommendation(source: Source, *, is_kept: bool) -> dict[str, Any]:
+def _recommendation(
+    source: Source, models: Sequence[Model], *, is_kept: bool
+) -> dict[str, dict[str, Any]]:
     """How a checkpoint recommends to sample, if it is kept; says what becomes of it."""
-    sampling = source.manifest["sampling"]
-    if sampling:
-        values = ", ".join(f"{key}={value}" for key, value in flat(sampling).items())
-        fate = "checkpoints of this run recommend it, too" if is_kept else "this run drops it"
-        tell(f"note: {source.path} recommends {values} for sampling; {fate}")
-    return dict(sampling) if is_kept else {}
+    found = {model.name: recommended(source.manifest, model.name) for model in models}
+    for name, sampling in found.items():
+        if sampling:
+            values = ", ".join(f"{key}={value}" for key, value in flat(sampling).items())
+            fate = "checkpoints of this run recommend it, too" if is_kept else "this run drops it"
+            tell(f"note: {source.path} recommends {values} for sampling {name}; {fate}")
+    return found if is_kept else {}
 
 
 def _of_modalities(

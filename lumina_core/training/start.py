@@ -13,7 +13,7 @@ from lumina_core.backbone.attention import resolve_backend
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints import differences
 from lumina_core.checkpoints import manifest as checkpoints_manifest
-from lumina_core.checkpoints.manifest import data_seen
+from lumina_core.checkpoints.manifest import data_seen, recommended
 from lumina_core.checkpoints.model import Model
 from lumina_core.checkpoints.vae_folder import modality_with_vae
 from lumina_core.data.mixture import Mixture
@@ -72,8 +72,8 @@ class Run:
     """Of the steps since the last line of the log."""
     meter: Meter
     """What these steps took."""
-    sampling: dict[str, Any] = field(default_factory=dict)
-    """How its checkpoints recommend to sample: as the one that it began with."""
+    sampling: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """How its checkpoints recommend to sample each modality: as the one that it began with."""
     saved: int | None = None
     """The last step whose checkpoint is there, or on its way."""
     num_skipped: int = 0
@@ -147,7 +147,7 @@ def _fresh(config: "TrainConfig") -> Run:
             backbone = Backbone(shape)
     newest, first = newest_checkpoint(config), None
     data_before: list[str] = []
-    sampling: dict[str, Any] = {}
+    sampling: dict[str, dict[str, Any]] = {}
     family = ""
     if is_adapted:
         first = base_of(config, newest)
@@ -165,7 +165,8 @@ def _fresh(config: "TrainConfig") -> Run:
     if first is not None:
         if is_adapted:
             (model,) = models.values()
-            base, sampling = stored_base(first), dict(first.manifest["sampling"])
+            base = stored_base(first)
+            sampling = {model.name: recommended(first.manifest, model.name)}
             read_base(first, model, config.dtype)
             put_adapter(backbone, config.adapter, config.seed)
         else:
@@ -226,7 +227,8 @@ def _restore(run: Run, config: "TrainConfig", newest: Path) -> None:
     for name, source in run.mixture.sources.items():
         source.restore(training["data"][name] if len(run.models) > 1 else training["data"])
     run.mixture.restore(training)
-    run.sampling, run.saved = manifest["sampling"], training["step"]
+    run.sampling = {name: recommended(manifest, name) for name in run.models}
+    run.saved = training["step"]
     for key, value in (KEPT | training).items():
         if key in KEPT:
             setattr(run, key, value)

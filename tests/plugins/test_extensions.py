@@ -215,6 +215,24 @@ def test_a_demo_of_an_extension_stands_in_where_a_modality_has_none(toy, write_e
     assert host.demo_folder("toy") == toy / "demo"
 
 
+def test_a_demo_in_one_folder_is_of_the_modalities_that_its_manifest_names(
+    write_distribution, write_extension
+):
+    for name in ("toy", "vae", "other"):
+        write_distribution(f"lumina-{name}", name)
+    shared = {"demo/lumina.json": '{"modalities": {"toy": {}, "vae": {}}}', "demo/vae/x": ""}
+    demo = write_extension("a_shared", files=shared) / "demo"
+    assert {name: host.demo_folder(name) for name in host.installed()} == {
+        "toy": demo,
+        "vae": demo,
+        "other": None,
+    }
+    alone = write_extension("single", files={"demo/toy/lumina.json": "{}"}) / "demo" / "toy"
+    assert host.demo_folder("toy") == alone
+    (demo / "lumina.json").write_text("[")
+    assert host.demo_folder("other") == demo  # whoever opens it says what is wrong
+
+
 def test_doctor_tells_what_an_extension_brings_and_what_nothing_reads(toy, write_extension, capsys):
     files = {"halving.py": HALVING_CLASS, "conf/vae/toy/ours.yaml": "hub_id: someone/ours\n"}
     write_extension("halving", HALVING, files | {"conf/idle.yaml": ""})

@@ -98,7 +98,7 @@ def test_numbers_are_checked(values):
 def test_a_checkpoint_recommends_what_run_does(tiny_checkpoint, tmp_path, capsys):
     folder = tmp_path / "exported"
     advice = {"coarse": {"above": 30, "tokens": 20}}
-    checkpoint.export(tiny_checkpoint, folder, torch.float32, advice)
+    checkpoint.export(tiny_checkpoint, folder, torch.float32, {"image": advice})
     words = ["modality=image", f"checkpoint={folder}", "prompt=a red circle"]
     assert compose_run(words).coarse == CoarseConfig(30, 20, 0.7)
     assert compose_run([*words, "coarse.above=null"]).coarse.above is None

@@ -106,12 +106,12 @@ def test_what_a_checkpoint_recommends_is_kept_where_it_is_true(
 ):
     advice = {"coarse": {"above": 40, "tokens": 20, "strength": 0.5}, "longest_side": 8.0}
     first = tmp_path / "first"
-    checkpoint_folder.export(tiny_checkpoint, first, torch.float32, advice)
+    checkpoint_folder.export(tiny_checkpoint, first, torch.float32, {"image": advice})
     out = tmp_path / "out"
 
     def recommended(step):
         folder = out / "checkpoints" / f"step-{step:07d}"
-        return manifest.read_manifest(folder)["sampling"]
+        return manifest.recommended(manifest.read_manifest(folder), "image")
 
     words = tiny_training(out, f"init_from={first}", "max_steps=1", "sample_every=1")
     assert main(["train", *words]) == 0
@@ -123,7 +123,7 @@ def test_what_a_checkpoint_recommends_is_kept_where_it_is_true(
     dropped = (["backbone.rope_theta=50"], [f"modality.vae={other_vae}"])
     for more in ([], *dropped, ["text_encoder.max_tokens=9"]):
         config = compose_train([*words, "overwrite=true", *more])
-        assert start.start(config).sampling == ({} if more in dropped else advice)
+        assert start.start(config).sampling == ({} if more in dropped else {"image": advice})
         assert ("this run drops it" in capsys.readouterr().err) == (more in dropped)
 
 
@@ -138,7 +138,7 @@ def test_a_recommendation_that_acts_for_the_user_is_refused_before_a_run_is_repl
         ({"solver": {"num_steps": "many"}}, "solver.num_steps"),
     ):
         shutil.rmtree(first, ignore_errors=True)
-        checkpoint_folder.export(tiny_checkpoint, first, torch.float32, advice)
+        checkpoint_folder.export(tiny_checkpoint, first, torch.float32, {"image": advice})
         words = tiny_training(out, "max_steps=1", f"init_from={first}", "overwrite=true")
         capsys.readouterr()
         assert main(["train", *words]) == 2
