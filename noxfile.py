@@ -17,6 +17,7 @@ PROMPTS = {
     "multiview": "a cube, red in front and blue behind",
     "audio": "two short high beeps, then a falling sweep",
 }
+SHARED = "lumina-demo"  # has no modality, but the demo of those whose plugins ship none
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 
 EXPORT = """
@@ -133,15 +134,12 @@ def wheel(session: nox.Session) -> None:
         session.run("lumina", "doctor", "chirp", "--contract")
         session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "lumina-chirp")
         for plugin in PLUGINS:
-            _run_alone(session, wheels, clone / plugin, folder / "alone")
+            if Path(plugin).name != SHARED:
+                _run_alone(session, wheels, clone / plugin, folder / "alone")
 
 
-def _run_demo(session: nox.Session, plugin: Path, python: Path) -> None:
-    """Make something with the demo that a plugin ships; one that ships none is left out."""
-    modality = plugin.name.removeprefix("lumina-")
-    if not (plugin / f"lumina_{modality}" / "demo" / "lumina.json").is_file():
-        session.log(f"{plugin.name} ships no demo")
-        return
+def _run_demo(session: nox.Session, modality: str, python: Path) -> None:
+    """Make something with the demo of a modality; that there is none is an error."""
     words = ("run", f"+modality={modality}", PROMPTS[modality], "json=true")
     printed = _isolated(session, python, *words)
     made = json.loads(printed)["files"][0]["path"]
@@ -150,15 +148,21 @@ def _run_demo(session: nox.Session, plugin: Path, python: Path) -> None:
 
 
 def _run_alone(session: nox.Session, wheels: Path, plugin: Path, place: Path) -> None:
-    """Use a plugin where there is no other one, nor a library that nobody declares."""
+    """Use a plugin where there is no other one, nor a library that nobody declares.
+
+    One that ships no demo stands beside the package with the shared one.
+    """
+    modality = plugin.name.removeprefix("lumina-")
+    has_own = (plugin / f"lumina_{modality}" / "demo" / "lumina.json").is_file()
+    names = [plugin.name] if has_own else [plugin.name, SHARED]
     script = str(ROOT / ".ci" / "one_plugin.py")
-    session.run("python", "-I", script, str(wheels), plugin.name, str(place))
+    session.run("python", "-I", script, str(wheels), str(place), *names)
     python = place / "bin" / "python"
     listed = json.loads(_isolated(session, python, "plugins", "--check", "--json"))
-    if [each["package"] for each in listed] != [plugin.name]:
-        session.error(f"{plugin.name} is not alone: {listed}")
-    _isolated(session, python, "doctor", plugin.name.removeprefix("lumina-"))
-    _run_demo(session, plugin, python)
+    if [each["package"] for each in listed] != names:
+        session.error(f"{', '.join(names)} are not alone: {listed}")
+    _isolated(session, python, "doctor", modality)
+    _run_demo(session, modality, python)
 
 
 def _isolated(session: nox.Session, python: Path, *words: str) -> str:

@@ -1,11 +1,11 @@
 """Makes a virtual environment with the core, one plugin, and nothing but what the two declare.
 
-    python .ci/one_plugin.py WHEELS PLUGIN VENV
+    python .ci/one_plugin.py WHEELS VENV PLUGIN [PACKAGE]
 
-The core and the plugin (its distribution's name) are installed from the wheels in a folder. What
-they require, the extras that the plugin asks for included, and what that requires in turn, is
-linked from the environment that runs this, so that nothing is fetched and torch is not copied:
-whatever nobody declares is not there, and neither is any other plugin.
+The core, the plugin (its distribution's name) and a package of data that it uses are installed from
+the wheels in a folder. What they require, the extras that the plugin asks for included, and what
+that requires in turn, is linked from the environment that runs this, so that nothing is fetched and
+torch is not copied: whatever nobody declares is not there, and neither is any other plugin.
 """
 
 import subprocess
@@ -50,16 +50,17 @@ def link(name: str, folder: Path) -> None:
             (folder / top).symlink_to(distribution.locate_file(top))
 
 
-def main(wheels: Path, plugin: str, place: Path) -> None:
+def main(wheels: Path, place: Path, names: list[str]) -> None:
     """Make the environment."""
     venv.create(place, clear=True, with_pip=False)
     (site,) = place.glob("lib/python*/site-packages")
     libraries = place / "libraries"
     libraries.mkdir()
-    for name in closure(plugin) - {CORE, plugin}:
+    needed = set().union(*map(closure, names))
+    for name in needed - {CORE, *names}:
         link(name, libraries)
     (site / "libraries.pth").write_text(f"{libraries.absolute()}\n")
-    files = [next(wheels.glob(f"{name.replace('-', '_')}-*.whl")) for name in (CORE, plugin)]
+    files = [next(wheels.glob(f"{name.replace('-', '_')}-*.whl")) for name in (CORE, *names)]
     pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python")]
     install = [*pip, "install", "--quiet", "--no-index", "--no-deps", *map(str, files)]
     for command in (install, [*pip, "check"]):
@@ -67,4 +68,4 @@ def main(wheels: Path, plugin: str, place: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

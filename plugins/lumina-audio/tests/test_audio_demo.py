@@ -8,9 +8,7 @@ import pytest
 from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.options import AudioOptions
 from lumina_audio.world import AudioWorld
-from lumina_core.checkpoints import manifest
 from lumina_core.cli.main import main
-from lumina_core.plugins import host
 
 RATE = 16_000
 PROMPTS = (
@@ -26,10 +24,7 @@ pytestmark = pytest.mark.demos
 
 
 @pytest.fixture(autouse=True)
-def demo(tmp_path, monkeypatch):
-    folder = host.demo_folder("audio")
-    if folder is None or not (folder / manifest.MANIFEST).is_file():
-        pytest.skip("no demo checkpoint")
+def work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lumina_core.checkpoints import manifest
 from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options
-from lumina_core.plugins import host
 from lumina_multiview import oracle
 from lumina_multiview.views_files import views_in
 from lumina_multiview.world import MultiviewWorld
@@ -27,10 +25,7 @@ WORLD = MultiviewWorld()
 
 
 @pytest.fixture(autouse=True)
-def demo(tmp_path, monkeypatch):
-    folder = host.demo_folder("multiview")
-    if folder is None or not (folder / manifest.MANIFEST).is_file():
-        pytest.skip("no demo checkpoint")
+def work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumina_core.checkpoints import manifest
 from lumina_core.cli.main import main
-from lumina_core.plugins import host
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import VideoWorld
 
@@ -25,10 +23,7 @@ pytestmark = pytest.mark.demos
 
 
 @pytest.fixture(autouse=True)
-def demo(tmp_path, monkeypatch):
-    folder = host.demo_folder("video")
-    if folder is None or not (folder / manifest.MANIFEST).is_file():
-        pytest.skip("no demo checkpoint")
+def work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
