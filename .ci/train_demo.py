@@ -1,0 +1,119 @@
+"""Trains the demo that all modalities share, in legs, and exports it.
+
+    python .ci/train_demo.py [NUM]
+
+LEGS has all of it. A leg takes less than 150 minutes of one CPU. One that is done is left out, one
+that was stopped (Ctrl-C saves it) goes on where it was, so the same command leads to the end
+however often it is stopped. NUM is how many legs to do now; without it all that are left. The
+checkpoint is then in outputs/demo/checkpoint.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+OUT = Path("outputs/demo")
+TRAINED = "+modality=[image,video,multiview,audio]"
+
+
+class Leg(NamedTuple):
+    """One command."""
+
+    folder: str
+    """In OUT; legs of one folder are one training, whose rate stays high until its last step."""
+    words: tuple[str, ...]
+    """The command and its settings; `{out}` stands for OUT."""
+    steps: int = 0
+    """After which a training ends; an autoencoder says it in its words, and is made anew if it
+    was stopped.
+    """
+
+    @property
+    def is_autoencoder(self) -> bool:
+        """Whether it trains one."""
+        return self.words[0] == "train-vae"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its result is there."""
+        if self.is_autoencoder:
+            return (OUT / self.folder / "config.json").is_file()
+        found = (OUT / self.folder / "checkpoints").glob("step-*/lumina.json")
+        return any(int(path.parent.name.removeprefix("step-")) >= self.steps for path in found)
+
+    @property
+    def command(self) -> list[str]:
+        """What to run now."""
+        out = f"out={OUT / self.folder}"
+        name, *words = (word.format(out=OUT) for word in self.words)
+        words = [*words, out, "num_threads=1"]  # nearly as fast as two for models of this size
+        if self.is_autoencoder:
+            return [name, *words]
+        words.append(f"max_steps={self.steps}")
+        if (OUT / self.folder / "config.json").is_file():
+            words = ["resume=true", out, f"max_steps={self.steps}"]
+        return [name, *words]
+
+
+IMAGE, VIEWS, SOUND = (
+    ("train-vae", f"+modality={name}") for name in ("image", "multiview", "audio")
+)
+LONGER = ("batch_size=12", "learning_rate=0.0015")
+SHORTER = ("max_steps=1500", "batch_size=5", "learning_rate=0.0015")
+WIDER = ("batch_size=3", "learning_rate=0.0015")
+DECODER = "decoder_only=true"  # what is learned before keeps its latents
+JOINT = (
+    *("train", TRAINED),
+    *("modality.image.vae={out}/image-3", "modality.video.vae={out}/image-3"),
+    *("modality.multiview.vae={out}/views-2", "modality.audio.vae={out}/sound-4"),
+    *("backbone.hidden_size=192", "backbone.depth=6", "backbone.num_heads=6"),
+    "backbone.rope_dims=[8,6,6,6,6]",
+)
+LEGS = (
+    Leg("image-1", IMAGE),
+    Leg("image-2", (*IMAGE, "init_from={out}/image-1", "max_steps=2000", *LONGER)),
+    Leg("image-3", (*IMAGE, "init_from={out}/image-2", DECODER, "max_steps=2500", *LONGER)),
+    Leg("views-1", (*VIEWS, "init_from={out}/image-3", *SHORTER)),
+    Leg("views-2", (*VIEWS, "init_from={out}/views-1", DECODER, *SHORTER)),
+    Leg("sound-1", (*SOUND, "max_steps=1600", "batch_size=2")),
+    Leg("sound-2", (*SOUND, "init_from={out}/sound-1", "max_steps=2400", "batch_size=2")),
+    Leg("sound-3", (*SOUND, "init_from={out}/sound-2", "max_steps=1600", *WIDER)),
+    Leg("sound-4", (*SOUND, "init_from={out}/sound-3", DECODER, "max_steps=1500", *WIDER)),
+    # the training decides how many steps of the backbone are needed, and its size
+    *(Leg("steady", (*JOINT, "optimizer.decay_share=0"), steps) for steps in (4000, 8000, 12000)),
+    Leg("falling", (*JOINT, "init_from={out}/steady", "optimizer.decay_share=1"), 4000),
+)
+ADVICE: dict[str, dict[str, Any]] = {
+    "image": {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0},
+    "audio": {"position_limit": 32.0},  # 4 s, the longest of training
+}
+"""How the demo is sampled best, by modality; docs/use/resolution.md has the figures."""
+
+
+def train(most: int | None = None) -> bool:
+    """Do the legs that are left, at most so many of them; whether all are done."""
+    left = [leg for leg in LEGS if not leg.is_done]
+    for leg in left[:most]:
+        subprocess.run([sys.executable, "-m", "lumina_core", *leg.command], check=True)
+        if not leg.is_done:
+            sys.exit(f"{OUT / leg.folder} was stopped; give the same command to go on")
+    return all(leg.is_done for leg in LEGS)
+
+
+def ship() -> Path:
+    """Export the last leg, as the demo is shipped."""
+    import torch
+
+    from lumina_core.checkpoints.folder import export
+
+    checkpoint = OUT / "checkpoint"
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    export(OUT / LEGS[-1].folder, checkpoint, torch.bfloat16, ADVICE)
+    return checkpoint
+
+
+if __name__ == "__main__":
+    if train(int(sys.argv[1]) if len(sys.argv) > 1 else None):
+        print(ship())
