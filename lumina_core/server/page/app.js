@@ -49,23 +49,25 @@ async function paint() {
   return said("The mask is set: what you painted is made anew.");
 }
 
+const given = new Map(); // by job, the files that it began with; gone once the page is loaded anew
+
 /** Ask for a job and show it on top. */
-async function begin(modality, body, files = {}) {
+async function begin(modality, body, files) {
   const job = await submit(modality, body, files);
   const { prompt, model, ...settings } = body;
-  const entry = { id: job.id, modality, model: model ?? job.model, prompt, settings };
+  const entry = { id: job.id, modality, model, prompt, settings, given: Object.keys(files) };
+  given.set(entry.id, files);
   store([entry, ...stored()]);
   show(entry, true);
-  const first = document.querySelector("#results article");
-  first.scrollIntoView({ block: "nearest" });
+  document.querySelector("#results article").scrollIntoView({ block: "nearest" });
 }
 
-const given = new Map(); // by job, the files that it began with; of this tab, until it is loaded anew
-
-async function again(entry) {
-  said("");
-  await begin(entry.modality, { ...entry.settings, prompt: entry.prompt, model: entry.model }, given.get(entry.id));
-  given.set(stored()[0].id, given.get(entry.id) ?? {});
+function again(entry) {
+  const files = given.get(entry.id) ?? {};
+  if (Object.keys(files).length < entry.given.length) {
+    throw new Error(`The page was loaded anew since and has no more what this began with (${entry.given.join(", ")}). Press "Use these settings" and choose it again.`);
+  }
+  return begin(entry.modality, { ...entry.settings, prompt: entry.prompt, model: entry.model }, files);
 }
 
 async function asked(event) {
@@ -73,9 +75,7 @@ async function asked(event) {
   byId("go").disabled = true;
   said("Asking the server");
   try {
-    const files = chosenFiles();
-    await begin(about.modality, { ...chosen(), prompt: byId("prompt").value, model: byId("model").value }, files);
-    given.set(stored()[0].id, files);
+    await begin(about.modality, { ...chosen(), prompt: byId("prompt").value, model: byId("model").value }, chosenFiles());
     said("");
   } catch (error) {
     said(error.message);
@@ -93,6 +93,12 @@ function fillFrom({ modality, model, prompt, settings, seed }) {
   if (seed !== undefined && seed !== null) fill("seed", seed);
   byId("prompt").scrollIntoView({ block: "center" });
   return said("The settings are back.");
+}
+
+/** All of a job back in the form, with the files that it began with. */
+function fillAgain(entry) {
+  fillFrom(entry);
+  for (const [key, file] of Object.entries(given.get(entry.id) ?? {})) giveFile(key, file);
 }
 
 /** Begin something new with a result: fill the form, and open the painter for a mask. */
@@ -122,7 +128,7 @@ async function beginWith(job, key, file, media) {
 }
 
 const acts = {
-  again, fill: fillFrom, begin: beginWith, prompt: prompted,
+  again, fill: fillAgain, begin: beginWith, prompt: prompted,
   takes: (modality, key) => catalogue.find((each) => each.modality === modality)?.conditions.some((each) => each.key === key),
   remove(entry) {
     cards.delete(entry.id);

@@ -31,7 +31,7 @@ async function save(job, file) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** A card of a job. `entry` is what the history keeps: {id, modality, model, prompt, settings}. */
+/** A card of a job. `entry` is what the history keeps: {id, modality, model, prompt, settings, given}. */
 export function cardOf(entry, acts) {
   const bar = make("progress", { max: 100, value: 0, "aria-label": "Progress" });
   const state = make("span", { class: "state" }, STATES.queued);
