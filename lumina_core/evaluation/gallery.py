@@ -1,6 +1,6 @@
 """A page that shows what is in a folder of results, from the requests inside the files.
 
-Settings that all of them share stand once at the top, the others below each medium, with its
+Settings that all of them share stand once at the end, the others below each medium, with its
 preview where a file beside it holds one. What is damaged says so there, if it can still be read.
 Files without a request (contact sheets, say) are counted, not shown.
 """

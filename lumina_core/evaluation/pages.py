@@ -18,6 +18,7 @@ from torch import Tensor
 from lumina_core.errors import LuminaError, harmless_lines
 from lumina_core.files.reading import open_regular
 from lumina_core.files.writing import atomic_write
+from lumina_core.media.browsers import shown_as
 from lumina_core.sampling.output_paths import check_new_file
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _environment() -> "Environment":
     def harmless(value: Any) -> Any:  # text of others, which may hold marks of direction
         return value if hasattr(value, "__html__") else harmless_lines(str(value))
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("lumina_core.evaluation", "html"),
         autoescape=True,
         finalize=harmless,
@@ -73,6 +74,8 @@ def _environment() -> "Environment":
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
+    environment.filters["shown_as"] = shown_as
+    return environment
 
 
 def link(path: Path, page_path: Path) -> str:

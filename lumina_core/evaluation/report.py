@@ -1,4 +1,4 @@
-"""The page of a measurement: its numbers, how it was made, and the failed samples."""
+"""The page of a measurement: the failed samples, its numbers, and how it was made."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ def report_page(result: Mapping[str, Any], failures: Mapping[str, Sequence[Failu
     return render(
         "evaluation.html",
         title=f"Evaluation of {result['modality']}",
+        right=[(split, f"{found['accuracy']:.1%}") for split, found in result["splits"].items()],
         share_columns=SHARE_COLUMNS,
         shares=share_rows(result["splits"]),
         attribute_columns=ATTRIBUTE_COLUMNS,
@@ -44,7 +45,7 @@ def report_page(result: Mapping[str, Any], failures: Mapping[str, Sequence[Failu
         change_columns=CHANGE_COLUMNS,
         changes=comparison and change_rows(comparison["splits"]),
         notes=comparison and change_notes(comparison),
-        settings={"checkpoint": result["checkpoint"], **settings},
+        measured={"checkpoint": result["checkpoint"], **settings},
         failures=[
             (split, _num_wrong(result["splits"][split]), len(shown), _by_attribute(shown))
             for split, shown in failures.items()

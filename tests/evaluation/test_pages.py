@@ -32,6 +32,31 @@ def test_a_page_is_whole_accessible_and_without_network():
     assert page.texts.count(NASTY) == 6  # title, h1, h2, cell, figcaption, small
 
 
+def test_pictures_come_before_settings_which_are_folded():
+    figure = pages.Figure("x.png", ".png", "a bell", [f"line {number}" for number in range(6)])
+    page = Page(gallery(common={"seed": 3}, groups=[("", [figure])]))
+    tags = [tag for tag, _ in page.tags]
+    assert tags.index("img") < tags.index("table")
+    assert tags[tags.index("table") - 3 : tags.index("table")] == ["details", "summary", "div"]
+    assert page.texts_of("summary") == ["3 more settings", "Settings of all files"]
+    assert page.texts_of("small") == [f"line {number}" for number in range(6)]
+    assert all("open" not in attrs for attrs in page.all("details"))
+
+
+def test_all_pages_have_one_look_in_light_and_dark():
+    css = gallery().partition("<style>")[2].partition("</style>")[0]
+    light, dark = css.split("@media (prefers-color-scheme: dark)")
+    for name in ("bg", "surface", "text", "muted", "accent", "border"):
+        assert f"--{name}: #" in light and f"--{name}: #" in dark and f"var(--{name})" in css
+    assert "--radius: 10px" in light
+    for path in (Path(pages.__file__).parent / "html").glob("*.html"):
+        text = path.read_text()
+        assert "#" not in text.replace("{#", "").replace("#}", "") or path.name == "page.html"
+        assert path.name in ("page.html", "parts.html", "chart.html") or text.startswith(
+            '{% extends "page.html" %}'
+        )
+
+
 @pytest.mark.parametrize(
     ("suffix", "tag"),
     [(".png", "img"), (".JPG", "img"), (".mp4", "video"), (".wav", "audio"), (".obj", "a")],

@@ -62,12 +62,15 @@ def test_a_page_shows_samples_then_curves_then_settings(run, capsys):
     assert main(["report", str(run)]) == 0
     assert capsys.readouterr().out == f"{run}/report.html\n"
     page = page_of(run / "report.html")
-    assert page.texts_of("h2") == ["Samples, the newest first", "Curves", "Settings"]
+    assert page.texts_of("h2") == ["Samples, the newest first", "Verdict", "Curves"]
     assert page.texts_of("p")[:2] == [
         "step 300 of 300, loss 0.5; the matmul peak is 45GFLOP/s, measured",
         "No over-fitting: the validation loss fell by 25% over the second half of the run and "
         "still falls.",
     ]
+    assert page.texts_of("summary") == ["Settings"]
+    tags = [tag for tag, _ in page.tags]
+    assert tags.index("svg") < tags.index("p") < tags.index("details") < tags.index("table")
     titles = [attrs["aria-label"].partition(".")[0] for attrs in page.all("svg")][16:]
     assert titles == [
         "Training loss",
@@ -88,7 +91,7 @@ def test_a_page_has_no_script_and_asks_no_host_and_shows_text_of_others_as_it_is
     places = [attrs["href"] for tag in ("a", "image") for attrs in page.all(tag)]
     assert all((run / unquote(place)).is_file() for place in places)
     shown = NASTY.replace("\u202e", "\N{REPLACEMENT CHARACTER}")
-    assert shown in page.texts_of("p")
+    assert shown in page.texts_of("h3")
     assert shown in page.texts_of("td")
     assert "color-scheme: light dark" in text and "width=device-width" in text
 
