@@ -9,9 +9,12 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from html import escape
+from importlib import import_module
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from lumina_core.errors import harmless, harmless_lines
@@ -117,7 +120,13 @@ def progress_bar(*columns: "ProgressColumn") -> "Progress":
 
 
 def progress(items: Iterable[Item], text: str) -> Iterator[Item]:
-    """The items, with a progress bar where stderr is a terminal."""
+    """The items, with a progress bar where stderr is a terminal, and in a notebook."""
+    if is_notebook() and (count := length_hint(items)):
+        with notebook_bar(text) as fill:
+            for number, item in enumerate(items, 1):
+                yield item
+                fill(number / count)
+        return
     if not is_terminal(sys.stderr):
         yield from items
         return
@@ -125,15 +134,56 @@ def progress(items: Iterable[Item], text: str) -> Iterator[Item]:
         yield from bar.track(items, description=harmless(text))
 
 
+def is_notebook() -> bool:
+    """Whether this process runs the cells of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel") and not _MUTED
+
+
+@contextmanager
+def notebook_bar(text: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar below the cell of a notebook, which goes when the block ends.
+
+    It is plain HTML that is shown anew: a live bar of rich needs ipywidgets.
+
+    Args:
+        text: beside the bar.
+
+    Yields:
+        What takes the share that is done, from 0 to 1.
+    """
+    handle = import_module("IPython.display").display(_bar(text, 0), raw=True, display_id=True)
+    shown = 0
+
+    def fill(share: float) -> None:
+        nonlocal shown
+        if (percent := int(100 * min(share, 1))) != shown:  # at most 100 messages to the page
+            shown = percent
+            handle.update(_bar(text, percent), raw=True)
+
+    try:
+        yield fill
+    finally:
+        handle.update({"text/html": "", "text/plain": ""}, raw=True)
+
+
+def _bar(text: str, percent: int) -> dict[str, str]:
+    told = f"{harmless(text)} {percent} %"
+    return {
+        "text/html": f'<progress max="100" value="{percent}"></progress> {escape(told)}',
+        "text/plain": told,
+    }
+
+
 def announced(items: Sequence[Item], text: str, note: str) -> Iterator[Item]:
-    """Many items for which something waits: a bar where stderr is a terminal, else a line before.
+    """Many items for which something waits: a bar where one can be shown, else a line before.
 
     Args:
         items: a few of them are not worth a line.
         text: beside the bar.
         note: what is done with how many.
     """
-    if len(items) >= MANY and not is_terminal(sys.stderr):
+    if len(items) >= MANY and not (is_terminal(sys.stderr) or is_notebook()):
         tell(f"note: {note}")
     return progress(items, text)
 

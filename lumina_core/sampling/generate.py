@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -96,11 +95,17 @@ class Generated:
         """A picture of it, of Pillow."""
         return self.decoder.image(self.media, self.options)
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: a picture, or a player."""
+        from lumina_core.sampling.notebook import item_html
+
+        return item_html(self)
+
     def _repr_png_(self) -> bytes:
-        """How a notebook shows it."""
-        file = BytesIO()
-        self.image.save(file, "png")
-        return file.getvalue()
+        """How a notebook shows it that shows no HTML: a picture, smaller if it is large."""
+        from lumina_core.sampling.notebook import still
+
+        return still(self)
 
     def __repr__(self) -> str:
         return f"<{self.request['modality']} of {self.prompt!r}, seed {self.seed}>"
@@ -134,6 +139,15 @@ class Generated:
                 self.media_sha256,
             )
         return path
+
+
+class Items(list[Generated]):
+    """Media in their order, which a notebook shows one beside the other."""
+
+    def _repr_html_(self) -> str:
+        from lumina_core.sampling.notebook import items_html
+
+        return items_html(self)
 
 
 def generate_each(
@@ -249,7 +263,18 @@ def _kept(config: ModelSource, placement: Placement) -> Model:
 
 @contextmanager
 def step_bar(num_batches: int) -> Iterator[OnStep | None]:
-    """A progress bar over all steps of all batches, where stderr is a terminal."""
+    """A progress bar over the steps of all batches, where stderr is a terminal or in a notebook."""
+    if terminal.is_notebook():
+        with terminal.notebook_bar("generating") as fill:
+            done = 0.0
+
+            def on_step_of_notebook(step: int, total: int) -> None:
+                nonlocal done
+                done += 1 / total
+                fill(done / num_batches)
+
+            yield on_step_of_notebook
+        return
     if not terminal.is_terminal(sys.stderr):
         yield None
         return

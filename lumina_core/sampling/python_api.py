@@ -5,6 +5,7 @@ A call is composed like a command line, so that it means the same and its refusa
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,11 +22,20 @@ from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import model_files
 from lumina_core.sampling.adapters import named_adapters
 from lumina_core.sampling.compose import RUN, compose_run
-from lumina_core.sampling.generate import Generated, all_requests, generate_each, load_model
+from lumina_core.sampling.generate import (
+    Generated,
+    Items,
+    all_requests,
+    generate_batches,
+    load_model,
+    step_bar,
+)
 from lumina_core.sampling.prompt_notes import request_notes
 from lumina_core.sampling.python_arguments import as_overrides, path, prompts, text, words_of
+from lumina_core.sampling.sample import batches
 from lumina_core.sampling.settings import ModelSource, RunConfig, sampling_of
 from lumina_core.sampling.velocity import GuidedVelocity
+from lumina_core.terminal import is_notebook
 
 ELSEWHERE = {
     "run": {
@@ -82,7 +92,7 @@ class Model:
         Raises:
             LuminaError: whatever `run` would refuse, and arguments of another type.
         """
-        return list(self.stream(prompt, **settings))
+        return Items(self.stream(prompt, **settings))
 
     def stream(
         self,
@@ -203,7 +213,7 @@ def generate(
     """
     name = host.find(text("modality", modality)).name
     configs = _configs(name, {"modality": name}, prompt, settings)
-    return list(_made(load_model(configs[0]), configs, on_step))
+    return Items(_made(load_model(configs[0]), configs, on_step))
 
 
 def _source_of(name: str, *, download: bool) -> Source:
@@ -269,5 +279,19 @@ def _made(
         found = request_notes(replace(configs[0], prompt=prompt), model)
         return tuple(note.removeprefix("note: ") for note in found)
 
-    made = generate_each(model, configs, on_step)
-    return (replace(item, notes=notes(item.prompt)) for item in made)
+    groups = batches(model, all_requests(model, configs), sampling_of(configs[0]))
+
+    def items() -> Iterator[Generated]:
+        # in a terminal a program of the user's own shows what it wants
+        bar = step_bar(len(groups)) if is_notebook() else nullcontext()
+        with bar as fill:
+
+            def step(number: int, total: int) -> None:
+                for told in (fill, on_step):
+                    if told is not None:
+                        told(number, total)
+
+            for item in generate_batches(model, groups, configs[0], step):
+                yield replace(item, notes=notes(item.prompt))
+
+    return items()
