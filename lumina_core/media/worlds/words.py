@@ -92,7 +92,7 @@ MEANINGS = (
 )
 """Words for `lumina_core.media.worlds.lexicon`, those that people use for the same included."""
 
-BACKGROUND_NAMED = 0.25
+BACKGROUND_NAMED = 0.35
 """Share of the captions that say it; the rest leaves it to the renderer."""
 _COLOUR_OF_BACKGROUND = {name: name for name in BACKGROUNDS} | {"gray": "grey"}
 _COLOURED = one_of(_COLOUR_OF_BACKGROUND)
