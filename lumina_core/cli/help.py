@@ -18,7 +18,7 @@ USAGES = {
     "plugins": "[--json] [--check]",
     "schema": "NAME [--json]",
     "examples": "[NAME] [--json]",
-    "doctor": "[NAME [--trace] [--contract [--json] [modality.vae=FOLDER]]]",
+    "doctor": "[NAME [--trace] [--contract | --learn [--json] [modality.vae=FOLDER]]]",
     "info": "FILE [--json] [--sheet FILE.png]",
     "convert": "SRC DST [--to LAYOUT] [--dtype DTYPE] [--merge ADAPTER[:STRENGTH]]",
     "gallery": "FOLDER [out=FILE.html]",
@@ -41,7 +41,8 @@ SUMMARIES = {
     "plugins": "list the installed modalities; --check imports each one",
     "schema": "the options of a modality with their types, units and defaults",
     "examples": "prompts that the demos know, for each task of one or all installed modalities",
-    "doctor": "what is wrong; with a name, one modality or extension; --contract checks every rule",
+    "doctor": "what is wrong, with a name in one plugin; --contract checks every rule, --learn "
+    "whether its captions can be learned",
     "info": "the request inside a file that we made, or what a checkpoint or a cache holds",
     "convert": "write a model or an adapter in another layout: lumina, diffusers, comfyui, ...",
     "gallery": "write a page that shows the results in a folder with their settings",

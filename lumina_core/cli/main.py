@@ -19,7 +19,9 @@ from lumina_core.plugins import host
 
 HELP = (["-h"], ["--help"], ["help"])
 KEYS = "KEY=VALUE"  # in the usage of commands that are configured by keys
-VAE_KEY = "modality.vae="  # of doctor --contract
+VAE_KEY = "modality.vae="  # of doctor, where it examines parts
+CONTRACT = "--contract"
+EXAMINATIONS = (CONTRACT, "--learn")  # of doctor
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -182,18 +184,24 @@ def _doctor(words: list[str]) -> int:
     vaes = [word for word in words if word.startswith(VAE_KEY)]
     options = [word for word in words if word.startswith("-")]
     names = [_modality_name(word) for word in words if word not in (*vaes, *options)]
-    if wants_help("doctor", options, ("--contract", "--json", "--trace")):
+    if wants_help("doctor", options, (*EXAMINATIONS, "--json", "--trace")):
         return 0
     for name in names:
         if "=" in name:
             raise unknown_key(name.partition("=")[0], [VAE_KEY.removesuffix("=")])
     if len(names) > 1:
         raise LuminaError(f"doctor looks at one modality, got {len(names)}: {', '.join(names)}")
-    if "--contract" in options:
-        return _contract(names, vaes, is_json="--json" in options)
+    asked = [option for option in EXAMINATIONS if option in options]
+    if asked:
+        if len(asked) > 1 or not names:
+            said = f"needs the name of a modality; {host.present()}"
+            raise LuminaError(f"doctor {' '.join(asked)} {'are two commands' if names else said}")
+        examine = _contract if asked == [CONTRACT] else _learn
+        return examine(names[0], _vae_folder(vaes), is_json="--json" in options)
     is_traced = options == ["--trace"]
     if (options and not is_traced) or vaes:
-        raise LuminaError(f"{(options or vaes)[0]} of doctor goes with --contract")
+        said = " or ".join(EXAMINATIONS)
+        raise LuminaError(f"{(options or vaes)[0]} of doctor goes with {said}")
     if is_traced and not names:
         raise LuminaError("--trace of doctor needs a name: whose hooks to watch")
     from lumina_core.plugins.loading import traced
@@ -209,20 +217,23 @@ def _doctor(words: list[str]) -> int:
     return int(reports.has_faults(plugins))
 
 
-def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
+def _vae_folder(vaes: list[str]) -> Path | None:
+    """The folder that the last of such words names."""
+    vae = Path(vaes[-1].removeprefix(VAE_KEY)).expanduser() if vaes else None
+    if vae is not None and (vaes[-1] == VAE_KEY or not vae.is_dir()):
+        raise LuminaError(f"{vaes[-1]} is no folder; give that of an autoencoder")
+    return vae
+
+
+def _contract(name: str, vae: Path | None, *, is_json: bool) -> int:
     """Print what became of every rule; 1 where one is broken."""
-    if not names:
-        raise LuminaError(f"doctor --contract needs the name of a modality; {host.present()}")
     from lumina_core.testing.contract import run_contract
     from lumina_core.testing.report import lines_of, record_of, total_of
     from lumina_core.testing.rules import Result
     from lumina_core.testing.verdicts import BROKEN
 
-    vae = Path(vaes[-1].removeprefix(VAE_KEY)).expanduser() if vaes else None
-    if vae is not None and (vaes[-1] == VAE_KEY or not vae.is_dir()):
-        raise LuminaError(f"{vaes[-1]} is no folder; give that of an autoencoder")
     results: list[Result] = []
-    for result in run_contract(names[0], vae=vae):
+    for result in run_contract(name, vae=vae):
         if not is_json:
             terminal.show(*lines_of(result, results))
         results.append(result)
@@ -231,6 +242,21 @@ def _contract(names: list[str], vaes: list[str], *, is_json: bool) -> int:
     else:
         terminal.show(total_of(results))
     return int(any(result.status == BROKEN for result in results))
+
+
+def _learn(name: str, vae: Path | None, *, is_json: bool) -> int:
+    """Print whether a modality can be learned; 1 where something keeps it from that."""
+    from lumina_core.testing.learning import learn_findings
+    from lumina_core.training.latents import FAULT
+
+    found = []
+    for finding in learn_findings(name, vae):
+        if not is_json:
+            terminal.show(finding.line())
+        found.append(finding)
+    if is_json:
+        terminal.show_json([finding._asdict() for finding in found])
+    return int(any(finding.verdict == FAULT for finding in found))
 
 
 def _gallery(words: list[str]) -> int:

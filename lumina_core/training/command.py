@@ -11,7 +11,7 @@ import torch
 from lumina_core import terminal
 from lumina_core.checkpoints.formats import adapter_manifest
 from lumina_core.checkpoints.manifest import BASE
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, when_interrupted
 from lumina_core.files.reading import json_lines
 from lumina_core.parallel import ranks
 from lumina_core.plugins import host
@@ -21,8 +21,9 @@ from lumina_core.sampling.python_arguments import as_overrides, text, texts, wor
 from lumina_core.training import train as loop
 from lumina_core.training.compose import TRAIN, compose_train
 from lumina_core.training.folder import METRICS, check_out, clear, used_alone
+from lumina_core.training.latents import latent_warnings
 from lumina_core.training.report import write_report
-from lumina_core.training.start import Run, start
+from lumina_core.training.start import BEFORE_THE_FIRST_STEP, Run, start
 from lumina_core.training.tensorboard import check_installed
 from lumina_core.training.written_settings import resume_command, write_settings
 
@@ -139,6 +140,9 @@ def _continued(config: "TrainConfig", run: Run) -> Path:
             terminal.tell(config.note)
         terminal.tell(*run.notes)
         if ranks.rank() == 0:
+            if not run.step:
+                with when_interrupted(lambda: BEFORE_THE_FIRST_STEP):
+                    terminal.tell(*latent_warnings(config, run.models))
             clear(Path(config.out), config)
             write_settings(config)
     newest = loop.train(config, run, sampling, held)

@@ -79,7 +79,7 @@ def before(found: Mapping[str, Any], begun: Mapping[str, Any]) -> str:
         found: a line of the log.
         begun: all measurements of step 0, as the log has them.
     """
-    (key,) = found.keys() - {"step"}
+    key = next(key for key in found if key != "step")  # a loss stands before what goes with it
     if not found["step"] or key not in begun:
         return ""
     first = begun[key]

@@ -54,6 +54,13 @@ PLOTS = (
         is_split=True,
     ),
     Plot(
+        "Caption gap at each t in %: how much larger the loss is with captions of others",
+        (("caption_gap", "*"),),
+        is_ordered=True,
+        is_split=True,
+        factor=100,
+    ),
+    Plot(
         "Validation loss on the data of its start",
         (("start_validation_loss", "*"),),
         is_log=True,

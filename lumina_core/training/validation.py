@@ -1,8 +1,10 @@
 """What a run measures of its averaged weights on a schedule.
 
 Validation loss: the error of the velocity on samples, noise and times that never change, so that
-two numbers differ only because the weights do. Accuracy: what `evaluate` measures, on few prompts.
-Neither drops captions nor gives parts of a sample, nor takes random numbers that training takes.
+two numbers differ only because the weights do. It is measured without captions, too, and with
+those of other samples: how much worse that is, the caption gap, says whether captions are learned.
+Accuracy: what `evaluate` measures, on few prompts. None of them drops captions at random or gives
+parts of a sample, nor takes random numbers that training takes.
 """
 
 import tempfile
@@ -24,6 +26,8 @@ from lumina_core.terminal import announced
 from lumina_core.training.loss import Drawn, drawn_loss
 from lumina_core.training.settings import TrainConfig
 
+VALIDATION, SHUFFLED, NO_CAPTIONS = "validation_loss", "shuffled_loss", "uncaptioned_loss"
+GAP = "caption_gap"
 NOISE_STREAM = 2  # of random numbers from the seed of a run; its steps and its data have others
 
 
@@ -79,7 +83,7 @@ def measures(
     """
     first = next(iter(models))
     for key, samples, what in (
-        ("validation_loss", {n: of.own for n, of in held.items()}, "validation loss"),
+        (VALIDATION, {n: of.own for n, of in held.items()}, "validation loss"),
         (
             "start_validation_loss",
             {n: of.of_start for n, of in held.items()},
@@ -88,20 +92,16 @@ def measures(
     ):
         if not any(samples.values()) or not is_due(step, config.validate_every) or key in done:
             continue
-        losses = {
-            name: validation_loss(
-                model,
-                samples[name],
-                config.validation_times,
-                config.seed,
-                token_budget=config.token_budget,
-                dtype=config.dtype,
-            )
-            for name, model in models.items()
+        of_each = {
+            name: _losses(key, model, samples[name], config) for name, model in models.items()
         }
-        texts = {name: f"{sum(of.values()) / len(of):.4f}" for name, of in losses.items()}
-        line = {"step": step, key: losses if len(models) > 1 else losses[first]}
-        yield line, f"step {step}  {what} {_told(texts)}"
+        texts = {name: _figures(key, of) for name, of in of_each.items()}
+        keys = dict.fromkeys(each for of in of_each.values() for each in of)
+        by_key = {k: {name: of[k] for name, of in of_each.items() if k in of} for k in keys}
+        yield (
+            {"step": step, **(by_key if len(models) > 1 else of_each[first])},
+            f"step {step}  {what} {_told(texts)}",
+        )
     if is_due(step, config.evaluate_every) and "evaluation" not in done:
         count, seed = config.num_evaluation_prompts, config.seed
         found = {}
@@ -119,6 +119,58 @@ def measures(
         texts = {name: f"{of['accuracy']:.1%}" for name, of in found.items()}
         line = {"step": step, "evaluation": found if len(models) > 1 else found[first]}
         yield line, f"step {step}  right {_told(texts)} of {count} prompts"
+
+
+def _losses(
+    key: str, model: Model, samples: Sequence[CaptionedSample], config: TrainConfig
+) -> dict[str, dict[str, float]]:
+    """The losses of a modality, by what the log calls them; those on its own data with the gap."""
+
+    def loss(of: Sequence[CaptionedSample]) -> dict[str, float]:
+        times, budget = config.validation_times, config.token_budget
+        return validation_loss(
+            model, of, times, config.seed, token_budget=budget, dtype=config.dtype
+        )
+
+    found = {key: loss(samples)}
+    if key != VALIDATION:
+        return found
+    if others := with_other_captions(samples):
+        found[SHUFFLED] = loss(others)
+        found[GAP] = caption_gap(found[key], found[SHUFFLED])
+    return found | {NO_CAPTIONS: loss([replace(sample, caption="") for sample in samples])}
+
+
+def _figures(key: str, losses: Mapping[str, Mapping[str, float]]) -> str:
+    """The mean loss over the times, and the caption gap at the earliest of them."""
+    text = f"{sum(losses[key].values()) / len(losses[key]):.4f}"
+    if GAP not in losses:
+        return text
+    time = min(losses[GAP], key=float)
+    gap = losses[GAP][time]
+    more = f"{abs(gap):.1%} {'more' if gap >= 0 else 'less'}"
+    return f"{text}, {more} at t = {time} with captions of others"
+
+
+def with_other_captions(samples: Sequence[CaptionedSample]) -> list[CaptionedSample]:
+    """Each sample with the caption of another one; none where all captions are the same.
+
+    Half of the samples later stands the other one, or behind that the first with another caption.
+    """
+    count = len(samples)
+    if len({sample.caption for sample in samples}) < 2:
+        return []
+    found = []
+    for number, sample in enumerate(samples):
+        later = (samples[(number + count // 2 + n) % count].caption for n in range(count))
+        caption = next(each for each in later if each != sample.caption)
+        found.append(replace(sample, caption=caption))
+    return found
+
+
+def caption_gap(right: Mapping[str, float], shuffled: Mapping[str, float]) -> dict[str, float]:
+    """By the time as text, the share by which the loss is larger with captions of others."""
+    return {time: shuffled[time] / loss - 1 if loss else 0.0 for time, loss in right.items()}
 
 
 def _told(texts: Mapping[str, str]) -> str:

@@ -41,6 +41,7 @@ def run(tmp_path):
         {
             "step": step,
             "validation_loss": {"0.1": 2 - step / 200, "0.9": 1.0},
+            "caption_gap": {"0.1": step / 200, "0.9": 0.0},
             "start_validation_loss": {"0.1": 1.0},
         }
         for step in range(50, 301, 50)
@@ -75,6 +76,7 @@ def test_a_page_shows_samples_then_curves_then_settings(run, capsys):
     assert titles == [
         "Training loss",
         "Validation loss at each t",
+        "Caption gap at each t in %: how much larger the loss is with captions of others",
         "Validation loss on the data of its start",
         "Training loss from each t on",
         "Training loss from so many tokens on",

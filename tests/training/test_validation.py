@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,7 @@ from lumina_core.training.validation import (
     measures,
     validation_loss,
     validation_samples,
+    with_other_captions,
 )
 
 TIMES = (0.1, 0.5)
@@ -102,12 +104,53 @@ def test_a_run_measures_on_schedule_with_its_averaged_weights(
         (4, "validation_loss"),
     ]
     assert "step 3  right 25.0% of 4 prompts" in err
-    assert "step 4  validation loss " in err
+    assert re.search(
+        r"step 4  validation loss [\d.]+, [\d.]+% (more|less) at t = 0.1 with captions of others\n",
+        err,
+    )
     config = compose_train(tiny_training(out, *words, "resume=true"))
     run = training_start.start(config)
     samples = {"image": Held(held_samples(config, run.mixture.sources["image"]), [])}
     (again,) = measures(training_start.averaged(run), 4, config, {}, samples, lambda: False)
     assert again[0] == entries[-1]
+
+
+def test_each_sample_gets_the_caption_of_another_one(tiny_model):
+    samples = held(tiny_model, 5)
+    named = [replace(one, caption=text) for one, text in zip(samples, "abaac", strict=True)]
+    others = with_other_captions(named)
+    assert [one.caption for one in others] == ["c", "a", "c", "b", "b"]
+    assert all(a.tokens is b.tokens for a, b in zip(others, named, strict=True))
+    assert with_other_captions([replace(one, caption="same") for one in samples]) == []
+    assert with_other_captions(samples[:1]) == []
+
+
+def test_a_validation_logs_the_loss_with_other_captions_and_without(
+    tiny_training, tmp_path, tiny_model
+):
+    samples = held(tiny_model, 4)
+    config = compose_train(tiny_training(tmp_path / "out", "validate_every=1"))
+    config = replace(config, validation_times=TIMES)
+
+    def measured_of(of):
+        of = {"image": Held(of, [])}
+        models = {"image": tiny_model}
+        ((line, text),) = measures(models, 1, config, {}, of, lambda: False)
+        return line, text
+
+    line, text = measured_of(samples)
+    right, shuffled = line["validation_loss"], line["shuffled_loss"]
+    assert right == measured(tiny_model, samples)
+    assert shuffled == measured(tiny_model, with_other_captions(samples))
+    alone = [replace(one, caption="") for one in samples]
+    assert line["uncaptioned_loss"] == measured(tiny_model, alone)
+    assert len({right["0.1"], shuffled["0.1"], line["uncaptioned_loss"]["0.1"]}) == 3
+    gap = shuffled["0.1"] / right["0.1"] - 1
+    assert line["caption_gap"]["0.1"] == pytest.approx(gap)
+    assert f"{abs(gap):.1%} {'more' if gap > 0 else 'less'} at t = 0.1 with" in text
+    line, text = measured_of([replace(one, caption="a red circle") for one in samples])
+    assert "caption_gap" not in line and "shuffled_loss" not in line
+    assert "captions of others" not in text
 
 
 @pytest.mark.parametrize("times", ["[]", "[0.5,0.5]", "[1.5]", "[-0.1]"])

@@ -64,9 +64,13 @@ class MymodalityWorld(World):
         return _VARIANTS[split]
 
     def draw(self, caption: str, options: Any, generator: torch.Generator) -> Tensor:
-        """Draw what the caption says, as long as the options say; it begins anywhere."""
+        """Draw what the caption says, as long as the options say.
+
+        It begins within the first eighth of a period. If it began anywhere, captions would explain
+        nothing of the values: `doctor mymodality --learn`.
+        """
         speed, level, form = _parse(caption)
-        start = torch.rand((), generator=generator).item()
+        start = torch.rand((), generator=generator).item() / 8
         wave = torch.sin(2 * torch.pi * (torch.arange(options.samples) / SPEEDS[speed] + start))
         return LEVELS[level] * (wave.sign() if form == "square" else wave)
 
