@@ -46,7 +46,7 @@ def test_cases_depend_on_the_seed_alone(world, tiny_model):
 
 def test_cases_are_balanced_over_tasks_and_sizes(world, tiny_model):
     for split in world.splits:
-        found = cases(world, split, tiny_model.modality.options, 24, 0)
+        found = cases(world, split, tiny_model.modality.options, 48, 0)
         tasks = Counter(case.task for case in found)
         assert set(tasks) == set(world.tasks(split))
         assert max(tasks.values()) - min(tasks.values()) <= 1
@@ -54,13 +54,13 @@ def test_cases_are_balanced_over_tasks_and_sizes(world, tiny_model):
         legal = {(v["height"], v["width"]) for v in world.variants(split)}
         assert sizes <= legal
         assert len(sizes) >= min(len(legal), 4)
-        assert len({case.request.seed for case in found}) == 24
+        assert len({case.request.seed for case in found}) == 48
         for case in found:
             assert world.task_of(case.request.prompt) == case.task
 
 
 def test_json_follows_the_schema(ask, world, capfd, tmp_path):
-    words = ["num_prompts=7", "splits=[trained,held_out]", "json=true", f"out={tmp_path / 'kept'}"]
+    words = ["num_prompts=12", "splits=[trained,held_out]", "json=true", f"out={tmp_path / 'kept'}"]
     assert main(ask(*words)) == 0
     captured = capfd.readouterr()
     assert captured.err == ""
@@ -69,13 +69,13 @@ def test_json_follows_the_schema(ask, world, capfd, tmp_path):
     assert len(result["checkpoint"]) == 64
     assert list(result["splits"]) == ["trained", "held_out"]
     for split, found in result["splits"].items():
-        assert found["num_prompts"] == 7
+        assert found["num_prompts"] == 12
         assert 0 <= found["low"] <= found["accuracy"] <= found["high"] <= 1
         assert set(found["tasks"]) == set(world.tasks(split))
-        assert sum(task["num_prompts"] for task in found["tasks"].values()) == 7
-        assert found["attributes"]["count"]["num_prompts"] == 7
+        assert sum(task["num_prompts"] for task in found["tasks"].values()) == 12
+        assert found["attributes"]["count"]["num_prompts"] == 12
         assert not any(name[-1].isdigit() for name in found["attributes"])
-        assert len(list((tmp_path / "kept" / split).glob("*.png"))) == 7
+        assert len(list((tmp_path / "kept" / split).glob("*.png"))) == 12
         assert (tmp_path / "kept" / f"{split}-failures.png").is_file()  # nothing was learned yet
     assert main(ask(*words)) == 2
     assert "exists already" in capfd.readouterr().err
@@ -91,7 +91,7 @@ def test_the_budget_changes_no_result(ask, capfd):
 
 
 def test_the_table_names_every_task(ask, world, capfd):
-    assert main(ask("num_prompts=6", "splits=[trained]")) == 0
+    assert main(ask("num_prompts=11", "splits=[trained]")) == 0
     out = capfd.readouterr().out
     for name in (*world.tasks("trained"), "attribute", "count", "shape"):
         assert name in out
