@@ -23,6 +23,7 @@ USAGES = {
     "convert": "SRC DST [--to LAYOUT] [--dtype DTYPE] [--merge ADAPTER[:STRENGTH]]",
     "gallery": "FOLDER [out=FILE.html]",
     "report": "FOLDER [compare=FOLDER] [out=FILE.html]",
+    "serve": "[checkpoint=FOLDER ...] [host=ADDRESS] [port=NUMBER] [...]",
     "new-modality": "NAME [DIR] [--shape line|grid]",
     "completion": "bash|zsh",
     "version": "",
@@ -47,6 +48,7 @@ SUMMARIES = {
     "convert": "write a model or an adapter in another layout: lumina, diffusers, comfyui, ...",
     "gallery": "write a page that shows the results in a folder with their settings",
     "report": "write a page of a training: samples, curves, whether it over-fits, settings",
+    "serve": "answer requests over HTTP, of programs and of a page in a browser",
     "new-modality": "write the package of a new modality, complete and working, to start from",
     "completion": "a script that teaches a shell to complete commands, keys and values",
     "version": "the version of lumina-core",
@@ -76,6 +78,13 @@ def command_help(command: str, words: Sequence[str] = ()) -> list[str]:
         from lumina_core.cli.key_help import key_lines
 
         lines += ["", *key_lines(command, list(words))]
+    if command == "serve":
+        from lumina_core.config.keys import record_keys
+        from lumina_core.server.settings import ServeConfig
+
+        keys = {f"{key.name}={key.type}": key for key in record_keys(ServeConfig)}
+        width = max(map(len, keys))
+        lines += ["", *(f"  {name:<{width}}  {key.description}" for name, key in keys.items())]
     if command == "plan":
         from lumina_core.cli.key_help import plan_lines
 

@@ -158,7 +158,7 @@ def _examples(words: list[str]) -> int:
         raise LuminaError(f"examples takes one modality, got {len(names)}: {', '.join(names)}")
     if not (names or host.installed()):
         raise LuminaError(f"examples needs a modality; {host.present()}")
-    from lumina_core.cli.examples import example_lines, examples
+    from lumina_core.sampling.examples import example_lines, examples
 
     found: list[Any] = []
     for name in names or host.installed():
@@ -295,6 +295,14 @@ def _paths(
     return Path(folders[0]), *paths
 
 
+def _serve(words: list[str]) -> int:
+    if wants_help("serve", [word for word in words if "=" not in word], ()):
+        return 0
+    from lumina_core.cli.serve import serve
+
+    return serve(words)
+
+
 def _new_modality(words: list[str]) -> int:
     words = [part for word in words for part in parted(word, "--shape")]
     options = [word for word in words if word.startswith("-")]
@@ -354,6 +362,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "convert": file_commands.convert,
     "gallery": _gallery,
     "report": _report,
+    "serve": _serve,
     "new-modality": _new_modality,
     "completion": _completion,
     "complete": _complete,

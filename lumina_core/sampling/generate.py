@@ -33,7 +33,7 @@ from lumina_core.sampling.given import GivenTokens, given_tokens
 from lumina_core.sampling.output_paths import OUTPUTS, check_target, save_numbered
 from lumina_core.sampling.regions import check_regions
 from lumina_core.sampling.request import Request, describe, media_sha256
-from lumina_core.sampling.sample import batches, in_turn, sample_batch
+from lumina_core.sampling.sample import Watch, batches, in_turn, sample_batch
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, ModelSource, Sampling, sampling_of
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ def generate_each(
     model: Model,
     configs: "Sequence[RunConfig]",
     on_step: OnStep | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Generated]:
     """The samples of requests, each as soon as it is ready; what is wrong is refused at once.
 
@@ -161,9 +162,10 @@ def generate_each(
         model: the checkpoint.
         configs: at least one; they differ in their texts and seeds alone.
         on_step: called as on_step(step, total) after each step; may raise to cancel.
+        watch: sees the samples as they come about.
     """
     groups = batches(model, all_requests(model, configs), sampling_of(configs[0]))
-    return generate_batches(model, groups, configs[0], on_step)
+    return generate_batches(model, groups, configs[0], on_step, watch)
 
 
 def all_requests(model: Model, configs: "Sequence[RunConfig]") -> list[Request]:
@@ -194,11 +196,12 @@ def generate_batches(
     groups: Sequence[list[Request]],
     config: "RunConfig",
     on_step: OnStep | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Generated]:
     """The samples of any batches in their order; how they are made is in `config`."""
     sampling = sampling_of(config)
     for batch in in_turn(model, groups, sampling.guidance):
-        made = sample_batch(model, batch, sampling, on_step=on_step)
+        made = sample_batch(model, batch, sampling, on_step=on_step, watch=watch)
         for request, item in zip(batch, made, strict=True):
             yield Generated(
                 item.media,

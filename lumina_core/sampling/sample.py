@@ -5,7 +5,7 @@ On a CPU each sample is a batch of its own: matrix kernels round differently for
 of rows, and a sample must not depend on its batch mates to the bit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from lumina_core.checkpoints.model import Model
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig
-from lumina_core.flow.solver import OnStep, integrate
+from lumina_core.flow.solver import OnStep, Velocity, integrate
 from lumina_core.modality import Media
 from lumina_core.sampling.coarse import coarser_options, enlarged_tokens
 from lumina_core.sampling.regions import asked_of, asked_without
@@ -25,6 +25,10 @@ from lumina_core.sampling.settings import Sampling
 from lumina_core.sampling.velocity import GuidedVelocity
 from lumina_core.text.frozen import FrozenTextEncoder
 from lumina_core.text.settings import Text
+
+Watch = Callable[[Callable[[], list[Media]]], None]
+"""Called as watch(media) at each evaluation of a batch: media() gives the media that the flow would
+lead to from there in one straight step, at the cost of decoding them."""
 
 NUM_TEXTS_AHEAD = 512  # encoded at once; the features of the longest take a megabyte each
 
@@ -110,6 +114,7 @@ def sample_batch(
     sampling: Sampling,
     *,
     on_step: OnStep | None = None,
+    watch: Watch | None = None,
 ) -> list[Sampled]:
     """Make the media of one of the `batches`.
 
@@ -119,11 +124,12 @@ def sample_batch(
         sampling: solver, guidance and scaling.
         on_step: called as on_step(step, total) after each step, those of a sample begun small
             included; may raise to cancel.
+        watch: sees the samples as they come about, but not those begun small.
 
     Raises:
         LuminaError: the numbers ran over, as they can in half precision.
     """
-    velocity, state, evaluations = _followed(model, requests, sampling, on_step)
+    velocity, state, evaluations = _followed(model, requests, sampling, on_step, watch)
     return [Sampled(item, evaluations) for item in velocity.media(state)]
 
 
@@ -141,6 +147,7 @@ def _followed(
     requests: Sequence[Request],
     sampling: Sampling,
     on_step: OnStep | None = None,
+    watch: Watch | None = None,
 ) -> "tuple[GuidedVelocity, Tensor, int]":
     """The velocity of a batch, the state that it leads to, and the evaluations of each sample."""
     evaluations = 0
@@ -149,7 +156,7 @@ def _followed(
         on_step = _of_both(on_step, 1)
     velocity = GuidedVelocity(model, requests, sampling)
     state = integrate(
-        velocity,
+        velocity if watch is None else _watched(velocity, watch),
         velocity.x_0,
         velocity.solver,
         on_step=on_step,
@@ -162,6 +169,17 @@ def _followed(
             "and guidance nearer to their defaults"
         )
     return velocity, state, evaluations + velocity.num_evaluations
+
+
+def _watched(velocity: "GuidedVelocity", watch: Watch) -> Velocity:
+    """The velocity; each evaluation shows x + (1 - t) v, its estimate of where the flow ends."""
+
+    def follow(t: float, x: Tensor) -> Tensor:
+        v = velocity(t, x)
+        watch(lambda: velocity.media(x + (1 - t) * v))
+        return v
+
+    return follow
 
 
 def _begins_small(model: Model, request: Request, sampling: Sampling) -> bool:

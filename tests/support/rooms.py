@@ -41,6 +41,9 @@ ROOMS = {
     "sampling data",
 }
 """By its name, what a room imports beside itself."""
+ROOMS["server"] = (
+    "terminal records files modality flow media plugins config checkpoints sampling runtime"
+)
 ROOMS["training"] = " ".join(ROOMS)
 ROOMS["testing"] = ROOMS["cli"] = " ".join(ROOMS)
 ROOMS["cli"] += " testing"

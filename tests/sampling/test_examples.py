@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from lumina_core.cli.examples import NUM_CAPTIONS, NUM_OTHERS, example_lines, examples
 from lumina_core.cli.main import main
 from lumina_core.plugins import host
+from lumina_core.sampling.examples import NUM_CAPTIONS, NUM_OTHERS, example_lines, examples
 
 WORLDLESS = """
 from lumina_core import Modality

@@ -1,0 +1,105 @@
+"""The application: routes behind the guard, and errors in one shape."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from lumina_core.server.catalogue import served_models
+from lumina_core.server.guard import Guard
+from lumina_core.server.jobs import Line
+from lumina_core.server.media_routes import media_routes
+from lumina_core.server.openai_routes import openai_routes
+from lumina_core.server.refusals import RefusedError, error_of
+from lumina_core.server.service import Service
+from lumina_core.server.settings import ServeConfig
+from lumina_core.server.slots import Slot, ThreadSlot
+
+PAGE = Path(__file__).with_name("page")
+NO_PAGE = "lumina serve: the API is below /v1, see /v1/models and /v1/media\n"
+SECONDS_BETWEEN_SWEEPS = 60.0
+
+
+def build_app(config: ServeConfig, token: str | None = None, slot: Slot | None = None) -> Starlette:
+    """The application of a server, with its line not yet at work.
+
+    Args:
+        config: what it serves.
+        token: that requests must carry; None: none.
+        slot: that computes; None: a thread.
+
+    Raises:
+        LuminaError: as `served_models`.
+    """
+    models = served_models(config)
+    line = Line(slot or ThreadSlot(), config)
+    service = Service(models, line)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        line.start(asyncio.get_running_loop())
+        sweeping = asyncio.create_task(_sweep(line))
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await asyncio.to_thread(line.close)
+
+    async def health(request: Request) -> Response:
+        running = int(line.running is not None)
+        return JSONResponse({"status": "ok", "waiting": len(line.waiting), "running": running})
+
+    app = Starlette(
+        routes=[
+            *_page_routes(),
+            Route("/health", health),
+            *openai_routes(service),
+            *media_routes(service),
+        ],
+        middleware=[Middleware(Guard, names=(config.host, *(config.name or ())), token=token)],
+        exception_handlers={
+            RefusedError: _on_refused,
+            HTTPException: _on_http,
+        },
+        lifespan=lifespan,
+    )
+    app.state.line, app.state.models = line, models
+    return app
+
+
+def _page_routes() -> list[Route | Mount]:
+    async def index(request: Request) -> Response:
+        page = PAGE / "index.html"
+        return FileResponse(page) if page.is_file() else PlainTextResponse(NO_PAGE)
+
+    files = [Mount("/page", StaticFiles(directory=PAGE))] if PAGE.is_dir() else []
+    return [Route("/", index), *files]
+
+
+async def _sweep(line: Line) -> None:
+    while True:
+        await asyncio.sleep(SECONDS_BETWEEN_SWEEPS)
+        await asyncio.to_thread(line.forget_old)
+
+
+async def _on_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    headers = {"Retry-After": "1"} if error.status in (429, 503) else None
+    body = error_of(str(error), error.status, error.param, error.code)
+    return JSONResponse(body, error.status, headers)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase.lower()
+    text = f"{phrase}: see /v1/models and /v1/media for what there is"
+    return JSONResponse(error_of(text, error.status_code), error.status_code, error.headers)

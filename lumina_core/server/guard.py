@@ -1,0 +1,133 @@
+"""Who may ask: checks before any route, as plain ASGI, so that a client's leaving comes through.
+
+A page of another site must not reach a server on this machine. Its requests carry its Origin, or,
+where its name was made to lead here, its Host. No name leads to an address in digits, so these are
+always right.
+"""
+
+import hmac
+from collections.abc import Collection
+from ipaddress import ip_address
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lumina_core import terminal
+from lumina_core.server.refusals import RefusedError, error_of
+from lumina_core.server.settings import LOOPBACK
+
+MAX_BODY = 64 * 10**6  # bytes, of all that a request sends
+TOO_LARGE = f"the body is too large; send at most {MAX_BODY} bytes"
+OPEN_PATHS = ("/", "/health")
+PAGE = "/page/"
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",  # model-viewer decodes meshes so
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "connect-src 'self' blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"content-security-policy": POLICY.encode(),
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+}
+
+
+class Guard:
+    """Checks Host, Origin and token of each request, and adds headers to each answer.
+
+    Args:
+        app: that is guarded.
+        names: hosts under which the server is reached, beside addresses and this machine.
+        token: that each request but those for the page must carry; None: none.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str], token: str | None) -> None:
+        self.app = app
+        self.names = {name.lower() for name in (*names, *LOOPBACK)}
+        self.token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        is_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal is_begun
+            if message["type"] == "http.response.start":
+                is_begun = True
+                there = {name.lower() for name, _ in message["headers"]}
+                added = [pair for pair in HEADERS.items() if pair[0] not in there]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        num_bytes = 0
+
+        async def receiving() -> Message:
+            nonlocal num_bytes
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > MAX_BODY:
+                raise RefusedError(TOO_LARGE, 413, code="too_large")
+            return message
+
+        refused = self._refusal(scope)
+        try:
+            await (self.app if refused is None else refused)(scope, receiving, sending)
+        except Exception as error:  # whatever it is, it ends one answer and nothing else
+            terminal.tell_trace(error)
+            if not is_begun:
+                await _refused("internal error", 500, "server_error")(scope, receive, sending)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = {
+            name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]
+        }
+        host = headers.pop("host", "")
+        if not self._is_ours(host):
+            return _refused(
+                "the Host of the request is not one of this server's: use the address "
+                "in digits, localhost, or start it with name=NAME",
+                403,
+                "wrong_host",
+            )
+        origin = headers.pop("origin", None)
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
+            return _refused("requests of other sites are not answered", 403, "wrong_origin")
+        length = headers.pop("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            return _refused(TOO_LARGE, 413, "too_large")
+        is_open = scope["path"] in OPEN_PATHS or scope["path"].startswith(PAGE)
+        if self.token is None or is_open:
+            return None
+        given = headers.pop("authorization", "").removeprefix("Bearer ")
+        if hmac.compare_digest(given.encode(), self.token.encode()):
+            return None
+        text = "this server wants its token: send the header Authorization: Bearer TOKEN"
+        return _refused(text, 401, "invalid_api_key")
+
+    def _is_ours(self, host: str) -> bool:
+        name, colon, port = host.rpartition(":")
+        if not (colon and port.isdecimal()):
+            name = host
+        name = name.strip("[]").lower()
+        try:
+            ip_address(name)
+        except ValueError:
+            return name in self.names
+        return True
+
+
+def _refused(message: str, status: int, code: str) -> JSONResponse:
+    return JSONResponse(error_of(message, status, code=code), status)

@@ -1,0 +1,272 @@
+"""The line: jobs wait, are computed one after the other, and their results are kept for a time.
+
+Threads and the event loop meet here alone, under one lock.
+"""
+
+import asyncio
+import base64
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lumina_core import terminal
+from lumina_core.errors import LuminaError
+from lumina_core.sampling.settings import RunConfig
+from lumina_core.server.refusals import RefusedError, without_paths
+from lumina_core.server.settings import ServeConfig
+from lumina_core.server.slots import Cancelled, Made, Progress, Slot, Task
+
+QUEUED, RUNNING = "queued", "in_progress"
+COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
+MAX_KEPT = 1000  # jobs that are over, whatever their size
+PNG_URL = "data:image/png;base64,"
+MEGABYTE = 10**6
+SECONDS_TO_STOP = 60.0  # for the last step of a running job
+
+
+@dataclass(eq=False)
+class Job:
+    """One request on its way."""
+
+    id: str
+    model: str
+    """As requests name it."""
+    config: RunConfig
+    suffix: str
+    folder: Path
+    """Of what was uploaded and of the files; only its own."""
+    names: Mapping[str, str]
+    """What messages say in place of paths."""
+    status: str = QUEUED
+    share: float = 0.0
+    preview: str | None = None
+    """A data URL; none once it is over."""
+    created: float = field(default_factory=time.time)
+    ended: float | None = None
+    error: dict[str, str] | None = None
+    made: list[Made] = field(default_factory=list)
+    num_bytes: int = 0
+    listeners: set[asyncio.Event] = field(default_factory=set)
+    is_unwanted: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its status stays as it is."""
+        return self.status in (COMPLETED, FAILED, CANCELLED)
+
+
+class Line:
+    """The jobs of a server, and the thread that works them off."""
+
+    def __init__(self, slot: Slot, config: ServeConfig) -> None:
+        self.slot = slot
+        self.config = config
+        self.jobs: dict[str, Job] = {}
+        self.waiting: deque[Job] = deque()
+        self.running: Job | None = None
+        self.is_stopping = False
+        self.folder = Path(tempfile.mkdtemp(prefix="lumina-serve-"))  # for this user alone
+        self._changed = threading.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="lumina-slot", daemon=True)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to work.
+
+        Args:
+            loop: on which `changes` are awaited.
+        """
+        self._loop = loop
+        self._thread.start()
+
+    def check_room(self) -> None:
+        """Refuse a request before anything is done for it.
+
+        Raises:
+            RefusedError: the line is full, or the server is stopping.
+        """
+        if self.is_stopping:
+            raise RefusedError("the server is stopping", 503, code="stopping")
+        if len(self.waiting) >= self.config.max_waiting:
+            raise RefusedError(
+                f"{len(self.waiting)} requests wait already, as many as may; try again later",
+                429,
+                code="queue_full",
+            )
+
+    def new_folder(self) -> tuple[str, Path]:
+        """The id of a job to come, and its folder."""
+        job_id = secrets.token_hex(16)
+        folder = self.folder / job_id
+        folder.mkdir()
+        return job_id, folder
+
+    def submit(self, job: Job) -> None:
+        """Put a job at the end of the line.
+
+        Raises:
+            RefusedError: as `check_room`; its folder is gone then.
+        """
+        with self._changed:
+            try:
+                self.check_room()
+            except RefusedError:
+                shutil.rmtree(job.folder, ignore_errors=True)
+                raise
+            self.jobs[job.id] = job
+            self.waiting.append(job)
+            self._changed.notify()
+        self.forget_old()
+
+    def forget_old(self) -> None:
+        """Drop results that are too old or too many."""
+        with self._changed:
+            over = [job for job in self.jobs.values() if job.is_over]
+            over.sort(key=lambda job: job.ended or 0, reverse=True)  # the newest first
+            room = self.config.keep_megabytes * MEGABYTE
+            oldest = time.time() - self.config.keep_seconds
+            for number, job in enumerate(over):
+                room -= job.num_bytes
+                if room < 0 or number >= MAX_KEPT or (job.ended or 0) < oldest:
+                    self._drop(job)
+
+    def delete(self, job: Job) -> None:
+        """Cancel a job, or drop its results where it is over."""
+        with self._changed:
+            job.is_unwanted = True
+            if job in self.waiting:
+                self.waiting.remove(job)  # frees its place in the line at once
+                self._end(job, CANCELLED)
+            elif job.is_over:
+                self._drop(job)
+
+    def drop(self, job: Job) -> None:
+        """Cancel a job and forget it: nobody will ask for it again."""
+        with self._changed:
+            self.delete(job)
+            self.jobs.pop(job.id, None)
+            if job.is_over:
+                self._drop(job)
+
+    def stop(self) -> None:
+        """End every job: a running one after its step."""
+        with self._changed:
+            self.is_stopping = True
+            while self.waiting:
+                self._end(self.waiting.popleft(), CANCELLED)
+            if self.running is not None:
+                self.running.is_unwanted = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop, and remove everything."""
+        self.stop()
+        if self._thread.ident is not None:
+            self._thread.join(SECONDS_TO_STOP)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def changes(self, job: Job) -> AsyncIterator[Job]:
+        """The job now and after each change; of changes faster than they are read the last."""
+        event = asyncio.Event()
+        job.listeners.add(event)
+        try:
+            while True:
+                event.clear()
+                is_last = job.is_over  # before the yield, or an end meanwhile is never told
+                yield job
+                if is_last:
+                    return
+                await event.wait()
+        finally:
+            job.listeners.discard(event)
+
+    def _drop(self, job: Job) -> None:
+        self.jobs.pop(job.id, None)
+        shutil.rmtree(job.folder, ignore_errors=True)
+
+    def _end(self, job: Job, status: str, error: dict[str, str] | None = None) -> None:
+        job.preview, job.error, job.ended = None, error, time.time()
+        job.status = status  # the last: who reads it without the lock sees the rest, too
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_wake, job)
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            self._tell(job)
+            status, error = self._outcome(job)
+            with self._changed:
+                self.running = None
+                files = job.folder.iterdir() if job.folder.is_dir() else ()
+                job.num_bytes = sum(path.stat().st_size for path in files)
+                self._end(job, status, error)
+                if job.id not in self.jobs:
+                    self._drop(job)
+
+    def _next(self) -> Job | None:
+        """The first job of the line, once there is one; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.waiting or self.is_stopping)
+            if self.is_stopping:
+                return None
+            job = self.running = self.waiting.popleft()
+            job.status = RUNNING
+            return job
+
+    def _outcome(self, job: Job) -> tuple[str, dict[str, str] | None]:
+        """Compute a job, and say how it ended."""
+
+        def tell(progress: Progress) -> None:
+            if job.is_unwanted:
+                raise Cancelled
+            job.share = progress.share
+            if progress.preview is not None:
+                job.preview = PNG_URL + base64.b64encode(progress.preview).decode()
+            self._tell(job)
+
+        try:
+            tell(Progress(0))
+            for made in self.slot.run(Task(job.config, job.suffix, job.folder), tell):
+                job.made.append(made)
+        except Cancelled:
+            return CANCELLED, None
+        except LuminaError as error:
+            message = without_paths(str(error), job.names)
+            return FAILED, {"code": "invalid_value", "message": message}
+        except Exception as error:  # whatever it is, the next job runs
+            terminal.tell_trace(error)
+            return FAILED, {"code": "server_error", "message": "internal error"}
+        return COMPLETED, None
+
+
+def _wake(job: Job) -> None:
+    for event in job.listeners:
+        event.set()
+
+
+def job_record(job: Job, keep_seconds: float) -> dict[str, Any]:
+    """A job as answers show it."""
+    over = job.is_over
+    return {
+        "id": job.id,
+        "object": "media",
+        "modality": job.config.modality,
+        "model": job.model,
+        "prompt": job.config.prompt,
+        "status": job.status,
+        "progress": 100 if job.status == COMPLETED else int(100 * job.share),
+        "preview": job.preview,
+        "created_at": int(job.created),
+        "completed_at": int(job.ended or 0) if job.status == COMPLETED else None,
+        "expires_at": int(job.ended + keep_seconds) if over and job.ended else None,
+        "error": job.error,
+    }

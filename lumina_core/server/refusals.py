@@ -1,0 +1,55 @@
+"""What the server answers to a request that it refuses: always the shape of OpenAI's errors."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lumina_core.errors import MAX_REASON, printable
+
+MAX_MESSAGE = 2 * MAX_REASON
+HIDDEN = "[path]"
+_PATH = re.compile(r"(?:(?<=^)|(?<=[\s=:'\"(\[,;]))(?:~|\.{1,2})?/[^\s'\",;)\]]+")
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+class RefusedError(Exception):
+    """A request that is not answered as it asks.
+
+    Args:
+        message: what we got, what is allowed, what to do.
+        status: of HTTP.
+        param: the key of the body that is meant.
+        code: for programs.
+    """
+
+    def __init__(
+        self, message: str, status: int = 400, *, param: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code = status, param, code
+
+
+def error_of(
+    message: str, status: int, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """The body of an answer that refuses; param and code may be foreign texts, too."""
+    kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    told = {"message": printable(message, MAX_MESSAGE), "type": kind, "param": param, "code": code}
+    return {"error": told}
+
+
+def without_paths(text: str, names: Mapping[str, str]) -> str:
+    """A message of this machine as others may read it.
+
+    Args:
+        text: may name files.
+        names: what is said in place of paths that are known.
+    """
+    for path in sorted(names, key=len, reverse=True):
+        text = text.replace(path, names[path])
+    return _PATH.sub(HIDDEN, text)

@@ -1,0 +1,164 @@
+"""What the routes of a server share: models, the line, and the way of a request into it."""
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from lumina_core.modality import Decoder
+from lumina_core.plugins.parts import make_modality
+from lumina_core.sampling.examples import NO_FOLDER
+from lumina_core.sampling.python_api import ANY_PROMPT
+from lumina_core.server.asked import Asked, asked, checked, settings_of
+from lumina_core.server.bodies import kept_files
+from lumina_core.server.catalogue import Served, composed
+from lumina_core.server.jobs import FAILED, Job, Line, job_record
+from lumina_core.server.refusals import RefusedError
+
+CONTENT_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".mp4": "video/mp4",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".glb": "model/gltf-binary",
+}
+UNKNOWN_TYPE = "application/octet-stream"
+
+
+class Service:
+    """A server's models and its line."""
+
+    def __init__(self, models: Mapping[str, Served], line: Line) -> None:
+        self.models = models
+        self.line = line
+        self.decoder = cache(self._decoder)
+
+    async def submit(
+        self, body: dict[str, Any], files: Mapping[str, UploadFile], modality: str
+    ) -> Job:
+        """Put a request into the line.
+
+        Raises:
+            RefusedError: the line is full, or the request is not one that can be computed.
+        """
+        self.line.check_room()
+        job_id, folder = self.line.new_folder()
+        try:
+            job = await self._job(job_id, folder, body, files, modality)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self.line.submit(job)
+        return job
+
+    async def _job(
+        self,
+        job_id: str,
+        folder: Path,
+        body: dict[str, Any],
+        files: Mapping[str, UploadFile],
+        modality: str,
+    ) -> Job:
+        accepted: tuple[str, ...] = ()
+        if files:
+            decoder = await asyncio.to_thread(self.decoder, modality)
+            accepted = _of_files(decoder, decoder.read_suffixes)
+        given = await kept_files(files, folder, accepted)
+        found = await asyncio.to_thread(self._checked, body, modality, given)
+        names = {path: f"the {key} that was sent" for key, path in given.items()}
+        names |= self._names(found)
+        return Job(job_id, found.model.id, found.config, found.suffix, folder, names)
+
+    def _checked(self, body: dict[str, Any], modality: str, given: Mapping[str, str]) -> Asked:
+        found = asked(body, self.models, modality, given)
+        decoder = self.decoder(found.model.modality)
+        suffixes = _of_files(decoder, decoder.suffixes)
+        names = self._names(found)
+        return checked(found, self.line.slot, suffixes, self.line.config.max_work, names)
+
+    def _names(self, found: Asked) -> dict[str, str]:
+        """What messages call the files of the server."""
+        return {str(found.config.checkpoint): found.model.id, str(self.line.folder): "the server"}
+
+    def _decoder(self, modality: str) -> Decoder:
+        models = [each for each in self.models.values() if each.modality == modality]
+        if not models:
+            known = ", ".join(dict.fromkeys(each.modality for each in self.models.values()))
+            raise RefusedError(f"there is no such modality here; there are {known}", 404)
+        options = composed(models[0], {}, ANY_PROMPT).options
+        return make_modality(modality, options, NO_FOLDER).decoder
+
+    def job(self, request: Request) -> Job:
+        """The job that an address names.
+
+        Raises:
+            RefusedError: there is none, or no more.
+        """
+        self.line.forget_old()
+        found = self.line.jobs.get(request.path_params["id"])
+        if found is None:
+            raise RefusedError("there is no such job, or no more", 404, code="not_found")
+        return found
+
+    def record(self, job: Job) -> dict[str, Any]:
+        """A job as the neutral routes show it."""
+        notes = dict.fromkeys(note for made in job.made for note in made.notes)
+        return {
+            **job_record(job, self.line.config.keep_seconds),
+            "notes": list(notes),
+            "settings": settings_of(job.config),
+            "files": [
+                {
+                    "index": number,
+                    "url": f"/v1/media/jobs/{job.id}/files/{number}",
+                    "content_type": CONTENT_TYPES.get(job.suffix, UNKNOWN_TYPE),
+                    "seed": made.seed,
+                    "media_sha256": made.media_sha256,
+                }
+                for number, made in enumerate(list(job.made))
+            ],
+        }
+
+    async def finished(self, request: Request, job: Job) -> None:
+        """Wait until a job is completed; a client that leaves meanwhile cancels it.
+
+        Raises:
+            RefusedError: it ended in another way.
+        """
+
+        async def left() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        async def over() -> None:
+            async for _ in self.line.changes(job):
+                pass
+
+        tasks = [asyncio.create_task(left()), asyncio.create_task(over())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            if not job.is_over:
+                self.line.drop(job)
+        if job.status == FAILED and job.error is not None:
+            status = 500 if job.error["code"] == "server_error" else 400
+            raise RefusedError(job.error["message"], status, code=job.error["code"])
+        if not job.made:
+            raise RefusedError("the request was cancelled", 503, code="cancelled")
+
+
+def _of_files(decoder: Decoder, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    """The suffixes that stand for one file."""
+    return tuple(each for each in suffixes if each not in decoder.folder_suffixes)

@@ -1,0 +1,151 @@
+"""Where a job is computed: a slot holds models and computes one job at a time.
+
+A slot gets a `Task`, which is plain data, and leaves files in its folder; what it says meanwhile
+are `Progress` and `Made`. So a slot may as well be another process, or another machine.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+from lumina_core.checkpoints.model import Model
+from lumina_core.modality import Media
+from lumina_core.sampling.generate import Generated, generate_each, load_model
+from lumina_core.sampling.prompt_notes import request_notes
+from lumina_core.sampling.request import num_positions
+from lumina_core.sampling.settings import RunConfig
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NUM_PREVIEWS = 4  # of a sample, the last of which is the sample itself
+PREVIEW_SIDE = 128  # pixels at most
+PICTURE = ".preview.png"  # ends the name of the picture of a file
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a slot computes."""
+
+    config: RunConfig
+    suffix: str
+    """Of the files, one of the modality's."""
+    folder: Path
+    """For the files; exists, and nobody else writes there."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is."""
+
+    share: float
+    """From 0 to 1."""
+    preview: bytes | None = None
+    """A small PNG of what the medium is about to be; None: no new one."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """One file of a job that is there."""
+
+    name: str
+    """In the folder; a picture of it stands beside it."""
+    seed: int
+    media_sha256: str
+    notes: tuple[str, ...]
+
+
+class Cancelled(Exception):  # noqa: N818 - no fault
+    """Nobody wants the rest of a job."""
+
+
+Tell = Callable[[Progress], None]
+"""May raise Cancelled."""
+
+
+class Slot(Protocol):
+    """What computes jobs, one at a time."""
+
+    def size(self, config: RunConfig, suffix: str) -> int:
+        """Tokens of a sample; refuses what cannot be made.
+
+        Raises:
+            LuminaError: the model has no such media, or the kind of file cannot hold them.
+        """
+
+    def run(self, task: Task, tell: Tell) -> Iterator[Made]:
+        """Compute a job; each file as soon as it is there.
+
+        Raises:
+            LuminaError: as `run` refuses a request.
+            Cancelled: from `tell`.
+        """
+
+
+class ThreadSlot:
+    """A slot in this process. It holds each model from its first use on."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str | None], Model] = {}
+        self._lock = Lock()
+
+    def size(self, config: RunConfig, suffix: str) -> int:
+        """As in Slot."""
+        model = self._model(config)
+        shape = model.modality.media_shape(config.options)
+        model.modality.decoder.check_format(suffix, shape, config.options)
+        return num_positions(model, config.options)
+
+    def run(self, task: Task, tell: Tell) -> Iterator[Made]:
+        """As in Slot."""
+        model, config = self._model(task.config), task.config
+        notes = tuple(note.removeprefix("note: ") for note in request_notes(config, model))
+        decoder = model.modality.decoder
+        num_done, share, num_shown = 0, 0.0, 0
+
+        def on_step(step: int, total: int) -> None:
+            nonlocal share
+            share = step / total
+            tell(Progress((num_done + share) / config.num_samples))
+
+        def watch(media: Callable[[], list[Media]]) -> None:
+            nonlocal num_shown
+            if NUM_PREVIEWS * share >= num_shown + 1:  # decoding may cost more than a step
+                num_shown += 1
+                picture = decoder.image(media()[0], config.options)
+                picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+                tell(Progress((num_done + share) / config.num_samples, png_of(picture)))
+
+        for item in generate_each(model, [config], on_step, watch):
+            name = f"{num_done}{task.suffix}"
+            _save(item, task.folder / name)
+            num_done, share, num_shown = num_done + 1, 0.0, 0
+            yield Made(name, item.seed, item.media_sha256, notes)
+            tell(Progress(num_done / config.num_samples))
+
+    def _model(self, config: RunConfig) -> Model:
+        key = (config.modality, config.checkpoint)
+        with self._lock:
+            self._held[key] = load_model(config, self._held.get(key))
+            return self._held[key]
+
+
+def _save(item: Generated, path: Path) -> None:
+    """Write a file with its request, and the picture that shows it."""
+    item.save(path)
+    picture_of(path).write_bytes(png_of(item.image))
+
+
+def picture_of(path: Path) -> Path:
+    """Where the picture of a file is."""
+    return path.with_name(path.stem + PICTURE)
+
+
+def png_of(image: "Image") -> bytes:
+    """A picture as the bytes of a PNG."""
+    file = io.BytesIO()
+    image.save(file, "png")
+    return file.getvalue()

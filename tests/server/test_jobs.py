@@ -1,0 +1,77 @@
+"""The line: who waits, who is cancelled, and what is kept of it."""
+
+import time
+
+REQUEST = {"prompt": "a star"}
+
+
+def post(client):
+    return client.post("/v1/media/image", json=REQUEST)
+
+
+def state(client, job):
+    return client.get(f"/v1/media/jobs/{job['id']}").json()["status"]
+
+
+def test_a_full_line_refuses_and_a_cancelled_job_makes_room(waiting, slot, until):
+    jobs = [post(waiting).json()]
+    until(lambda: slot.tasks)
+    jobs += [post(waiting).json() for _ in range(2)]
+    refused = post(waiting)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+    assert refused.headers["retry-after"] == "1"
+    assert waiting.get("/health").json() == {"status": "ok", "waiting": 2, "running": 1}
+    cancelled = waiting.delete(f"/v1/media/jobs/{jobs[1]['id']}").json()
+    assert (cancelled["status"], state(waiting, jobs[1])) == ("cancelled", "cancelled")
+    assert post(waiting).status_code == 202
+    assert len(list(waiting.line.folder.iterdir())) == 4  # nothing is left of the refused one
+
+
+def test_a_running_job_is_cancelled_between_steps_and_the_next_one_runs(waiting, slot, until):
+    first, second = post(waiting).json(), post(waiting).json()
+    until(lambda: slot.tasks)
+    waiting.delete(f"/v1/media/jobs/{first['id']}")
+    assert state(waiting, first) == "in_progress"
+    slot.gate.release()
+    until(lambda: state(waiting, first) == "cancelled")
+    slot.gate.release(4)
+    until(lambda: state(waiting, second) == "completed")
+
+
+def test_results_go_when_they_are_too_old_or_too_many(waiting, slot, until):
+    jobs = [post(waiting).json() for _ in range(2)]
+    slot.gate.release(8)
+    until(lambda: state(waiting, jobs[1]) == "completed")
+    waiting.line.jobs[jobs[0]["id"]].ended = time.time() - 3601
+    assert waiting.get(f"/v1/media/jobs/{jobs[0]['id']}").status_code == 404
+    waiting.line.jobs[jobs[1]["id"]].num_bytes = 2 * 10**9
+    assert waiting.get(f"/v1/media/jobs/{jobs[1]['id']}").status_code == 404
+    assert list(waiting.line.folder.iterdir()) == []
+
+
+def test_a_fault_of_ours_ends_one_job_and_says_nothing_of_itself(waiting, slot, until, capsys):
+    def broken(task, tell):
+        raise RuntimeError("/home/secret")
+        yield
+
+    good, slot.run = slot.run, broken
+    first = post(waiting).json()
+    until(lambda: state(waiting, first) == "failed")
+    error = waiting.get(f"/v1/media/jobs/{first['id']}").json()["error"]
+    assert error == {"code": "server_error", "message": "internal error"}
+    slot.run = good
+    second = post(waiting).json()
+    slot.gate.release(4)
+    until(lambda: state(waiting, second) == "completed")
+    assert "RuntimeError" in capsys.readouterr().err
+
+
+def test_the_end_of_the_server_ends_jobs_and_removes_their_files(waiting, slot, until):
+    jobs = [post(waiting).json() for _ in range(2)]
+    until(lambda: slot.tasks)
+    waiting.line.stop()
+    assert post(waiting).status_code == 503
+    slot.gate.release(4)
+    until(lambda: all(state(waiting, job) == "cancelled" for job in jobs))
+    waiting.line.close()
+    assert not waiting.line.folder.exists()
