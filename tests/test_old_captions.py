@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lumina_core.cli.examples import NO_FOLDER
 from lumina_core.evaluation.compose import compose_evaluate
 from lumina_core.files.reading import read_json
 from lumina_core.plugins import host
 from lumina_core.plugins.parts import make_modality
+from lumina_core.sampling.examples import NO_FOLDER
 
 ROOT = Path(__file__).parent.parent
 
