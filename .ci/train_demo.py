@@ -68,8 +68,14 @@ JOINT = (
     *("train", TRAINED),
     *("modality.image.vae={out}/image-3", "modality.video.vae={out}/image-3"),
     *("modality.multiview.vae={out}/views-2", "modality.audio.vae={out}/sound-4"),
-    *("backbone.hidden_size=192", "backbone.depth=6", "backbone.num_heads=6"),
-    "backbone.rope_dims=[8,6,6,6,6]",
+    *("backbone.hidden_size=192", "backbone.rope_dims=[8,12,12,8,8]"),
+    *("text_encoder.depth=3", "text_encoder.max_tokens=48"),
+    *("mixing.image=0.3", "mixing.video=0.34", "mixing.multiview=0.13", "mixing.audio=0.23"),
+    *("position_jitter.image=0.3", "keep_last=1"),
+    *("data.image.pool_size=2048", "data.video.pool_size=1024"),
+    *("data.multiview.pool_size=512", "data.audio.pool_size=768"),
+    *("data.image.refresh_per_step=3", "data.video.refresh_per_step=2"),
+    *("data.multiview.refresh_per_step=1", "data.audio.refresh_per_step=2"),
 )
 LEGS = (
     Leg("image-1", IMAGE),

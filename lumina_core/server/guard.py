@@ -23,8 +23,8 @@ PAGE = "/page/"
 POLICY = "; ".join(
     (
         "default-src 'none'",
-        "script-src 'self' 'wasm-unsafe-eval'",  # model-viewer decodes meshes so
-        "style-src 'self' 'unsafe-inline'",
+        "script-src 'self'",
+        "style-src 'self'",
         "img-src 'self' blob: data:",
         "media-src 'self' blob:",
         "connect-src 'self' blob:",
