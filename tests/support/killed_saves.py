@@ -133,8 +133,8 @@ def strike(ids, number):
 
 
 def unfinished(checkpoints):
-    """Names of what is being written, or was."""
-    return {path.name for path in checkpoints.glob(".lumina-*")}
+    """Names of checkpoints that are being written, or were; files only try the disk."""
+    return {path.name for path in checkpoints.glob(".lumina-*") if path.is_dir()}
 
 
 def stage(checkpoints, before):
