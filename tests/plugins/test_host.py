@@ -257,7 +257,7 @@ def test_plugins_are_found_by_a_real_process(write_distribution):
     environment = os.environ | {"LUMINA_ONLY": "toy,bad"}
     command = [sys.executable, "-m", "lumina_core", "plugins", "--check"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line}
     assert done.returncode == 1
     assert "loaded" in rows["toy"]
     assert "broken" in rows["bad"]
