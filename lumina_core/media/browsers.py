@@ -12,8 +12,18 @@ CONTENT_TYPES = {
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
 }
-"""By suffix, in lower case."""
+"""Of what browsers show, by suffix in lower case."""
+_SAVED = {".glb": "model/gltf-binary"}
 IMAGE, VIDEO, AUDIO = "image", "video", "audio"
+
+
+def content_type_of(suffix: str) -> str:
+    """What a server calls a file.
+
+    Args:
+        suffix: with its dot, in any case.
+    """
+    return (CONTENT_TYPES | _SAVED).get(suffix.lower(), "application/octet-stream")
 
 
 def shown_as(suffix: str) -> str | None:

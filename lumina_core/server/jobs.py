@@ -72,7 +72,7 @@ class Line:
         self.waiting: deque[Job] = deque()
         self.running: Job | None = None
         self.is_stopping = False
-        self.folder = Path(tempfile.mkdtemp(prefix="lumina-serve-"))  # for this user alone
+        self.folder: Path  # from `start` on
         self._changed = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="lumina-slot", daemon=True)
@@ -84,6 +84,7 @@ class Line:
             loop: on which `changes` are awaited.
         """
         self._loop = loop
+        self.folder = Path(tempfile.mkdtemp(prefix="lumina-serve-"))  # for this user alone
         self._thread.start()
 
     def check_room(self) -> None:
@@ -166,10 +167,9 @@ class Line:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop, and remove everything."""
+        """Stop, and remove everything that `start` and its jobs made."""
         self.stop()
-        if self._thread.ident is not None:
-            self._thread.join(SECONDS_TO_STOP)
+        self._thread.join(SECONDS_TO_STOP)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def changes(self, job: Job) -> AsyncIterator[Job]:

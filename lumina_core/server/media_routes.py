@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from lumina_core.media.browsers import content_type_of
 from lumina_core.server.bodies import read_body
 from lumina_core.server.catalogue import described
 from lumina_core.server.jobs import Job
 from lumina_core.server.refusals import RefusedError
-from lumina_core.server.service import CONTENT_TYPES, UNKNOWN_TYPE, Service
+from lumina_core.server.service import Service
 from lumina_core.server.slots import picture_of
 
 SECONDS_OF_SILENCE = 15.0  # after which a stream says that it is there: proxies cut silent ones
@@ -94,7 +95,7 @@ async def file_response(job: Job, request: Request) -> Response:
     path = job.folder / job.made[index].name
     wanted = request.query_params.get("as")
     if wanted is None:
-        kind = CONTENT_TYPES.get(job.suffix, UNKNOWN_TYPE)
+        kind = content_type_of(job.suffix)
         return FileResponse(path, media_type=kind, headers=PRIVATE)
     if wanted == "png":
         return FileResponse(picture_of(path), media_type="image/png", headers=PRIVATE)

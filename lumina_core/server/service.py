@@ -10,6 +10,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from lumina_core.media.browsers import content_type_of
 from lumina_core.modality import Decoder
 from lumina_core.plugins.parts import make_modality
 from lumina_core.sampling.examples import NO_FOLDER
@@ -19,20 +20,6 @@ from lumina_core.server.bodies import kept_files
 from lumina_core.server.catalogue import Served, composed
 from lumina_core.server.jobs import FAILED, Job, Line, job_record
 from lumina_core.server.refusals import RefusedError
-
-CONTENT_TYPES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-    ".gif": "image/gif",
-    ".mp4": "video/mp4",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".ogg": "audio/ogg",
-    ".glb": "model/gltf-binary",
-}
-UNKNOWN_TYPE = "application/octet-stream"
 
 
 class Service:
@@ -121,7 +108,7 @@ class Service:
                 {
                     "index": number,
                     "url": f"/v1/media/jobs/{job.id}/files/{number}",
-                    "content_type": CONTENT_TYPES.get(job.suffix, UNKNOWN_TYPE),
+                    "content_type": content_type_of(job.suffix),
                     "seed": made.seed,
                     "media_sha256": made.media_sha256,
                 }
