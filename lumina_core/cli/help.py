@@ -41,7 +41,7 @@ SUMMARIES = {
     "plan": "what a run or a training would cost: tokens, operations, memory and time",
     "plugins": "list the installed modalities; --check imports each one",
     "schema": "the options of a modality with their types, units and defaults",
-    "examples": "prompts that the demos know, for each task of one or all installed modalities",
+    "examples": "captions of the worlds, for each task of one or all installed modalities",
     "doctor": "what is wrong, with a name in one plugin; --contract checks every rule, --learn "
     "whether its captions can be learned",
     "info": "the request inside a file that we made, or what a checkpoint or a cache holds",
