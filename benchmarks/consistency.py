@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from lumina_core.evaluation.oracle import cases, wilson_interval
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.generate import load_model
 from lumina_core.sampling.sample import sample
@@ -33,7 +33,7 @@ def shares(found: list[tuple[list[bool], bool]]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=host.demo_folder("multiview"))
+    parser.add_argument("--checkpoint", type=Path, default=demos.demo_folder("multiview"))
     parser.add_argument("--num", type=int, default=120)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--splits", default=",".join(MultiviewWorld.splits))

@@ -26,7 +26,7 @@ from lumina_core.evaluation.oracle import wilson_interval
 from lumina_core.media.previews import save_contact_sheet
 from lumina_core.media.worlds.captions import pick_two
 from lumina_core.media.worlds.words import COLOURS
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.runtime import seeded
 from lumina_core.sampling.compose import compose_run, compose_sampling
 from lumina_core.sampling.generate import load_model
@@ -68,7 +68,7 @@ def draw_scene(kind: str, generator: torch.Generator) -> tuple[grammar.Scene, gr
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=host.demo_folder("video"))
+    parser.add_argument("--checkpoint", type=Path, default=demos.demo_folder("video"))
     parser.add_argument("--num", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)

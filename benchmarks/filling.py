@@ -18,7 +18,7 @@ import torch
 from lumina_core.config.compose import compose_options
 from lumina_core.evaluation.oracle import wilson_interval
 from lumina_core.media.previews import save_contact_sheet
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.runtime import seeded
 from lumina_core.sampling.compose import compose_run, compose_sampling
 from lumina_core.sampling.generate import load_model
@@ -46,7 +46,7 @@ def masked_half(caption: str, height: int, width: int, hide_first: bool) -> torc
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=host.demo_folder("image"))
+    parser.add_argument("--checkpoint", type=Path, default=demos.demo_folder("image"))
     parser.add_argument("--num", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)

@@ -24,7 +24,7 @@ from PIL import Image
 
 from lumina_core.evaluation.oracle import wilson_interval
 from lumina_core.media.previews import save_contact_sheet
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.runtime import seeded
 from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.generate import load_model
@@ -54,7 +54,7 @@ def given_view(kind: str, drawn: torch.Tensor, caption: str, generator: torch.Ge
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=host.demo_folder("multiview"))
+    parser.add_argument("--checkpoint", type=Path, default=demos.demo_folder("multiview"))
     parser.add_argument("--num", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)

@@ -24,7 +24,7 @@ from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.folder import save
 from lumina_core.checkpoints.model import load
 from lumina_core.config.compose import compose_options
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.runtime import seeded
 from lumina_core.sampling.generate import load_model
 from lumina_core.sampling.settings import ModelSource
@@ -38,7 +38,7 @@ OPTIONS = {"patch_size": 2}  # of the demo
 def make(folder: Path) -> None:
     """Write a checkpoint of about 600 million random weights in bfloat16."""
     options, cpu = compose_options("image", OPTIONS), torch.device("cpu")
-    demo = load(host.demo_folder("image"), "image", options, device=cpu, dtype=torch.float32)
+    demo = load(demos.demo_folder("image"), "image", options, device=cpu, dtype=torch.float32)
     own = demo.backbone.config
     shape = compose_train(["modality=image", "backbone=600m"]).backbone
     shape = replace(shape, token_dims=own.token_dims, text_dim=own.text_dim)
@@ -63,7 +63,7 @@ def opened(folder: str, dtype: str) -> dict[str, float]:
     source = ModelSource(
         modality="image",
         options=compose_options("image", OPTIONS),
-        checkpoint=str(host.demo_folder("image")),
+        checkpoint=str(demos.demo_folder("image")),
         device="cpu",
     )
     load_model(source)

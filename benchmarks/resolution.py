@@ -16,7 +16,7 @@ from lumina_core.backbone.settings import RopeScaling
 from lumina_core.config.compose import compose_options
 from lumina_core.evaluation.oracle import cases, wilson_interval
 from lumina_core.media.previews import save_contact_sheet
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.sampling.compose import compose_run, compose_sampling
 from lumina_core.sampling.generate import load_model
 from lumina_core.sampling.sample import sample
@@ -64,7 +64,7 @@ def methods(sampling):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=host.demo_folder("image"))
+    parser.add_argument("--checkpoint", type=Path, default=demos.demo_folder("image"))
     parser.add_argument("--num", type=int, default=60)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--splits", default="unseen_sizes,unseen_aspects")

@@ -20,7 +20,7 @@ from lumina_audio.audio import AudioModality
 from lumina_audio.vae import FULL_SCALE, Sound
 from lumina_core.config.compose import compose_options
 from lumina_core.evaluation.oracle import wilson_interval
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.runtime import seeded
 
 STAGES = ("drawn", "vocoder", "autoencoder")
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     words = parser.parse_args()
     options = replace(compose_options("audio"), vocoder=words.vocoder)
-    modality = AudioModality(options, words.vae or host.demo_folder("audio") / "vae/audio")
+    modality = AudioModality(options, words.vae or demos.demo_folder("audio") / "vae/audio")
     world, vae = modality.world, modality.vae
     right, faults, error = Counter(), Counter(), 0.0
     for number in range(words.num):

@@ -3,21 +3,21 @@
 import pytest
 
 from lumina_core.checkpoints import manifest as checkpoint
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 
 MAX_BYTES = 16e6
 
 
 @pytest.mark.parametrize("name", host.SHIPPED)
 def test_every_shipped_modality_has_a_demo(name):
-    folder = host.demo_folder(name)
+    folder = demos.demo_folder(name)
     assert folder is not None, f"no demo of {name}: neither its plugin nor lumina-demo has one"
     assert name in checkpoint.read_manifest(folder)["modalities"]
 
 
 @pytest.mark.parametrize("name", host.SHIPPED)
 def test_a_demo_is_small_and_whole(name):
-    demo = host.demo_folder(name)
+    demo = demos.demo_folder(name)
     files = [path for path in demo.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= MAX_BYTES
     assert not list(demo.rglob("state"))

@@ -33,6 +33,7 @@ def test_old_captions_are_read_by_the_worlds_of_today(benchmark, name):
         assert len({case.request.options for case in cases}) > 1
         outside = [c.request.prompt for c in cases if world.nearest(c.request.prompt)]
         assert outside == []
+        assert [world.task_of(c.request.prompt) for c in cases] == [c.task for c in cases]
 
 
 def test_old_captions_of_an_unknown_split_are_refused(benchmark):

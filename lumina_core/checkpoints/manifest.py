@@ -21,8 +21,8 @@ from lumina_core.errors import LuminaError, printable
 from lumina_core.files.hashes import known_sha256, sha256_of
 from lumina_core.files.reading import MAX_JSON_BYTES, parse_json, read_regular
 from lumina_core.files.seals import entries_fault, is_sealed
+from lumina_core.plugins.demos import MANIFEST
 from lumina_core.plugins.entry_points import MAX_NAME, MODALITY_NAME
-from lumina_core.plugins.host import MANIFEST
 from lumina_core.records import shown
 
 FORMAT_VERSION = 2

@@ -24,7 +24,7 @@ from lumina_core.checkpoints.manifest import (
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.files.hashes import known_sha256
 from lumina_core.hub import local_folder
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.records import fixed_names
 
 if TYPE_CHECKING:
@@ -180,9 +180,9 @@ def demo_source(modalities: Sequence[str], instead: str) -> Source:
     Raises:
         LuminaError: there is none, it is damaged, or each of several has its own.
     """
-    folders = {folder for name in modalities if (folder := host.demo_folder(name))}
+    folders = {folder for name in modalities if (folder := demos.demo_folder(name))}
     if not folders:
-        raise host.lack_of_demo(modalities[0], instead)
+        raise demos.lack_of_demo(modalities[0], instead)
     if len(folders) > 1:
         raise LuminaError(
             f"demo is one checkpoint here, and {', '.join(modalities)} have several; {instead}"

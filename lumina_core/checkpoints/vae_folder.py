@@ -24,7 +24,7 @@ from lumina_core.files.hashes import known_sha256
 from lumina_core.files.reading import open_regular
 from lumina_core.hub import check_whole, local_folder
 from lumina_core.modality import Modality, has_weights
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.plugins.parts import make_modality
 from lumina_core.plugins.yaml_files import read_yaml
 
@@ -54,9 +54,9 @@ def find_vae(modality: str, vae: str, *, download: bool) -> Path:
         LuminaError: there is no such autoencoder, or a known name leads to another one.
     """
     if vae == DEMO:
-        demo = host.demo_folder(modality)
+        demo = demos.demo_folder(modality)
         if demo is None:
-            raise host.lack_of_demo(modality, "give modality.vae=FOLDER")
+            raise demos.lack_of_demo(modality, "give modality.vae=FOLDER")
         return _checked(demo, modality, vae)
     yaml = host.vae_files(modality).get(vae)
     if yaml is None:

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lumina_core.errors import LuminaError, similar
-from lumina_core.files.reading import read_json
 from lumina_core.plugins.entry_points import (
     EXTENSION,
     MODALITY,
@@ -43,10 +42,6 @@ if TYPE_CHECKING:
 
 SHIPPED = ("image", "video", "multiview", "audio")
 """Names that people will try, for hints in messages; the first is what `infer` means."""
-
-MANIFEST = "lumina.json"  # makes a folder a checkpoint
-_DEMO = "demo"
-"""The folder of a package with a demo, and the extension with the one that the SHIPPED share."""
 
 _Key = tuple[str, str, str, str]
 _LOCK = threading.RLock()  # re-entrant: a plugin may itself ask for another modality
@@ -107,7 +102,7 @@ def find(name: str) -> Plugin:
         return usable[0]
     if named:
         # A blocked copy beside a broken one is not the reason: the broken one is.
-        raise LuminaError(_refusal(min(named, key=lambda plugin: plugin.status == "blocked")))
+        raise LuminaError(refusal(min(named, key=lambda plugin: plugin.status == "blocked")))
     raise LuminaError(_absence(name))
 
 
@@ -137,7 +132,7 @@ def answers(plugin: Plugin) -> "Answers":
 
     with _LOCK:
         if plugin.key in _FAILURES:
-            raise LuminaError(_refusal(_FAILURES[plugin.key]))
+            raise LuminaError(refusal(_FAILURES[plugin.key]))
         if plugin.key not in _LOADED:
             for each in [*discover(), *extensions()]:
                 if each.status == "blocked":
@@ -153,7 +148,7 @@ def answers(plugin: Plugin) -> "Answers":
                 if is_strict():
                     raise
                 _FAILURES[plugin.key] = loading.failure(plugin, error)
-                raise LuminaError(_refusal(_FAILURES[plugin.key])) from error
+                raise LuminaError(refusal(_FAILURES[plugin.key])) from error
         return _LOADED[plugin.key]
 
 
@@ -254,47 +249,6 @@ def conf_folder(name: str) -> Path:
     return found or package / "conf"
 
 
-def demo_folder(name: str) -> Path | None:
-    """The demo checkpoint of a modality: its plugin's, else one that an extension ships, or None.
-
-    An extension has in `demo/NAME` what is for one modality, else in `demo` what several share.
-    """
-    if own := data_folder(find(name), _DEMO):
-        return own
-    folders = list(extension_folders(_DEMO))
-    shared = [folder for folder in folders if (folder / MANIFEST).is_file()]
-    of_one = (folder / name for folder in folders if folder not in shared)
-    found = [folder for folder in of_one if folder.is_dir()]
-    return next(iter(found), None) or next((each for each in shared if _knows(each, name)), None)
-
-
-def _knows(checkpoint: Path, name: str) -> bool:
-    """Whether a manifest names a modality; who opens one that cannot be read says what is wrong."""
-    try:
-        return name in read_json(checkpoint / MANIFEST)["modalities"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return True
-
-
-def lack_of_demo(name: str, instead: str) -> LuminaError:
-    """That a modality has no demo here, and what can be installed.
-
-    Args:
-        name: of the modality.
-        instead: what can be done without a demo, as the end of the message.
-    """
-    text = f"modality {name!r} ships no demo checkpoint"
-    if name in SHIPPED:
-        shared = next((each for each in extensions() if each.name == _DEMO), None)
-        if shared is None:
-            return LuminaError(
-                f"{text}; install the demo of the project: {install_command(_DEMO)}, or {instead}"
-            )
-        if shared.error is not None:
-            return LuminaError(f"{text}. {_refusal(shared)} Or {instead}")
-    return LuminaError(f"{text}; {instead}")
-
-
 def vae_files(name: str) -> dict[str, Path]:
     """The autoencoders that a modality's plugin and the extensions describe, by their names."""
     folders = [conf_folder(name) / "vae", *extension_folders(f"conf/vae/{name}")]
@@ -383,7 +337,8 @@ def data_folder(plugin: Plugin, folder: str) -> Path | None:
     return next((path for at in locations if (path := Path(at, folder)).is_dir()), None)
 
 
-def _refusal(plugin: Plugin) -> str:
+def refusal(plugin: Plugin) -> str:
+    """Why a plugin cannot be used, as a sentence."""
     reason = f"{plugin.title} is {plugin.status}: {plugin.error}."
     if plugin.status == "broken":
         return f"{reason} See: {command_line('doctor', plugin.name)}"

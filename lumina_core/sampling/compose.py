@@ -18,7 +18,7 @@ from lumina_core.config.layers import Layers, advised, build_record
 from lumina_core.config.modality_file import build_condition
 from lumina_core.config.words import Overrides
 from lumina_core.errors import LuminaError, reason_of, unknown_key
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.program import program
 from lumina_core.records import as_text, build, fixed_names, untold
@@ -131,7 +131,7 @@ def _put(layers: Layers) -> None:
 def _put_checkpoint(layers: Layers) -> None:
     """Add the checkpoint's recommendation, and take from it what it fixes."""
     name, named = layers.name, layers.words.values.get("checkpoint")
-    demo = host.demo_folder(name)
+    demo = demos.demo_folder(name)
     source = _source_named(layers.words.values) or (demo and own_source(demo))
     if not source:
         return

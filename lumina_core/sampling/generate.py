@@ -24,7 +24,7 @@ from lumina_core.files.writing import new_output
 from lumina_core.flow.solver import OnStep
 from lumina_core.media.seal import write_sealed
 from lumina_core.modality import Decoder, Media
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.records import flat, untold
 from lumina_core.runtime import release_memory, resolve_device, resolve_dtype
 from lumina_core.sampling import python_arguments
@@ -224,7 +224,7 @@ def load_model(config: ModelSource, held: Model | None = None) -> Model:
         LuminaError: there is none, it is damaged, or cannot be computed as asked.
     """
     if config.checkpoint is None:
-        raise host.lack_of_demo(config.modality, "give checkpoint=FOLDER")
+        raise demos.lack_of_demo(config.modality, "give checkpoint=FOLDER")
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     resolve_backend(config.attention, device.type, dtype)  # or refuses it
     placement = Placement(device, dtype, config.offload, config.quantise)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lumina_core.checkpoints.manifest import manifest_sha256
 from lumina_core.errors import printable
 from lumina_core.media.seal import state_of
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.sampling.adapters import ADAPTERS
 from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.given import change_notes
@@ -57,7 +57,7 @@ def _repeat_notes(path: str, request: Mapping[str, Any], model: "Model") -> Iter
     made_with = request.get("checkpoint_sha256")
     if made_with != model.checkpoint_sha256:
         short = str(made_with)[:NUM_SHOWN_DIGITS]
-        demo = host.demo_folder(model.name)
+        demo = demos.demo_folder(model.name)
         if short in FORMER_DEMOS and not (demo and manifest_sha256(demo) == made_with):
             yield (
                 f"note: {path} was made with a demo that another one has replaced ({short}); the "

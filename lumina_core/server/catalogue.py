@@ -18,7 +18,7 @@ from lumina_core.config.keys import Key, modality_keys, record_keys
 from lumina_core.config.words import PROMPT_KEYS
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import ADAPTIVE
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.plugins.parts import make_modality
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.records import flat, told
@@ -68,7 +68,7 @@ def served_models(config: ServeConfig) -> dict[str, Served]:
                 )
             found[own] = Served(own, modality, lasting)
     if config.checkpoint is None:
-        demos = [name for name in host.installed() if host.demo_folder(name) is not None]
+        demos = [name for name in host.installed() if demos.demo_folder(name) is not None]
         found = {name: Served(name, name, None) for name in demos}
     if not found:
         raise LuminaError(f"there is no model to serve; {host.present()}; give checkpoint=FOLDER")

@@ -22,7 +22,7 @@ from lumina_core.data.pool import encode_sample
 from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality, has_weights
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.plugins.parts import make_modality
 from lumina_core.records import fixed_names
 from lumina_core.runtime import seeded
@@ -101,7 +101,7 @@ class Subject:
             return None
         if self._vae is not None:
             return self._vae
-        demo = host.demo_folder(self.name)
+        demo = demos.demo_folder(self.name)
         if demo is None or not (demo / "vae" / self.name).is_dir():
             raise NotApplicableError(
                 "it needs weights of an autoencoder and ships no demo that has them; give them: "

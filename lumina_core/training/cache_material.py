@@ -27,7 +27,7 @@ from lumina_core.runtime import derived_seed
 from lumina_core.training.pool import POOL_STREAM
 
 if TYPE_CHECKING:
-    from lumina_core.training.settings import CacheConfig
+    from lumina_core.training.encoding_settings import CacheConfig
 
 
 class Piece(NamedTuple):

@@ -58,7 +58,7 @@ from lumina_core.training.text_encoder import NUM_PROBE_CAPTIONS, encoder_in, li
 from lumina_core.training.written_settings import placed
 
 if TYPE_CHECKING:
-    from lumina_core.training.settings import CacheConfig
+    from lumina_core.training.encoding_settings import CacheConfig
 
 LOCK = ".lumina-lock"
 LIBRARIES = ("torch", "diffusers", "transformers")

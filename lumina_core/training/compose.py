@@ -23,13 +23,12 @@ from lumina_core.plugins import host
 from lumina_core.records import build, plain
 from lumina_core.sampling.compose import compose_sampling
 from lumina_core.text.settings import Reading
+from lumina_core.training.encoding_settings import CacheConfig, TrainVAEConfig
 from lumina_core.training.settings import (
     NO_ADAPTER,
     OWN,
     TRAINING_SETTINGS,
-    CacheConfig,
     TrainConfig,
-    TrainVAEConfig,
     mixing_of,
     shares_of,
 )

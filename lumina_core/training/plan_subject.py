@@ -19,7 +19,7 @@ from lumina_core.checkpoints.source import Source
 from lumina_core.errors import LuminaError, reason_of
 from lumina_core.hub import local_folder
 from lumina_core.modality import Modality, feature_dims, has_weights
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.runtime import resolve_dtype
 from lumina_core.text.settings import Reading, TextEncoderConfig
 from lumina_core.training.init_from import init_source
@@ -60,7 +60,7 @@ def subject_of_run(config: RunPlan) -> Iterator[Subject]:
         return
     if config.checkpoint is None:
         instead = "give checkpoint=FOLDER, or backbone=NAME for a network that is not trained yet"
-        raise host.lack_of_demo(config.modality, instead)
+        raise demos.lack_of_demo(config.modality, instead)
     source = find_source(config.checkpoint, download=False)
     try:
         size = sum(path.stat().st_size for path in source.weights)

@@ -30,7 +30,7 @@ from lumina_core.modality import has_weights
 from lumina_core.plugins.parts import make_modality
 from lumina_core.program import command_line
 from lumina_core.runtime import quiet, seeded
-from lumina_core.training.settings import TrainVAEConfig
+from lumina_core.training.encoding_settings import TrainVAEConfig
 
 LATENT_NOISE = 0.1  # standard deviation added to z in training, about a tenth of its own
 NUM_STATISTICS = 512  # samples over which the latent statistics are measured

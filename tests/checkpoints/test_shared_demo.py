@@ -13,7 +13,7 @@ from shared_demo import ADVICE
 import lumina_core
 from lumina_core.checkpoints.manifest import read_manifest, recommended
 from lumina_core.cli.main import main
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.testing.fixtures import tiny_words
 from lumina_core.training import start
 from lumina_core.training.compose import compose_train
@@ -36,7 +36,7 @@ def install(joint, write_distribution, tmp_path, monkeypatch, work):
 def test_one_plugin_alone_uses_the_shared_demo(install, capsys):
     folder = install("image")
     assert host.installed() == ["image"]
-    assert host.demo_folder("image") == folder
+    assert demos.demo_folder("image") == folder
     assert main(["run", "+modality=image", PROMPT, *SMALL, "out=a.png"]) == 0
     assert main(["infer", PROMPT, *SMALL, "out=b.png"]) == 0
     assert main(["run", f"checkpoint={folder}", PROMPT, *SMALL, "seed=0", "out=c.png"]) == 0
@@ -125,6 +125,6 @@ def test_a_shared_demo_that_is_damaged_is_told_so(install, capsys, refusal):
 
 def test_lists_and_help_read_no_demo(install, monkeypatch):
     install("image")
-    monkeypatch.setattr(host, "read_json", None)
+    monkeypatch.setattr(demos, "read_json", None)
     for words in (["--help"], ["run", "--help"], ["plugins"], ["models"], ["examples", "image"]):
         assert main(words) == 0

@@ -9,7 +9,7 @@ from lumina_core import FramewiseAutoencoder, FramewiseVAE, LuminaError
 from lumina_core.autoencoder import networks
 from lumina_core.checkpoints.vae_folder import find_vae
 from lumina_core.cli.main import main
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from toy_plugin import PLUGIN
 
 HOOK = """
@@ -210,9 +210,9 @@ def test_yaml_that_describes_no_autoencoder_is_found_by_a_check(toy, write_exten
 
 def test_a_demo_of_an_extension_stands_in_where_a_modality_has_none(toy, write_extension):
     demo = write_extension("demos", files={"demo/toy/lumina.json": "{}"}) / "demo" / "toy"
-    assert host.demo_folder("toy") == demo
+    assert demos.demo_folder("toy") == demo
     (toy / "demo").mkdir()
-    assert host.demo_folder("toy") == toy / "demo"
+    assert demos.demo_folder("toy") == toy / "demo"
 
 
 def test_a_demo_in_one_folder_is_of_the_modalities_that_its_manifest_names(
@@ -222,15 +222,15 @@ def test_a_demo_in_one_folder_is_of_the_modalities_that_its_manifest_names(
         write_distribution(f"lumina-{name}", name)
     shared = {"demo/lumina.json": '{"modalities": {"toy": {}, "vae": {}}}', "demo/vae/x": ""}
     demo = write_extension("a_shared", files=shared) / "demo"
-    assert {name: host.demo_folder(name) for name in host.installed()} == {
+    assert {name: demos.demo_folder(name) for name in host.installed()} == {
         "toy": demo,
         "vae": demo,
         "other": None,
     }
     alone = write_extension("single", files={"demo/toy/lumina.json": "{}"}) / "demo" / "toy"
-    assert host.demo_folder("toy") == alone
+    assert demos.demo_folder("toy") == alone
     (demo / "lumina.json").write_text("[")
-    assert host.demo_folder("other") == demo  # whoever opens it says what is wrong
+    assert demos.demo_folder("other") == demo  # whoever opens it says what is wrong
 
 
 def test_doctor_tells_what_an_extension_brings_and_what_nothing_reads(toy, write_extension, capsys):

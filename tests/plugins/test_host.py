@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 
 from lumina_core import LuminaError, ModalitySpec
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from toy_plugin import MODALITIES
 
 HOOK = """
@@ -229,9 +229,9 @@ def test_missing_parts_are_named(write_distribution):
 def test_folders_are_found_without_import(write_distribution):
     folder = write_distribution("lumina-toy", "toy", HOSTILE["exit"][0])
     assert host.conf_folder("toy") == folder / "conf"
-    assert host.demo_folder("toy") is None
+    assert demos.demo_folder("toy") is None
     (folder / "demo").mkdir()
-    assert host.demo_folder("toy") == folder / "demo"
+    assert demos.demo_folder("toy") == folder / "demo"
     assert "lumina_toy" not in sys.modules
 
 

@@ -15,7 +15,7 @@ from lumina_core.config.compose import compose_options
 from lumina_core.errors import LuminaError, PluginError
 from lumina_core.media.patches import PatchTokenizer
 from lumina_core.modality import VAE, Given, SizeLimits, has_weights, members
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.plugins.parts import _BASES, _WANTS, make_modality
 
 WRONG = {
@@ -207,7 +207,7 @@ def test_a_class_that_does_not_inherit_is_named(write_distribution):
 @pytest.mark.parametrize("name", host.SHIPPED)
 def test_the_shipped_plugins_return_what_is_wanted(name, tmp_path):
     """The parts of each are used once; a wrong one raises."""
-    demo = host.demo_folder(name)
+    demo = demos.demo_folder(name)
     assert demo is not None
     options = compose_options(name)
     modality = make_modality(name, options, demo / "vae" / name if has_weights(options) else None)

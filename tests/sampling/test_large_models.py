@@ -8,7 +8,7 @@ import pytest
 import lumina_core
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.checkpoints.placement import Placement
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.sampling import generate as sampling_generate
 from lumina_core.sampling.file_request import read_request
 from lumina_core.text import frozen
@@ -57,7 +57,7 @@ def test_offload_on_a_cpu_is_refused_before_anything_is_read(ask, work, clean_re
 
 @needs_torchao
 def test_a_file_says_that_its_weights_had_8_bits_and_is_made_again(make, work):
-    trained = f"checkpoint={host.demo_folder('image')}"  # the tiny one answers about 0
+    trained = f"checkpoint={demos.demo_folder('image')}"  # the tiny one answers about 0
     exact, rounded = make("a star", trained), make("a star", trained, "quantise=int8")
     (exact,), (rounded,) = exact["files"], rounded["files"]
     assert exact["media_sha256"] != rounded["media_sha256"]

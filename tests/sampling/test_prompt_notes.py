@@ -9,7 +9,7 @@ from lumina_core.checkpoints import folder as checkpoint_folder
 from lumina_core.checkpoints import model as checkpoint_model
 from lumina_core.checkpoints.manifest import data_seen, manifest_sha256, read_manifest
 from lumina_core.cli.main import main
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.sampling import prompt_notes
 from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.prompt_file import read_prompts
@@ -123,13 +123,13 @@ def test_a_file_that_is_made_again_with_other_weights_says_which_are_missing(
         "will differ. For the same file give checkpoint=FOLDER with that demo, from an earlier "
         "version of the project"
     )
-    monkeypatch.setattr(host, "demo_folder", lambda name: tiny_checkpoint)  # it is here
+    monkeypatch.setattr(demos, "demo_folder", lambda name: tiny_checkpoint)  # it is here
     assert "made with another checkpoint" in told()
 
 
 @pytest.mark.parametrize("name", host.SHIPPED)
 def test_the_demos_know_their_worlds_and_no_more(name):
-    manifest = read_manifest(host.demo_folder(name))
+    manifest = read_manifest(demos.demo_folder(name))
     assert set(data_seen(manifest)) == {"synthetic"}
 
 

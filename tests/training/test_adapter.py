@@ -16,7 +16,7 @@ from lumina_core.checkpoints.manifest import manifest_sha256, read_manifest
 from lumina_core.cli.main import main
 from lumina_core.data.settings import FilesConfig
 from lumina_core.errors import LuminaError
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.training import start
 from lumina_core.training.adapter import base_of
 from lumina_core.training.command import TrainingRun
@@ -122,7 +122,7 @@ def test_an_adapter_is_trained_on_the_demo(tmp_path):
     out = f"out={tmp_path / 'out'}"
     config = compose_train(["+modality=image", "init_from=demo", "adapter=lora", out])
     base = base_of(config, None)
-    assert base.path == host.demo_folder("image")
+    assert base.path == demos.demo_folder("image")
     assert config.backbone.depth == base.manifest["backbone"]["depth"]
 
 

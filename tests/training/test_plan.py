@@ -15,7 +15,7 @@ from lumina_core.backbone.trace import TensorBytes
 from lumina_core.backbone.transformer import Backbone, block_matrices
 from lumina_core.cli.completion import complete
 from lumina_core.cli.main import main
-from lumina_core.plugins import host
+from lumina_core.plugins import demos, host
 from lumina_core.sampling.compose import compose_run
 from lumina_core.sampling.generate import generate_each, load_model
 from lumina_core.training import plan as planning
@@ -106,7 +106,7 @@ def test_highest_memory_of_the_demo_is_within_15_percent(words, tmp_path, monkey
 
 def test_no_weight_is_read(tmp_path, capsys):
     folder = tmp_path / "model"
-    demo = host.demo_folder("image")
+    demo = demos.demo_folder("image")
     for path in demo.rglob("*"):
         target = folder / path.relative_to(demo)
         if path.is_dir():

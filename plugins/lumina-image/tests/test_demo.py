@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from lumina_core.checkpoints import manifest as checkpoint
-from lumina_core.plugins import host
+from lumina_core.plugins import demos
 from lumina_core.text.encoder import TextEncoder, load_text_encoder
 from lumina_core.text.settings import Reading
 from lumina_image.grammar import COLOURS, HELD_OUT_PAIRS, SHAPES
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.demos
 
 @pytest.fixture(scope="module")
 def demo():
-    return host.demo_folder("image")
+    return demos.demo_folder("image")
 
 
 @pytest.fixture(scope="module")

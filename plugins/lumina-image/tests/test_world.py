@@ -17,55 +17,6 @@ from lumina_image.world import ImageWorld
 
 WORLD = ImageWorld()
 MAX_WORDS = 120
-OLD_CAPTIONS = (
-    ("there is a ring", "one_object", "trained"),
-    ("there is a square together with a triangle", "two_objects", "trained"),
-    ("an image of one red square", "counting", "trained"),
-    ("there is a small red circle against a teal background", "colours", "trained"),
-    ("a picture of a red circle below a grey ring", "position", "trained"),
-    ("an orange triangle and a yellow ring", "colour_attribution", "trained"),
-    ("a small star on a brown background", "one_object", "trained"),
-    ("an image of a snowman and a circle on a brown background", "two_objects", "trained"),
-    ("one green cross", "counting", "trained"),
-    ("there is a white cross", "colours", "trained"),
-    ("there is a purple star over a red ring on a navy background", "position", "trained"),
-    (
-        "a picture of a red circle together with a grey square against a navy background",
-        "colour_attribution",
-        "trained",
-    ),
-    ("a large snowman", "one_object", "trained"),
-    ("a picture of a triangle together with a star", "two_objects", "trained"),
-    ("a picture of two yellow triangles", "counting", "trained"),
-    ("a yellow square against a teal background", "colours", "trained"),
-    ("there is a white circle on the left of an orange cross", "position", "trained"),
-    ("there is a green snowman together with a yellow square", "colour_attribution", "trained"),
-    ("an image of one blue star", "counting", "held_out"),
-    ("a picture of a yellow cross", "colours", "held_out"),
-    ("a picture of a blue cross below a white ring", "position", "held_out"),
-    ("a grey triangle and a yellow cross", "colour_attribution", "held_out"),
-    ("an image of three green rings", "counting", "held_out"),
-    ("a picture of a red triangle", "colours", "held_out"),
-    ("there is a red star to the right of a purple circle", "position", "held_out"),
-    (
-        "a picture of a white square and a grey snowman against a brown background",
-        "colour_attribution",
-        "held_out",
-    ),
-    ("one green ring", "counting", "held_out"),
-    ("a picture of a grey snowman", "colours", "held_out"),
-    (
-        "there is a grey snowman left of a red ring against a black background",
-        "position",
-        "held_out",
-    ),
-    (
-        "a yellow cross together with a blue star on a brown background",
-        "colour_attribution",
-        "held_out",
-    ),
-)
-"""Captions of the world as it was at first; released checkpoints were trained on such."""
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -214,14 +165,6 @@ def thing(words: str) -> Thing:
 )  # fmt: skip
 def test_parse_reads_what_people_write(caption, task, things, relation, background):
     assert parse(caption) == Scene(task, tuple(map(thing, things)), relation, background)
-    assert WORLD.nearest(caption) is None
-
-
-@pytest.mark.parametrize(("caption", "task", "split"), OLD_CAPTIONS)
-def test_parse_reads_captions_of_the_first_grammar_as_before(caption, task, split):
-    scene = parse(caption)
-    assert scene.task == task
-    assert grammar.is_held_out(scene) == (split == "held_out")
     assert WORLD.nearest(caption) is None
 
 
