@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from threading import enumerate as threads
 
 import pytest
 
@@ -167,6 +168,9 @@ def test_a_second_signal_says_what_is_kept(tiny_training, tmp_path, monkeypatch,
 
     def interrupted(run, *rest):
         if run.step == 3:
+            for thread in threads():
+                if thread.name == "saving":
+                    thread.join()
             raise KeyboardInterrupt
         return real(run, *rest)
 
