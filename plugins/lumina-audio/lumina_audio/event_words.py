@@ -1,15 +1,19 @@
 """One event of the audio world as words, and back: an article or a number, adjectives, a noun.
 
-The first wording of each thing is the plain one. All of them stand in training captions.
+The first wording of each thing is the plain one. All of them stand in training captions: what
+people say less often, in fewer.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 
-from lumina_audio.scene import DIRECTIONS, Event
+from lumina_audio.scene import DIRECTIONS, REPEATED, Event
 from lumina_core.media.worlds.captions import NUMBERS, by_wording, chance, join, one_of, pick
+
+RARE = 0.3  # share of the words, of those that are not plain, that are taken from the rarer ones
+FILLED = 0.06  # share of the events, of those that are not plain, with a word that says nothing
 
 NOUNS = {
     "beep": ("beep", "bleep", "ping"),
@@ -33,10 +37,64 @@ PLURALS = {
     "beep": ("beeps", "bleeps", "pings"),
     "noise": ("noise bursts", "bursts of noise", "bursts of white noise", "bursts of static"),
 }
-BARE = ("white noise", "static", "noise")
+RARE_NOUNS = {
+    "beep": ("blip", "pip", "peep", "bip"),
+    "noise": (
+        *("white noise burst", "static burst", "hissing sound", "hissing noise", "noise pulse"),
+        *("blast of noise", "crackle", "burst", "hissing"),
+    ),
+    "tone": ("sine tone", "sine wave", "pure tone", "pure sine tone", "sine"),
+    "chord": ("chord of three notes", "chord of three tones", "triad"),
+}
+RARE_PLURALS = {
+    "beep": ("blips", "pips", "peeps", "bips", "tones", "notes"),
+    "noise": (
+        *("white noise bursts", "static bursts", "hisses", "noise pulses", "blasts of noise"),
+        *("bursts", "pulses of noise"),
+    ),
+}
+SHORT_TONES = ("tone", "note")
+"""What a short beep is called, too."""
+IMPLIED = {
+    **dict.fromkeys(("hum", "drone", "humming sound"), ("tone", "pitch", "low")),
+    **dict.fromkeys(("whistle", "whistling sound"), ("tone", "pitch", "high")),
+    **dict.fromkeys(("click", "clicks", "tick", "ticks"), ("noise", "length", "short")),
+}
+"""Nouns that say more than a kind: a kind, a field of an event and its value, if none is named."""
+BARE = ("white noise", "static", "noise", "hissing")
 """Nouns that are written without an article."""
 PRONOUN = "one"
 """Stands for the noun of the event before: "a soft beep then a loud one"."""
+SWEEPS = ("sweep", "tone", "glide", "chirp", "whistle", "note", "slide", "siren", "sound", "pitch")
+"""What rises or falls, before or behind words for it."""
+BEFORE_SWEEPS = {
+    "rising": ("rising", "upward", "ascending", "upwards", "climbing", "up"),
+    "falling": ("falling", "downward", "descending", "downwards", "dropping", "down"),
+}
+_ALONE = {
+    "rising": ("up", "upwards", "upward", "back up", "going up", "up again"),
+    "falling": ("down", "downwards", "downward", "back down", "going down", "down again"),
+}
+"""Of a sweep behind a sweep: "a sweep going up and then down"."""
+
+
+def _behind_sweeps(up: str, low: str, high: str, verbs: tuple[str, str, str]) -> Iterator[str]:
+    rises, rising, climbs = verbs
+    yield from (f"going {up}", rising, f"that goes {up}", f"that {rises}", f"{up}wards", up)
+    yield from (f"from {low} to {high}", f"going from {low} to {high}", f"sliding {up}")
+    yield from (f"that goes from {low} to {high}", f"that starts {low} and ends {high}")
+    yield from (f"starting {low} and ending {high}", f"getting {high}er", f"that gets {high}er")
+    yield from (f"which {rises}", f"which goes {up}", f"that {climbs}", f"gliding {up}")
+    yield from (f"that slides {up}", f"{rising} in pitch", f"that {rises} in pitch", f"{up}ward")
+    yield from (f"moving {up}", f"that is going {up}", f"that is {rising}", f"going {up}wards")
+    yield from (f"that goes {up}wards", f"sweeping {up}", f"that sweeps {up}", f"that glides {up}")
+    yield from (f"that moves {up}", f"which slides {up}", f"that begins {low} and ends {high}")
+
+
+BEHIND_SWEEPS = {
+    "rising": tuple(_behind_sweeps("up", "low", "high", ("rises", "rising", "climbs"))),
+    "falling": tuple(_behind_sweeps("down", "high", "low", ("falls", "falling", "drops"))),
+}
 ADJECTIVES = {
     "level": {"soft": ("soft", "quiet"), "loud": ("loud",)},
     "length": {"short": ("short", "brief"), "long": ("long",)},
@@ -51,6 +109,31 @@ ADJECTIVES = {
     },
 }
 """By field of an event. In this order they are plain."""
+RARE_ADJECTIVES = {
+    "level": {"soft": ("faint", "gentle", "weak"), "loud": ("strong", "powerful")},
+    "length": {
+        "short": ("quick", "rapid", "fast", "tiny"),
+        "long": ("lengthy", "sustained", "extended", "prolonged"),
+    },
+    "pitch": {
+        "low": ("bass", "low frequency"),
+        "middle": ("mid", "medium pitched", "mid pitched", "mid range"),
+        "high": ("shrill", "bright", "piercing", "high frequency"),
+    },
+    "tremolo": {
+        "slow": ("wobbly", "vibrating", "slowly vibrating", "warbling", "quavering"),
+        "fast": ("quickly vibrating", "rapidly trembling", "rapidly wobbling"),
+    },
+}
+SPEEDS = ("slow", "slowly", "quickly", "smooth", "smoothly", "gradually", "steadily")
+"""Adjectives and adverbs of sweeps, all of which take the same time."""
+FILLERS = (
+    *("simple", "clear", "steady", "nice", "plain", "constant", "clean", "pure"),
+    *("very", "really", "quite", "rather", "extremely", "fairly", "so", "super", "pretty"),
+    *("just", "please", "exactly", "now", "directly", "immediately", "right", "some"),
+)
+"""Words that say nothing; where a text is not understood, it is read without them."""
+_BEFORE_NOUNS, _BEFORE_ADJECTIVES = FILLERS[:8], FILLERS[8:17]
 
 
 def _tremolos(rate: str, adverbs: Iterable[str]) -> tuple[str, ...]:
@@ -63,10 +146,61 @@ TAILS = {
     "fast": _tremolos("fast", ("fast", "quickly")),
 }
 """A tremolo behind the noun. Where no rate is named it is slow."""
+_SHAKES = ("trembles", "wobbles", "vibrates")
+RARE_TAILS = {
+    "tremolo": {
+        "slow": (
+            *(f"that {shakes}" for shakes in _SHAKES),
+            *(f"that {shakes} slowly" for shakes in _SHAKES),
+            *(f"that slowly {shakes}" for shakes in _SHAKES),
+            *("with a tremolo", "with a vibrato", "trembling", "wobbling", "which trembles"),
+        ),
+        "fast": (
+            *(f"that {shakes} {way}" for shakes in _SHAKES for way in ("fast", "quickly")),
+            *(f"that quickly {shakes}" for shakes in _SHAKES),
+            *("with a quick tremolo", "with rapid tremolo", "with quick vibrato"),
+        ),
+    },
+    "level": {
+        "soft": ("played softly", "softly", "quietly", "at low volume", "with low volume"),
+        "loud": ("played loudly", "loudly", "at high volume", "with high volume", "at full volume"),
+    },
+    "length": {
+        "short": ("for a short time", "of short duration", "for a moment"),
+        "long": ("for a long time", "of long duration", "for a while"),
+    },
+    "pitch": {
+        value: tuple(
+            f"{words} {a}{name} pitch"
+            for name in names
+            for words, a in (("with", "a "), ("at", "a "), ("of", ""), ("in", "a "), ("of", "a "))
+        )
+        for value, names in (
+            ("low", ("low",)),
+            ("middle", ("middle", "medium")),
+            ("high", ("high",)),
+        )
+    },
+}
+"""By field, what else stands behind the noun."""
 
 _DIGITS = tuple(str(number + 1) for number in range(len(NUMBERS)))
 _ARTICLES = ("a", "a", "a", "", "one", "1")
 """Before one thing, each as often as it stands here."""
+_RARE_ARTICLES = ("the", "a single", "only one", "just one", "another", "single")
+_RARE_NUMBERS = {2: ("a pair of", "a couple of"), 3: ("three", "3"), 4: ("four", "4")}
+_TIMES = {
+    2: ("twice", "two times", "repeated twice", "2 times", "repeated two times"),
+    3: ("three times", "repeated three times", "3 times"),
+    4: ("four times", "repeated four times", "4 times"),
+}
+_PAUSED = ("with a pause between them", "with a short pause between them", "in a row")
+"""Behind the noun of what sounds several times; it says nothing new."""
+_ECHOES = {
+    count: tuple(" ".join([noun] * count) for noun in ("beep", "bleep"))
+    for count in range(2, len(NUMBERS) + 1)
+}
+"""The noun as often as it sounds."""
 
 
 def worded(event: Event, before: Event | None, generator: torch.Generator | None) -> str:
@@ -83,16 +217,55 @@ def worded(event: Event, before: Event | None, generator: torch.Generator | None
     if is_same and not tail and generator and (adjectives or event.direction):
         noun = pick((noun, join(event.direction, PRONOUN)), generator)
     if event.count > 1:
-        number = pick((NUMBERS, NUMBERS, _DIGITS), generator)[event.count - 1]
-    else:
-        number = "" if noun in BARE else pick(_ARTICLES, generator)
-    return join(number, *adjectives, noun, tail)
+        return _several(event, adjectives, noun, tail, generator)
+    if generator and chance(FILLED, generator):
+        fillers = _BEFORE_ADJECTIVES if adjectives else _BEFORE_NOUNS
+        adjectives = [pick(fillers, generator), *adjectives]
+    words = join(*adjectives, noun, tail)
+    if noun in BARE:
+        return words
+    is_rare = generator is not None and chance(RARE / 2, generator)
+    article = pick(_RARE_ARTICLES if is_rare else _ARTICLES, generator)
+    return join("an" if article == "a" and words[0] in "aeiou" else article, words)
+
+
+def _several(
+    event: Event, adjectives: list[str], noun: str, tail: str, generator: torch.Generator | None
+) -> str:
+    """The same of what sounds more than once."""
+    number = pick((NUMBERS, NUMBERS, _DIGITS), generator)[event.count - 1]
+    if generator is None or not chance(RARE, generator):
+        return join(number, *adjectives, noun, tail)
+    way = pick(("number", "times", "paused", "echoed"), generator)
+    if way == "echoed" and event.kind == "beep":
+        return join(*adjectives, pick(_ECHOES[event.count], generator), tail)
+    if way == "times":
+        once = pick(NOUNS[event.kind], generator)
+        article = "" if once in BARE else "a"
+        return join(article, *adjectives, once, tail, pick(_TIMES[event.count], generator))
+    if way == "paused":
+        return join(number, *adjectives, noun, tail, pick(_PAUSED, generator))
+    return join(pick(_RARE_NUMBERS[event.count], generator), *adjectives, noun, tail)
 
 
 def _noun(event: Event, generator: torch.Generator | None) -> str:
+    is_rare = generator is not None and chance(RARE, generator)
     if event.count > 1:
-        return pick(PLURALS[event.kind], generator)
-    return pick(NOUNS[event.direction or event.kind], generator)
+        return pick((RARE_PLURALS if is_rare else PLURALS)[event.kind], generator)
+    if not is_rare:
+        return pick(NOUNS[event.direction or event.kind], generator)
+    if event.direction:
+        sweep = pick(SWEEPS, generator)
+        if chance(0.5, generator):
+            return f"{pick(BEFORE_SWEEPS[event.direction], generator)} {sweep}"
+        return f"{sweep} {pick(BEHIND_SWEEPS[event.direction], generator)}"
+    implied = tuple(
+        noun
+        for noun, (kind, field, value) in IMPLIED.items()
+        if kind == event.kind and getattr(event, field) == value and noun[-1] != "s"
+    )
+    short = SHORT_TONES if event.kind == "beep" and event.length == "short" else ()
+    return pick(RARE_NOUNS[event.kind] + short + implied, generator)
 
 
 def _described(event: Event, generator: torch.Generator | None) -> tuple[str, list[str]]:
@@ -100,15 +273,31 @@ def _described(event: Event, generator: torch.Generator | None) -> tuple[str, li
     values = {field: getattr(event, field) for field in ADJECTIVES}
     tail = ""
     if event.tremolo and (generator is None or chance(0.5, generator)):
-        tail = pick(TAILS[event.tremolo], generator)
+        is_rare = generator is not None and chance(RARE, generator)
+        tails = RARE_TAILS["tremolo"] if is_rare else TAILS
+        tail = pick(tails[event.tremolo], generator)
         values["tremolo"] = None
-    adjectives = [
-        pick(ADJECTIVES[field][value], generator) for field, value in values.items() if value
-    ]
+    told = [field for field, value in values.items() if value]
     if generator is None:
-        return tail, adjectives
+        return tail, [ADJECTIVES[field][values[field]][0] for field in told]
+    if told and not tail and not event.tremolo and chance(RARE / 2, generator):
+        field = pick(told, generator)
+        tail = pick(RARE_TAILS[field][values[field]], generator)
+        if chance(0.5, generator):
+            verb = "are" if event.count > 1 else "is"
+            is_so = f"{pick(('that', 'which'), generator)} {verb}"
+            tail = f"{is_so} {_adjective(field, values[field], generator)}"
+        told.remove(field)
+    adjectives = [_adjective(field, values[field], generator) for field in told]
+    if event.kind in ("tone", "sweep", "chord") and chance(FILLED, generator):
+        adjectives.append(pick((*SPEEDS, "long") if event.direction else ("long",), generator))
     order = torch.randperm(len(adjectives), generator=generator).tolist()
     return tail, [adjectives[place] for place in order]
+
+
+def _adjective(field: str, value: str, generator: torch.Generator) -> str:
+    several = RARE_ADJECTIVES if chance(RARE, generator) else ADJECTIVES
+    return pick(several[field][value], generator)
 
 
 def event_of(text: str, before: Event | None) -> Event | None:
@@ -118,57 +307,119 @@ def event_of(text: str, before: Event | None) -> Event | None:
         text: that `EVENT` takes.
         before: the event before it.
     """
-    match = _EVENT.fullmatch(text)
-    assert match is not None  # the sentences hold the same expression
-    noun, number = match["noun"], match["number"]
-    adjectives = [_ADJECTIVE_OF[words] for words in _ADJECTIVE.findall(match["adjectives"])]
-    if match["tail"]:
-        adjectives.append(("tremolo", _TAIL_OF[match["tail"].strip()]))
-    values = dict(adjectives)
-    if len(values) < len(adjectives):
+    match = EVENT.fullmatch(text)
+    assert match is not None  # the text was found with the same expression
+    noun, adjectives, tails = match["noun"], match["adjectives"], match["tails"]
+    said = [_ADJECTIVE_OF[words] for words in _ADJECTIVE.findall(adjectives)]
+    for tail in _TAIL.findall(tails):
+        if tail in _TAIL_OF:
+            said.append(_TAIL_OF[tail])
+        else:  # a relative clause
+            said += [_ADJECTIVE_OF[words] for words in _ADJECTIVE.findall(tail)]
+    said = [(field, value) for field, value in said if field]
+    times = [int(value) for field, value in said if field == "count"]
+    values = {field: value for field, value in said if field != "count"}
+    if len(values) + len(times) < len(said) or len(times) > 1:
         return None
-    count = (NUMBERS if number in NUMBERS else _DIGITS).index(number) + 1 if number else 1
-    kind, direction = _KIND_OF.get(noun, noun), None
-    if noun in _PRONOUNS:
-        if before is None or (noun == PRONOUN and not adjectives):
+    count = _COUNT_OF.get(match["number"] or "", 1)
+    if noun in _ECHO_OF:
+        noun, times = noun.split()[0], [*times, _ECHO_OF[noun]]
+        if match["number"]:
             return None
-        kind = before.kind
-        direction = noun.removesuffix(PRONOUN).strip() or None
-        if (kind == "sweep") != bool(direction):
-            return None
-    elif kind in DIRECTIONS:
-        kind, direction = "sweep", kind
-    if (noun in _PLURAL_NOUNS) != (count > 1):
+    is_plural = count > 1
+    if (noun in _PLURAL_NOUNS) != is_plural or (is_plural and times) or len(times) > 1:
         return None
+    found = _heard(noun, before, bool(said))
+    if found is None:
+        return None
+    kind, direction, implied = found
+    return _event(kind, direction, times[0] if times else count, implied | values)
+
+
+def _event(kind: str, direction: str | None, count: int, values: dict[str, str]) -> Event | None:
+    """A short tone is a beep, and of what is long anyway nobody need say it."""
+    if values.get("speed") and kind != "sweep":
+        return None
+    values = {field: value for field, value in values.items() if field != "speed"}
+    if kind == "tone" and (values.get("length") == "short" or count > 1):
+        kind = "beep"
+    if kind == "sweep" or (kind not in REPEATED and values.get("length") == "long"):
+        values.pop("length", None)
     return Event(kind, direction=direction, count=count, **values)
+
+
+def _heard(
+    noun: str, before: Event | None, is_described: bool
+) -> tuple[str, str | None, dict[str, str]] | None:
+    """The kind that a noun names, its direction, and what it says else."""
+    if noun in IMPLIED:
+        kind, field, value = IMPLIED[noun]
+        return kind, None, {field: value}
+    if noun in _KIND_OF:
+        kind = _KIND_OF[noun]
+        return ("sweep", kind, {}) if kind in DIRECTIONS else (kind, None, {})
+    direction = next((name for name, words in _DIRECTED.items() if words.search(noun)), None)
+    if noun in _PRONOUNS or noun in _ALONE_OF:
+        if before is None or (noun == PRONOUN and not is_described):
+            return None
+        if (before.kind == "sweep") != bool(direction):
+            return None
+        return before.kind, direction, {}
+    return "sweep", direction, {}
 
 
 def _longest_first(words: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(words), key=len, reverse=True)
 
 
-_KIND_OF = by_wording(NOUNS) | by_wording(PLURALS)
-_TAIL_OF = by_wording(TAILS)
+def _fields(several: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, tuple[str, str]]:
+    """A field of an event and its value by the words for it."""
+    return {
+        words: (field, value)
+        for field, values in several.items()
+        for words, value in by_wording(values).items()
+    }
+
+
+_KIND_OF = by_wording(NOUNS) | by_wording(RARE_NOUNS) | by_wording(PLURALS)
+_KIND_OF |= by_wording(RARE_PLURALS)
+_ALONE_OF = by_wording(_ALONE)
 _PRONOUNS = (PRONOUN, *(f"{direction} {PRONOUN}" for direction in DIRECTIONS))
-_PLURAL_NOUNS = by_wording(PLURALS)
-_ADJECTIVE_OF = {
-    words: (field, value)
-    for field, values in ADJECTIVES.items()
-    for words, value in by_wording(values).items()
-}
-_ADJECTIVE = re.compile(one_of(_longest_first(_ADJECTIVE_OF)))
-
-
-def _expression(*names: str) -> str:
-    number, adjectives, noun, tail = (f"?P<{name}>" for name in names) if names else ["?:"] * 4
-    return (
-        f"(?:(?:an?|({number}{'|'.join((*NUMBERS, *_DIGITS))})) )?"
-        f"({adjectives}(?:{one_of(_longest_first(_ADJECTIVE_OF))} )*)"
-        f"({noun}{'|'.join(_longest_first((*_KIND_OF, *_PRONOUNS)))})"
-        f"({tail} {one_of(_longest_first(_TAIL_OF))})?"
+_PLURAL_NOUNS = {*by_wording(PLURALS), *by_wording(RARE_PLURALS), "clicks", "ticks"}
+_ECHO_OF = {words: count for count, several in _ECHOES.items() for words in several}
+_COUNT_OF = {
+    words: count + 1 for number in (NUMBERS, _DIGITS) for count, words in enumerate(number)
+} | {words: count for count, several in _RARE_NUMBERS.items() for words in several}
+_ADJECTIVE_OF = _fields(ADJECTIVES) | _fields(RARE_ADJECTIVES)
+_ADJECTIVE_OF |= dict.fromkeys(SPEEDS, ("speed", "any"))
+_TAIL_OF = _fields({"tremolo": TAILS}) | _fields(RARE_TAILS) | dict.fromkeys(_PAUSED, ("", ""))
+_TAIL_OF |= {words: ("count", str(count)) for count, words_ in _TIMES.items() for words in words_}
+_ANY_ADJECTIVE = one_of(_longest_first(_ADJECTIVE_OF))
+_ENDED = r"(?=$| (?:then|and|followed|before|after|next|please|with)(?!\S))"
+_RELATIVE = rf"(?:that|which) (?:is|are|sounds?) {_ANY_ADJECTIVE}(?: and {_ANY_ADJECTIVE}{_ENDED})?"
+_ANY_TAIL = rf"(?:{'|'.join(_longest_first(_TAIL_OF))}|{_RELATIVE})(?!\S)"
+_ADJECTIVE = re.compile(rf"(?<!\S){_ANY_ADJECTIVE}(?!\S)")
+_TAIL = re.compile(rf"(?<!\S){_ANY_TAIL}")
+_BEFORE_OF, _BEHIND_OF = by_wording(BEFORE_SWEEPS), by_wording(BEHIND_SWEEPS)
+_DIRECTED = {
+    direction: re.compile(
+        rf"^{one_of((*BEFORE_SWEEPS[direction], *_ALONE[direction]))}(?!\S)"
+        rf"|\S {one_of(BEHIND_SWEEPS[direction])}$"
     )
-
-
-_EVENT = re.compile(_expression("number", "adjectives", "noun", "tail"))
-EVENT = _expression()
+    for direction in DIRECTIONS
+}
+_NOUN = one_of(
+    (
+        *_longest_first(_ECHO_OF),
+        f"(?:{one_of(_longest_first(SWEEPS))} {one_of(_longest_first(_BEHIND_OF))}"
+        rf"(?!\S)(?! {one_of(SWEEPS)}(?!\S)))",
+        f"{one_of(_longest_first(_BEFORE_OF))} {one_of(_longest_first(SWEEPS))}",
+        *_longest_first((*_KIND_OF, *IMPLIED, *_PRONOUNS, *_ALONE_OF)),
+    )
+)
+EVENT = re.compile(
+    rf"(?<!\S)(?:(?P<number>an?|{'|'.join(_longest_first((*_RARE_ARTICLES, *_COUNT_OF)))}) )?"
+    rf"(?P<adjectives>(?:{_ANY_ADJECTIVE} (?:and )?)*)(?P<noun>{_NOUN})(?!\S)"
+    rf"(?P<tails>(?: {_ANY_TAIL}){{0,3}})"
+)
 """A regular expression that takes every wording of an event, and some that mean nothing."""

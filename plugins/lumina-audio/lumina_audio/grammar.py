@@ -4,11 +4,12 @@ With scene.py and event_words.py all that the renderer and the oracle share. Eac
 back to exactly the scene it was made from.
 """
 
+import re
 from dataclasses import replace
 
 import torch
 
-from lumina_audio.event_words import EVENT, event_of, worded
+from lumina_audio.event_words import EVENT, FILLERS, RARE, event_of, worded
 from lumina_audio.scene import (
     DIRECTIONS,
     KINDS,
@@ -52,41 +53,104 @@ _OPENINGS = (
     *("a sound of", "play", "please play", "i hear"),
     *("i want to hear", "there is", "make", "make me", "give me", "create", "can i hear"),
 )
+_RARE_OPENINGS = (
+    *("the sound of", "a clip of", "a sound clip of", "audio of", "a clip with", "sound of"),
+    *("i would like", "i would like to hear", "i d like to hear", "we hear", "you hear", "draw"),
+    *("generate", "produce", "write", "give me the sound of", "make the sound of", "play me"),
+    *("can you play", "could you play", "can you make", "play the sound of", "make a sound of"),
+    *("there should be", "it is", "this is", "let there be", "create the sound of", "record"),
+    *("could i hear", "we want to hear", "let us hear", "an audio clip of", "render", "i need"),
+    *("a sound that is", "synthesize", "can you give me", "i am hearing", "you can hear"),
+)
 _OPENED = 0.5  # share of the captions with an opening, of those that are not plain
 _NUMBER_OF = {1: "one", 2: "two", 3: "three"}
 _SLOTS = ("first", "second", "third")
+_LISTED = {"second": "listed", "third": "last"}
+"""Slots for events without a word before them, whose words therefore begin with an article."""
+_EVENT_SLOTS = dict.fromkeys(_SLOTS, "[@#][1-3]") | {"listed": "#2", "last": "#3"}
+"""What stands for an event in a text: its number, behind # where its words have an article."""
+_BEGIN = "(start|begin|starting|beginning|it starts|it begins) with {first}"
+_RARE = {
+    "one": (
+        "{opening}{first} (on its own|alone|by itself|and nothing else|once)",
+        "{opening}{first} (then|followed by|and then|and after that) (silence|nothing)",
+        "{first} (can be heard|is heard|is playing|plays|sounds)",
+        "(the|this) sound is {first}",
+        "(you|we) (can )?hear {first}",
+        "(draw|write|produce|generate|render) {first}",
+    ),
+    "two": (
+        "{opening}{first} {listed}",
+        "{opening}{first} {listed}",
+        "{opening}{first} and {second} (after that|afterwards|after it|at the end)",
+        "{opening}{first} with {second} (at the end|after it|afterwards|following)",
+        "{opening}{first} (and )?(afterwards|finally|later|which is followed by) {second}",
+        "{opening}{first} (a pause|a short pause|silence|a gap) (and )?(then )?{second}",
+        "{opening}{first} (then|followed by) (a pause|silence|a gap) (and )?(then )?{second}",
+        "first {first} (second|after that|afterwards|next|finally) {second}",
+        "first (comes|there is|you hear) {first} (then|and then|after that) {second}",
+        "{opening}{first} (comes before|that comes before|just before) {second}",
+        "{opening}{first} (first|comes first) (then|and then|and after that) {second}",
+        "after {first} (comes|follows|you hear) {second}",
+        "before {second} (comes|there is|you hear|play) {first}",
+        "{opening}{second} (comes|that comes|which comes|coming|played|right|just) after {first}",
+        "{opening}{second} (preceded by|but first|that follows|which follows) {first}",
+        _BEGIN + " (then|and then|followed by|and after that|and) {second}",
+        _BEGIN + " (and )?(end|ends|ending|finish|finishing|finishes) with {second}",
+        "{opening}{first} (and then|then) (comes|there is|follows|it is) {second}",
+    ),
+    "three": (
+        "{opening}{first} {listed} {last}",
+        "{opening}{first} (then )?{second} (and )?(finally|lastly|at last) {third}",
+        "{opening}{first} followed by {second} (and )?(finally|lastly|then) {third}",
+        "{opening}{first} and {second} (and|and then|then) {third}",
+        "{opening}{first} after that {second} (and )?finally {third}",
+        "{opening}{first} and then {second} (and then|then|followed by) {third}",
+        "{opening}{first} then {second} followed by {third}",
+        "{opening}{first} {second} and {third} in that order",
+        "{opening}{second} between {first} and {third}",
+        "first {first} (then|next|second|followed by) {second} (finally|and finally|third) {third}",
+        "first {first} {second} (and|and then|then) {third}",
+        _BEGIN
+        + " (then|followed by|and then) {second} (and then|then|and|finally|and end with) {third}",
+    ),
+}
+"""Sentences that are written less often."""
+_ONE = (
+    "{opening}{first}",
+    "i want {first}",
+    "let me hear {first}",
+    "only {first}",
+    "{opening}{first} please",
+)
+_TWO = (
+    "{opening}{first} then {second}",
+    "{opening}{first} followed by {second}",
+    "{opening}{first} and then {second}",
+    "{opening}{first} and {second}",
+    "{opening}{first} and after that {second}",
+    "{opening}{first} next {second}",
+    "first {first} (then|and then) {second}",
+    "{opening}{first} before {second}",
+    "{opening}{second} after {first}",
+)
+_THREE = (
+    "{opening}{first} then {second} then {third}",
+    "{opening}{first} {second} and then {third}",
+    "{opening}{first} {second} and {third}",
+    "{opening}{first} {second} then {third}",
+    "{opening}{first} followed by {second} and then {third}",
+    "{opening}{first} followed by {second} followed by {third}",
+    "{opening}{first} then {second} and {third}",
+    "{opening}{first} then {second} and (then|after that) {third}",
+    "first {first} then {second} (then|and then|next) {third}",
+)
 WORDINGS = Wordings(
-    slots={"opening": f"(?:{one_of(_OPENINGS)} )?"} | dict.fromkeys(_SLOTS, EVENT),
+    slots={"opening": f"(?:{one_of((*_OPENINGS, *_RARE_OPENINGS))} )?"} | _EVENT_SLOTS,
     trained={
-        "one": (
-            "{opening}{first}",
-            "i want {first}",
-            "let me hear {first}",
-            "only {first}",
-            "{opening}{first} please",
-        ),
-        "two": (
-            "{opening}{first} then {second}",
-            "{opening}{first} followed by {second}",
-            "{opening}{first} and then {second}",
-            "{opening}{first} and {second}",
-            "{opening}{first} and after that {second}",
-            "{opening}{first} next {second}",
-            "first {first} (then|and then) {second}",
-            "{opening}{first} before {second}",
-            "{opening}{second} after {first}",
-        ),
-        "three": (
-            "{opening}{first} then {second} then {third}",
-            "{opening}{first} {second} and then {third}",
-            "{opening}{first} {second} and {third}",
-            "{opening}{first} {second} then {third}",
-            "{opening}{first} followed by {second} and then {third}",
-            "{opening}{first} followed by {second} followed by {third}",
-            "{opening}{first} then {second} and {third}",
-            "{opening}{first} then {second} and (then|after that) {third}",
-            "first {first} then {second} (then|and then|next) {third}",
-        ),
+        "one": (*_ONE * 3, *_RARE["one"]),
+        "two": (*_TWO * 5, *_RARE["two"]),
+        "three": (*_THREE * 3, *_RARE["three"]),
     },
     unseen={
         "one": (
@@ -113,10 +177,20 @@ WORDINGS = Wordings(
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    for reading in WORDINGS.readings(spoken(caption)):
-        events = _events_of([reading.texts[slot] for slot in _SLOTS if slot in reading.texts])
-        if events:
-            return Scene(_task_of(events), events)
+    words = spoken(caption)
+    unfilled = " ".join(word for word in words.split() if word not in FILLERS)
+    for text in dict.fromkeys((words, unfilled)):
+        said: list[str] = []
+
+        def marked(found: re.Match[str], said: list[str] = said) -> str:
+            said.append(found[0])
+            return f"{'#' if found['number'] else '@'}{len(said)}"
+
+        for reading in WORDINGS.readings(EVENT.sub(marked, text)):
+            slots = [{name, _LISTED.get(name)} & reading.texts.keys() for name in _SLOTS]
+            marks = [reading.texts[slot.pop()] for slot in slots if slot]
+            if events := _events_of([said[int(mark[1]) - 1] for mark in marks]):
+                return Scene(_task_of(events), events)
     raise LuminaError(
         f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
         "noise bursts, short or up to two long, tones and chords (with slow or fast tremolo), "
@@ -157,13 +231,25 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
     if generator is not None and not unseen and chance(PLAIN, generator):
         generator = None
     before = (None, *scene.events)
-    texts = {
-        slot: worded(event, previous, generator)
-        for slot, event, previous in zip(_SLOTS, scene.events, before, strict=False)
-    }
+    texts = {}
+    for slot, event, previous in zip(_SLOTS, scene.events, before, strict=False):
+        texts[slot] = worded(event, previous, generator)
+        if slot in _LISTED:
+            texts[_LISTED[slot]] = _with_article(event, previous, generator)
+    if len(scene.events) > 2:
+        texts["second"] = texts["listed"]
     is_opened = generator is not None and chance(_OPENED, generator)
-    texts["opening"] = pick(_OPENINGS, generator) + " " if is_opened else ""
+    is_rare = generator is not None and chance(RARE, generator)
+    openings = _RARE_OPENINGS if is_rare else _OPENINGS
+    texts["opening"] = pick(openings, generator) + " " if is_opened else ""
     return WORDINGS.worded(_NUMBER_OF[len(scene.events)], texts, generator, unseen)
+
+
+def _with_article(event: Event, before: Event, generator: torch.Generator | None) -> str:
+    while True:  # most events have an article or a number
+        words = worded(event, before, generator)
+        if (found := EVENT.fullmatch(words)) and found["number"]:
+            return words
 
 
 def is_drawn(scene: Scene) -> bool:

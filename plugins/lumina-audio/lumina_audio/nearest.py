@@ -4,7 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from lumina_audio.event_words import ADJECTIVES, NOUNS, PLURALS, TAILS
+from lumina_audio.event_words import (
+    ADJECTIVES,
+    NOUNS,
+    PLURALS,
+    RARE_ADJECTIVES,
+    RARE_NOUNS,
+    RARE_PLURALS,
+    RARE_TAILS,
+    TAILS,
+)
 from lumina_audio.scene import (
     DIRECTIONS,
     MAX_EVENTS,
@@ -30,6 +39,7 @@ _NOUNS_TOO = {
         "hissing": "noise",
     },
     **{"tones": "tone", "notes": "tone", "hum": "tone", "whistle": "tone", "chords": "chord"},
+    **{"click": "noise", "clicks": "noise", "ticks": "noise", "tick": "noise", "drone": "tone"},
     **{"sweep": "rising", "siren": "rising", "rising sweeps": "rising", "glide": "rising"},
     **{"going up": "rising", "rising": "rising", "going down": "falling", "falling": "falling"},
     **{"falling sweeps": "falling", "upward sweep": "rising", "downward sweep": "falling"},
@@ -50,13 +60,25 @@ _TREMOLOS_TOO = {
 }
 _ORDER = ("then", "followed by", "before", "and after that", "after that", "and then", "next")
 LEXICON = Lexicon(
-    meant_by("noun", (), by_wording(NOUNS) | by_wording(PLURALS) | _NOUNS_TOO)
+    meant_by("noun", (), by_wording(RARE_NOUNS) | by_wording(RARE_PLURALS))
+    | meant_by("noun", (), by_wording(NOUNS) | by_wording(PLURALS) | _NOUNS_TOO)
     | NUMBER_MEANINGS
-    | meant_by("pitch", (), by_wording(ADJECTIVES["pitch"]) | _PITCHES_TOO)
-    | meant_by("length", (), by_wording(ADJECTIVES["length"]))
-    | meant_by("level", (), by_wording(ADJECTIVES["level"]) | _LEVELS_TOO)
+    | meant_by(
+        "pitch",
+        (),
+        by_wording(RARE_ADJECTIVES["pitch"]) | by_wording(ADJECTIVES["pitch"]) | _PITCHES_TOO,
+    )
+    | meant_by(
+        "length", (), by_wording(RARE_ADJECTIVES["length"]) | by_wording(ADJECTIVES["length"])
+    )
+    | meant_by(
+        "level",
+        (),
+        by_wording(RARE_ADJECTIVES["level"]) | by_wording(ADJECTIVES["level"]) | _LEVELS_TOO,
+    )
     | meant_by("tremolo", (), by_wording(ADJECTIVES["tremolo"]) | _TREMOLOS_TOO)
-    | meant_by("tremolo", (), by_wording(TAILS))
+    | meant_by("tremolo", (), by_wording(RARE_ADJECTIVES["tremolo"]) | by_wording(TAILS))
+    | meant_by("tremolo", (), by_wording(RARE_TAILS["tremolo"]))
     | dict.fromkeys(_ORDER, ("order", "then"))
 )
 
