@@ -46,6 +46,7 @@ HELD_OUT_COLOURS = frozenset({("blue", "green"), ("yellow", "red"), ("white", "p
 # Shares of the captions that say a size, that leave one colour to the renderer, that name a half
 # and the rest or no half at all, and that are in plain words.
 SIZE_NAMED, COLOUR_LEFT, REST_NAMED, HALF_UNNAMED, PLAIN = 0.25, 0.1, 0.3, 0.2, 0.55
+SIZE_LAST = 0.15  # of the sizes of solids of one colour
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ class Scene:
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    text = re.sub(r"\ban\b", "a", spoken(caption))
-    for reading in SENTENCES.readings(text):
-        scene = _scene_of(reading)
+    for reading in SENTENCES.readings(sentences.plain(spoken(caption))):
+        scene = scene_of(reading)
         if scene is not None:
             return scene
     raise LuminaError(
@@ -83,9 +83,13 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
     texts = sentences.framed(generator)
     texts["shape"] = pick(sentences.SHAPES[scene.shape], generator)
     texts["size"] = pick(sentences.SIZES[scene.size], generator) + " " if scene.size else ""
+    is_last = generator is not None and scene.task == ONE_COLOUR and chance(SIZE_LAST, generator)
+    if scene.size and is_last:
+        texts["shape"] += f" that is {texts.pop('size').strip()}"
+        texts["size"] = ""
     name, said = _said(scene, generator)
     words = SENTENCES.worded(name, texts | said, generator, unseen)
-    return re.sub(r"\ba (?=[aeiou]|l-)", "an ", words)  # one says "an ell"
+    return re.sub(r"\ba (?=[aeiou]|l\b)", "an ", words)  # one says "an ell"
 
 
 def sample_any(generator: torch.Generator, task: str) -> Scene:
@@ -126,7 +130,9 @@ def _said(scene: Scene, generator: torch.Generator | None) -> tuple[str, dict[st
     """Which sentences say the colours of a scene, and the words of their slots."""
     if scene.task == ONE_COLOUR:
         (colour,) = scene.colours
-        return ("any", {}) if colour is None else ("one", {"a": colour})
+        return (
+            ("any", {}) if colour is None else ("one", {"a": sentences.coloured(colour, generator)})
+        )
     sides = list(zip(HALVES[scene.task], scene.colours, strict=True))
     if None in scene.colours:
         name, is_swapped = "part", scene.colours[0] is not None  # the named one is the second said
@@ -144,29 +150,33 @@ def _said(scene: Scene, generator: torch.Generator | None) -> tuple[str, dict[st
         said[f"place_{letter}"] = pick(PLACES[side], generator)
         said[f"side_{letter}"] = names[side]
         if colour is not None:
-            said[letter] = colour
+            said[letter] = sentences.coloured(colour, generator)
     return name, said
 
 
-def _scene_of(reading: Reading) -> Scene | None:
+def scene_of(reading: Reading) -> Scene | None:
     """None where what is said of the two sides does not fit together."""
     texts = reading.texts
-    shape = sentences.SHAPE_OF[texts["shape"]]
-    size = sentences.SIZE_OF.get(texts["size"].strip())
+    shape = sentences.shape_of(texts["shape"])
+    sizes = sentences.sizes_of(texts["size"] + texts["shape"])
+    if len(sizes) > 1:
+        return None
+    size = sizes[0] if sizes else None
+    colours = tuple(sentences.colour_of(texts.get(letter)) for letter in "ab")
     if reading.name in ("any", "one"):
-        return Scene(ONE_COLOUR, shape, (texts.get("a"),), size)
+        return Scene(ONE_COLOUR, shape, colours[:1], size)
     if reading.name == "mixed":
-        task, colours = "left_right", (texts["a"], texts["b"])
+        task = "left_right"
     else:
-        sides = [sentences.SIDE_OF.get(_side(texts, letter)) for letter in "ab"]
+        sides = [_side(texts, letter) for letter in "ab"]
         task, first = next(
             (task, halves.index(sides[1])) for task, halves in HALVES.items() if sides[1] in halves
         )
         if sides[0] not in (None, HALVES[task][1 - first]):
             return None
-        colours = (texts.get("a"), texts["b"])[:: 1 if first else -1]
+        colours = colours[:: 1 if first else -1]
     return None if colours[0] == colours[1] else Scene(task, shape, colours, size)
 
 
-def _side(texts: Mapping[str, str], letter: str) -> str:
-    return texts.get(f"place_{letter}") or texts.get(f"side_{letter}") or ""
+def _side(texts: Mapping[str, str], letter: str) -> str | None:
+    return sentences.side_of(texts.get(f"place_{letter}") or texts.get(f"side_{letter}") or "")

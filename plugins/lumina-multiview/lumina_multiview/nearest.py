@@ -6,7 +6,7 @@ from itertools import pairwise, permutations
 from lumina_core.media.worlds.captions import by_wording
 from lumina_core.media.worlds.lexicon import Lexicon, Meaning, meant_by, values_of
 from lumina_multiview.grammar import COLOURS, HALVES, ONE_COLOUR, SHAPES, SIZES, Scene
-from lumina_multiview.sentences import PLACES, SHAPE_OF, SIDES, SIZE_OF
+from lumina_multiview.sentences import COLOUR_OF, PLACES, SHAPE_OF, SIDES, SIZE_OF
 
 MAX_SHAPES, MAX_COLOURS = 2, 3  # that are looked at
 
@@ -17,8 +17,8 @@ _SHAPES_TOO = SHAPE_OF | {
     **{"l": "l-shape", "cubes": "cube", "spheres": "sphere", "cones": "cone"},
 }
 _SIZES_TOO = SIZE_OF | {"huge": "large", "giant": "large", "mini": "small"}
-_COLOURS_TOO = {
-    **{"pink": "red", "violet": "purple", "magenta": "purple", "cyan": "blue", "gold": "yellow"},
+_COLOURS_TOO = COLOUR_OF | {
+    **{"pink": "red", "magenta": "purple", "cyan": "blue", "gold": "yellow"},
     **{"golden": "yellow", "grey": "white", "gray": "white", "silver": "white"},
     **{"crimson": "red", "lime": "green"},
 }

@@ -4,6 +4,7 @@ Each slot takes several words for one thing, of which the first is the plain one
 caption of a meaning is its first sentence, in plain words.
 """
 
+import re
 from collections.abc import Iterable
 
 import torch
@@ -13,51 +14,112 @@ from lumina_core.media.worlds.lexicon import spoken
 from lumina_core.media.worlds.wordings import Wordings
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white")
+COLOUR_WORDS = {colour: (colour,) for colour in COLOURS} | {"purple": ("purple", "violet")}
 SHAPES = {
     "cube": ("cube", "box", "block"),
-    "sphere": ("sphere", "ball"),
+    "sphere": ("sphere", "ball", "globe", "orb"),
     "cone": ("cone",),
     "cylinder": ("cylinder", "tube"),
-    "pyramid": ("pyramid",),
-    "l-shape": ("l-shape", "l-shaped block", "l-shaped solid"),
+    "pyramid": ("pyramid", "square pyramid"),
+    "l-shape": ("l-shape", "l-shaped block", "l-shaped solid", "l-shaped object", "letter l", "l"),
 }
-SIZES = {"small": ("small", "little", "tiny"), "large": ("large", "big")}
+SIZES = {
+    "small": ("small", "little", "tiny", "mini"),
+    "large": ("large", "big", "huge", "giant"),
+}
 PLACES = {
-    "front": ("in front", "at the front", "in the front", "on the front", "on the front side"),
-    "back": ("behind", "at the back", "in the back", "on the back", "on the back side"),
-    "top": ("at the top", "on top", "on the top", "above"),
-    "bottom": ("at the bottom", "on the bottom", "below"),
-    "left": ("on the left", "on the left side", "at the left", "to the left"),
-    "right": ("on the right", "on the right side", "at the right", "to the right"),
+    "front": (
+        *("in front", "at the front", "in the front", "on the front", "on the front side"),
+        *("from the front", "on its front"),
+    ),
+    "back": (
+        *("behind", "at the back", "in the back", "on the back", "on the back side"),
+        *("from the back", "at the rear", "from behind", "on its back"),
+    ),
+    "top": (
+        "at the top",
+        "on top",
+        "on the top",
+        "above",
+        "on the upper half",
+        "in the upper part",
+    ),
+    "bottom": (
+        *("at the bottom", "on the bottom", "below", "underneath", "beneath", "at the base"),
+        *("on the lower half", "in the lower part"),
+    ),
+    "left": (
+        *("on the left", "on the left side", "at the left", "to the left", "on the left half"),
+        "on the left hand side",
+    ),
+    "right": (
+        *("on the right", "on the right side", "at the right", "to the right"),
+        *("on the right half", "on the right hand side"),
+    ),
 }
 """Where a side is, as in "red in front"."""
 SIDES = {
-    "front": ("front", "front side", "front half"),
-    "back": ("back", "back side", "back half"),
-    "top": ("top", "top half", "upper half"),
-    "bottom": ("bottom", "bottom half", "lower half"),
-    "left": ("left half", "left side", "left"),
-    "right": ("right half", "right side", "right"),
+    "front": ("front", "front side", "front half", "front face", "front part"),
+    "back": ("back", "back side", "back half", "rear", "back part"),
+    "top": ("top", "top half", "upper half", "upper part", "top side"),
+    "bottom": ("bottom", "bottom half", "lower half", "lower part", "base"),
+    "left": ("left half", "left side", "left", "left part"),
+    "right": ("right half", "right side", "right", "right part"),
 }
 """What a side is called, as in "with a red front"; what faces it has names of the same kind."""
+_SIDE_WORDS = {
+    **{"front": "front", "back": "back", "rear": "back", "behind": "back"},
+    **{"top": "top", "upper": "top", "above": "top", "bottom": "bottom", "lower": "bottom"},
+    **{"base": "bottom", "underside": "bottom", "below": "bottom", "underneath": "bottom"},
+    **{"beneath": "bottom", "under": "bottom", "left": "left", "right": "right"},
+}
 
-ARTICLES = ("a ", "a ", "a ", "a ", "a ", "a ", "", "", "the ")
-HAS_VERB, HAS_MEDIUM, HAS_ENDING, HAS_MANNER = 0.4, 0.5, 0.15, 0.1
+ARTICLES = ("a ", "a ", "a ", "a ", "a ", "a ", "a ", "", "", "", "the ", "the ", "one ")
+HAS_VERB, HAS_MEDIUM, HAS_ENDING, HAS_MANNER = 0.4, 0.4, 0.2, 0.15
+HAS_MODIFIER = 0.06
 """How often a caption of training that is not in plain words has these."""
 _VERBS = (
-    *("there is", "here is", "show me", "draw", "make", "render", "i want"),
-    *("please draw", "please show me"),
+    *("there is", "here is", "show me", "draw", "make", "render", "i want", "this is", "it is"),
+    *("please draw", "please show me", "draw me", "make me", "give me", "create", "generate"),
+    *("i would like", "i want to see", "can you draw", "can you show me", "let me see", "show"),
 )
 _MEDIA = (
     *("views of", "turntable of", "picture of", "photo of", "image of", "3d model of"),
-    *("view of", "rendering of", "pictures of", "images of"),
+    *("view of", "rendering of", "pictures of", "images of", "model of", "render of"),
+    *("turning view of", "several views of", "drawing of"),
 )
-_PLURALS = ("views of", "pictures of", "images of")
-_MANNERS = ("3d", "rotating")
+_PLURALS = ("views of", "pictures of", "images of", "several views of")
+_MANNERS = ("3d", "rotating", "turning", "spinning", "simple", "plain", "solid", "single")
 _ENDINGS = (
     *("from all sides", "seen from all sides", "from every side", "from all angles"),
-    "from different angles",
+    *("from different angles", "please", "for me", "in 3d", "on a turntable", "that turns"),
 )
+_MODIFIERS = ("bright", "pure", "all", "completely", "entirely", "fully")
+_FILLERS = (
+    *("please", "just", "simple", "simply", "plain", "single", "basic", "only", "nice", "kindly"),
+    *("very", "really", "quite", "rather", "sized", "thanks", "normal", "regular", "geometric"),
+    *("also", "ok", "hello", "hi", "exactly", "perfect", "perfectly"),
+)
+_SPELT_ALIKE = {
+    **{"an": "a", "1": "a", "its": "the", "color": "colour"},
+    **{"colored": "coloured", "colors": "colours", "which": "that", "d": "would"},
+}
+_ONE = re.compile(r"(?<!on )\bone\b(?! half| side| colour)")
+_SHORT = re.compile(r"\b(that|it|there|here|what) s\b")
+_THIS = re.compile(r"\bthis\b(?! is)")
+_SOLID = re.compile(r"(?<!shaped )\bsolid\b ?")
+_FILLER = re.compile(rf"\b{one_of(_FILLERS)}\b ?")
+
+
+def plain(text: str) -> str:
+    """A text as the sentences below have it: no fillers, and one spelling of each word.
+
+    Args:
+        text: as `lumina_core.media.worlds.lexicon.spoken` gives it.
+    """
+    text = _SHORT.sub(r"\1 is", _SOLID.sub("", _FILLER.sub("", text)))
+    text = " ".join(_SPELT_ALIKE.get(word, word) for word in text.split())
+    return _THIS.sub("the", _ONE.sub("a", text))
 
 
 def _maybe(words: Iterable[str], before: str = "", behind: str = " ") -> str:
@@ -65,82 +127,176 @@ def _maybe(words: Iterable[str], before: str = "", behind: str = " ") -> str:
 
 
 def _read(words: dict[str, tuple[str, ...]]) -> str:
-    """A regular expression for words as `spoken` gives them."""
-    return one_of(spoken(each) for several in words.values() for each in several)
+    """A regular expression for words as `plain` gives them."""
+    return one_of(plain(spoken(each)) for several in words.values() for each in several)
 
 
+_CALLS = (
+    *("draw", "show", "make", "render", "give", "create", "generate", "display", "produce"),
+    *("build", "model", "paint", "picture", "imagine", "design", "let (?:me|us) see"),
+)
+_OPENING = (
+    "(?:(?:(?:can|could|would|will) you )?"
+    f"{one_of(_CALLS)}(?: me| us)? |(?:can|could|may) i (?:see|have|get) |"
+    "(?:i|we) (?:want|need|see|would like|would love)(?: to see)? |"
+    "(?:there|here|this|it|that) is |you (?:can )?see )?"
+)
+_KINDS = (
+    *("views?", "turntables?", "pictures?", "photos?", "photographs?", "images?", "models?"),
+    *("renderings?", "renders?", "drawings?", "animations?", "shots?", "sketch", "turnarounds?"),
+)
+_MEDIUM = (
+    "(?:(?:a |the |some )?(?:set of |series of )?"
+    "(?:several |multiple |different |many |all |four |six |eight )?"
+    "(?:3d |turning |rotating |spinning |turntable |360 |360 degree )?"
+    f"{one_of(_KINDS)} of )?"
+)
+_ALL_SIDES = (
+    "(?:(?:seen |viewed |shown )?from (?:all|every|different|several|many)"
+    "(?: the)? (?:sides?|angles?|directions?)|all (?:around|round))"
+)
+_ENDING = (
+    f"(?: {_ALL_SIDES}| for me| in 3d| 3d| in the picture| on a turntable| that turns| rotating|"
+    " turning(?: around)?| spinning| that is (?:turning|rotating|spinning))?"
+)
+_SIZE = one_of(each for several in SIZES.values() for each in several)
+_SIDE = (
+    "(?:front|back|rear|top|upper|bottom|lower|base|underside|left|right)"
+    "(?: half| side| hand side| part| face| end| portion| section)?"
+)
+_PLACE = (
+    f"(?:(?:(?:on|in|at|to|from|towards) )?(?:the )?{_SIDE}|"
+    "(?:from )?behind|above|below|underneath|beneath|under)"
+)
+_COLOUR = (
+    f"(?:(?:{'|'.join(_MODIFIERS)}|totally|wholly|vivid) )?(?:the colour )?"
+    f"{_read(COLOUR_WORDS)}(?: coloured| colour)?"
+)
+_SHAPE = f"{_read(SHAPES)}(?: shape| shaped (?:object|solid|thing|block))?"
+_LATE = f"(?: (?:(?:that|it) is |of )?{_SIZE}(?: in)?(?: size)?(?: and)?| {_ALL_SIDES})?"
+"""Behind a solid, as in "a cube that is large and red"."""
+_BE = "(?:(?:it )?is |in |painted |coloured )?"
 _SLOTS = {
-    "opening": _maybe(_VERBS) + _maybe(_MEDIA, before="(?:a |the )?"),
-    "ending": _maybe(_ENDINGS, before=" ", behind=""),
-    "article": _maybe(("a", "the")) + _maybe(_MANNERS),
-    "size": _maybe(each for several in SIZES.values() for each in several),
-    "shape": _read(SHAPES),
-    "a": one_of(COLOURS),
-    "b": one_of(COLOURS),
-    "place_a": _read(PLACES),
-    "place_b": _read(PLACES),
-    "side_a": _read(SIDES),
-    "side_b": _read(SIDES),
+    "opening": _OPENING + _MEDIUM,
+    "ending": _ENDING,
+    "article": _maybe(("a", "the", "one", "some")) + _maybe(_MANNERS),
+    "size": f"(?:{_SIZE} )?",
+    "shape": _SHAPE + _LATE,
+    "a": _COLOUR,
+    "b": _COLOUR,
+    "place_a": _PLACE,
+    "place_b": _PLACE,
+    "side_a": _SIDE,
+    "side_b": _SIDE,
+    "and": "(?:(?:and|but|while|plus|with|whereas) )?"
+    "(?:(?:(?:that|it) )?is )?(?:in |painted |coloured )?",
+    "with": "(?:with|(?:(?:and )?(?:that|it) )?has|having|featuring|split into)",
+    "is": "(?:(?:(?:and )?(?:that|it) )?(?:is|looks)|"
+    "(?:that is )?(?:painted|coloured)(?: in)?|in|of)",
+    "be_a": _BE,
+    "be_b": _BE,
+    "over": "(?:everywhere|all over|all (?:a)?round|throughout|(?:on|from) (?:all|every)"
+    "(?: the)? (?:sides?|faces?))",
 }
+_WORDS = {
+    "and": ("and ", "and ", "and ", "", "", "but ", "while "),
+    "with": ("with", "with", "with", "that has", "which has", "it has", "having"),
+    "is": ("that is", "that is", "which is", "is", "it is", "painted", "coloured", "colored"),
+    "be_a": ("is ", "", "", "in ", "painted "),
+    "be_b": ("is ", "", "", "in ", "painted "),
+    "over": ("on all sides", "everywhere", "all over", "on every side"),
+}
+"""What stands in the slots between what is said, in captions of training."""
 _THING = "{article}{size}{shape}"
 _COLOURED = "{article}{size}{a} {shape}"
 _TRAINED = {
     "any": ("THING", "THING of one colour", "THING of any colour"),
     "one": (
         "COLOURED",
-        "THING (that|which) is {a}",
+        "THING {is} {a}",
         "THING in {a}",
-        "THING (that|which) is {a} on all sides",
-        "THING (that|which) is all {a}",
+        "THING {is} {a} {over}",
+        "{article}{a} {size}{shape}",
+        "THING in {a}",
     ),
     "halves": (
-        "THING {a} {place_a} and {b} {place_b}",
-        "THING {a} {place_a} {b} {place_b}",
-        "THING (that|which) is {a} {place_a} and {b} {place_b}",
-        "THING with a {a} {side_a} and a {b} {side_b}",
-        "THING that has a {a} {side_a} and a {b} {side_b}",
-        "THING with (a )?{a} {side_a} and {b} {side_b}",
-        "THING {a} {side_a} (and )?{b} {side_b}",
-        "THING with {a} {place_a} and {b} {place_b}",
+        "THING {a} {place_a} {and}{b} {place_b}",
+        "THING {is} {a} {place_a} {and}{b} {place_b}",
+        "THING {with} a {a} {side_a} {and}a {b} {side_b}",
+        "THING {with} (a )?{a} {side_a} {and}(a )?{b} {side_b}",
+        "THING {with} a {a} {side_a} {and}{b} {place_b}",
+        "THING {is} {a} {place_a} {and}(has|with) a {b} {side_b}",
+        "THING with {side_a} {be_a}{a} {and}{side_b} {be_b}{b}",
+        "THING {a} {side_a} {and}{b} {side_b}",
+        "THING with {a} {place_a} {and}{b} {place_b}",
+        "THING (|with |where )the {side_a} {be_a}{a} {and}the {side_b} {be_b}{b}",
+        "THING (|with |where )the {side_a} {be_a}{a} {and}the {side_b} {b}",
+        "THING whose {side_a} is {a} {and}(whose )?{side_b} is {b}",
         "THING the {side_a} is {a} and the {side_b} is {b}",
-        "THING the {side_a} {a} (and )?the {side_b} {b}",
-        "THING whose {side_a} is {a} and whose {side_b} is {b}",
     ),
     "rest": (
-        "COLOURED with a {b} {side_b}",
-        "COLOURED that has a {b} {side_b}",
+        "COLOURED {with} a {b} {side_b}",
         "COLOURED with {b} {side_b}",
-        "COLOURED (that|which) is {b} {place_b}",
+        "COLOURED {is} {b} {place_b}",
+        "COLOURED with {b} {place_b}",
+        "COLOURED with the {side_b} {be_b}{b}",
+        "COLOURED whose {side_b} is {b}",
+        "COLOURED but {b} {place_b}",
+        "THING in {a} with a {b} {side_b}",
+        "THING in {a} {and}{b} {place_b}",
+        "THING {b} {place_b} {and}the (rest|other half|other side) {be_a}{a}",
+        "THING with a {b} {side_b} {and}the (rest|other half) {be_a}{a}",
+        "THING {b} {place_b} otherwise {a}",
     ),
     "part": (
         "THING with a {b} {side_b}",
-        "THING that has a {b} {side_b}",
+        "THING {with} a {b} {side_b}",
         "THING with {b} {side_b}",
         "THING {b} {place_b}",
-        "THING (that|which) is {b} {place_b}",
+        "THING {is} {b} {place_b}",
+        "THING with {b} {place_b}",
+        "THING with (the |){side_b} {be_b}{b}",
         "THING whose {side_b} is {b}",
     ),
     "mixed": (
         "{article}{size}half {a} half {b} {shape}",
         "{article}{size}half {a} and half {b} {shape}",
         "{article}{size}{a} and {b} {shape}",
-        "THING half {a} (and )?half {b}",
-        "THING (that|which) is half {a} and half {b}",
-        "THING {a} on one side and {b} on the other( side)?",
+        "THING half {a} {and}half {b}",
+        "THING {is} half {a} {and}half {b}",
+        "THING (coloured|painted) {a} and {b}",
+        "THING (of|in|with) two colours {a} and {b}",
+        "THING with {a} and {b} (halves|sides)",
+        "THING {a} on one side {and}{b} on the other( side)?",
+        "THING one (half|side) {be_a}{a} {and}the (other|other half|other side) {be_b}{b}",
     ),
 }
 _UNSEEN = {
     "any": ("THING in any colour", "THING that is of one colour"),
-    "one": ("THING {a}", "THING with all sides {a}"),
+    "one": ("THING {a}", "THING with all sides {a}", "THING {a} {over}"),
     "halves": (
-        "THING {place_a} {a} (and )?{place_b} {b}",
-        "THING {side_a} {a} (and )?{side_b} {b}",
-        "the {side_a} of (a|the) {size}{shape} is {a} (and )?the {side_b} is {b}",
-        "THING that has {a} {place_a} and {b} {place_b}",
+        "THING {place_a} {be_a}{a} {and}{place_b} {be_b}{b}",
+        "THING {side_a} {a} {and}{side_b} {b}",
+        "(the |){side_a} of (a|the) {size}{shape} {be_a}{a} {and}(the |){side_b} {be_b}{b}",
+        "{a} {place_a} {and}{b} {place_b} THING",
+        "{a} {side_a} {and}{b} {side_b} THING",
+        "{side_a} {a} {and}{side_b} {b} THING",
+        "a {a} {side_a} {and}a {b} {side_b} (on|of) THING",
+        "THING that has {a} {place_a} {and}{b} {place_b}",
     ),
-    "rest": ("COLOURED {b} {place_b}", "COLOURED with a {side_b} that is {b}"),
+    "rest": (
+        "COLOURED {b} {place_b}",
+        "COLOURED with a {side_b} that is {b}",
+        "COLOURED but the {side_b} is {b}",
+    ),
     "part": ("THING with a {side_b} that is {b}", "THING the {side_b} is {b}"),
-    "mixed": ("THING in {a} and {b}", "THING that is {a} and {b}"),
+    "mixed": (
+        "THING in {a} and {b}",
+        "THING that is {a} and {b}",
+        "THING with a {a} half and a {b} half",
+        "{article}{size}two coloured {shape} {a} and {b}",
+        "half of (a|the) {size}{shape} {be_a}{a} {and}the other half {be_b}{b}",
+    ),
 }
 """What is said: one solid of any colour, of one colour, its halves, the colour of one half and that
 of the rest, the colour of one half alone, or two colours without their places."""
@@ -148,7 +304,7 @@ of the rest, the colour of one half alone, or two colours without their places."
 
 def _whole(sentence: str) -> str:
     named = sentence.replace("THING", _THING).replace("COLOURED", _COLOURED)
-    opening = "" if sentence.startswith("the ") else "{opening}"
+    opening = "" if sentence.startswith("(the ") else "{opening}"
     return opening + named + "{ending}"
 
 
@@ -160,15 +316,45 @@ SENTENCES = Wordings(
     ),
 )
 
-SHAPE_OF = {spoken(words): shape for words, shape in by_wording(SHAPES).items()}
+SHAPE_OF = {plain(spoken(words)): shape for words, shape in by_wording(SHAPES).items()}
 SIZE_OF = by_wording(SIZES)
-SIDE_OF = by_wording(PLACES) | by_wording(SIDES)
+COLOUR_OF = by_wording(COLOUR_WORDS)
+
+
+def side_of(words: str) -> str | None:
+    """The side that is named, in words of the slots of places and sides."""
+    return next((_SIDE_WORDS[word] for word in words.split() if word in _SIDE_WORDS), None)
+
+
+def colour_of(words: str | None) -> str | None:
+    """The colour that is named, in words of the slots of colours."""
+    return next((COLOUR_OF[word] for word in (words or "").split() if word in COLOUR_OF), None)
+
+
+def sizes_of(words: str) -> tuple[str, ...]:
+    """The sizes that are named."""
+    return tuple(SIZE_OF[word] for word in words.split() if word in SIZE_OF)
+
+
+def shape_of(words: str) -> str:
+    """The solid that is named, in words of its slot."""
+    longest = max((each for each in SHAPE_OF if f"{words} ".startswith(f"{each} ")), key=len)
+    return SHAPE_OF[longest]
+
+
+def coloured(colour: str, generator: torch.Generator | None) -> str:
+    """The words of a colour."""
+    words = pick(COLOUR_WORDS[colour], generator)
+    if generator is not None and chance(HAS_MODIFIER, generator):
+        return f"{pick(_MODIFIERS, generator)} {words}"
+    return words
 
 
 def framed(generator: torch.Generator | None) -> dict[str, str]:
-    """The words around what a caption says: its opening, article and ending, by slot."""
+    """The words around what a caption says: its opening, article, ending and the like, by slot."""
+    between = {slot: pick(words, generator) for slot, words in _WORDS.items()}
     if generator is None:
-        return {"opening": "", "article": "a ", "ending": ""}
+        return between | {"opening": "", "article": "a ", "ending": ""}
     article = pick(ARTICLES, generator)
     manner = f"{pick(_MANNERS, generator)} " if chance(HAS_MANNER, generator) else ""
     opening = ending = ""
@@ -179,4 +365,4 @@ def framed(generator: torch.Generator | None) -> dict[str, str]:
         opening += f"{'' if medium in _PLURALS else article}{medium} "
     if chance(HAS_ENDING, generator):
         ending = " " + pick(_ENDINGS, generator)
-    return {"opening": opening, "article": article + manner, "ending": ending}
+    return between | {"opening": opening, "article": article + manner, "ending": ending}

@@ -74,7 +74,6 @@ OUTSIDE = {
         "red left yellow right": "a cube red on the left and yellow on the right",
         "a prism, left red, right yellow": "a cube red on the left and yellow on the right",
         "a red cube seen from above": "a red cube",
-        "an orange L": "an orange l-shape",
         "a dog": "a cube",
     },
     "audio": {
