@@ -53,29 +53,35 @@ PLURALS = {shape: shape + "s" for shape in SHAPES} | {"cross": "crosses", "snowm
 
 # What people say for the same, in training captions, too. The plainest word stands first.
 SHAPE_WORDS = {shape: (shape,) for shape in SHAPES} | {
-    "circle": ("circle", "ball", "disc", "dot"),
+    "circle": ("circle", "ball", "disc", "dot", "disk"),
     "square": ("square", "box"),
-    "ring": ("ring", "donut"),
-    "cross": ("cross", "plus"),
+    "ring": ("ring", "donut", "hoop", "doughnut"),
+    "cross": ("cross", "plus", "plus sign"),
 }
 PLURAL_WORDS = {
     shape: (PLURALS[shape], *(word + ("es" if word[-1] in "sx" else "s") for word in words[1:]))
     for shape, words in SHAPE_WORDS.items()
 }
-COLOUR_WORDS = {colour: (colour,) for colour in COLOURS} | {"grey": ("grey", "gray")}
+COLOUR_WORDS = {colour: (colour,) for colour in COLOURS} | {
+    "grey": ("grey", "gray"),
+    "purple": ("purple", "violet"),
+}
+BACKGROUND_WORDS = {name: COLOUR_WORDS.get(name, (name,)) for name in BACKGROUNDS} | {
+    "navy": ("navy", "dark blue", "navy blue"),
+}
 SHAPE_OF, SHAPE_OF_PLURAL = by_wording(SHAPE_WORDS), by_wording(PLURAL_WORDS)
 COLOUR_OF = by_wording(COLOUR_WORDS)
 
 # What people say for nearly the same; no caption has it.
-_SHAPES_TOO = {"disk": "circle", "rectangle": "square", "oval": "circle", "doughnut": "ring"}
+_SHAPES_TOO = {"rectangle": "square", "oval": "circle", "spot": "circle", "cube": "square"}
 _COLOURS_TOO = {
-    **{"silver": "grey", "pink": "red", "crimson": "red", "violet": "purple"},
+    **{"silver": "grey", "pink": "red", "crimson": "red", "lilac": "purple"},
     **{"magenta": "purple", "cyan": "blue", "gold": "yellow", "golden": "yellow", "lime": "green"},
 }
-_BACKGROUNDS_TOO = {"gray": "grey", "dark blue": "navy", "cyan": "teal", "dark": "black"} | {
+_BACKGROUNDS_TOO = {"cyan": "teal", "turquoise": "teal", "dark": "black"} | {
     **{"dark green": "teal", "dark red": "red", "light": "white", "pink": "red"},
 }
-_BACKGROUND_OF = {name: name for name in BACKGROUNDS} | _BACKGROUNDS_TOO
+_BACKGROUND_OF = by_wording(BACKGROUND_WORDS) | _BACKGROUNDS_TOO
 
 MEANINGS = (
     meant_by("colour", COLOURS, COLOUR_OF | _COLOURS_TOO)
@@ -94,10 +100,10 @@ MEANINGS = (
 
 BACKGROUND_NAMED = 0.35
 """Share of the captions that say it; the rest leaves it to the renderer."""
-_COLOUR_OF_BACKGROUND = {name: name for name in BACKGROUNDS} | {"gray": "grey"}
-_COLOURED = one_of(_COLOUR_OF_BACKGROUND)
+_COLOUR_OF_BACKGROUND = by_wording(BACKGROUND_WORDS)
+_COLOURED = one_of(sorted(_COLOUR_OF_BACKGROUND, key=len, reverse=True))
 _ON_BACKGROUND = Wordings(
-    slots={"words": ".+?", "a_colour": f"(?:an? )?{_COLOURED}", "colour": _COLOURED},
+    slots={"words": ".+?", "a_colour": f"(?:an? |the )?{_COLOURED}", "colour": _COLOURED},
     trained={
         "background": (
             "{words} on {a_colour} background",
@@ -106,14 +112,30 @@ _ON_BACKGROUND = Wordings(
             "{words} in front of {a_colour} background",
             "{words} on {colour}",
             "{words} (and )?the background is {colour}",
+            "the background is {colour} (and )?{words}",
+            "{words} on a background (that is|in|of) {colour}",
+            "{words} (on|over|against) {a_colour} (backdrop|canvas)",
         )
     },
     unseen={
+        "read only": (
+            "{a_colour} (background|backdrop|canvas) (with|and|behind) {words}",
+            "(on|against) {a_colour} (backdrop|canvas) {words}",
+            "(on|over|set against|upon) {a_colour} background {words}",
+            "{words} (over|set against|upon|before|all on) {a_colour} background",
+            "{words} (on|against) {a_colour} (page|surface|paper|backdrop|canvas)",
+            "{words} (with|and) (the background|background|a background) (of )?{colour}",
+            "{words} in the (middle|centre|center) of {a_colour} (background|canvas|picture)",
+            "{words} in front of {a_colour} (wall|backdrop|canvas)",
+        ),
         "background": (
             "on {a_colour} background {words}",
             "{words} against {colour}",
             "{words} in front of {colour}",
-        )
+            "{words} and {a_colour} background",
+            "against {a_colour} background {words}",
+            "{words} {a_colour} background",
+        ),
     },
 )
 
@@ -143,7 +165,7 @@ def on_background(
     """
     if background is None:
         return words
-    colour = pick(COLOUR_WORDS.get(background, (background,)), generator)
+    colour = pick(BACKGROUND_WORDS[background], generator)
     texts = {"words": words, "colour": colour, "a_colour": with_article(colour)}
     return _ON_BACKGROUND.worded("background", texts, generator, unseen)
 
@@ -155,7 +177,8 @@ def split_background(words: str) -> tuple[str, str | None]:
         words: as `lumina_core.media.worlds.lexicon.spoken` gives them.
     """
     for reading in _ON_BACKGROUND.readings(words):
-        colour = reading.texts.get("colour") or reading.texts["a_colour"].split()[-1]
+        said = reading.texts.get("colour") or reading.texts["a_colour"]
+        colour = said.removeprefix("a ").removeprefix("an ").removeprefix("the ")
         return reading.texts["words"], _COLOUR_OF_BACKGROUND[colour]
     return words, None
 

@@ -6,21 +6,22 @@ wordings are our own, and each parses back to exactly the scene it was made from
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 
 import torch
 
 from lumina_core import LuminaError
 from lumina_core.media.worlds.captions import (
     NUMBERS,
-    by_wording,
     chance,
     join,
-    one_of,
     pick,
     with_article,
 )
 from lumina_core.media.worlds.lexicon import spoken
-from lumina_core.media.worlds.wordings import Reading, Wordings
+from lumina_core.media.worlds.wordings import Reading
 from lumina_core.media.worlds.words import (
     COLOUR_OF,
     COLOUR_WORDS,
@@ -28,7 +29,6 @@ from lumina_core.media.worlds.words import (
     HELD_OUT_PAIRS,
     PLURAL_WORDS,
     SHAPE_OF,
-    SHAPE_OF_PLURAL,
     SHAPE_WORDS,
     SHAPES,
     on_background,
@@ -40,6 +40,7 @@ from .scenes import (
     HELD_OUT_TRIPLES,
     MAX_COUNT,
     MAX_RELATED,
+    MAX_THINGS,
     RELATIONS,
     SIZES,
     TASKS,
@@ -49,6 +50,28 @@ from .scenes import (
     is_held_out,
     sample_any,
     scene_of,
+)
+from .wordings import (
+    COUNT_OF,
+    COUNT_WORDS,
+    ENDING,
+    ENDINGS_WRITTEN,
+    FILLERS,
+    MAX_ENDINGS,
+    MIDDLE,
+    MIDDLE_WRITTEN,
+    NO_SIZE,
+    OPENING,
+    OPENINGS,
+    READ,
+    REQUESTS,
+    SINGULAR_PLURAL,
+    SIZE_OF,
+    SIZE_WORDS,
+    SLOTS,
+    THING,
+    VERBS_OF_PLACE,
+    WORDINGS,
 )
 
 __all__ = [
@@ -70,133 +93,29 @@ __all__ = [
     "scene_of",
 ]  # what stands in scenes.py and in the shared words belongs to the grammar, too
 
-# What people say for the same. The plainest stands first.
-SIZE_WORDS = {"small": ("small", "tiny", "little"), "large": ("large", "big", "huge")}
-RELATION_WORDS = {
-    "left": ("to the left of", "left of", "on the left of"),
-    "right": ("to the right of", "right of", "on the right of"),
-    "above": ("above", "over", "on top of"),
-    "below": ("below", "under", "underneath", "beneath"),
-    "beside": ("next to", "beside"),
-}
-_SIDES = {
-    "left": ("on the left", "on the right"),
-    "right": ("on the right", "on the left"),
-    "above": ("at the top", "at the bottom"),
-    "below": ("at the bottom", "at the top"),
-}
-_COUNT_WORDS = {
-    1: ("one", "1"),
-    2: ("two", "2", "a pair of", "a couple of"),
-    3: ("three", "3"),
-    4: ("four", "4"),
-}
-
 PLAIN = 0.5
 """Share of the captions in the plainest words."""
-ARTICLES_LEFT_OUT, ADJECTIVE_BEHIND = 0.2, 0.15  # of the others
-
-_OPENINGS = (
-    *("", "a picture of ", "an image of ", "a photo of ", "there {be} ", "show me ", "draw "),
-    *("i want ", "please draw ", "an image with "),
-)
-_REQUESTS = ("please show me ", "draw me ", "i want a picture of ", "show me a photo of ")
-"""Openings of no training caption."""
-
-
-_SINGULAR_PLURAL = {**SHAPE_OF, **SHAPE_OF_PLURAL}
-_SIZE_OF = by_wording(SIZE_WORDS)
-_COUNT_OF = {words: count for count, several in _COUNT_WORDS.items() for words in several} | {
-    words: 1 for words in ("a", "an", "the")
-}
-_ADJECTIVE = one_of((*_SIZE_OF, *COLOUR_OF))
-
-
-def _thing_pattern(*names: str) -> str:
-    """A regular expression for a thing; its groups have the names, or none."""
-    count, before, noun, behind = names or (None,) * 4
-    return (
-        f"(?:{one_of(_COUNT_OF, count)} )?{one_of((f'(?:{_ADJECTIVE} ){{0,2}}',), before)}"
-        + one_of(_SINGULAR_PLURAL, noun)
-        + f"(?: (?:that (?:is|are)|in) {one_of((_ADJECTIVE,), behind)})?"
-    )
-
-
-_THING = re.compile(_thing_pattern("count", "before", "noun", "behind"))
-_OPENING = (
-    "(?:please )?(?:(?:draw|draw me|show me|i want|there is|there are) )?"
-    "(?:(?:(?:a )?(?:picture|photo)|(?:an )?image) (?:of|with) )?"
-)
-
-
-def _of_relation(relation: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sentences of training, and others."""
-    words = f"({'|'.join(RELATION_WORDS[relation])})"
-    trained = (
-        f"{{opening}}{{first}} {words} {{second}}",
-        f"{{first}} {{be}} {words} {{second}}",
-    )
-    unseen = (f"{words} {{second}} {{be}} {{first}}",)
-    if relation == "beside":
-        return (
-            (*trained, "{opening}{first} and {second} side by side"),
-            (*unseen, "side by side {first} and {second}"),
-        )
-    one, other = _SIDES[relation]
-    return (
-        (*trained, f"{{opening}}{{first}} {one} (and )?{{second}} {other}"),
-        (
-            *unseen,
-            f"{one} {{first}} and {other} {{second}}",
-            f"{one} {{be}} {{first}} and {other} {{be_too}} {{second}}",
-            f"{{first}} with {{second}} {other}",
-            f"{{first}} {one.split()[-1]} {{second}} {other.split()[-1]}",
-        ),
-    )
-
-
-_WORDINGS = Wordings(
-    slots=dict.fromkeys(("first", "second", "third"), _thing_pattern())
-    | {"opening": _OPENING, "request": _OPENING, "be": "(?:is|are)", "be_too": "(?:is|are)"},
-    trained={
-        "alone": ("{opening}{first}",),
-        "together": (
-            "{opening}{first} and {second}",
-            "{opening}{first} together with {second}",
-            "{opening}{first} with {second}",
-        ),
-        "three": (
-            "{opening}{first} {second} and {third}",
-            "{opening}{first} and {second} and {third}",
-            "{opening}{first} {second} {third}",
-            "{opening}{first} with {second} and {third}",
-        ),
-    }
-    | {relation: _of_relation(relation)[0] for relation in RELATIONS},
-    unseen={
-        "alone": ("{request}{first}", "in the picture {be} {first}"),
-        "together": (
-            "{opening}{first} {second}",
-            "there {be} {first} and there {be_too} {second}",
-            "{request}{first} and {second}",
-        ),
-        "three": (
-            "{opening}{first} together with {second} and {third}",
-            "there {be} {first} and there {be_too} {second} and {third}",
-            "{request}{first} {second} and {third}",
-        ),
-    }
-    | {relation: _of_relation(relation)[1] for relation in RELATIONS},
-)
+# Shares of the others.
+OPENED, ENDED, FILLED, IN_THE_MIDDLE = 0.45, 0.06, 0.06, 0.1
+ARTICLES_LEFT_OUT, ADJECTIVE_BEHIND, SHARED_WORDS = 0.2, 0.15, 0.4
+_NO_COUNT = ("a", "an", "the")
+_NUMBER = re.compile("(?:there|here) (is|are)")
 
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    words, background = split_background(spoken(caption).removesuffix(" please"))
-    for reading in _WORDINGS.readings(words):
-        scene = _read(reading, words, background)
-        if scene is not None:
-            return scene
+    words = spoken(caption)
+    opening = OPENING.match(words)[0]  # type: ignore[index]
+    for start in dict.fromkeys((opening, "")):
+        text, middle = _without_endings(words[len(start) :])
+        text, background = split_background(text)
+        text, middle_too = _without_endings(text)
+        inner = OPENING.match(text)[0] if background else ""  # type: ignore[index]
+        found = list(islice(THING.finditer(text, len(inner)), MAX_THINGS + 1))
+        for reading in WORDINGS.readings(_without_things(text, len(inner), found)):
+            scene = _read(reading, start + inner, background, found)
+            if scene is not None and not ((middle or middle_too) and scene.count > 1):
+                return scene
     raise LuminaError(
         f"{caption!r} is no caption of the image world, which knows the colours "
         f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)} and counts up to "
@@ -204,34 +123,105 @@ def parse(caption: str) -> Scene:
     )
 
 
-def _read(reading: Reading, words: str, background: str | None) -> Scene | None:
+def _without_endings(words: str) -> tuple[str, bool]:
+    """A text without what means nothing at its end, and whether that says "in the middle"."""
+    is_middle = False
+    for _ in range(MAX_ENDINGS):
+        if not (found := ENDING.search(words)):
+            break
+        words, is_middle = words[: found.start()], is_middle or bool(MIDDLE.search(found[0]))
+    return words, is_middle
+
+
+def _without_things(text: str, start: int, found: Sequence[re.Match[str]]) -> str:
+    """A text from `start` with "@0", "@1" for the things that are named in it."""
+    words = ""
+    for index, thing in enumerate(found):
+        words, start = f"{words}{text[start : thing.start()]}@{index}", thing.end()
+    return words + text[start:]
+
+
+def _read(
+    reading: Reading, opening: str, background: str | None, found: Sequence[re.Match[str]]
+) -> Scene | None:
     """The scene of a sentence; None where its words agree but mean nothing."""
-    named = [reading.texts[slot] for slot in ("first", "second", "third") if slot in reading.texts]
-    things = tuple(map(_thing_of, named))
-    relation = reading.name if reading.name in RELATIONS else None
-    if None in things:
+    name = reading.name.removesuffix(READ)
+    said = [found[int(reading.texts[slot][1:])] for slot in SLOTS if slot in reading.texts]
+    things = _things_of(name, reading.texts, said)
+    if things is None:
         return None
-    scene = scene_of(
-        things, relation, background, is_counted=named[0].split()[0] in _COUNT_WORDS[1]
-    )
-    opening = reading.texts.get("opening") or reading.texts.get("request") or ""
-    is_wrong_number = ("there are " in opening and scene.count == 1) or (
-        "there is " in opening and things[0].count > 1
+    relation = name if name in RELATIONS else None
+    count = said[0]["count"]
+    is_counted = bool(count) and count not in _NO_COUNT
+    scene = scene_of(things, relation, background, is_counted=is_counted)
+    number = _NUMBER.search(opening)
+    is_wrong_number = number and (
+        scene.count == 1 if number[1] == "are" else things[0].count > 1 and name in _AS_SAID
     )
     is_too_much = relation and max(thing.count for thing in things) > MAX_RELATED
     return None if is_wrong_number or is_too_much or scene.count > MAX_COUNT else scene
 
 
-def _thing_of(words: str) -> Thing | None:
-    """The thing of its words; None for "two circle", "one circles" and "a red blue circle"."""
-    found = _THING.fullmatch(words)
-    count, noun = _COUNT_OF.get(found["count"], 1), found["noun"]
-    adjectives = f"{found['before']}{found['behind'] or ''}".split()
-    sizes = [_SIZE_OF[word] for word in adjectives if word in _SIZE_OF]
-    colours = [COLOUR_OF[word] for word in adjectives if word in COLOUR_OF]
-    if (noun in SHAPE_OF) != (count == 1) or len(sizes) > 1 or len(colours) > 1:
+_AS_SAID = ("alone", "together", "three", *RELATIONS)
+"""Sentences that name all their things as they are."""
+
+
+def _things_of(
+    name: str, texts: Mapping[str, str], said: Sequence[re.Match[str]]
+) -> tuple[Thing, ...] | None:
+    """The things of a sentence; None where one of them is none."""
+    shapes = [SINGULAR_PLURAL[one["noun"]] for one in said if one["noun"] in SINGULAR_PLURAL]
+    named = [thing for one in said if (thing := _thing_of(one, shapes)) is not None]
+    if len(named) < len(said):
         return None
-    return Thing(next(iter(colours), None), _SINGULAR_PLURAL[noun], next(iter(sizes), None), count)
+    if name in _AS_SAID:
+        return tuple(named)
+    if name in ("both", "all"):
+        if any(thing.colour for thing in named) or sum(thing.count for thing in named) == 1:
+            return None
+        return tuple(replace(thing, colour=COLOUR_OF[texts["colour"]]) for thing in named)
+    (first,) = named
+    others = [_adjectives(texts[slot]) for slot in ("lone", "colour", "other") if slot in texts]
+    if None in others or first.count != (2 if name == "one each" else 1):
+        return None
+    each = [
+        Thing(
+            colour or (first.colour if name == "one each" else None),
+            first.shape,
+            size or (first.size if name == "one each" else None),
+        )
+        for colour, size in filter(None, others)
+    ]
+    return tuple(each) if name == "one each" else (*each, first)
+
+
+def _adjectives(words: str) -> tuple[str | None, str | None] | None:
+    """The colour and the size that adjectives say; None where they say two of a kind."""
+    said = words.split()
+    sizes = [SIZE_OF[word] for word in said if word in SIZE_OF]
+    colours = [COLOUR_OF[word] for word in said if word in COLOUR_OF]
+    if len(sizes) > 1 or len(colours) > 1:
+        return None
+    return next(iter(colours), None), next(iter(sizes), None)
+
+
+def _thing_of(found: re.Match[str], shapes: Sequence[str]) -> Thing | None:
+    """The thing of its words; None for "two circle", "one circles" and "a red blue circle".
+
+    The first of `shapes` is what "one" means in "a blue one".
+    """
+    count, noun = COUNT_OF.get(found["count"], 1), found["noun"]
+    adjectives = _adjectives(f"{found['before']}{found['behind'] or ''}")
+    is_single = noun in SHAPE_OF or noun == "one"
+    if adjectives is None or is_single != (count == 1):
+        return None
+    if noun in SINGULAR_PLURAL:
+        return Thing(adjectives[0], SINGULAR_PLURAL[noun], adjectives[1], count)
+    return (
+        Thing(adjectives[0], shapes[0], adjectives[1], count)
+        if shapes and any(adjectives)
+        else None
+    )
 
 
 def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = False) -> str:
@@ -239,21 +229,63 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
     speaker = generator
     if generator is not None and chance(PLAIN, generator):
         speaker = None
-    has_articles = speaker is None or not chance(ARTICLES_LEFT_OUT, speaker)
-    be = ["are" if thing.count > 1 else "is" for thing in scene.things]
-    texts = {
-        slot: _worded(thing, scene, speaker, has_articles=has_articles)
-        for slot, thing in zip(("first", "second", "third"), scene.things, strict=False)
-    }
-    texts |= {
-        "opening": pick(_OPENINGS, speaker).format(be=be[0]),
-        "request": pick(_REQUESTS, generator),
-        "be": be[0],
-        "be_too": be[-1],
-    }
     name = scene.relation or ("alone", "together", "three")[len(scene.things) - 1]
-    words = _WORDINGS.worded(name, texts, generator if unseen else speaker, unseen)
+    if speaker is not None and not unseen and chance(SHARED_WORDS, speaker):
+        name = _shorter(scene, name)
+    has_articles = speaker is None or not chance(ARTICLES_LEFT_OUT, speaker)
+    texts = _slots_of(scene, speaker) | {"request": pick(REQUESTS, generator)}
+    texts |= dict(
+        zip(SLOTS, _all_worded(scene, name, speaker, has_articles=has_articles), strict=False)
+    )
+    words = WORDINGS.worded(name, texts, generator if unseen else speaker, unseen)
+    if speaker is not None and not unseen and name != "both" and chance(ENDED, speaker):
+        words = join(words, pick(ENDINGS_WRITTEN, speaker))
+    elif speaker is not None and scene.count == 1 and chance(IN_THE_MIDDLE, speaker):
+        words = join(words, pick(MIDDLE_WRITTEN, speaker))
     return on_background(words, scene.background, generator if unseen else speaker, unseen)
+
+
+def _shorter(scene: Scene, name: str) -> str:
+    """A sentence that says a colour or a shape once for two things, where there is such a one."""
+    if name != "together":
+        return name
+    first, second = scene.things
+    if first.colour and first.colour == second.colour:
+        return "both"
+    if first.shape == second.shape and scene.count == 2 and not (first.size or second.size):
+        return "one each" if first.shape in SHAPES[::2] else "one noun"
+    return name
+
+
+def _slots_of(scene: Scene, speaker: torch.Generator | None) -> dict[str, str]:
+    """What stands in the slots of a sentence beside its things."""
+    first, last = scene.things[0], scene.things[-1]
+    be = "are" if first.count > 1 else "is"
+    opening = pick(OPENINGS, speaker) if speaker is not None and chance(OPENED, speaker) else ""
+    return {
+        "opening": opening.format(be=be),
+        "be": be,
+        "be_too": "are" if last.count > 1 else "is",
+        "stand": pick(VERBS_OF_PLACE, speaker) + ("" if first.count > 1 else "s"),
+        "it": "them" if last.count > 1 else "it",
+        "its": "their" if last.count > 1 else "its",
+        "lone": with_article(first.colour) if first.colour else "",
+        "other": last.colour or "",
+        "colour": first.colour or "",
+    }
+
+
+def _all_worded(
+    scene: Scene, name: str, speaker: torch.Generator | None, *, has_articles: bool
+) -> list[str]:
+    """What stands in the slots of the things of a sentence."""
+    things = list(scene.things)
+    if name == "both":
+        things = [replace(thing, colour=None) for thing in things]
+    elif name == "one each":
+        things = [Thing(None, things[0].shape, count=2)]
+    words = [_worded(thing, scene, speaker, has_articles=has_articles) for thing in things]
+    return ["", words[1]] if name == "one noun" else words
 
 
 def _worded(
@@ -262,11 +294,18 @@ def _worded(
     noun = pick((PLURAL_WORDS if thing.count > 1 else SHAPE_WORDS)[thing.shape], generator)
     size = pick(SIZE_WORDS[thing.size], generator) if thing.size else None
     colour = pick(COLOUR_WORDS[thing.colour], generator) if thing.colour else None
-    behind = None
+    behind = filler = None
     if generator is not None and (size or colour) and chance(ADJECTIVE_BEHIND, generator):
-        verb = "that are" if thing.count > 1 else "that is"
-        behind, size, colour = join(verb, colour or size), size if colour else None, None
-    words = join(size, colour, noun, behind)
+        be = "are" if thing.count > 1 else "is"
+        forms = (f"that {be}", f"which {be}", *(("in", "coloured") if colour else ()))
+        behind, size, colour = (
+            join(pick(forms, generator), colour or size),
+            size if colour else None,
+            None,
+        )
+    if generator is not None and chance(FILLED, generator):
+        filler = pick(FILLERS if thing.size else (*FILLERS, *NO_SIZE), generator)
+    words = join(filler, size, colour, noun, behind)
     if thing.count > 1 or scene.task == "counting":
-        return join(pick(_COUNT_WORDS[thing.count], generator), words)
+        return join(pick(COUNT_WORDS[thing.count], generator), words)
     return with_article(words) if has_articles else words

@@ -7,16 +7,13 @@ from itertools import permutations
 from lumina_core.media.worlds.captions import NUMBERS, by_wording
 from lumina_core.media.worlds.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
 from lumina_core.media.worlds.words import COLOURS, MEANINGS, SHAPES, background_meant
-from lumina_image.grammar import RELATION_WORDS, SIZE_WORDS, Scene, Thing, scene_of
+from lumina_image.grammar import Scene, Thing, scene_of
 from lumina_image.scenes import MAX_COUNT, MAX_RELATED, MAX_THINGS
+from lumina_image.wordings import RELATION_WORDS, SIZE_OF
 
 MAX_NAMED = 2  # shapes of which every pair is looked at
 MAX_COLOURS = 3  # of these
 
-_SIZES_TOO = {"giant": "large", "enormous": "large", "bigger": "large", "larger": "large"} | {
-    "smaller": "small",
-    "mini": "small",
-}
 _RELATIONS_TOO = {
     **{"left": "left", "right": "right", "top": "above", "bottom": "below", "near": "beside"},
     **{"by": "beside", "side by side": "beside", "atop": "above"},
@@ -25,7 +22,7 @@ LEXICON = Lexicon(
     MEANINGS
     | NUMBER_MEANINGS
     | {"both": ("number", "two")}
-    | meant_by("size", (), by_wording(SIZE_WORDS) | _SIZES_TOO)
+    | meant_by("size", (), SIZE_OF)
     | meant_by("relation", (), by_wording(RELATION_WORDS) | _RELATIONS_TOO)
 )
 

@@ -16,7 +16,7 @@ from lumina_image.grammar import Scene, Thing, caption_of, parse, scene_of
 from lumina_image.world import ImageWorld
 
 WORLD = ImageWorld()
-MAX_WORDS = 120
+MAX_WORDS = 180
 
 
 def seeded(seed: int) -> torch.Generator:
