@@ -68,8 +68,8 @@ def served_models(config: ServeConfig) -> dict[str, Served]:
                 )
             found[own] = Served(own, modality, lasting)
     if config.checkpoint is None:
-        demos = [name for name in host.installed() if demos.demo_folder(name) is not None]
-        found = {name: Served(name, name, None) for name in demos}
+        shown = [name for name in host.installed() if demos.demo_folder(name) is not None]
+        found = {name: Served(name, name, None) for name in shown}
     if not found:
         raise LuminaError(f"there is no model to serve; {host.present()}; give checkpoint=FOLDER")
     return found
