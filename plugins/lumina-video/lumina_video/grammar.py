@@ -22,19 +22,25 @@ from lumina_core.media.worlds.words import (
     on_background,
     split_background,
 )
-from lumina_video.wordings import (
+from lumina_video.motions import (
     DIRECTIONS,
-    DOING,
     EVENTS,
     GROWTHS,
     MOTION_OF,
     MOTIONS,
-    SIZES,
-    UNSEEN_DOING,
-    WORDINGS,
-    coloured,
+    RARE,
+    WAYS,
+    any_doing,
+    filled,
     finite,
     infinitive,
+    without_fillers,
+)
+from lumina_video.wordings import (
+    SIZES,
+    WORDINGS,
+    any_name,
+    coloured,
     named,
     openings,
     read_thing,
@@ -48,6 +54,8 @@ TASKS = (
 """Two motions are along one axis. Two ways are all else that two things may do at once: along
 different axes, or one of them grows or shrinks; there is no room for both to grow or shrink."""
 HELD_OUT_TASKS = TASKS
+SIDES = {"above": ("left", "right"), "beside": ("up", "down")}
+"""Sentences that say where one is to the other, and which ways of both leave it there."""
 
 # Combinations that stand in no training caption, beside HELD_OUT_PAIRS.
 HELD_OUT_MOTIONS = frozenset(
@@ -97,7 +105,7 @@ class Scene:
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    words, background = split_background(spoken(caption))
+    words, background = split_background(without_fillers(spoken(caption)))
     for reading in WORDINGS.readings(words):
         if scene := _scene_of(reading, background):
             return scene
@@ -111,8 +119,10 @@ def parse(caption: str) -> Scene:
 
 def _scene_of(reading: Reading, background: str | None) -> Scene | None:
     """What a sentence means; None where it means nothing that there is room for."""
-    name, texts = reading.name, reading.texts
-    told = [read_thing(texts[slot]) for slot in _slots(texts, "thing")]
+    name, texts = reading.name.removesuffix("_rare"), reading.texts
+    told = [thing for slot in _slots(texts, "thing") if (thing := read_thing(texts[slot]))]
+    if len(told) < len(_slots(texts, "thing")):
+        return None
     if name in ("change", "change_to"):
         ((size, colour, shape),) = told
         before = COLOUR_OF[texts["before"]] if name == "change" else colour
@@ -125,8 +135,10 @@ def _scene_of(reading: Reading, background: str | None) -> Scene | None:
     if name in ("passing", "passing_way"):
         ways, task = (motions, ()), "passing"
     else:
-        if name == "both":
+        if name in ("both", *SIDES):
             ways = (motions, motions)
+            if motions[0] not in SIDES.get(name, motions):
+                return None
         elif name == "two":
             ways = tuple((motion,) for motion in motions)
         task = task_of(ways)
@@ -173,34 +185,44 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
         name = pick(("change", "change_to"), generator) if first.colour else "change_to"
         told = None if name == "change" else first.colour
         texts["thing"] = named(first.size, told, first.shape, generator)
+        name = any_name(name, generator, unseen)
         texts["before"] = coloured(first.colour, generator) if first.colour else ""
         texts["after"] = coloured(scene.new_colour, generator)
     else:
-        name = _name_of(scene, generator)
+        name = _name_of(scene, generator, unseen)
     motions = [motion for thing in scene.things for motion in thing.motions]
     for number, motion in enumerate(motions, start=1):
-        words = pick((UNSEEN_DOING if unseen else DOING)[motion], generator)
-        texts |= {f"doing_{number}": words, f"does_{number}": finite(words)}
+        words = any_doing(motion, generator, unseen)
+        forms = {"doing": words, "does": finite(words), "do": infinitive(words)}
         if motion in DIRECTIONS:
-            texts |= {f"going_{number}": words, f"goes_{number}": finite(words)}
-            way = pick(DIRECTIONS[motion], generator)
-            texts |= {f"way_{number}": way, f"go_{number}": infinitive(f"moving {way}")}
+            way = pick(WAYS[motion] if unseen else DIRECTIONS[motion], generator)
+            forms |= {"way": way, "go": infinitive(f"moving {way}")}
+            forms |= {"going": words, "goes": finite(words)}
+        for form, said in forms.items():
+            is_plain = unseen or motion == "still" or form == "way"
+            texts[f"{form}_{number}"] = said if is_plain else filled(said, generator)
     return on_background(
         WORDINGS.worded(name, texts, generator, unseen), scene.background, generator
     )
 
 
-def _name_of(scene: Scene, generator: torch.Generator | None) -> str:
+def _name_of(scene: Scene, generator: torch.Generator | None, unseen: bool) -> str:
     """The key of the sentences that say a scene without a new colour."""
     first, second = scene.things[0], scene.things[-1]
     if scene.task == "order":
         is_way = set(first.motions) <= set(DIRECTIONS)
-        return pick(("order", "order_way"), generator) if is_way else "order"
-    if scene.task == "passing":
-        return "passing_way" if first.motions else "passing"
-    if len(scene.things) == 1:
-        return "event"
-    return pick(("two", "both"), generator) if first.motions == second.motions else "two"
+        name = pick(("order", "order_way"), generator) if is_way else "order"
+    elif scene.task == "passing":
+        name = "passing_way" if first.motions else "passing"
+    elif len(scene.things) == 1:
+        name = "event"
+    elif first.motions == second.motions:
+        if generator is not None and not unseen and chance(RARE, generator):
+            return next(name for name, ways in SIDES.items() if first.motions[0] in ways)
+        name = pick(("two", "both"), generator)
+    else:
+        name = "two"
+    return any_name(name, generator, unseen)
 
 
 def is_held_out(scene: Scene) -> bool:

@@ -6,7 +6,8 @@ from itertools import groupby, permutations, product
 from lumina_core.media.worlds.lexicon import Lexicon, Meaning, meant_by, values_of
 from lumina_core.media.worlds.words import COLOURS, MEANINGS, SHAPES, background_meant
 from lumina_video.grammar import Scene, Thing, is_drawn, task_of
-from lumina_video.wordings import DIRECTIONS, EVENTS, MOTION_OF, SIZE_OF, SIZES
+from lumina_video.motions import DIRECTIONS, EVENTS, LEXICON_OF, MOVING_WORDS
+from lumina_video.wordings import SIZE_OF, SIZES
 
 MAX_NAMED = 2  # shapes, colours and motions that are looked at; a clip shows no more
 
@@ -25,17 +26,18 @@ _CHANGES = (
     *("fading", "fades"),
 )
 _MOVING = ("event", "moving")
-_VERBS = ("move", "moving", "moves", "going", "goes", "slide", "sliding", "slides", "travels")
-"""They mean nothing without a direction, but are not misspelt: "going" is not "growing"."""
+"""Verbs that mean nothing without a way, but are not misspelt: "going" is not "growing"."""
 _PASSES = ("passing", "past", "passes", "pass", "overtaking", "overtakes")
 
 
 class _Lexicon(Lexicon):
     """One says "a blue ring fading to yellow", captions say "from blue to yellow"."""
 
+    def meanings(self, text: str) -> tuple[Meaning, ...]:
+        return tuple(meaning for meaning in super().meanings(text) if meaning != _MOVING)
+
     def understood(self, text: str) -> tuple[Meaning, ...]:
-        known = (meaning for meaning in super().understood(text) if meaning != _MOVING)
-        meant = tuple(meaning for meaning, _ in groupby(known))
+        meant = tuple(meaning for meaning, _ in groupby(super().understood(text)))
         if CHANGE in meant:
             meant = tuple(sorted(meant, key=lambda meaning: meaning[0] == "colour"))
         return meant
@@ -44,11 +46,11 @@ class _Lexicon(Lexicon):
 LEXICON = _Lexicon(
     MEANINGS
     | meant_by("size", (), SIZE_OF)
-    | meant_by("motion", (), MOTION_OF | _MOTIONS_TOO)
-    | dict.fromkeys(_VERBS, _MOVING)
+    | meant_by("motion", (), LEXICON_OF | _MOTIONS_TOO)
+    | dict.fromkeys(MOVING_WORDS, _MOVING)
     | dict.fromkeys(_CHANGES, CHANGE)
     | dict.fromkeys(_PASSES, ("event", "passing"))
-    | dict.fromkeys(("then", "afterwards", "before"), ("event", "then"))
+    | dict.fromkeys(("then", "afterwards", "after", "before"), ("event", "then"))
 )
 
 
