@@ -109,7 +109,7 @@ WORDINGS = Wordings(
         **dict.fromkeys(("thing", "thing_1", "thing_2"), _THING),
         **dict.fromkeys(("doing_1", "doing_2"), DOING_TEXT),
         **dict.fromkeys(("does_1", "does_2"), DOES_TEXT),
-        **{"do_1": DO_TEXT, "going_1": GOING, "goes_1": GOES, "go_1": GO},
+        **{"do_1": DO_TEXT, "do_2": DO_TEXT, "going_1": GOING, "goes_1": GOES, "go_1": GO},
         **dict.fromkeys(("way_1", "way_2"), one_of(WAY_OF)),
         **dict.fromkeys(("before", "after"), one_of(COLOUR_OF)),
     },
@@ -194,7 +194,7 @@ WORDINGS = Wordings(
             "{where}{thing_1} {does_1} followed by {doing_2}",
             "{of}{thing_1} {doing_1} followed by {doing_2}",
             "{where}{thing_1} is (first )?{doing_1} (and )?then {doing_2}",
-            "(let|make) {thing_1} {do_1} and then {doing_2}",
+            "(let|make) {thing_1} {do_1} and then {do_2}",
         ),
         "order_way_rare": (
             "{of}{thing_1} moving first {way_1} (and )?then {way_2}",
