@@ -215,7 +215,8 @@ _FILLERS = (
     *("slow", "quick", "please", "just", "simply", "simple", "very", "really", "only", "again"),
     *("back", "away", "off", "straight", "constantly", "continuously", "suddenly", "slightly"),
     *("over time", "all the time", "the whole time", "bit by bit", "little by little", "a bit"),
-    *("right away", "directly", "side", "edge", "border", "hand", "and nothing else"),
+    *("right away", "directly", "(?<!by )side(?! by)", "edge", "border", "hand"),
+    "and nothing else",
 )
 _PLACE = (
     r"(?:in|on|across|through|over|of|inside|within) (?:the|my) (?:whole )?"
