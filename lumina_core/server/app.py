@@ -15,10 +15,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lumina_core.server.catalogue import served_models
+from lumina_core.server.clip_routes import clip_routes
 from lumina_core.server.guard import Guard
 from lumina_core.server.jobs import Line
 from lumina_core.server.media_routes import media_routes
 from lumina_core.server.openai_routes import openai_routes
+from lumina_core.server.openapi import described_api
 from lumina_core.server.refusals import RefusedError, error_of
 from lumina_core.server.service import Service
 from lumina_core.server.settings import ServeConfig
@@ -54,7 +56,13 @@ def build_app(config: ServeConfig, token: str | None = None, slot: Slot | None =
             sweeping.cancel()
             await asyncio.to_thread(line.close)
 
+    async def document(request: Request) -> Response:
+        """The description of this API."""
+        media = await asyncio.to_thread(service.described)
+        return JSONResponse(described_api(request.app.routes, media))
+
     async def health(request: Request) -> Response:
+        """Whether the server is there, how many requests wait and how many are computed."""
         running = int(line.running is not None)
         return JSONResponse({"status": "ok", "waiting": len(line.waiting), "running": running})
 
@@ -62,7 +70,9 @@ def build_app(config: ServeConfig, token: str | None = None, slot: Slot | None =
         routes=[
             *_page_routes(),
             Route("/health", health),
+            Route("/openapi.json", document),
             *openai_routes(service),
+            *clip_routes(service),
             *media_routes(service),
         ],
         middleware=[Middleware(Guard, names=(config.host, *(config.name or ())), token=token)],
@@ -82,7 +92,7 @@ def _page_routes() -> list[Route | Mount]:
         return FileResponse(page) if page.is_file() else PlainTextResponse(NO_PAGE)
 
     files = [Mount("/page", StaticFiles(directory=PAGE))] if PAGE.is_dir() else []
-    return [Route("/", index), *files]
+    return [Route("/", index, include_in_schema=False), *files]
 
 
 async def _sweep(line: Line) -> None:

@@ -4,24 +4,26 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 from lumina_core.config.keys import Key, switched_off_by
 from lumina_core.errors import MAX_NAME, LuminaError, nearest, printable
 from lumina_core.files.reading import parse_json
 from lumina_core.flow.settings import ADAPTIVE
+from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.records import MAX_TEXT, flat, told
 from lumina_core.sampling.compose import RUN
 from lumina_core.sampling.python_arguments import words_of
 from lumina_core.sampling.settings import RunConfig
 from lumina_core.server.catalogue import Served, composed, file_keys, open_keys
-from lumina_core.server.refusals import RefusedError, without_paths
+from lumina_core.server.refusals import RefusedError, names_of_sent, without_paths
 from lumina_core.server.slots import Slot
 
+T = TypeVar("T")
 MAX_SAMPLES = 10  # of a request
 MAX_TOKENS = 16_384  # of a sample: attention takes their square
 MAX_ITEMS = 64  # keys of a body, and values of a list
-_SIZE = re.compile(r"(?P<width>\d{1,5})x(?P<height>\d{1,5})")
+SIZE = re.compile(r"(?P<width>\d{1,5})x(?P<height>\d{1,5})")
 OF_OTHERS = {
     "n": "num_samples",
     "num_inference_steps": "solver.num_steps",
@@ -64,11 +66,11 @@ def asked(
     prompt = _text("prompt", values.pop("prompt", None))
     suffix = _suffix(values.pop("format", None))
     words = _words(model, values) | _given(model, files)
-    names = {path: f"the {key} that was sent" for key, path in files.items()}
     try:
         config = composed(model, words, prompt)
     except LuminaError as error:
-        raise RefusedError(without_paths(str(error), names), code="invalid_value") from error
+        text = without_paths(str(error), names_of_sent(files))
+        raise RefusedError(text, code="invalid_value") from error
     return Asked(model, config, suffix)
 
 
@@ -132,19 +134,34 @@ def checked(
     return Asked(found.model, found.config, suffix)
 
 
+def renamed(values: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
+    """Values with our names of keys.
+
+    Args:
+        values: by the names that the client knows.
+        names: ours, by those of others.
+
+    Raises:
+        RefusedError: two of them are one key of ours.
+    """
+    found: dict[str, T] = {}
+    for key, value in values.items():
+        name = names.get(key, key)
+        if name in found:
+            text = f"{printable(name, MAX_NAME)} is given twice; give it once"
+            raise RefusedError(text, param=printable(name, MAX_NAME))
+        found[name] = value
+    return found
+
+
 def _renamed(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body with our names of keys."""
     if len(body) > MAX_ITEMS:
         raise RefusedError(f"the body has {len(body)} keys; at most {MAX_ITEMS} are read")
-    values: dict[str, Any] = {}
-    for key, value in body.items():
-        name = OF_OTHERS.get(key, key)
-        if name in values:
-            raise RefusedError(f"{name} is given twice; give it once", param=name)
-        values[name] = value
+    values = renamed(body, OF_OTHERS)
     size = values.pop("size", None)
     if size not in (None, "auto"):
-        match = _SIZE.fullmatch(size) if isinstance(size, str) else None
+        match = SIZE.fullmatch(size) if isinstance(size, str) else None
         if match is None:
             raise RefusedError(
                 f"size is {printable(str(size), MAX_NAME)!r}; give WIDTHxHEIGHT in pixels",
@@ -169,6 +186,9 @@ def _model(name: Any, models: Mapping[str, Served], modality: str) -> Served:
             param="model",
             code="model_not_found",
         )
+    if known[wanted].modality != modality:
+        text = f"the model {wanted} makes {known[wanted].modality}, not {modality}; name another"
+        raise RefusedError(text, param="model", code="invalid_value")
     return known[wanted]
 
 
@@ -220,18 +240,12 @@ def _whole_key(model: Served, keys: Mapping[str, Key], name: str) -> Key:
 
 def _plain(key: Key, name: str, value: Any) -> Any:
     """A value that says what its key takes: a number, a truth, a choice, or one of few texts."""
-    is_text = key.is_text
-    if isinstance(value, str) and not is_text and value not in key.about.choices:
+    if isinstance(value, str) and not key.is_text and value not in key.about.choices:
         try:
             value = parse_json(value)  # forms have texts alone
         except ValueError:
             value = None
-    items = value if isinstance(value, list) else [value]
-    if is_text:
-        is_right = isinstance(value, str) and len(value) <= MAX_TEXT
-    else:
-        is_right = len(items) <= MAX_ITEMS and all(_is_item(key, item) for item in items)
-    if value is None or not is_right:
+    if value is None or not _is_right(key, value):
         raise RefusedError(
             f"{name} takes {key.type}{' of ' if key.about.choices else ''}"
             f"{', '.join(key.about.choices)}; got another value",
@@ -239,6 +253,13 @@ def _plain(key: Key, name: str, value: Any) -> Any:
             code="invalid_value",
         )
     return value
+
+
+def _is_right(key: Key, value: Any) -> bool:
+    if key.is_text:
+        return isinstance(value, str) and len(value) <= MAX_TEXT
+    items = value if isinstance(value, list) else [value]
+    return len(items) <= MAX_ITEMS and all(_is_item(key, item) for item in items)
 
 
 def _is_item(key: Key, value: Any) -> bool:
@@ -260,8 +281,32 @@ def _given(model: Served, files: Mapping[str, str]) -> dict[str, str]:
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
     """How a job is made, as keys that a request takes again: none that another one switches off."""
-    values = flat({"modality": told(config.options)}) | flat(told(config))
-    keys = open_keys(config.modality)
+    wanted = config.condition.wanted
+    given = {} if wanted is None else told(wanted)
+    blocks = {"modality": told(config.options), CONDITION: given}
+    return _told_by(config.modality, flat(blocks) | flat(told(config)))
+
+
+def settings_inside(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of the request that a file carries.
+
+    Raises:
+        LuminaError: its modality is not installed, or a value is none that its key takes.
+    """
+    values = flat({"modality": request.get("options") or {}}) | flat(
+        {key: value for key, value in request.items() if key not in ("modality", "options")}
+    )
+    found = _told_by(request["modality"], values)
+    keys = open_keys(request["modality"])
+    for name, value in found.items():
+        if value is not None and not _is_right(keys[name], value):
+            raise LuminaError(f"its request has another value of {name} than there may be")
+    return found
+
+
+def _told_by(modality: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of flat values those that a request may say, and that no other one switches off."""
+    keys = open_keys(modality)
     return {
         name: value
         for name, value in values.items()

@@ -1,25 +1,17 @@
-"""Reads the bodies of requests, JSON or a form, and keeps files that come with them.
+"""Reads the bodies of requests: JSON, or a form with files."""
 
-A file gets a name of ours in the private folder of its job; only the kind that its suffix says is
-kept of the name that the client gave.
-"""
-
-import asyncio
-import shutil
-from collections.abc import Collection, Mapping
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from lumina_core.errors import MAX_NAME, printable
 from lumina_core.files.reading import parse_json
 from lumina_core.server.refusals import RefusedError
 
 MAX_FILES = 4
 MAX_FIELDS = 64
 MAX_FIELD = 1 << 16  # bytes
+MAX_JSON = 1 << 20  # bytes: Python's objects may take a hundred times as many
 JSON, FORM = "application/json", "multipart/form-data"
 
 
@@ -27,7 +19,7 @@ async def read_body(request: Request) -> tuple[dict[str, Any], dict[str, UploadF
     """The values of a request and the files that were sent with it.
 
     Raises:
-        RefusedError: it is neither JSON nor a form, or broken.
+        RefusedError: it is neither JSON nor a form, broken, or too large.
         HTTPException: the form is broken, or has too many parts.
     """
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
@@ -43,7 +35,7 @@ async def read_body(request: Request) -> tuple[dict[str, Any], dict[str, UploadF
     if kind != JSON:  # a form of another site cannot send this without asking first
         raise RefusedError(f"the body must be {JSON}, or {FORM} with files", 415)
     try:
-        found = parse_json(await request.body())
+        found = parse_json(await _json_of(request))
     except (ValueError, RecursionError) as error:
         raise RefusedError("the body is no JSON") from error
     if not isinstance(found, dict):
@@ -51,36 +43,13 @@ async def read_body(request: Request) -> tuple[dict[str, Any], dict[str, UploadF
     return found, {}
 
 
-async def kept_files(
-    files: Mapping[str, UploadFile], folder: Path, accepted: Collection[str]
-) -> dict[str, str]:
-    """Write the files of a request into a folder; gives the path of each.
-
-    Args:
-        files: by their keys.
-        folder: of the job.
-        accepted: suffixes that are read.
-
-    Raises:
-        RefusedError: a suffix is none of those.
-    """
-    found = {}
-    for number, (key, file) in enumerate(files.items()):
-        suffix = PurePosixPath(file.filename or "").suffix.lower()
-        if suffix not in accepted:
-            raise RefusedError(
-                f"the file {printable(key, MAX_NAME)!r} ends in {printable(suffix, MAX_NAME)!r}; "
-                f"send one of {', '.join(accepted)}",
-                param=printable(key, MAX_NAME),
-                code="invalid_file",
+async def _json_of(request: Request) -> bytes:
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > MAX_JSON:
+            text = (
+                f"the body has more than {MAX_JSON} bytes of JSON; send less, and files in a form"
             )
-        path = folder / f"given-{number}{suffix}"
-        await asyncio.to_thread(_write, file, path)
-        found[key] = str(path)
-    return found
-
-
-def _write(file: UploadFile, path: Path) -> None:
-    file.file.seek(0)
-    with path.open("xb") as out:
-        shutil.copyfileobj(file.file, out)
+            raise RefusedError(text, 413, code="too_large")
+    return bytes(content)

@@ -102,9 +102,9 @@ class Line:
                 code="queue_full",
             )
 
-    def new_folder(self) -> tuple[str, Path]:
-        """The id of a job to come, and its folder."""
-        job_id = secrets.token_hex(16)
+    def new_folder(self, prefix: str = "") -> tuple[str, Path]:
+        """The id of a job to come, which nobody can guess, and its folder."""
+        job_id = prefix + secrets.token_hex(16)
         folder = self.folder / job_id
         folder.mkdir()
         return job_id, folder

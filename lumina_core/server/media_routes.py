@@ -2,19 +2,27 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from lumina_core.media.browsers import content_type_of
+from lumina_core.sampling.file_request import decoders
 from lumina_core.server.bodies import read_body
-from lumina_core.server.catalogue import described
+from lumina_core.server.inside import suffixes_read, told_inside
 from lumina_core.server.jobs import Job
+from lumina_core.server.other_kinds import PNG, other_kind
 from lumina_core.server.refusals import RefusedError
 from lumina_core.server.service import Service
 from lumina_core.server.slots import picture_of
+from lumina_core.server.uploads import kept_files
 
 SECONDS_OF_SILENCE = 15.0  # after which a stream says that it is there: proxies cut silent ones
 STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -25,39 +33,67 @@ def media_routes(service: Service) -> list[Route]:
     """The routes below /v1/media."""
     line = service.line
 
+    known = cache(decoders)
+    converting = asyncio.Lock()  # one at a time, for a mesh takes long
+
     async def listing(request: Request) -> Response:
-        if not hasattr(request.app.state, "media"):
-            request.app.state.media = await asyncio.to_thread(described, service.models)
-        return JSONResponse({"object": "list", "data": request.app.state.media})
+        """Each modality with its models, settings, kinds of file and examples."""
+        return JSONResponse({"object": "list", "data": await asyncio.to_thread(service.described)})
 
     async def create(request: Request) -> Response:
-        body, files = await read_body(request)
+        """Start a job of a modality."""
+        body, files = await service.body(request)
         job = await service.submit(body, files, request.path_params["modality"])
         return JSONResponse(service.record(job), 202)
 
     async def job(request: Request) -> Response:
+        """A job, with its settings and files."""
+        return JSONResponse(service.record(service.job(request)))
+
+    async def delete(request: Request) -> Response:
+        """Cancel a job, or drop its results where it is over."""
         found = service.job(request)
-        if request.method == "DELETE":
-            line.delete(found)
+        line.delete(found)
         return JSONResponse(service.record(found))
 
     async def events(request: Request) -> Response:
-        return event_stream(service, service.job(request))
+        """A job after each of its changes, as server-sent events."""
+        return event_stream(service, service.job(request), service.record)
 
     async def file(request: Request) -> Response:
-        return await file_response(service.job(request), request)
+        """A file of a job; as=png is a picture of it, as=SUFFIX another kind of its modality."""
+        index, kind = int(request.path_params["index"]), request.query_params.get("as")
+        async with converting if kind not in (None, PNG) else nullcontext():
+            return await file_response(service.job(request), index, kind)
+
+    async def read(request: Request) -> Response:
+        """The request inside a file that was made by this program."""
+        _, files = await read_body(request)
+        if len(files) != 1:
+            raise RefusedError("send one file in a form", code="invalid_file")
+        _, folder = line.new_folder()
+        try:
+            suffixes = suffixes_read(await asyncio.to_thread(known))
+            (path,) = (await kept_files(files, folder, suffixes)).values()
+            return JSONResponse(await asyncio.to_thread(told_inside, Path(path), known()))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     return [
         Route("/v1/media", listing),
+        Route("/v1/media/read", read, methods=["POST"]),
         Route("/v1/media/{modality}", create, methods=["POST"]),
-        Route("/v1/media/jobs/{id}", job, methods=["GET", "DELETE"]),
+        Route("/v1/media/jobs/{id}", job),
+        Route("/v1/media/jobs/{id}", delete, methods=["DELETE"]),
         Route("/v1/media/jobs/{id}/events", events),
         Route("/v1/media/jobs/{id}/files/{index:int}", file),
     ]
 
 
-def event_stream(service: Service, job: Job) -> StreamingResponse:
-    """Each change of a job as a server-sent event; the last one is its end."""
+def event_stream(
+    service: Service, job: Job, show: Callable[[Job], dict[str, Any]]
+) -> StreamingResponse:
+    """Each change of a job, as it is shown, as a server-sent event; the last one is its end."""
 
     async def stream() -> AsyncIterator[bytes]:
         changes = service.line.changes(job)
@@ -73,7 +109,7 @@ def event_stream(service: Service, job: Job) -> StreamingResponse:
                     found, waited = waited.result(), None
                 except StopAsyncIteration:
                     return
-                yield b"data: " + json.dumps(service.record(found)).encode() + b"\n\n"
+                yield b"data: " + json.dumps(show(found)).encode() + b"\n\n"
         finally:
             if waited is not None:
                 waited.cancel()
@@ -81,22 +117,24 @@ def event_stream(service: Service, job: Job) -> StreamingResponse:
     return StreamingResponse(stream(), media_type="text/event-stream", headers=STREAM)
 
 
-async def file_response(job: Job, request: Request) -> Response:
+async def file_response(job: Job, index: int, kind: str | None) -> Response:
     """One file of a job, or another view of it.
 
+    Args:
+        job: that made it.
+        index: of the file.
+        kind: PNG for its picture, or a kind of file of its modality; None for what was asked for.
+
     Raises:
-        RefusedError: there is no such file, or not yet.
+        RefusedError: there is no such file, or not yet, or none of this kind.
     """
-    index = int(request.path_params["index"])
     if index >= len(job.made):
         is_early = not job.is_over
         text = f"the job is {job.status} and has {len(job.made)} files"
         raise RefusedError(text, 409 if is_early else 404, code="not_found")
     path = job.folder / job.made[index].name
-    wanted = request.query_params.get("as")
-    if wanted is None:
-        kind = content_type_of(job.suffix)
-        return FileResponse(path, media_type=kind, headers=PRIVATE)
-    if wanted == "png":
-        return FileResponse(picture_of(path), media_type="image/png", headers=PRIVATE)
-    raise RefusedError("as takes png", param="as", code="invalid_value")
+    if kind == PNG:
+        path = picture_of(path)
+    elif kind is not None:
+        path = await asyncio.to_thread(other_kind, job, index, kind)
+    return FileResponse(path, media_type=content_type_of(path.suffix), headers=PRIVATE)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lumina_core.errors import MAX_REASON, printable
+from lumina_core.errors import MAX_NAME, MAX_REASON, printable
 
 MAX_MESSAGE = 2 * MAX_REASON
 HIDDEN = "[path]"
@@ -41,6 +41,15 @@ def error_of(
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     told = {"message": printable(message, MAX_MESSAGE), "type": kind, "param": param, "code": code}
     return {"error": told}
+
+
+def names_of_sent(paths: Mapping[str, str]) -> dict[str, str]:
+    """What messages call files that were sent.
+
+    Args:
+        paths: by the keys of the files.
+    """
+    return {path: f"the {printable(key, MAX_NAME)} that was sent" for key, path in paths.items()}
 
 
 def without_paths(text: str, names: Mapping[str, str]) -> str:

@@ -2,24 +2,35 @@
 
 import asyncio
 import shutil
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from lumina_core.errors import LuminaError
 from lumina_core.media.browsers import content_type_of
 from lumina_core.modality import Decoder
 from lumina_core.plugins.parts import make_modality
 from lumina_core.sampling.examples import NO_FOLDER
 from lumina_core.sampling.python_api import ANY_PROMPT
 from lumina_core.server.asked import Asked, asked, checked, settings_of
-from lumina_core.server.bodies import kept_files
-from lumina_core.server.catalogue import Served, composed
+from lumina_core.server.bodies import read_body
+from lumina_core.server.catalogue import Served, composed, described
 from lumina_core.server.jobs import FAILED, Job, Line, job_record
-from lumina_core.server.refusals import RefusedError
+from lumina_core.server.refusals import RefusedError, names_of_sent, without_paths
+from lumina_core.server.uploads import kept_files
+
+Change = Callable[[dict[str, Any], dict[str, str], Path], tuple[dict[str, Any], dict[str, str]]]
+
+
+def as_sent(
+    body: dict[str, Any], given: dict[str, str], folder: Path
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """A request as it came."""
+    return body, given
 
 
 class Service:
@@ -29,47 +40,64 @@ class Service:
         self.models = models
         self.line = line
         self.decoder = cache(self._decoder)
+        self.described = cache(partial(described, models))
+
+    async def body(self, request: Request) -> tuple[dict[str, Any], dict[str, UploadFile]]:
+        """What a request says and the files that it sends, read only where there is room for it.
+
+        Raises:
+            RefusedError: as `read_body`, or the line is full.
+        """
+        self.line.check_room()
+        return await read_body(request)
 
     async def submit(
-        self, body: dict[str, Any], files: Mapping[str, UploadFile], modality: str
+        self,
+        body: dict[str, Any],
+        files: Mapping[str, UploadFile],
+        modality: str,
+        prefix: str = "",
+        change: Change = as_sent,
     ) -> Job:
         """Put a request into the line.
+
+        Args:
+            body: of the request.
+            files: that were sent.
+            modality: that the address names.
+            prefix: of the id of the job.
+            change: what is made of the body and of the paths of the files once these are there.
 
         Raises:
             RefusedError: the line is full, or the request is not one that can be computed.
         """
         self.line.check_room()
-        job_id, folder = self.line.new_folder()
+        job_id, folder = self.line.new_folder(prefix)
         try:
-            job = await self._job(job_id, folder, body, files, modality)
+            accepted = await self._accepted(modality) if files else ()
+            given = await kept_files(files, folder, accepted)
+            try:
+                body, given = await asyncio.to_thread(change, body, given, folder)
+            except LuminaError as error:
+                text = without_paths(str(error), names_of_sent(given))
+                raise RefusedError(text, code="invalid_file") from error
+            found = await asyncio.to_thread(self._checked, body, modality, given)
+            names = names_of_sent(given) | self._names(found)
+            job = Job(job_id, found.model.id, found.config, found.suffix, folder, names)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         self.line.submit(job)
         return job
 
-    async def _job(
-        self,
-        job_id: str,
-        folder: Path,
-        body: dict[str, Any],
-        files: Mapping[str, UploadFile],
-        modality: str,
-    ) -> Job:
-        accepted: tuple[str, ...] = ()
-        if files:
-            decoder = await asyncio.to_thread(self.decoder, modality)
-            accepted = _of_files(decoder, decoder.read_suffixes)
-        given = await kept_files(files, folder, accepted)
-        found = await asyncio.to_thread(self._checked, body, modality, given)
-        names = {path: f"the {key} that was sent" for key, path in given.items()}
-        names |= self._names(found)
-        return Job(job_id, found.model.id, found.config, found.suffix, folder, names)
+    async def _accepted(self, modality: str) -> tuple[str, ...]:
+        decoder = await asyncio.to_thread(self.decoder, modality)
+        return of_files(decoder, decoder.read_suffixes)
 
     def _checked(self, body: dict[str, Any], modality: str, given: Mapping[str, str]) -> Asked:
         found = asked(body, self.models, modality, given)
         decoder = self.decoder(found.model.modality)
-        suffixes = _of_files(decoder, decoder.suffixes)
+        suffixes = of_files(decoder, decoder.suffixes)
         names = self._names(found)
         return checked(found, self.line.slot, suffixes, self.line.config.max_work, names)
 
@@ -146,6 +174,6 @@ class Service:
             raise RefusedError("the request was cancelled", 503, code="cancelled")
 
 
-def _of_files(decoder: Decoder, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+def of_files(decoder: Decoder, suffixes: tuple[str, ...]) -> tuple[str, ...]:
     """The suffixes that stand for one file."""
     return tuple(each for each in suffixes if each not in decoder.folder_suffixes)

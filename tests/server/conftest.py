@@ -1,9 +1,15 @@
-"""A server of one tiny checkpoint, and one whose slot waits for the test."""
+"""A server of one tiny checkpoint, and one whose slot waits for the test.
 
+What a test sends and a server takes is held against the description of the API.
+"""
+
+import json
+import re
 import threading
 import time
 
 import pytest
+from json_schemas import faults, keys_of
 
 from lumina_core.server.app import build_app
 from lumina_core.server.settings import ServeConfig
@@ -13,13 +19,42 @@ LOCAL = "http://localhost:8000"
 NUM_FAKE_STEPS = 4
 
 
+def described(client):
+    """The client, which from now on looks whether the server's description takes what it sends."""
+    document = client.get("/openapi.json").json()
+    posts = {path: each["post"] for path, each in document["paths"].items() if "post" in each}
+
+    def check(answer):
+        request = answer.request
+        if request.method != "POST" or not answer.is_success:
+            return
+        (path,) = [
+            path
+            for path in posts
+            if re.fullmatch(re.sub("{.*?}", "[^/]+", path), request.url.path)
+            and not (path == "/v1/media/{modality}" and request.url.path == "/v1/media/read")
+        ]
+        kind = request.headers["content-type"].partition(";")[0]
+        schema = posts[path]["requestBody"]["content"][kind]["schema"]
+        if kind == "application/json":
+            body = json.loads(request.content)
+            assert not list(faults(body, schema, document)), (path, body)
+            return
+        request.read()
+        sent = {key.decode() for key in re.findall(rb'form-data; name="([^"]+)"', request.content)}
+        assert sent <= keys_of(schema, document), (path, sent)
+
+    client.event_hooks["response"].append(check)
+    return client
+
+
 @pytest.fixture(scope="module")
 def client(tiny_checkpoint):
     from starlette.testclient import TestClient
 
     app = build_app(ServeConfig(checkpoint=(str(tiny_checkpoint),), max_work=5000))
     with TestClient(app, base_url=LOCAL) as opened:
-        yield opened
+        yield described(opened)
 
 
 class WaitingSlot:
@@ -56,7 +91,17 @@ def waiting(tiny_checkpoint, slot):
     app = build_app(ServeConfig(checkpoint=(str(tiny_checkpoint),), max_waiting=2), slot=slot)
     with TestClient(app, base_url=LOCAL) as opened:
         opened.line = app.state.line
-        yield opened
+        yield described(opened)
+        slot.gate.release(1000)
+
+
+@pytest.fixture
+def demos(slot):
+    """A client of a server of every demo whose slot waits, so that none is loaded."""
+    from starlette.testclient import TestClient
+
+    with TestClient(build_app(ServeConfig(), slot=slot), base_url=LOCAL) as opened:
+        yield described(opened)
         slot.gate.release(1000)
 
 

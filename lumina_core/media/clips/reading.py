@@ -117,6 +117,32 @@ def comment_of(path: Path) -> str:
         return _comment_inside(image)
 
 
+class FilmHead(NamedTuple):
+    """What a film says of itself before it is decoded, which need not be so."""
+
+    width: int
+    height: int
+    frames: int
+    """0 where it does not say."""
+    seconds: float | None
+
+
+def film_head(path: Path) -> FilmHead | None:
+    """What a film says of itself; None for any other kind of file.
+
+    Raises:
+        Exception: as `frames_of`.
+    """
+    with open_regular(path) as file:
+        kind = _container(file)
+        if kind is None:
+            return None
+        with _opened(file, kind) as container:
+            stream = _video_stream(container)
+            seconds = _told_end(container, stream)
+            return FilmHead(stream.width, stream.height, stream.frames, seconds)
+
+
 def is_webp(path: Path) -> bool:
     """Whether a file says that it is WebP."""
     if path.is_dir():
