@@ -5,10 +5,12 @@ where its name was made to lead here, its Host. No name leads to an address in d
 always right.
 """
 
+import asyncio
 import hmac
 from collections.abc import Collection
 from ipaddress import ip_address
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +19,7 @@ from lumina_core.server.refusals import RefusedError, error_of
 from lumina_core.server.settings import LOOPBACK
 
 MAX_BODY = 64 * 10**6  # bytes, of all that a request sends
+SECONDS_TO_SEND = 300
 TOO_LARGE = f"the body is too large; send at most {MAX_BODY} bytes"
 OPEN_PATHS = ("/", "/health")
 PAGE = "/page/"
@@ -72,11 +75,18 @@ class Guard:
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
-        num_bytes = 0
+        num_bytes, is_whole = 0, False
+        end = asyncio.get_running_loop().time() + SECONDS_TO_SEND
 
         async def receiving() -> Message:
-            nonlocal num_bytes
-            message = await receive()
+            nonlocal num_bytes, is_whole
+            try:
+                async with asyncio.timeout_at(None if is_whole else end):
+                    message = await receive()
+            except TimeoutError as error:
+                text = f"the body did not come within {SECONDS_TO_SEND} seconds"
+                raise RefusedError(text, 408, code="too_slow") from error
+            is_whole = not message.get("more_body", False)
             num_bytes += len(message.get("body", b""))
             if num_bytes > MAX_BODY:
                 raise RefusedError(TOO_LARGE, 413, code="too_large")
@@ -85,6 +95,8 @@ class Guard:
         refused = self._refusal(scope)
         try:
             await (self.app if refused is None else refused)(scope, receiving, sending)
+        except ClientDisconnect:  # nobody is there to be answered
+            return
         except Exception as error:  # whatever it is, it ends one answer and nothing else
             terminal.tell_trace(error)
             if not is_begun:

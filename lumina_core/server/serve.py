@@ -7,9 +7,9 @@ import uvicorn
 from lumina_core import terminal
 from lumina_core.errors import LuminaError
 from lumina_core.server.app import build_app
+from lumina_core.server.connection import Connection
 from lumina_core.server.settings import LOOPBACK, TOKEN, ServeConfig
 
-MAX_CONNECTIONS = 256
 MAX_HEADERS = 1 << 15  # bytes
 SECONDS_IDLE = 5
 SECONDS_TO_CLOSE = 10  # for answers that are under way when a signal comes
@@ -45,7 +45,7 @@ def run_server(config: ServeConfig) -> int:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS,
+            http=Connection,
             timeout_keep_alive=SECONDS_IDLE,
             timeout_graceful_shutdown=SECONDS_TO_CLOSE,
             h11_max_incomplete_event_size=MAX_HEADERS,

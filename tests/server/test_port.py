@@ -1,0 +1,161 @@
+"""A server with the demos on a real port: the openai SDK, and plain HTTP."""
+
+import base64
+import io
+import json
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+from PIL import Image
+
+from lumina_core.server import connection
+from lumina_core.server.app import build_app
+from lumina_core.server.settings import ServeConfig
+
+uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+
+LATE = 120.0  # seconds; a machine with other work takes long
+
+
+@pytest.fixture(scope="module")
+def address():
+    app = build_app(ServeConfig(port=0))
+    config = uvicorn.Config(
+        app, "127.0.0.1", 0, log_level="error", http=connection.Connection, timeout_keep_alive=5
+    )
+    server = uvicorn.Server(config)
+    sock = config.bind_socket()
+    thread = threading.Thread(target=server.run, args=([sock],), daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        thread.join(0.05)
+    yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    app.state.line.stop()
+    server.should_exit = True
+    thread.join(60)
+    sock.close()
+
+
+@pytest.fixture
+def http(address):
+    with httpx.Client(base_url=address, timeout=LATE) as opened:
+        yield opened
+
+
+def started(http, address, **body):
+    answer = http.post(address, json=body)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def events(http, address):
+    """What a stream of events says, one after the other."""
+    with http.stream("GET", address) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                yield json.loads(line.removeprefix("data: "))
+
+
+def test_the_openai_client_lists_models_makes_a_picture_and_edits_it(address):
+    openai = pytest.importorskip("openai")
+    api = openai.OpenAI(base_url=f"{address}/v1", api_key="none", timeout=LATE, max_retries=0)
+    assert {"image", "video", "audio", "multiview"} <= {model.id for model in api.models.list()}
+    asked = {"prompt": "a red circle", "extra_body": {"num_steps": 1, "seed": 1}}
+    made = api.images.generate(model="image", size="32x32", **asked).data[0].b64_json
+    data = base64.b64decode(made)
+    assert Image.open(io.BytesIO(data)).size == (32, 32)
+    mask = io.BytesIO()
+    painted = Image.new("RGBA", (32, 32), "white")
+    painted.paste((0, 0, 0, 0), (0, 0, 16, 32))
+    painted.save(mask, "PNG")
+    edited = api.images.edit(model="image", image=data, mask=mask.getvalue(), **asked)
+    assert edited.data[0].b64_json != made
+    with pytest.raises(openai.BadRequestError, match="makes video, not image"):
+        api.images.generate(model="video", prompt="x")
+
+
+def test_a_clip_is_made_and_followed(http):
+    clip = started(http, "/v1/videos", prompt="a red circle", frames=4, num_steps=4, size="32x32")
+    seen = list(events(http, f"/v1/videos/{clip['id']}/events"))
+    assert (seen[-1]["status"], seen[-1]["progress"]) == ("completed", 100), seen[-1]
+    progress = [each["progress"] for each in seen]
+    assert progress == sorted(progress) and len(set(progress)) > 2
+    assert any((each["preview"] or "").startswith("data:image/png;base64,") for each in seen)
+    content = http.get(f"/v1/videos/{clip['id']}/content")
+    assert content.headers["content-type"] == "video/mp4" and content.content[4:8] == b"ftyp"
+
+
+def test_a_sound_comes_back_as_bytes(http):
+    body = {"input": "two short high beeps", "audio_length": 0.5, "num_steps": 1}
+    answer = http.post("/v1/audio/generate", json=body)
+    assert answer.headers["content-type"] == "audio/wav", answer.text
+    assert (answer.content[:4], answer.content[8:12]) == (b"RIFF", b"WAVE")
+
+
+def test_views_are_made_and_shown_as_a_mesh(http):
+    pytest.importorskip("trimesh", reason="trimesh is not installed")
+    asked = {"prompt": "a red cube", "num_steps": 8, "seed": 3}
+    job = started(http, "/v1/media/multiview", **asked)
+    done = list(events(http, f"/v1/media/jobs/{job['id']}/events"))[-1]
+    (file,) = done["files"]
+    mesh = http.get(file["url"], params={"as": "glb"})
+    assert mesh.headers["content-type"] == "model/gltf-binary", mesh.text
+    assert mesh.content[:4] == b"glTF"
+    found = http.post("/v1/media/read", files={"file": ("x.glb", mesh.content)}).json()
+    assert (found["modality"], found["prompt"], found["seed"]) == ("multiview", "a red cube", 3)
+    grid = http.get(file["url"], params={"as": "png"})
+    assert Image.open(io.BytesIO(grid.content)).width > 48
+
+
+def test_a_running_job_is_cancelled(http):
+    clip = {"prompt": "a red circle", "frames": 8, "num_steps": 500}
+    job = started(http, "/v1/media/video", **clip)
+    for event in events(http, f"/v1/media/jobs/{job['id']}/events"):
+        if event["progress"] and event["status"] == "in_progress":
+            http.delete(f"/v1/media/jobs/{job['id']}")
+    assert (event["status"], event["files"]) == ("cancelled", [])
+
+
+def test_who_leaves_cancels(http):
+    long = {"prompt": "a red circle", "num_steps": 900}
+    with pytest.raises(httpx.ReadTimeout):
+        http.post("/v1/images/generations", json=long, timeout=2)
+    end = time.monotonic() + LATE
+    while http.get("/health").json() != {"status": "ok", "waiting": 0, "running": 0}:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def raw(address, data):
+    """What a server says to bytes, until it closes the connection."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=LATE) as sock:
+        sock.sendall(data)
+        found = b""
+        while piece := sock.recv(4096):
+            found += piece
+    return found
+
+
+def test_what_is_no_http_is_refused_in_the_same_shape(address):
+    for data in (b"\x16\x03\x01\x00\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"):
+        head, _, body = raw(address, data).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(address, monkeypatch):
+    monkeypatch.setattr(connection, "SECONDS_FOR_HEAD", 0.2)
+    assert raw(address, b"GET /health HTTP/1.1\r\nHost: ") == b""
+    assert raw(address, b"") == b""
+
+
+def test_too_many_connections_are_refused(address, monkeypatch):
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 0)
+    found = raw(address, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 503") and b'"code":"busy"' in found
