@@ -98,6 +98,13 @@ CLIMBING = (
     "/openapi.json?x=" + "a" * 3000, "/v1/media/jobs/%ff%fe", "/v1/media/%F0%9F%A6%8A", "/\u00ff",
     "/v1/media/read", "/v1/media/jobs", "/health/", "/favicon.ico", "/.git/config",
 )  # fmt: skip
+VIEWS = (
+    "", "?as=png", "?as=glb", "?as=jpg", "?as=mp4", "?as=ply", "?as=wav", "?as=../../x", "?as=%00",
+    "?as=", "?as=" + "x" * 3000, "?as=png&as=glb", "?as=views", "?x=1", "/..", "/../../../events",
+)  # fmt: skip
+"""What stands behind the address of a file."""
+RANGES = ("bytes=0-", "bytes=2-5", "bytes=99-1", "bytes=-1," * 500, "x", "bytes=99999999-",
+          "bytes=-0", "bytes=" + "9" * 400 + "-", "lines=1-2", "bytes=0-0,-1,1-")  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "CONNECT", "X" * 99)
 HOSTS = ("evil.example", "localhost.evil.example", "", "127.0.0.1:x", "[::1", "a" * 3000,
          "lo calhost", "localhost@evil", "0", "127.1")  # fmt: skip
@@ -194,14 +201,17 @@ def broken_http(chooser: random.Random, media: dict[str, list[bytes]]) -> Asked:
 def strange_address(chooser: random.Random, media: dict[str, list[bytes]]) -> Asked:
     """A path, a method, a host or a site that is none of ours."""
     method, path = chooser.choice(METHODS), chooser.choice(CLIMBING)
+    if chooser.random() < 0.4:
+        method = chooser.choice(["GET", "GET", "HEAD", "POST"])
+        path = chooser.choice(media["urls"]).decode() + chooser.choice(VIEWS)
     headers = {}
     if chooser.random() < 0.3:
         headers["Host"] = chooser.choice(HOSTS)
     if chooser.random() < 0.3:
         headers["Origin"] = chooser.choice(["null", "http://evil.example", "", "x://localhost"])
     if chooser.random() < 0.2:
-        headers["Range"] = chooser.choice(["bytes=0-", "bytes=99-1", "bytes=-1," * 500, "x"])
-    return Asked("strange address", request(method, path, **headers), is_raw=True)
+        headers["Range"] = chooser.choice(RANGES)
+    return Asked("strange address", request(method, path, **headers))
 
 
 def hostile_body(chooser: random.Random, media: dict[str, list[bytes]]) -> Asked:
@@ -425,8 +435,8 @@ class Server:
 
 
 def good_files(server: Server) -> dict[str, list[bytes]]:
-    """A file of each kind of each modality, made by the server."""
-    media: dict[str, list[bytes]] = {"bombs": bombs()}
+    """A file of each kind of each modality, made by the server, and the addresses of all."""
+    media: dict[str, list[bytes]] = {"bombs": bombs(), "urls": []}
     for modality, formats in FORMATS.items():
         media[modality] = []
         for kind in formats:
@@ -437,6 +447,7 @@ def good_files(server: Server) -> dict[str, list[bytes]]:
             if done["status"] == "completed":
                 answer = server.ask(request("GET", done["files"][0]["url"]))
                 media[modality].append(answer.body)
+                media["urls"].append(done["files"][0]["url"].encode())
             else:
                 print(f"no {kind} of {modality}: {done['error']}", file=sys.stderr)
     return media
