@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from lumina_core.errors import NO_SPACE
 from lumina_core.server.catalogue import served_models
 from lumina_core.server.clip_routes import clip_routes
 from lumina_core.server.guard import Guard
@@ -79,6 +80,7 @@ def build_app(config: ServeConfig, token: str | None = None, slot: Slot | None =
         exception_handlers={
             RefusedError: _on_refused,
             HTTPException: _on_http,
+            OSError: _on_system,
         },
         lifespan=lifespan,
     )
@@ -106,6 +108,14 @@ async def _on_refused(request: Request, error: Exception) -> Response:
     headers = {"Retry-After": "1"} if error.status in (429, 503) else None
     body = error_of(str(error), error.status, error.param, error.code)
     return JSONResponse(body, error.status, headers)
+
+
+async def _on_system(request: Request, error: Exception) -> Response:
+    if not (isinstance(error, OSError) and error.errno in NO_SPACE):
+        raise error
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    body = error_of("the server has no room on its disk; try again later", status, code="no_space")
+    return JSONResponse(body, status)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

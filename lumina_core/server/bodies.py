@@ -12,6 +12,8 @@ MAX_FILES = 4
 MAX_FIELDS = 64
 MAX_FIELD = 1 << 16  # bytes
 MAX_JSON = 1 << 20  # bytes: Python's objects may take a hundred times as many
+Said = tuple[dict[str, Any], dict[str, str]]
+"""The body of a request, and where the files are that came with it, by their keys."""
 JSON, FORM = "application/json", "multipart/form-data"
 
 

@@ -8,6 +8,7 @@ always right.
 import asyncio
 import hmac
 from collections.abc import Collection
+from http import HTTPStatus
 from ipaddress import ip_address
 
 from starlette.requests import ClientDisconnect
@@ -64,11 +65,20 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
-        is_begun = False
+        is_begun = is_dropped = False
 
         async def sending(message: Message) -> None:
-            nonlocal is_begun
+            nonlocal is_begun, is_dropped
+            if is_dropped:
+                return
             if message["type"] == "http.response.start":
+                status = message["status"]
+                if status >= HTTPStatus.BAD_REQUEST and not _is_json(message):
+                    # a library's own, such as for a range that a file does not have
+                    phrase = HTTPStatus(status).phrase.lower()
+                    await _refused(phrase, status, None)(scope, receive, sending)
+                    is_dropped = True
+                    return
                 is_begun = True
                 there = {name.lower() for name, _ in message["headers"]}
                 added = [pair for pair in HEADERS.items() if pair[0] not in there]
@@ -141,5 +151,9 @@ class Guard:
         return True
 
 
-def _refused(message: str, status: int, code: str) -> JSONResponse:
+def _is_json(message: Message) -> bool:
+    return (b"content-type", b"application/json") in message["headers"]
+
+
+def _refused(message: str, status: int, code: str | None) -> JSONResponse:
     return JSONResponse(error_of(message, status, code=code), status)

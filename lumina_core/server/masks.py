@@ -13,6 +13,7 @@ from PIL import ImageOps
 from lumina_core.media.containers import reading
 from lumina_core.media.pictures import opened
 from lumina_core.media.pixels import MAX_LEVEL
+from lumina_core.server.bodies import Said
 from lumina_core.server.uploads import PICTURES
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ CLEAR = 128  # of 255: below it a pixel is clear
 PAINTED = "painted.png"
 
 
-def as_edit(
-    body: Mapping[str, Any], given: Mapping[str, str], folder: Path
-) -> tuple[dict[str, Any], dict[str, str]]:
+def as_edit(body: Mapping[str, Any], given: Mapping[str, str], folder: Path) -> Said:
     """An edit as a request of the image modality.
 
     Args:

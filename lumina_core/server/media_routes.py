@@ -12,6 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from lumina_core.media.browsers import content_type_of
 from lumina_core.sampling.file_request import decoders
@@ -19,7 +20,7 @@ from lumina_core.server.bodies import read_body
 from lumina_core.server.inside import suffixes_read, told_inside
 from lumina_core.server.jobs import Job
 from lumina_core.server.other_kinds import PNG, other_kind
-from lumina_core.server.refusals import RefusedError
+from lumina_core.server.refusals import GoneError, RefusedError
 from lumina_core.server.service import Service
 from lumina_core.server.slots import picture_of
 from lumina_core.server.uploads import kept_files
@@ -51,7 +52,7 @@ def media_routes(service: Service) -> list[Route]:
         return JSONResponse(service.record(service.job(request)))
 
     async def delete(request: Request) -> Response:
-        """Cancel a job, or drop its results where it is over."""
+        """Cancel a job; of one that is over, drop the results."""
         found = service.job(request)
         line.delete(found)
         return JSONResponse(service.record(found))
@@ -137,4 +138,16 @@ async def file_response(job: Job, index: int, kind: str | None) -> Response:
         path = picture_of(path)
     elif kind is not None:
         path = await asyncio.to_thread(other_kind, job, index, kind)
-    return FileResponse(path, media_type=content_type_of(path.suffix), headers=PRIVATE)
+    return _KeptFile(path, media_type=content_type_of(path.suffix), headers=PRIVATE)
+
+
+class _KeptFile(FileResponse):
+    """A file, which may go while somebody asks for it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except RuntimeError as error:  # what it makes of a file that is not there
+            if Path(self.path).is_file():
+                raise
+            raise GoneError from error

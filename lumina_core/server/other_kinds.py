@@ -7,7 +7,7 @@ from lumina_core.media.seal import request_of, write_sealed
 from lumina_core.plugins.parts import make_modality
 from lumina_core.sampling.examples import NO_FOLDER
 from lumina_core.server.jobs import Job
-from lumina_core.server.refusals import RefusedError, without_paths
+from lumina_core.server.refusals import GoneError, RefusedError, without_paths
 from lumina_core.server.service import of_files
 
 PNG = "png"
@@ -46,8 +46,6 @@ def other_kind(job: Job, index: int, kind: str) -> Path:
         names = {str(new): f"a {suffix} file", str(path): f"the {job.suffix} file"}
         text = without_paths(str(error), {**job.names, **names})
         raise RefusedError(text, param="as", code="invalid_value") from error
-    except OSError as error:
-        raise RefusedError(
-            "the file is gone, or there is no room", 404, code="not_found"
-        ) from error
+    except FileNotFoundError as error:  # the job was dropped meanwhile
+        raise GoneError from error
     return target

@@ -34,6 +34,13 @@ class RefusedError(Exception):
         self.status, self.param, self.code = status, param, code
 
 
+class GoneError(RefusedError):
+    """A file of a job that was dropped while somebody asked for it."""
+
+    def __init__(self) -> None:
+        super().__init__("the file is there no more", 404, code="not_found")
+
+
 def error_of(
     message: str, status: int, param: str | None = None, code: str | None = None
 ) -> dict[str, Any]:

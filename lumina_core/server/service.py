@@ -17,18 +17,16 @@ from lumina_core.plugins.parts import make_modality
 from lumina_core.sampling.examples import NO_FOLDER
 from lumina_core.sampling.python_api import ANY_PROMPT
 from lumina_core.server.asked import Asked, asked, checked, settings_of
-from lumina_core.server.bodies import read_body
+from lumina_core.server.bodies import Said, read_body
 from lumina_core.server.catalogue import Served, composed, described
 from lumina_core.server.jobs import FAILED, Job, Line, job_record
 from lumina_core.server.refusals import RefusedError, names_of_sent, without_paths
 from lumina_core.server.uploads import kept_files
 
-Change = Callable[[dict[str, Any], dict[str, str], Path], tuple[dict[str, Any], dict[str, str]]]
+Change = Callable[[dict[str, Any], dict[str, str], Path], Said]
 
 
-def as_sent(
-    body: dict[str, Any], given: dict[str, str], folder: Path
-) -> tuple[dict[str, Any], dict[str, str]]:
+def as_sent(body: dict[str, Any], given: dict[str, str], folder: Path) -> Said:
     """A request as it came."""
     return body, given
 

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import wave
 
 import httpx
 import pytest
@@ -95,6 +96,19 @@ def test_a_sound_comes_back_as_bytes(http):
     answer = http.post("/v1/audio/generate", json=body)
     assert answer.headers["content-type"] == "audio/wav", answer.text
     assert (answer.content[:4], answer.content[8:12]) == (b"RIFF", b"WAVE")
+
+
+def test_a_sound_that_is_sent_is_read_no_further_than_the_one_to_make(http):
+    long = io.BytesIO()
+    with wave.open(long, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
+        file.writeframes(bytes(2 * 16_000 * 30))
+    data = {"input": "two short high beeps", "audio_length": "0.5", "num_steps": "1"}
+    files = {"sound": ("long.wav", long.getvalue())}
+    answer = http.post("/v1/audio/generate", data=data, files=files)
+    assert answer.status_code == 400
+    message = answer.json()["error"]["message"]
+    assert "the sound that was sent is longer than the 0.5 s" in message
 
 
 def test_views_are_made_and_shown_as_a_mesh(http):

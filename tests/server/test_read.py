@@ -109,6 +109,26 @@ def test_a_file_without_a_request_is_refused(client):
     )
 
 
+def test_a_file_that_goes_meanwhile_is_refused(client, made):
+    job = made()
+    for path in (client.app.state.line.folder / job["id"]).iterdir():
+        path.unlink()
+    for query in ("", "?as=png", "?as=jpg"):
+        answer = client.get(job["files"][0]["url"] + query)
+        assert answer.status_code in (400, 404), answer.text
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("wanted", ["bytes=5-1", "bytes=99999999-", "x"])
+def test_a_range_that_is_none_is_refused_in_the_same_shape(client, made, wanted):
+    url = made()["files"][0]["url"]
+    whole = client.get(url).content
+    assert client.get(url, headers={"range": "bytes=2-5"}).content == whole[2:6]
+    answer = client.get(url, headers={"range": wanted})
+    assert answer.status_code in (400, 416)
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
 def test_a_file_is_shown_as_another_kind(client, made):
     job = made()
     url = job["files"][0]["url"]

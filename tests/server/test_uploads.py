@@ -1,5 +1,6 @@
 """Files that come with a request: what is refused before anything decodes it."""
 
+import errno
 import io
 import zlib
 
@@ -84,6 +85,17 @@ def test_a_file_is_kept_under_a_name_of_ours(client):
     client.get(f"/v1/media/jobs/{unnamed['id']}/events")
     found = client.get(f"/v1/media/jobs/{unnamed['id']}").json()
     assert "everything is given" in found["error"]["message"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(client, monkeypatch):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", "/secret")
+
+    before = len(list(client.app.state.line.folder.iterdir()))
+    monkeypatch.setattr(uploads.shutil, "copyfileobj", full)
+    answer = sent(client, "x.png", png_of(32, 32))
+    assert refused(answer, 507)["code"] == "no_space" and "secret" not in answer.text
+    assert len(list(client.app.state.line.folder.iterdir())) == before
 
 
 def test_a_large_body_of_json_is_refused(client):
