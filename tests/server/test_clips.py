@@ -38,6 +38,26 @@ def test_a_clip_is_a_job_with_progress_events_and_content(demos, slot):
     )
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of theirs; these calls will go
+def test_the_openai_client_makes_a_clip_as_long_as_it_knows_how(demos, slot, until):
+    openai = pytest.importorskip("openai")
+    api = openai.OpenAI(
+        base_url="http://localhost:8000/v1", api_key="none", http_client=demos, max_retries=0
+    )
+    clip = api.videos.create(
+        prompt="a red circle", seconds="1", size="48x32", extra_body={"num_steps": 2}
+    )
+    assert (clip.status, clip.seconds, clip.size) == ("queued", "1", "48x32")
+    slot.gate.release(4)
+    until(lambda: api.videos.retrieve(clip.id).status == "completed")
+    assert api.videos.download_content(clip.id).read() == b"x"
+    assert api.videos.download_content(clip.id, variant="spritesheet").read() == b"p"
+    assert [each.id for each in api.videos.list()] == [clip.id]
+    assert api.videos.delete(clip.id).deleted
+    with pytest.raises(openai.NotFoundError, match="there is no such job"):
+        api.videos.retrieve(clip.id)
+
+
 def test_the_list_holds_the_clips_that_were_begun_there(demos):
     ids = [begun(demos)["id"] for _ in range(3)]
     other = demos.post("/v1/media/video", json=ASKED).json()["id"]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from lumina_core.server import connection
+from lumina_core.server import connection, guard
 from lumina_core.server.app import build_app
 from lumina_core.server.settings import ServeConfig
 
@@ -167,6 +167,30 @@ def test_a_head_that_does_not_come_is_not_waited_for(address, monkeypatch):
     monkeypatch.setattr(connection, "SECONDS_FOR_HEAD", 0.2)
     assert raw(address, b"GET /health HTTP/1.1\r\nHost: ") == b""
     assert raw(address, b"") == b""
+
+
+POST = b"POST /v1/media/image HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+POST += b"Content-Type: application/json\r\nConnection: close\r\n\r\n{"
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(address, monkeypatch):
+    monkeypatch.setattr(guard, "SECONDS_TO_SEND", 0.2)
+    head, _, body = raw(address, POST).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408")
+    assert json.loads(body)["error"]["code"] == "too_slow"
+
+
+def test_who_leaves_while_sending_is_no_fault(http, address, monkeypatch):
+    faults = []
+    monkeypatch.setattr(guard.terminal, "tell_trace", faults.append)
+    host, port = address.removeprefix("http://").split(":")
+    for _ in range(3):
+        with socket.create_connection((host, int(port)), timeout=LATE) as sock:
+            sock.sendall(POST)
+            time.sleep(0.2)
+    time.sleep(0.5)
+    assert http.get("/health").json()["status"] == "ok"
+    assert faults == []
 
 
 def test_too_many_connections_are_refused(address, monkeypatch):
