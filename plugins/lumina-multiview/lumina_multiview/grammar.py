@@ -156,16 +156,16 @@ def _said(scene: Scene, generator: torch.Generator | None) -> tuple[str, dict[st
 
 def scene_of(reading: Reading) -> Scene | None:
     """None where what is said of the two sides does not fit together."""
-    texts = reading.texts
+    texts, name = reading.texts, reading.name.removesuffix(sentences.READ)
     shape = sentences.shape_of(texts["shape"])
-    sizes = sentences.sizes_of(texts["size"] + texts["shape"])
+    sizes = sentences.sizes_of(texts["size"] + texts["shape"] + texts["ending"])
     if len(sizes) > 1:
         return None
     size = sizes[0] if sizes else None
     colours = tuple(sentences.colour_of(texts.get(letter)) for letter in "ab")
-    if reading.name in ("any", "one"):
+    if name in ("any", "one"):
         return Scene(ONE_COLOUR, shape, colours[:1], size)
-    if reading.name == "mixed":
+    if name == "mixed":
         task = "left_right"
     else:
         sides = [_side(texts, letter) for letter in "ab"]
@@ -175,7 +175,8 @@ def scene_of(reading: Reading) -> Scene | None:
         if sides[0] not in (None, HALVES[task][1 - first]):
             return None
         colours = colours[:: 1 if first else -1]
-    return None if colours[0] == colours[1] else Scene(task, shape, colours, size)
+    is_odd = "c" in texts and sentences.colour_of(texts["c"]) not in colours
+    return None if is_odd or colours[0] == colours[1] else Scene(task, shape, colours, size)
 
 
 def _side(texts: Mapping[str, str], letter: str) -> str | None:

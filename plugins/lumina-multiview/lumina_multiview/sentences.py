@@ -15,6 +15,7 @@ from lumina_core.media.worlds.wordings import Wordings
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white")
 COLOUR_WORDS = {colour: (colour,) for colour in COLOURS} | {"purple": ("purple", "violet")}
+COLOUR_OF = by_wording(COLOUR_WORDS)
 SHAPES = {
     "cube": ("cube", "box", "block"),
     "sphere": ("sphere", "ball", "globe", "orb"),
@@ -61,8 +62,8 @@ PLACES = {
 SIDES = {
     "front": ("front", "front side", "front half", "front face", "front part"),
     "back": ("back", "back side", "back half", "rear", "back part"),
-    "top": ("top", "top half", "upper half", "upper part", "top side"),
-    "bottom": ("bottom", "bottom half", "lower half", "lower part", "base"),
+    "top": ("top", "top half", "upper half", "upper part", "top side", "tip"),
+    "bottom": ("bottom", "bottom half", "lower half", "lower part", "base", "base"),
     "left": ("left half", "left side", "left", "left part"),
     "right": ("right half", "right side", "right", "right part"),
 }
@@ -72,6 +73,7 @@ _SIDE_WORDS = {
     **{"top": "top", "upper": "top", "above": "top", "bottom": "bottom", "lower": "bottom"},
     **{"base": "bottom", "underside": "bottom", "below": "bottom", "underneath": "bottom"},
     **{"beneath": "bottom", "under": "bottom", "left": "left", "right": "right"},
+    **{"tip": "top", "apex": "top", "peak": "top", "point": "top", "lid": "top", "foot": "bottom"},
 }
 
 ARTICLES = ("a ", "a ", "a ", "a ", "a ", "a ", "a ", "", "", "", "the ", "the ", "one ")
@@ -98,15 +100,29 @@ _MODIFIERS = ("bright", "pure", "all", "completely", "entirely", "fully")
 _FILLERS = (
     *("please", "just", "simple", "simply", "plain", "single", "basic", "only", "nice", "kindly"),
     *("very", "really", "quite", "rather", "sized", "thanks", "normal", "regular", "geometric"),
-    *("also", "ok", "hello", "hi", "exactly", "perfect", "perfectly"),
+    *("also", "ok", "hello", "hi", "exactly", "perfect", "perfectly", "in 3d", "3d", "upright"),
+    *("medium", "average", "ordinary", "standard", "fairly", "pretty", "extremely", "super"),
+    *("three dimensional", "nothing else", "standing upright", "pointing up", "pointing upwards"),
+    *("standing on the ground", "on its own", "not too big", "not too large", "not too small"),
+    *("neither small nor large", "neither big nor small", "thank you"),
 )
 _SPELT_ALIKE = {
     **{"an": "a", "1": "a", "its": "the", "color": "colour"},
     **{"colored": "coloured", "colors": "colours", "which": "that", "d": "would"},
+    **{"topped": "top", "fronted": "front", "backed": "back", "hemisphere": "half"},
 }
 _ONE = re.compile(r"(?<!on )\bone\b(?! half| side| colour)")
 _SHORT = re.compile(r"\b(that|it|there|here|what) s\b")
 _THIS = re.compile(r"\bthis\b(?! is)")
+_IS = re.compile(r"\b(?:should|must|shall) be\b")
+_BIG = re.compile(
+    r"\b(?:tiny little|little tiny|small little|(great|huge|giant) big|big (?:huge|giant))\b"
+)
+_TWO = re.compile(r"\b(?:(?:two|2|bi|dual) (?:tone|coloured|colour)|bicolou?r(?:ed)?) ")
+_LIKE = re.compile(
+    r"\b(?:object|thing|shape|body|form)(?: that is)? "
+    r"(?:shaped like|that looks like|in the (?:shape|form) of) (?:a|the) (?:letter )?"
+)
 _SOLID = re.compile(r"(?<!shaped )\bsolid\b ?")
 _FILLER = re.compile(rf"\b{one_of(_FILLERS)}\b ?")
 
@@ -119,7 +135,10 @@ def plain(text: str) -> str:
     """
     text = _SHORT.sub(r"\1 is", _SOLID.sub("", _FILLER.sub("", text)))
     text = " ".join(_SPELT_ALIKE.get(word, word) for word in text.split())
-    return _THIS.sub("the", _ONE.sub("a", text))
+    text = _IS.sub("is", _BIG.sub(lambda found: "big" if "big" in found[0] else "tiny", text))
+    if len({COLOUR_OF[word] for word in text.split() if word in COLOUR_OF}) > 1:
+        text = _TWO.sub("", text)
+    return _LIKE.sub("", _THIS.sub("the", _ONE.sub("a", text)))
 
 
 def _maybe(words: Iterable[str], before: str = "", behind: str = " ") -> str:
@@ -134,12 +153,14 @@ def _read(words: dict[str, tuple[str, ...]]) -> str:
 _CALLS = (
     *("draw", "show", "make", "render", "give", "create", "generate", "display", "produce"),
     *("build", "model", "paint", "picture", "imagine", "design", "let (?:me|us) see"),
+    *("let (?:me|us) look at", "look at", "rotate", "turn", "spin", "view", "sculpt"),
+    *("(?:turn|walk|go|move|fly|circle|rotate|circling|turning|walking) (?:all )?around",),
 )
 _OPENING = (
     "(?:(?:(?:can|could|would|will) you )?"
     f"{one_of(_CALLS)}(?: me| us)? |(?:can|could|may) i (?:see|have|get) |"
     "(?:i|we) (?:want|need|see|would like|would love)(?: to see)? |"
-    "(?:there|here|this|it|that) is |you (?:can )?see )?"
+    "(?:there|here|this|it|that) is |(?:you|we|i) (?:can )?see |do you have |have you got )?"
 )
 _KINDS = (
     *("views?", "turntables?", "pictures?", "photos?", "photographs?", "images?", "models?"),
@@ -153,23 +174,24 @@ _MEDIUM = (
 )
 _ALL_SIDES = (
     "(?:(?:seen |viewed |shown )?from (?:all|every|different|several|many)"
-    "(?: the)? (?:sides?|angles?|directions?)|all (?:around|round))"
-)
-_ENDING = (
-    f"(?: {_ALL_SIDES}| for me| in 3d| 3d| in the picture| on a turntable| that turns| rotating|"
-    " turning(?: around)?| spinning| that is (?:turning|rotating|spinning))?"
+    "(?: the)? (?:sides?|angles?|directions?)|(?:(?:seen )?from )?all (?:around|round))"
 )
 _SIZE = one_of(each for several in SIZES.values() for each in several)
+_ENDING = (
+    f"(?:(?: and)?(?: that is| it is| of)? {_SIZE}(?: a| in size| size)?)?"
+    f"(?: around| {_ALL_SIDES}| for me| in 3d| 3d| in the picture| on a turntable| that turns|"
+    " rotating| turning(?: around)?| spinning| that is (?:turning|rotating|spinning))?"
+)
 _SIDE = (
-    "(?:front|back|rear|top|upper|bottom|lower|base|underside|left|right)"
-    "(?: half| side| hand side| part| face| end| portion| section)?"
+    "(?:front|back|rear|top|upper|bottom|lower|base|underside|left|right|tip|apex|peak|point|lid|"
+    "foot)(?: half| side| hand side| part| face| end| portion| section| surface| area| a)?"
 )
 _PLACE = (
     f"(?:(?:(?:on|in|at|to|from|towards) )?(?:the )?{_SIDE}|"
-    "(?:from )?behind|above|below|underneath|beneath|under)"
+    "(?:from )?behind|(?:up )?above|(?:down )?below|up top|underneath|beneath|under)"
 )
 _COLOUR = (
-    f"(?:(?:{'|'.join(_MODIFIERS)}|totally|wholly|vivid) )?(?:the colour )?"
+    f"(?:(?:{'|'.join(_MODIFIERS)}|totally|wholly|vivid) )?(?:(?:the )?colour )?"
     f"{_read(COLOUR_WORDS)}(?: coloured| colour)?"
 )
 _SHAPE = f"{_read(SHAPES)}(?: shape| shaped (?:object|solid|thing|block))?"
@@ -186,6 +208,7 @@ _SLOTS = {
     "b": _COLOUR,
     "place_a": _PLACE,
     "place_b": _PLACE,
+    "c": _COLOUR,
     "side_a": _SIDE,
     "side_b": _SIDE,
     "and": "(?:(?:and|but|while|plus|with|whereas) )?"
@@ -233,6 +256,7 @@ _TRAINED = {
         "THING (|with |where )the {side_a} {be_a}{a} {and}the {side_b} {b}",
         "THING whose {side_a} is {a} {and}(whose )?{side_b} is {b}",
         "THING the {side_a} is {a} and the {side_b} is {b}",
+        "THING (|in |with )(half )?{a} and (half )?{b} {side_a} and {side_b}",
     ),
     "rest": (
         "COLOURED {with} a {b} {side_b}",
@@ -298,6 +322,57 @@ _UNSEEN = {
         "half of (a|the) {size}{shape} {be_a}{a} {and}the other half {be_b}{b}",
     ),
 }
+READ = " read"
+"""Ends the names of sentences that no caption has."""
+_READ = {
+    "one": (
+        "THING with (a )?{a} colour",
+        "THING {is} {a} (all|on all|on every) (side|sides|faces)",
+        "THING {a} (all around|everywhere|all over)",
+    ),
+    "halves": (
+        "{article}{size}{a} and {b} {shape} (from )?{side_a} (and|to) {side_b}",
+        "THING {is} (half )?{a} and (half )?{b} (from )?{side_a} (and|to) {side_b}",
+        "THING (in |with |of )?(half )?{a} {and}(half )?{b} (from )?{side_a} (and|to) {side_b}",
+        "THING {is} half {a} {place_a} {and}half {b} {place_b}",
+        "THING half {a} {place_a} {and}half {b} {place_b}",
+        "THING {with} (a )?{a} (half|side|face|part) {place_a} {and}(a )?{b} "
+        "(half|side|face|part|a) {place_b}",
+        "THING {is} (the )?{side_a} {be_a}{a} {and}(the )?{side_b} {be_b}{b}",
+        "THING (in|of|with) (two|2|the) (different )?colours {a} {place_a} {and}{b} {place_b}",
+        "THING (in|of|with) (two|2|the) (different )?colours {side_a} {be_a}{a} {and}"
+        "{side_b} {be_b}{b}",
+        "(the )?{side_a} of (a|the) {size}{shape} {be_a}{a} {and}{place_b} {be_b}{b}",
+        "(the )?{side_a} {be_a}{a} {and}(the )?{side_b} {be_b}{b} (on|of|for) THING",
+        "(the )?{side_a} {be_a}{a} {and}(the )?{side_b} {be_b}{b} THING",
+        "(with )?(a )?{a} {side_a} {and}(a )?{b} {side_b} (on |of )?THING",
+        "{article}{size}{side_a} {a} {and}{side_b} {b} {shape}",
+        "{article}{size}{a} {side_a} {and}{b} {side_b} {shape}",
+        "{article}{size}{b} {side_b} {shape} {with} (a )?{a} {side_a}",
+    ),
+    "rest": (
+        "{article}{size}{c} {shape} {with} (a )?{b} {side_b} {and}(a )?{a} {side_a}",
+        "{article}{size}{c} {shape} {b} {place_b} {and}{a} {place_a}",
+        "THING {is} {a} {with} (a )?{b} {side_b}",
+        "COLOURED (with|where|but|and|only) (only )?(the )?{side_b} {be_b}{b}",
+        "COLOURED {with} only (a )?{b} {side_b}",
+        "THING (that is |which is )?mostly {a} {and}{b} {place_b}",
+    ),
+    "part": (
+        "{article}{size}{b} {side_b} {shape}",
+        "(the )?{side_b} of (a|the) {size}{shape} {be_b}{b}",
+    ),
+    "mixed": (
+        "THING {a} and {b}",
+        "THING half {a} half {b}",
+        "THING {is} {a} and {b}",
+        "THING (|that is |that has been )(split|divided) (in|into)( a| two halves)? "
+        "{a} and (a )?{b}( half| halves| part)?",
+        "THING {with} (a )?{a} and (a )?{b} (half|side|halves|sides|part|parts)",
+        "{article}{size}{a} {b} {shape}",
+        "THING half (of it )?{be_a}{a} {and}(the )?(other )?half (of it )?{be_b}{b}",
+    ),
+}
 """What is said: one solid of any colour, of one colour, its halves, the colour of one half and that
 of the rest, the colour of one half alone, or two colours without their places."""
 
@@ -312,13 +387,12 @@ SENTENCES = Wordings(
     _SLOTS,
     *(
         {name: tuple(map(_whole, several)) for name, several in sentences.items()}
-        for sentences in (_TRAINED, _UNSEEN)
+        for sentences in (_TRAINED, _UNSEEN | {name + READ: each for name, each in _READ.items()})
     ),
 )
 
 SHAPE_OF = {plain(spoken(words)): shape for words, shape in by_wording(SHAPES).items()}
 SIZE_OF = by_wording(SIZES)
-COLOUR_OF = by_wording(COLOUR_WORDS)
 
 
 def side_of(words: str) -> str | None:
