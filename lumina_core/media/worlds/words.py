@@ -102,8 +102,13 @@ BACKGROUND_NAMED = 0.35
 """Share of the captions that say it; the rest leaves it to the renderer."""
 _COLOUR_OF_BACKGROUND = by_wording(BACKGROUND_WORDS)
 _COLOURED = one_of(sorted(_COLOUR_OF_BACKGROUND, key=len, reverse=True))
+_WHOLE = r".+?(?<!\bon)(?<!\bagainst)(?<!\ba)(?<!\ban)(?<!\bthe)"  # "a star", not "a star on a"
 _ON_BACKGROUND = Wordings(
-    slots={"words": ".+?", "a_colour": f"(?:an? |the )?{_COLOURED}", "colour": _COLOURED},
+    slots={
+        "words": _WHOLE,
+        "a_colour": f"(?:an? |the )?{_COLOURED}",
+        "colour": _COLOURED,
+    },
     trained={
         "background": (
             "{words} on {a_colour} background",

@@ -183,6 +183,8 @@ def _of_relation(relation: str) -> dict[str, tuple[str, ...]]:
         f"(there )?({{stand}} )?{{first}}",
         f"{{second}} (has|that has|which has|having|and) {{first}} {near}",
         f"{{second}} (with |and )?{{first}} ({{stand}} )?{near}",
+        f"{{second}} (with |and )?{{first}} ({{stand}} )?{every} {{it}}",
+        f"{{second}} (with |and )?{every} {{it}} (there )?({{stand}} )?{{first}}",
     )
     if relation == "beside":
         return {
