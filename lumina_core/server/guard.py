@@ -24,6 +24,8 @@ SECONDS_TO_SEND = 300
 TOO_LARGE = f"the body is too large; send at most {MAX_BODY} bytes"
 OPEN_PATHS = ("/", "/health")
 PAGE = "/page/"
+VIEWER = "/page/viewer/"
+_NO_MORE = ("base-uri 'none'", "form-action 'none'")
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -32,16 +34,33 @@ POLICY = "; ".join(
         "img-src 'self' blob: data:",
         "media-src 'self' blob:",
         "connect-src 'self' blob:",
-        "base-uri 'none'",
-        "form-action 'none'",
+        "frame-src 'self'",
+        *_NO_MORE,
         "frame-ancestors 'none'",
     )
 )
+VIEWER_POLICY = "; ".join(
+    (
+        "sandbox allow-scripts",  # an origin of its own: no part of the page, nor of the server
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "style-src 'unsafe-inline'",
+        "img-src blob: data:",
+        "connect-src blob: data:",
+        *_NO_MORE,
+        "frame-ancestors 'self'",
+    )
+)
+"""Of the frame with the library that shows meshes, which asks for more than our own code."""
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"content-security-policy": POLICY.encode(),
     b"referrer-policy": b"no-referrer",
     b"cross-origin-resource-policy": b"same-origin",
+}
+VIEWER_HEADERS = HEADERS | {
+    b"content-security-policy": VIEWER_POLICY.encode(),
+    b"cross-origin-resource-policy": b"cross-origin",  # its own files are another origin's for it
 }
 
 
@@ -66,6 +85,7 @@ class Guard:
             return
 
         is_begun = is_dropped = False
+        headers = VIEWER_HEADERS if _is_viewer(scope) else HEADERS
 
         async def sending(message: Message) -> None:
             nonlocal is_begun, is_dropped
@@ -81,7 +101,7 @@ class Guard:
                     return
                 is_begun = True
                 there = {name.lower() for name, _ in message["headers"]}
-                added = [pair for pair in HEADERS.items() if pair[0] not in there]
+                added = [pair for pair in headers.items() if pair[0] not in there]
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
@@ -125,7 +145,8 @@ class Guard:
                 "wrong_host",
             )
         origin = headers.pop("origin", None)
-        if origin is not None and origin.partition("://")[2].lower() != host.lower():
+        is_other = origin is not None and origin.partition("://")[2].lower() != host.lower()
+        if is_other and not _is_viewer(scope):  # whose own origin is "null"
             return _refused("requests of other sites are not answered", 403, "wrong_origin")
         length = headers.pop("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY:
@@ -153,6 +174,10 @@ class Guard:
 
 def _is_json(message: Message) -> bool:
     return (b"content-type", b"application/json") in message["headers"]
+
+
+def _is_viewer(scope: Scope) -> bool:
+    return str(scope["path"]).startswith(VIEWER)
 
 
 def _refused(message: str, status: int, code: str | None) -> JSONResponse:

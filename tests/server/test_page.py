@@ -2,10 +2,13 @@
 
 import json
 import threading
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.ndimage import binary_dilation
 
 CHROMIUM = Path("/usr/bin/chromium")
 if not CHROMIUM.is_file():
@@ -20,10 +23,12 @@ from lumina_multiview.hull import Mesh  # noqa: E402
 from lumina_multiview.mesh_files import glb_of  # noqa: E402
 
 SOFTWARE_GL = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-LATE = 60_000  # milliseconds; a machine with other work takes long
+LATE = 180_000  # milliseconds; a machine with other work takes long
 FIRST = "#results article:first-child "
 GLB = "model/gltf-binary"
 TOKEN = "not-a-word"
+TURNED = 600  # milliseconds, in which what turns by itself shows another side
+DECODED = 12  # pixels from a change up to which the decoder of pictures spreads it
 PLAYED = """async media => { media.muted = true; await media.play();
     for (let look = 0; look < 200 && media.currentTime === 0; look += 1)
         await new Promise(resolve => setTimeout(resolve, 50));
@@ -145,7 +150,24 @@ def pixels(canvas):
     return canvas.evaluate("canvas => canvas.toDataURL()")
 
 
-def test_mesh_turns_in_three_dimensions(page):
+def test_views_turn_by_themselves_until_a_key_turns_them(page):
+    make(page, "multiview", "a cube, red in front and blue behind", ".turntable")
+    turntable = page.locator(FIRST + ".turntable")
+    changed = "([canvas, before]) => canvas.toDataURL() !== before"
+    page.wait_for_function(changed, arg=[turntable.element_handle(), pixels(turntable)])
+    num_views = int(turntable.get_attribute("aria-valuemax"))
+    turntable.focus()
+    seen = []
+    for _ in range(num_views + 1):
+        page.keyboard.press("ArrowRight")
+        seen.append((turntable.get_attribute("aria-valuenow"), pixels(turntable)))
+    assert len(set(seen)) == num_views == len({view for _, view in seen})
+    assert seen[-1] == seen[0]  # once around
+    page.wait_for_timeout(TURNED)
+    assert pixels(turntable) == seen[-1][1]
+
+
+def test_views_turn_in_three_dimensions_in_a_frame_of_another_origin(page):
     corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
     colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.uint8)
@@ -153,17 +175,15 @@ def test_mesh_turns_in_three_dimensions(page):
     page.route("**/*as=glb", lambda route: route.fulfill(body=data, content_type=GLB))
     make(page, "multiview", "a cube, red in front and blue behind", ".turntable")
     page.locator(FIRST + "button", has_text="Show in 3-D").click()
-    mesh = page.locator(FIRST + "canvas.mesh")
-    mesh.wait_for()
-    mesh.focus()
-    page.keyboard.press("ArrowUp")  # no longer turns by itself
-    before = pixels(mesh)
+    page.locator(FIRST + "iframe[data-shown=true]").wait_for()
+    viewer = page.frame_locator(FIRST + "iframe").locator("model-viewer")
+    viewer.locator(".userInput").focus()
     page.keyboard.press("ArrowLeft")
-    after = pixels(mesh)
-    blank = "canvas => { const empty = document.createElement('canvas');"
-    blank += "[empty.width, empty.height] = [canvas.width, canvas.height];"
-    blank += "return empty.toDataURL(); }"
-    assert before != after and mesh.evaluate(blank) not in (before, after)
+    viewer.evaluate("""async viewer => { while (viewer.getCameraOrbit().theta === 0)
+        await new Promise(resolve => setTimeout(resolve, 50)); }""")
+    assert viewer.evaluate("() => self.origin") == "null"
+    page.locator(FIRST + "button", has_text="Show the views").click()
+    page.locator(FIRST + ".turntable").wait_for()
 
 
 def test_escape_cancels_the_running_job(page):
@@ -175,22 +195,50 @@ def test_escape_cancels_the_running_job(page):
 
 
 def picture(page):
-    """The bytes of the newest picture: red, green, blue and alpha, row by row."""
+    """The newest picture: row, column, and red, green and blue."""
     read = """image => { const canvas = document.createElement("canvas");
         [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
         const context = canvas.getContext("2d"); context.drawImage(image, 0, 0);
         return [...context.getImageData(0, 0, canvas.width, canvas.height).data]; }"""
-    return page.locator(FIRST + "figure img").first.evaluate(read)
+    image = page.locator(FIRST + "figure img").first
+    side = image.evaluate("image => image.naturalWidth")
+    values = np.array(image.evaluate(read)).reshape(-1, side, 4)
+    return values[..., :3]
 
 
-def test_a_mask_is_painted_by_keys(page):
-    make(page, "image", "a red circle", "figure img")
+def test_what_is_painted_changes_and_the_rest_stays(page):
+    make(page, "image", "a red circle to the left of a blue square", "figure img", seed=1)
+    before = picture(page)
     page.locator(FIRST + "button", has_text="Change a part").click()
-    for key in ("ArrowRight", "ArrowDown", "Space"):
+    box = page.locator("#mask").bounding_box()
+    page.fill("#brush", "40")
+    page.focus("#mask")
+    for key in (*["ArrowRight"] * 15, "Space"):
         page.keyboard.press(key)
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.4 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.6 * box["height"], steps=4)
+    page.mouse.up()
     page.click("#mask-done")
     page.locator("#said", has_text="The mask is set").wait_for()
-    assert page.locator("#give-mask").evaluate("input => input.files[0].size") > 0
+    painted = painted_pixels(page)
+    assert 0.05 < painted.mean() < 0.3 and painted[32, 48]
+    page.fill("#prompt", "a red circle to the left of a green star")
+    page.click("#go")
+    page.locator("#results article:nth-child(2)").wait_for()
+    page.locator(FIRST + "figure img").wait_for()
+    change = np.abs(picture(page) - before).mean(axis=-1)
+    far = ~binary_dilation(painted, iterations=DECODED)
+    assert far.mean() > 0.3
+    assert change[far].mean() < 6 < 40 < change[painted].mean()
+
+
+def painted_pixels(page):
+    """Where the mask of the form is white."""
+    read = """async input => { const bytes = await input.files[0].arrayBuffer();
+        return [...new Uint8Array(bytes)]; }"""
+    data = bytes(page.locator("#give-mask").evaluate(read))
+    return np.asarray(Image.open(BytesIO(data)).convert("L")) > 127
 
 
 def test_a_sound_is_continued_from_its_result(page):
@@ -273,20 +321,6 @@ def test_every_field_has_a_name_for_a_screen_reader(page):
         assert page.evaluate(unnamed) == []
 
 
-def test_page_needs_no_code_or_style_but_its_own(tab, address):
-    strict = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    strict += "media-src blob:; connect-src 'self'"
-
-    def with_policy(route):
-        answer = route.fetch()
-        headers = {**answer.headers, "content-security-policy": strict}
-        route.fulfill(response=answer, headers=headers)
-
-    tab.route(address, with_policy)
-    tab.goto(address)
-    make(tab, "image", "a red circle", "figure img")
-
-
 def test_the_token_is_asked_once_and_kept_in_the_tab(tab):
     url, stop = started(token=TOKEN)
     tab.goto(url)
@@ -298,8 +332,7 @@ def test_the_token_is_asked_once_and_kept_in_the_tab(tab):
         tab.fill("#token", given)
         tab.keyboard.press("Enter")
     tab.locator(".chip").first.wait_for()
-    make(tab, "image", "a red circle", "figure img")
     tab.reload()
-    tab.locator(FIRST + "figure img").wait_for()
+    tab.locator(".chip").first.wait_for()
     assert not tab.locator("#token-dialog[open]").count()
     stop()

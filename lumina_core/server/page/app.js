@@ -84,7 +84,7 @@ async function asked(event) {
   }
 }
 
-function fillFrom({ modality, model, prompt, settings, seed }) {
+function fillFrom({ modality, model, prompt, settings, seed, conditions = [] }) {
   if (!catalogue.some((each) => each.modality === modality)) return said(`This server makes no ${modality}.`);
   choose(modality);
   if (model && about.models.includes(model)) byId("model").value = model;
@@ -92,7 +92,9 @@ function fillFrom({ modality, model, prompt, settings, seed }) {
   fillAll(settings);
   if (seed !== undefined && seed !== null) fill("seed", seed);
   byId("prompt").scrollIntoView({ block: "center" });
-  return said("The settings are back.");
+  if (!conditions.length) return said("The settings are back.");
+  byId("given").open = true;
+  return said(`The settings are back. It began with a file: choose it again (${conditions.join(", ")}).`);
 }
 
 /** All of a job back in the form, with the files that it began with. */

@@ -94,7 +94,8 @@ export function cardOf(entry, acts) {
     if (job.status === "failed") said(job.error?.message ?? "It failed.");
     for (const file of job.status === "completed" ? job.files : []) {
       const name = job.files.length > 1 ? `Save, seed ${file.seed}` : "Save";
-      media.append(make("figure", {}, await shown(job, file, said), button(name, () => save(job, file), "save")));
+      const { seen, more = [] } = await shown(job, file, said);
+      media.append(make("figure", {}, seen, make("div", { class: "row" }, ...more, button(name, () => save(job, file), "save"))));
     }
     offered();
   }

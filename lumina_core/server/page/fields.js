@@ -32,7 +32,7 @@ function fieldOf(setting) {
   const id = `set-${setting.key}`;
   const name = COMMON[setting.key]
     ?? words(setting.key.replace(/^(modality|condition)\./, "").replaceAll(".", ": "));
-  const unit = setting.unit ? make("small", {}, ` ${setting.unit}`) : null;
+  const unit = setting.unit && setting.unit !== name.toLowerCase() ? make("small", {}, ` ${setting.unit}`) : null;
   const input = inputOf(setting, id);
   const meaning = make("small", { id: `${id}-meaning`, class: "meaning" }, setting.meaning ?? "");
   return make("label", { for: id, title: setting.key }, make("span", {}, name, unit), input, meaning);

@@ -5,11 +5,12 @@ import { make } from "./make.js";
 import { meshViewer } from "./mesh.js";
 import { firstView, turntable } from "./turntable.js";
 
+const GLB = "model/gltf-binary";
 const SMALL = 160; // pixels; a smaller picture is enlarged without a blur
 const SUFFIXES = {
   "image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif",
   "video/mp4": ".mp4", "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/flac": ".flac", "audio/x-flac": ".flac",
-  "audio/ogg": ".ogg", "model/gltf-binary": ".glb",
+  "audio/ogg": ".ogg", [GLB]: ".glb",
 };
 
 /** What a file is called when it is saved. */
@@ -56,7 +57,7 @@ function clip(blob, label) {
 async function sound(blob, url, label) {
   const seen = await picture(await fetched(`${url}?as=png`), `Spectrogram: ${label}`);
   seen.classList.add("spectrogram");
-  return make("div", {}, seen, make("audio", { controls: true, "aria-label": label, src: URL.createObjectURL(blob) }));
+  return make("div", { class: "sound" }, seen, make("audio", { controls: true, "aria-label": label, src: URL.createObjectURL(blob) }));
 }
 
 async function views(job, file, type, said) {
@@ -65,33 +66,49 @@ async function views(job, file, type, said) {
   const place = make("div", {}, turning);
   const button = make("button", { type: "button", class: "quiet", "aria-pressed": "false" }, "Show in 3-D");
   let mesh = null;
+  function switched(is3d) {
+    turning.hidden = is3d;
+    if (mesh) mesh.hidden = !is3d;
+    button.setAttribute("aria-pressed", String(is3d));
+    button.textContent = is3d ? "Show the views" : "Show in 3-D";
+  }
+  function failed(text) {
+    mesh.remove();
+    mesh = null;
+    switched(false);
+    said(text);
+  }
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
-      mesh ??= await meshViewer(await fetched(`${file.url}?as=glb`), job.prompt);
-      const is3d = button.getAttribute("aria-pressed") !== "true";
-      place.replaceChildren(is3d ? mesh : turning);
-      button.setAttribute("aria-pressed", String(is3d));
-      button.textContent = is3d ? "Show the views" : "Show in 3-D";
+      if (!mesh) {
+        const data = await fetched(type === GLB ? file.url : `${file.url}?as=glb`);
+        place.append(mesh = meshViewer(data, job.prompt, failed));
+      }
+      switched(button.getAttribute("aria-pressed") !== "true");
     } catch (error) {
       said(error.message);
     } finally {
       button.disabled = false;
     }
   });
-  return make("div", {}, place, button);
+  return { seen: place, more: [button] };
 }
 
-/** One file of a job, shown. `said` takes what went wrong later. */
+/** One file of a job as an element, and buttons beside it. `said` takes what went wrong later. */
 export async function shown(job, file, said) {
   const blob = await fetched(file.url);
   const type = file.content_type.split(";")[0];
   if (job.modality === "multiview") return views(job, file, type, said);
-  if (type.startsWith("video/")) return clip(blob, job.prompt);
-  if (type.startsWith("audio/")) return sound(blob, file.url, job.prompt);
-  if (type.startsWith("image/")) return picture(blob, job.prompt);
-  if (type === "model/gltf-binary") return meshViewer(blob, job.prompt);
-  return picture(await fetched(`${file.url}?as=png`), job.prompt);
+  return { seen: await seenAs(type, blob, file, job.prompt, said) };
+}
+
+async function seenAs(type, blob, file, prompt, said) {
+  if (type.startsWith("video/")) return clip(blob, prompt);
+  if (type.startsWith("audio/")) return sound(blob, file.url, prompt);
+  if (type.startsWith("image/")) return picture(blob, prompt);
+  if (type === GLB) return meshViewer(blob, prompt, said);
+  return picture(await fetched(`${file.url}?as=png`), prompt);
 }
 
 /** A file of a job to save, or to begin something else with; of views, the first one. */
