@@ -29,6 +29,12 @@ class TrainVAEConfig(Settings):
     seed: int = setting(0, "of weights and data", at_least=0, at_most=NUM_SEEDS - 1)
     num_threads: int | None = setting(None, "CPU threads; null: torch decides", at_least=1)
     learning_rate: float = setting(0.002, "of AdamW", above=0)
+    edge_weight: float = setting(
+        0.0,
+        "how much more pixels at edges count, those of faint ones most; 4 keeps small shapes on "
+        "backgrounds of nearly their colour",
+        at_least=0,
+    )
     latent_channels: int = setting(4, "channels of the latent", at_least=1)
     block_channels: tuple[int, ...] = setting(
         (16, 32, 64), "width at each resolution; each after the first halves the size", at_least=1

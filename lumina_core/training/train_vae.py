@@ -4,7 +4,7 @@ It makes an ordinary diffusers AutoencoderKL folder whose config holds the laten
 `modality.vae=FOLDER`. It is not a recipe for photographs: pixels are matched, nothing perceptual.
 
 Loss: 4 MSE + 0.5 L1 + 0.001 mean(z^2), with noise on z, so that a diffusion error in the latent
-costs little; the KL term of the family was not needed.
+costs little; the KL term of the family was not needed. With `edge_weight` edges count more.
 """
 
 import json
@@ -35,6 +35,8 @@ from lumina_core.training.encoding_settings import TrainVAEConfig
 LATENT_NOISE = 0.1  # standard deviation added to z in training, about a tenth of its own
 NUM_STATISTICS = 512  # samples over which the latent statistics are measured
 GROUP_CHANNELS = 8  # channels per group of the group norms
+EDGE_SIDE = 5  # pixels; an edge lies where colours differ within such a square
+FAINTEST_EDGE, EDGE_SOFTNESS = 0.05, 0.1  # of the range of a pixel, which is 2
 DECAY_SHARE = 0.3  # the learning rate falls to zero over this last share of the steps
 DIFFUSERS_FILES = {"config.json", "diffusion_pytorch_model.safetensors"}  # of an autoencoder
 
@@ -84,13 +86,35 @@ def build_autoencoder(shape: AutoencoderShape, seed: int, *, num_colours: int = 
 
 
 def autoencoder_loss(
-    model: Any, pixels: Float[Tensor, "b c h w"], generator: torch.Generator
+    model: Any,
+    pixels: Float[Tensor, "b c h w"],
+    generator: torch.Generator,
+    edge_weight: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """4 MSE + 0.5 L1 + 0.001 mean(z^2) of one batch."""
+    """4 MSE + 0.5 L1 + 0.001 mean(z^2) of one batch; `edge_weights` weighs the pixels."""
     z = model.encode(pixels).latent_dist.mode()
     noise = torch.randn(z.shape, generator=generator)
     error = model.decode(z + LATENT_NOISE * noise).sample - pixels
-    return 4 * error.square().mean() + 0.5 * error.abs().mean() + 1e-3 * z.square().mean()
+    weights = edge_weights(pixels, edge_weight) if edge_weight else 1.0
+    squares, sizes = (weights * error.square()).mean(), (weights * error.abs()).mean()
+    return 4 * squares + 0.5 * sizes + 1e-3 * z.square().mean()
+
+
+def edge_weights(pixels: Float[Tensor, "b c h w"], strength: float) -> Float[Tensor, "b 1 h w"]:
+    """How much each pixel counts, 1 on average.
+
+    Most pixels lie in plain areas, and an error at a faint edge is small, so a small red star on
+    orange turns into a dot. The fainter an edge, the more its pixels count.
+
+    Args:
+        pixels: from -1 to 1.
+        strength: 0 weighs all alike.
+    """
+    highest = functional.max_pool2d(pixels, EDGE_SIDE, 1, EDGE_SIDE // 2)
+    lowest = -functional.max_pool2d(-pixels, EDGE_SIDE, 1, EDGE_SIDE // 2)
+    contrast = (highest - lowest).amax(dim=1, keepdim=True)
+    weights = 1 + strength * (contrast > FAINTEST_EDGE) / (contrast + EDGE_SOFTNESS)
+    return weights / weights.mean()
 
 
 @when_interrupted(lambda: "before its end; nothing is kept, the same command begins anew")
@@ -117,7 +141,7 @@ def train_autoencoder(
         optimizer.param_groups[0]["lr"] = config.learning_rate * min(
             1.0, (config.max_steps - step) / (DECAY_SHARE * config.max_steps)
         )
-        loss = autoencoder_loss(model, pixels, generator)
+        loss = autoencoder_loss(model, pixels, generator, config.edge_weight)
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()

@@ -11,7 +11,12 @@ from safetensors.torch import load_file, save_file
 from lumina_core import FramewiseAutoencoder, LuminaError
 from lumina_core.cli.main import main
 from lumina_core.training import train_vae
-from lumina_core.training.train_vae import AutoencoderShape, autoencoder_loss, build_autoencoder
+from lumina_core.training.train_vae import (
+    AutoencoderShape,
+    autoencoder_loss,
+    build_autoencoder,
+    edge_weights,
+)
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -164,6 +169,16 @@ def test_training_lowers_its_loss():
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_faint_edges_count_more_than_clear_ones_and_plain_areas_least():
+    picture = torch.full((1, 3, 8, 24), -0.5)
+    picture[..., 8:16] = 0.7
+    picture[..., 16:] = 0.5  # a faint edge at 16, a clear one at 8
+    weights = edge_weights(picture, strength=4)[0, 0, 0]
+    assert weights[15] > 2 * weights[7] > 2 * weights[3]
+    assert torch.allclose(weights.mean(), torch.tensor(1.0))
+    assert torch.equal(edge_weights(picture, strength=0), torch.ones(1, 1, 8, 24))
 
 
 def test_a_new_autoencoder_depends_on_its_seed_alone():
