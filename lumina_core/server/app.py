@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -25,26 +25,29 @@ from lumina_core.server.openapi import described_api
 from lumina_core.server.refusals import RefusedError, error_of
 from lumina_core.server.service import Service
 from lumina_core.server.settings import ServeConfig
-from lumina_core.server.slots import Slot, ThreadSlot
+from lumina_core.server.slot_kinds import make_slots
+from lumina_core.server.slots import Slot
 
 PAGE = Path(__file__).with_name("page")
 NO_PAGE = "lumina serve: the API is below /v1, see /v1/models and /v1/media\n"
 SECONDS_BETWEEN_SWEEPS = 60.0
 
 
-def build_app(config: ServeConfig, token: str | None = None, slot: Slot | None = None) -> Starlette:
+def build_app(
+    config: ServeConfig, token: str | None = None, slots: Sequence[Slot] = ()
+) -> Starlette:
     """The application of a server, with its line not yet at work.
 
     Args:
         config: what it serves.
         token: that requests must carry; None: none.
-        slot: that computes; None: a thread.
+        slots: that compute; none: those of `config`.
 
     Raises:
-        LuminaError: as `served_models`.
+        LuminaError: as `served_models` and `make_slots`.
     """
     models = served_models(config)
-    line = Line(slot or ThreadSlot(), config)
+    line = Line(slots or make_slots(config.slots), config)
     service = Service(models, line)
 
     @contextlib.asynccontextmanager
@@ -64,8 +67,8 @@ def build_app(config: ServeConfig, token: str | None = None, slot: Slot | None =
 
     async def health(request: Request) -> Response:
         """Whether the server is there, how many requests wait and how many are computed."""
-        running = int(line.running is not None)
-        return JSONResponse({"status": "ok", "waiting": len(line.waiting), "running": running})
+        numbers = {"waiting": len(line.waiting), "running": len(line.running)}
+        return JSONResponse({"status": "ok", **numbers})
 
     app = Starlette(
         routes=[

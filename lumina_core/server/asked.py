@@ -110,7 +110,7 @@ def checked(
 
     Args:
         found: the request; its suffix may be empty, which means the usual one.
-        slot: that will compute it.
+        slot: of those that may compute it.
         suffixes: that its modality writes.
         max_work: tokens times steps times samples.
         names: what messages say in place of paths.

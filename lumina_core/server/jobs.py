@@ -1,4 +1,4 @@
-"""The line: jobs wait, are computed one after the other, and their results are kept for a time.
+"""The line: jobs wait, each free slot takes the next one, and results are kept for a time.
 
 Threads and the event loop meet here alone, under one lock.
 """
@@ -11,17 +11,19 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lumina_core import terminal
 from lumina_core.errors import LuminaError
+from lumina_core.files.unfinished import unfinished
 from lumina_core.sampling.settings import RunConfig
 from lumina_core.server.refusals import RefusedError, without_paths
 from lumina_core.server.settings import ServeConfig
-from lumina_core.server.slots import Cancelled, Made, Progress, Slot, Task
+from lumina_core.server.slots import Cancelled, LostError, Made, Progress, Slot, Task
 
 QUEUED, RUNNING = "queued", "in_progress"
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
@@ -63,29 +65,38 @@ class Job:
 
 
 class Line:
-    """The jobs of a server, and the thread that works them off."""
+    """The jobs of a server, and a thread for each slot that works them off."""
 
-    def __init__(self, slot: Slot, config: ServeConfig) -> None:
-        self.slot = slot
+    def __init__(self, slots: Sequence[Slot], config: ServeConfig) -> None:
+        self.slots = slots
         self.config = config
         self.jobs: dict[str, Job] = {}
         self.waiting: deque[Job] = deque()
-        self.running: Job | None = None
+        self.running: set[Job] = set()
         self.is_stopping = False
         self.folder: Path  # from `start` on
+        self._ending = ExitStack()  # removes the folder
         self._changed = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._work, name="lumina-slot", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, args=(slot,), name="lumina-slot", daemon=True)
+            for slot in slots
+        ]
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to work.
+
+        The folder is locked while this process lives. A server that is killed leaves its own, which
+        the next one removes.
 
         Args:
             loop: on which `changes` are awaited.
         """
         self._loop = loop
-        self.folder = Path(tempfile.mkdtemp(prefix="lumina-serve-"))  # for this user alone
-        self._thread.start()
+        place = Path(tempfile.gettempdir(), "lumina-serve")
+        self.folder = self._ending.enter_context(unfinished(place, _make_private))
+        for thread in self._threads:
+            thread.start()
 
     def check_room(self) -> None:
         """Refuse a request before anything is done for it.
@@ -131,7 +142,7 @@ class Line:
         with self._changed:
             over = [job for job in self.jobs.values() if job.is_over]
             over.sort(key=lambda job: job.ended or 0, reverse=True)  # the newest first
-            room = self.config.keep_megabytes * MEGABYTE
+            room = self._room
             oldest = time.time() - self.config.keep_seconds
             for number, job in enumerate(over):
                 room -= job.num_bytes
@@ -157,20 +168,24 @@ class Line:
                 self._drop(job)
 
     def stop(self) -> None:
-        """End every job: a running one after its step."""
+        """End every job: those that run after their step."""
         with self._changed:
             self.is_stopping = True
             while self.waiting:
                 self._end(self.waiting.popleft(), CANCELLED)
-            if self.running is not None:
-                self.running.is_unwanted = True
+            for job in self.running:
+                job.is_unwanted = True
             self._changed.notify_all()
 
     def close(self) -> None:
         """Stop, and remove everything that `start` and its jobs made."""
         self.stop()
-        self._thread.join(SECONDS_TO_STOP)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        end = time.monotonic() + SECONDS_TO_STOP
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        for slot in self.slots:
+            slot.close()
+        self._ending.close()
 
     async def changes(self, job: Job) -> AsyncIterator[Job]:
         """The job now and after each change; of changes faster than they are read the last."""
@@ -200,17 +215,35 @@ class Line:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_wake, job)
 
-    def _work(self) -> None:
+    def _work(self, slot: Slot) -> None:
         while (job := self._next()) is not None:
             self._tell(job)
-            status, error = self._outcome(job)
+            status, error = self._outcome(job, slot)
             with self._changed:
-                self.running = None
+                self.running.remove(job)
                 files = job.folder.iterdir() if job.folder.is_dir() else ()
                 job.num_bytes = sum(path.stat().st_size for path in files)
+                if status == COMPLETED and job.num_bytes > self._room:
+                    status, error = FAILED, self._too_large(job)
                 self._end(job, status, error)
                 if job.id not in self.jobs:
                     self._drop(job)
+
+    @property
+    def _room(self) -> int:
+        """Bytes of all results that are kept."""
+        return self.config.keep_megabytes * MEGABYTE
+
+    def _too_large(self, job: Job) -> dict[str, str]:
+        """Drop the files of a job that would be dropped before anybody read them."""
+        text = (
+            f"the result has {job.num_bytes} bytes and this server keeps {self._room}; ask for less"
+        )
+        job.made.clear()
+        for path in job.folder.iterdir():
+            path.unlink()
+        job.num_bytes = 0
+        return {"code": "invalid_value", "message": text}
 
     def _next(self) -> Job | None:
         """The first job of the line, once there is one; None at the end."""
@@ -218,11 +251,12 @@ class Line:
             self._changed.wait_for(lambda: self.waiting or self.is_stopping)
             if self.is_stopping:
                 return None
-            job = self.running = self.waiting.popleft()
+            job = self.waiting.popleft()
+            self.running.add(job)
             job.status = RUNNING
             return job
 
-    def _outcome(self, job: Job) -> tuple[str, dict[str, str] | None]:
+    def _outcome(self, job: Job, slot: Slot) -> tuple[str, dict[str, str] | None]:
         """Compute a job, and say how it ended."""
 
         def tell(progress: Progress) -> None:
@@ -235,17 +269,27 @@ class Line:
 
         try:
             tell(Progress(0))
-            for made in self.slot.run(Task(job.config, job.suffix, job.folder), tell):
+            for made in slot.run(Task(job.config, job.suffix, job.folder), tell):
                 job.made.append(made)
         except Cancelled:
             return CANCELLED, None
         except LuminaError as error:
             message = without_paths(str(error), job.names)
             return FAILED, {"code": "invalid_value", "message": message}
+        except LostError as error:
+            return (CANCELLED, None) if job.is_unwanted else (FAILED, _lost(error))
         except Exception as error:  # whatever it is, the next job runs
             terminal.tell_trace(error)
             return FAILED, {"code": "server_error", "message": "internal error"}
         return COMPLETED, None
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+
+
+def _lost(error: LostError) -> dict[str, str]:
+    return {"code": "slot_lost", "message": str(error)}
 
 
 def _wake(job: Job) -> None:

@@ -59,6 +59,7 @@ def run_server(config: ServeConfig) -> int:
             f"port {config.port} of {config.host} cannot be used; choose another one with port=..."
         ) from error
     with sock:
+        sock.listen()  # who reads the line below may connect at once, and waits
         host, port = sock.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         terminal.show(f"serving {', '.join(app.state.models)} at http://{shown}:{port}")

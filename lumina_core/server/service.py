@@ -97,7 +97,7 @@ class Service:
         decoder = self.decoder(found.model.modality)
         suffixes = of_files(decoder, decoder.suffixes)
         names = self._names(found)
-        return checked(found, self.line.slot, suffixes, self.line.config.max_work, names)
+        return checked(found, self.line.slots[0], suffixes, self.line.config.max_work, names)
 
     def _names(self, found: Asked) -> dict[str, str]:
         """What messages call the files of the server."""
@@ -166,7 +166,7 @@ class Service:
             if not job.is_over:
                 self.line.drop(job)
         if job.status == FAILED and job.error is not None:
-            status = 500 if job.error["code"] == "server_error" else 400
+            status = 400 if job.error["code"] == "invalid_value" else 500
             raise RefusedError(job.error["message"], status, code=job.error["code"])
         if not job.made:
             raise RefusedError("the request was cancelled", 503, code="cancelled")

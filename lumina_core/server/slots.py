@@ -6,7 +6,7 @@ are `Progress` and `Made`. So a slot may as well be another process, or another 
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
@@ -62,6 +62,10 @@ class Cancelled(Exception):  # noqa: N818 - no fault
     """Nobody wants the rest of a job."""
 
 
+class LostError(Exception):
+    """The process that computed a job is gone."""
+
+
 Tell = Callable[[Progress], None]
 """May raise Cancelled."""
 
@@ -81,14 +85,23 @@ class Slot(Protocol):
 
         Raises:
             LuminaError: as `run` refuses a request.
+            LostError: what computed it is gone; the next job gets another one.
             Cancelled: from `tell`.
         """
 
+    def close(self) -> None:
+        """End what belongs to it; called once, and no job runs after it."""
+
 
 class ThreadSlot:
-    """A slot in this process. It holds each model from its first use on."""
+    """A slot in this process. It holds each model from its first use on.
 
-    def __init__(self) -> None:
+    Args:
+        device: on which it computes; None: as the request says.
+    """
+
+    def __init__(self, device: str | None = None) -> None:
+        self.device = device
         self._held: dict[tuple[str, str | None], Model] = {}
         self._lock = Lock()
 
@@ -126,7 +139,11 @@ class ThreadSlot:
             yield Made(name, item.seed, item.media_sha256, notes)
             tell(Progress(num_done / config.num_samples))
 
+    def close(self) -> None:
+        """As in Slot: there is nothing to end."""
+
     def _model(self, config: RunConfig) -> Model:
+        config = config if self.device is None else replace(config, device=self.device)
         key = (config.modality, config.checkpoint)
         with self._lock:
             self._held[key] = load_model(config, self._held.get(key))

@@ -1,6 +1,7 @@
 """The line: who waits, who is cancelled, and what is kept of it."""
 
 import time
+from dataclasses import replace
 
 REQUEST = {"prompt": "a star"}
 
@@ -49,6 +50,17 @@ def test_results_go_when_they_are_too_old_or_too_many(waiting, slot, until):
     assert list(waiting.line.folder.iterdir()) == []
 
 
+def test_a_result_that_cannot_be_kept_is_refused_and_leaves_nothing(waiting, slot, until):
+    waiting.line.config = replace(waiting.line.config, keep_megabytes=1)
+    slot.content = b"x" * 10**6
+    first = post(waiting).json()
+    slot.gate.release(4)
+    until(lambda: state(waiting, first) == "failed")
+    found = waiting.get(f"/v1/media/jobs/{first['id']}").json()
+    assert "keeps 1000000; ask for less" in found["error"]["message"]
+    assert found["files"] == [] and not list(slot.tasks[0].folder.iterdir())
+
+
 def test_a_fault_of_ours_ends_one_job_and_says_nothing_of_itself(waiting, slot, until, capsys):
     def broken(task, tell):
         raise RuntimeError("/home/secret")
@@ -75,3 +87,4 @@ def test_the_end_of_the_server_ends_jobs_and_removes_their_files(waiting, slot, 
     until(lambda: all(state(waiting, job) == "cancelled" for job in jobs))
     waiting.line.close()
     assert not waiting.line.folder.exists()
+    assert slot.is_closed

@@ -1,0 +1,115 @@
+"""A job in another process: the messages that pass, and both their ends.
+
+Messages are objects of Python between processes of one server, which trust each other; nothing that
+a client sends becomes one.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from lumina_core.errors import LuminaError
+from lumina_core.server.slots import (
+    Cancelled,
+    LostError,
+    Made,
+    Progress,
+    Slot,
+    Task,
+    Tell,
+    ThreadSlot,
+)
+
+
+@dataclass(frozen=True)
+class Over:
+    """The last message of a job."""
+
+    fault: str | None = None
+    """What went wrong; None: it is completed or cancelled."""
+    is_of_request: bool = False
+    """Whether the request is at fault."""
+
+
+Message = Progress | Made | Over
+Messages = Iterator[Message]
+
+
+def compute(
+    slot: Slot, task: Task, say: Callable[[Message], None], is_stopped: Callable[[], bool]
+) -> None:
+    """Compute a job where the model is; the last message is always Over.
+
+    Args:
+        slot: of this process.
+        task: the job.
+        say: sends a message.
+        is_stopped: whether nobody wants the rest; asked after each step.
+    """
+
+    def tell(progress: Progress) -> None:
+        if is_stopped():
+            raise Cancelled
+        say(progress)
+
+    try:
+        for made in slot.run(task, tell):
+            say(made)
+    except Cancelled:
+        say(Over())
+    except LuminaError as error:
+        say(Over(str(error), is_of_request=True))
+    except Exception as error:  # the other side tells it
+        say(Over("".join(traceback.format_exception(error))))
+    else:
+        say(Over())
+
+
+class RemoteSlot:
+    """A slot whose jobs are computed elsewhere.
+
+    Args:
+        front: answers here what needs no weights, while the other side computes.
+    """
+
+    def __init__(self, front: ThreadSlot) -> None:
+        self.size = front.size
+
+    def send(self, task: Task) -> Messages:
+        """Send a job; gives what comes back, up to Over.
+
+        Raises:
+            LostError: at once or later: what computes it is gone.
+        """
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Ask to leave the rest of the job.
+
+        Raises:
+            LostError: what computes it is gone.
+        """
+        raise NotImplementedError
+
+    def run(self, task: Task, tell: Tell) -> Iterator[Made]:
+        """As in Slot; Cancelled comes once the job has stopped."""
+        messages = self.send(task)
+        message: Message | None = None
+        try:
+            for message in messages:
+                if isinstance(message, Made):
+                    yield message
+                elif isinstance(message, Progress):
+                    tell(message)
+                elif message.fault is not None:
+                    raise (LuminaError if message.is_of_request else RuntimeError)(message.fault)
+        except LostError:
+            raise
+        except BaseException:
+            if not isinstance(message, Over):
+                with suppress(LostError):
+                    self.stop()
+                    for _ in messages:  # the slot is free once the last one is there
+                        pass
+            raise
