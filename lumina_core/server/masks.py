@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import ImageOps
 
+from lumina_core.media.clips.extent import PICTURES
 from lumina_core.media.containers import reading
 from lumina_core.media.pictures import opened
 from lumina_core.media.pixels import MAX_LEVEL
 from lumina_core.server.bodies import Said
-from lumina_core.server.uploads import PICTURES
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,8 +1,8 @@
 """Files that come with a request: kept for its job, and refused undecoded where they are too large.
 
 A file gets a name of ours in the private folder of its job; of the name that the client gave only
-the suffix is kept. What a file says of its size is looked at here; that it says the truth, its
-modality's reader sees, which reads no further than the medium to make is long.
+the suffix is kept. A sound is not looked at here: its modality reads no further than the sound to
+make is long.
 """
 
 import asyncio
@@ -14,14 +14,12 @@ from PIL import Image
 from starlette.datastructures import UploadFile
 
 from lumina_core.errors import MAX_NAME, printable
-from lumina_core.media.clips.reading import film_head
-from lumina_core.media.pictures import opened
+from lumina_core.media.clips.extent import extent_of
 from lumina_core.server.refusals import RefusedError
 
-PICTURES = ("PNG", "WEBP", "JPEG", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-"""Pillow's names of the pictures that are read, as far as Pillow has them."""
 MAX_PIXELS = 1 << 24  # of a picture or a frame: 50 MB as RGB
 MAX_FRAMES = 10_000  # of a clip
+MAX_CLIP_PIXELS = 1 << 30  # of a clip: 500 frames of 1920 x 1080
 MAX_SECONDS = 600  # of a clip
 
 
@@ -63,22 +61,20 @@ def _keep(file: UploadFile, path: Path, key: str) -> None:
 
 
 def too_large(path: Path) -> str | None:
-    """Why a file is not decoded, by what its head says; None where nothing is against it."""
+    """Why a file is not decoded, by what stands in it; None where nothing is against it."""
     try:
-        film = film_head(path)
-        if film is None:
-            with opened(path, PICTURES, "no picture") as picture:
-                width, height = picture.size
-        else:
-            width, height = film.width, film.height
+        width, height, frames, seconds = extent_of(path, MAX_FRAMES)
     except Image.DecompressionBombError:
         return f"is a picture of too many pixels; at most {MAX_PIXELS} are read"
     except Exception:  # a sound, or broken: its modality's reader opens it next, and says so
         return None
     if width * height > MAX_PIXELS:
         return f"has {width} x {height} pixels; at most {MAX_PIXELS} in all are read"
-    if film and film.frames > MAX_FRAMES:
-        return f"has {film.frames} frames; at most {MAX_FRAMES} are read"
-    if film and (film.seconds or 0) > MAX_SECONDS:
-        return f"lasts {film.seconds:g} seconds; at most {MAX_SECONDS} are read"
+    if frames > MAX_FRAMES:
+        return f"has more than {MAX_FRAMES} frames; cut it"
+    if width * height * frames > MAX_CLIP_PIXELS:
+        text = f"has {frames} frames of {width} x {height} pixels"
+        return f"{text}; at most {MAX_CLIP_PIXELS} in all are read"
+    if seconds > MAX_SECONDS:
+        return f"lasts {seconds:g} seconds; at most {MAX_SECONDS} are read"
     return None

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from lumina_core.server import bodies, uploads
 
@@ -51,23 +51,45 @@ def refused(answer, status=400):
 def test_a_picture_of_too_many_pixels_is_refused_undecoded(client, monkeypatch, side):
     data = png_of(side, side)
     assert len(data) < 200_000
-    monkeypatch.setattr(Image.Image, "load", None)  # whoever decodes it fails
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)  # whoever decodes it fails
     error = refused(sent(client, "bomb.png", data))
     assert error["code"] == "too_large" and "pixels" in error["message"]
     assert not list(client.app.state.line.folder.iterdir())
 
 
-def test_a_film_that_is_too_long_is_refused_undecoded(tmp_path, monkeypatch):
+def test_a_clip_that_is_too_long_is_refused_undecoded(tmp_path, monkeypatch):
     path = tmp_path / "film.mp4"
     path.write_bytes(film_of(12))
     assert uploads.too_large(path) is None
-    monkeypatch.setattr(uploads, "MAX_FRAMES", 11)
-    assert uploads.too_large(path) == "has 12 frames; at most 11 are read"
-    monkeypatch.setattr(uploads, "MAX_FRAMES", 12)
     monkeypatch.setattr(uploads, "MAX_SECONDS", 1)
     assert uploads.too_large(path) == "lasts 1.2 seconds; at most 1 are read"
+    monkeypatch.setattr(uploads, "MAX_CLIP_PIXELS", 12 * 1024 - 1)
+    assert uploads.too_large(path).startswith("has 12 frames of 32 x 32 pixels")
+    monkeypatch.setattr(uploads, "MAX_FRAMES", 11)
+    assert uploads.too_large(path) == "has more than 11 frames; cut it"
     monkeypatch.setattr(uploads, "MAX_PIXELS", 1000)
     assert uploads.too_large(path) == "has 32 x 32 pixels; at most 1000 in all are read"
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_the_frames_of_an_animation_are_counted(tmp_path, monkeypatch, kind):
+    frames = [Image.new("RGB", (32, 32), (level, 0, 0)) for level in range(0, 240, 20)]
+    path = tmp_path / "x"
+    frames[0].save(path, kind, save_all=True, append_images=frames[1:], duration=1)
+    assert uploads.too_large(path) is None
+    monkeypatch.setattr(uploads, "MAX_FRAMES", 11)
+    assert uploads.too_large(path) == "has more than 11 frames; cut it"
+
+
+def test_frames_before_a_damage_count(tmp_path, monkeypatch):
+    frames = [Image.new("RGB", (32, 32), (level, 0, 0)) for level in range(0, 240, 20)]
+    path = tmp_path / "x.gif"
+    frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], duration=100)
+    path.write_bytes(path.read_bytes()[:-1] + b"damage")
+    monkeypatch.setattr(uploads, "MAX_FRAMES", 11)
+    assert uploads.too_large(path) == "has more than 11 frames; cut it"
+    monkeypatch.setattr(uploads, "MAX_FRAMES", 100)
+    assert uploads.too_large(path) is None
 
 
 @pytest.mark.parametrize("name", ["x.exe", "x.png.sh", "../../x.txt", "x.glb"])

@@ -21,6 +21,7 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from lumina_core.files.reading import open_regular
+from lumina_core.media.clips.gif_blocks import gif_images
 from lumina_core.media.clips.orientation import orientation_of, oriented
 from lumina_core.media.clips.writing import MILLISECONDS
 from lumina_core.media.pictures import as_rgb, comment_in, opened
@@ -47,9 +48,6 @@ SHORT_DURATION, SHORT_KINDS = 0.01, ("GIF", "PNG")
 MAX_MISSING = 0.1  # of the duration that a file names, beyond one frame: else it is cut off
 SIGNATURE_BYTES = 16
 FRAME_NAME = re.compile(r"(\d+)\.png")
-
-# Of a GIF (GIF89a): its blocks and what tells how long they are.
-GIF_HEADER, GIF_IMAGE, GIF_EXTENSION, GIF_END = 13, b"\x2c", b"\x21", b"\x3b"
 
 
 class Timed(NamedTuple):
@@ -109,38 +107,12 @@ def comment_of(path: Path) -> str:
         with _picture(_frame_files(path)[0], FOLDER_PICTURES) as image:
             return _comment_inside(image)
     with open_regular(path) as file:
-        kind = _container(file)
+        kind = container_of(file)
         if kind:
-            with _opened(file, kind) as container:
+            with open_film(file, kind) as container:
                 return container.metadata.get("comment", "")
     with _picture(path, PICTURES) as image:
         return _comment_inside(image)
-
-
-class FilmHead(NamedTuple):
-    """What a film says of itself before it is decoded, which need not be so."""
-
-    width: int
-    height: int
-    frames: int
-    """0 where it does not say."""
-    seconds: float | None
-
-
-def film_head(path: Path) -> FilmHead | None:
-    """What a film says of itself; None for any other kind of file.
-
-    Raises:
-        Exception: as `frames_of`.
-    """
-    with open_regular(path) as file:
-        kind = _container(file)
-        if kind is None:
-            return None
-        with _opened(file, kind) as container:
-            stream = _video_stream(container)
-            seconds = _told_end(container, stream)
-            return FilmHead(stream.width, stream.height, stream.frames, seconds)
 
 
 def is_webp(path: Path) -> bool:
@@ -158,7 +130,7 @@ def _any_frames(path: Path, folder_fps: float, max_pixels: int) -> Iterator[Time
                 yield Timed(1 / folder_fps, page.frame)
         return
     with open_regular(path) as file:
-        kind = _container(file)
+        kind = container_of(file)
     yield from _film(path, kind, max_pixels) if kind else _pictures(path, PICTURES)
 
 
@@ -185,8 +157,8 @@ def _frame_files(folder: Path) -> list[Path]:
     return [numbered[number] for number in order]
 
 
-def _container(file: BinaryIO) -> str | None:
-    """FFmpeg's name for the container of a file; None for what Pillow may read."""
+def container_of(file: BinaryIO) -> str | None:
+    """FFmpeg's name for the container of a file, from its start; None for what Pillow may read."""
     head = file.read(SIGNATURE_BYTES)
     file.seek(0)
     if head[4:8] == b"ftyp" and head[8:12] in PICTURE_BRANDS:
@@ -198,7 +170,8 @@ def _container(file: BinaryIO) -> str | None:
 
 
 @contextmanager
-def _opened(file: BinaryIO, kind: str) -> Iterator[Any]:
+def open_film(file: BinaryIO, kind: str) -> Iterator[Any]:
+    """A film of a container that `container_of` tells, as PyAV has it."""
     import av
 
     with av.open(file, "r", format=kind, metadata_errors="replace") as container:
@@ -206,8 +179,8 @@ def _opened(file: BinaryIO, kind: str) -> Iterator[Any]:
 
 
 def _film(path: Path, kind: str, max_pixels: int) -> Iterator[Timed]:
-    with open_regular(path) as file, _opened(file, kind) as container:
-        stream = _video_stream(container)
+    with open_regular(path) as file, open_film(file, kind) as container:
+        stream = video_stream(container)
         limits = {"err_detect": "explode", "max_pixels": str(max_pixels)}
         stream.codec_context.options = limits
         usual = 1 / float(stream.average_rate or 1)
@@ -227,7 +200,7 @@ def _film(path: Path, kind: str, max_pixels: int) -> Iterator[Timed]:
         end = times[-1] + last
         if kind == "mp4":
             _check_mp4_end(stream, path.stat().st_size)
-        wanted = _told_end(container, stream)
+        wanted = told_end(container, stream)
         if wanted is not None and wanted - end > usual + MAX_MISSING * wanted:
             raise ValueError(f"it is cut off after {end:.3g} of {wanted:.3g} seconds")
 
@@ -247,7 +220,7 @@ def _check_mp4_end(stream: Any, num_bytes: int) -> None:
         raise ValueError(f"it is cut off after {num_whole} of {len(table)} frames")
 
 
-def _video_stream(container: Any) -> Any:
+def video_stream(container: Any) -> Any:
     """The first stream of pictures that is no cover of a record."""
     from av.stream import Disposition
 
@@ -257,7 +230,7 @@ def _video_stream(container: Any) -> Any:
     raise ValueError("it has sound at best, and no pictures")
 
 
-def _told_end(container: Any, stream: Any) -> float | None:
+def told_end(container: Any, stream: Any) -> float | None:
     """When the pictures end, in seconds, as far as the file says it and not of its sound."""
     if stream.duration:
         return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
@@ -315,26 +288,11 @@ def _check_gif_end(path: Path) -> None:
     """Refuse a GIF that breaks off between two frames, which Pillow takes for its end.
 
     Raises:
-        ValueError: the blocks do not lead to the mark of its end.
+        ValueError: as `gif_images`.
     """
     with open_regular(path) as file:
-        flags = file.read(GIF_HEADER)[10]
-        _skip_gif_palette(file, flags)
-        while (block := file.read(1)) != GIF_END:
-            if block == GIF_IMAGE:
-                _skip_gif_palette(file, (file.read(9) or b"\0")[-1])
-                file.read(1)
-            elif block == GIF_EXTENSION:
-                file.read(1)
-            elif block != b"\0":  # some writers end a block twice
-                raise ValueError("it is cut off or damaged after its last whole frame")
-            while block != b"\0" and (size := file.read(1)) not in (b"", b"\0"):
-                file.seek(size[0], 1)
-
-
-def _skip_gif_palette(file: BinaryIO, flags: int) -> None:
-    if flags & 0x80:
-        file.seek(3 << ((flags & 7) + 1), 1)
+        for _ in gif_images(file):
+            pass
 
 
 def _comment_inside(image: Image.Image) -> str:
