@@ -13,6 +13,7 @@ from lumina_audio.scene import DIRECTIONS, REPEATED, Event
 from lumina_core.media.worlds.captions import NUMBERS, by_wording, chance, join, one_of, pick
 
 RARE = 0.3  # share of the words, of those that are not plain, that are taken from the rarer ones
+BEHIND = 0.08  # of those not plain, share whose adjectives stand behind the noun
 FILLED = 0.06  # share of the events, of those that are not plain, with a word that says nothing
 
 NOUNS = {
@@ -41,7 +42,7 @@ RARE_NOUNS = {
     "beep": ("blip", "pip", "peep", "bip"),
     "noise": (
         *("white noise burst", "static burst", "hissing sound", "hissing noise", "noise pulse"),
-        *("blast of noise", "crackle", "burst", "hissing"),
+        *("blast of noise", "pulse of noise", "crackle", "burst", "hissing"),
     ),
     "tone": ("sine tone", "sine wave", "pure tone", "pure sine tone", "sine"),
     "chord": ("chord of three notes", "chord of three tones", "triad"),
@@ -50,7 +51,7 @@ RARE_PLURALS = {
     "beep": ("blips", "pips", "peeps", "bips", "tones", "notes"),
     "noise": (
         *("white noise bursts", "static bursts", "hisses", "noise pulses", "blasts of noise"),
-        *("bursts", "pulses of noise"),
+        *("bursts", "pulses of noise", "noises"),
     ),
 }
 SHORT_TONES = ("tone", "note")
@@ -61,11 +62,14 @@ IMPLIED = {
     **dict.fromkeys(("click", "clicks", "tick", "ticks"), ("noise", "length", "short")),
 }
 """Nouns that say more than a kind: a kind, a field of an event and its value, if none is named."""
-BARE = ("white noise", "static", "noise", "hissing")
+BARE = ("white noise", "static", "noise", "hissing", "something")
 """Nouns that are written without an article."""
 PRONOUN = "one"
 """Stands for the noun of the event before: "a soft beep then a loud one"."""
-SWEEPS = ("sweep", "tone", "glide", "chirp", "whistle", "note", "slide", "siren", "sound", "pitch")
+SWEEPS = (
+    *("sweep", "tone", "glide", "chirp", "whistle", "note", "slide", "siren", "sound", "pitch"),
+    "something",
+)
 """What rises or falls, before or behind words for it."""
 BEFORE_SWEEPS = {
     "rising": ("rising", "upward", "ascending", "upwards", "climbing", "up"),
@@ -121,7 +125,7 @@ RARE_ADJECTIVES = {
         "high": ("shrill", "bright", "piercing", "high frequency"),
     },
     "tremolo": {
-        "slow": ("wobbly", "vibrating", "slowly vibrating", "warbling", "quavering"),
+        "slow": ("wobbly", "vibrating", "slowly vibrating", "warbling", "quavering", "shaking"),
         "fast": ("quickly vibrating", "rapidly trembling", "rapidly wobbling"),
     },
 }
@@ -146,14 +150,15 @@ TAILS = {
     "fast": _tremolos("fast", ("fast", "quickly")),
 }
 """A tremolo behind the noun. Where no rate is named it is slow."""
-_SHAKES = ("trembles", "wobbles", "vibrates")
+_SHAKES = ("trembles", "wobbles", "vibrates", "shakes")
 RARE_TAILS = {
     "tremolo": {
         "slow": (
             *(f"that {shakes}" for shakes in _SHAKES),
             *(f"that {shakes} slowly" for shakes in _SHAKES),
             *(f"that slowly {shakes}" for shakes in _SHAKES),
-            *("with a tremolo", "with a vibrato", "trembling", "wobbling", "which trembles"),
+            *("with a tremolo", "with a vibrato", "trembling", "wobbling", "shaking"),
+            "which trembles",
         ),
         "fast": (
             *(f"that {shakes} {way}" for shakes in _SHAKES for way in ("fast", "quickly")),
@@ -175,6 +180,8 @@ RARE_TAILS = {
             for name in names
             for words, a in (("with", "a "), ("at", "a "), ("of", ""), ("in", "a "), ("of", "a "))
         )
+        + tuple(f"in the {name} {range_}" for name in names for range_ in ("range", "register"))
+        + (("in the middle",) if value == "middle" else ())
         for value, names in (
             ("low", ("low",)),
             ("middle", ("middle", "medium")),
@@ -183,11 +190,18 @@ RARE_TAILS = {
     },
 }
 """By field, what else stands behind the noun."""
+INNER = {
+    f"{burst}{s} of": f"{burst}{s} of noise"
+    for burst in ("burst", "blast", "pulse")
+    for s in ("", "s")
+}
+"""Nouns that may have an adjective within: "a burst of low noise"."""
 
 _DIGITS = tuple(str(number + 1) for number in range(len(NUMBERS)))
 _ARTICLES = ("a", "a", "a", "", "one", "1")
 """Before one thing, each as often as it stands here."""
-_RARE_ARTICLES = ("the", "a single", "only one", "just one", "another", "single")
+_RARE_ARTICLES = ("the", "a single", "just one", "another", "single")
+_READ_ARTICLES = (*_RARE_ARTICLES, "only one")
 _RARE_NUMBERS = {2: ("a pair of", "a couple of"), 3: ("three", "3"), 4: ("four", "4")}
 _TIMES = {
     2: ("twice", "two times", "repeated twice", "2 times", "repeated two times"),
@@ -222,7 +236,7 @@ def worded(event: Event, before: Event | None, generator: torch.Generator | None
         fillers = _BEFORE_ADJECTIVES if adjectives else _BEFORE_NOUNS
         adjectives = [pick(fillers, generator), *adjectives]
     words = join(*adjectives, noun, tail)
-    if noun in BARE:
+    if noun in BARE or noun.startswith("something"):
         return words
     is_rare = generator is not None and chance(RARE / 2, generator)
     article = pick(_RARE_ARTICLES if is_rare else _ARTICLES, generator)
@@ -280,6 +294,8 @@ def _described(event: Event, generator: torch.Generator | None) -> tuple[str, li
     told = [field for field, value in values.items() if value]
     if generator is None:
         return tail, [ADJECTIVES[field][values[field]][0] for field in told]
+    if told and not tail and chance(BEHIND, generator):
+        return " ".join(_in_any_order(values, told, generator)), []
     if told and not tail and not event.tremolo and chance(RARE / 2, generator):
         field = pick(told, generator)
         tail = pick(RARE_TAILS[field][values[field]], generator)
@@ -293,6 +309,16 @@ def _described(event: Event, generator: torch.Generator | None) -> tuple[str, li
         adjectives.append(pick((*SPEEDS, "long") if event.direction else ("long",), generator))
     order = torch.randperm(len(adjectives), generator=generator).tolist()
     return tail, [adjectives[place] for place in order]
+
+
+def _in_any_order(
+    values: Mapping[str, str | None], told: list[str], generator: torch.Generator
+) -> list[str]:
+    """Adjectives that stand behind the noun, two of them often with and."""
+    order = torch.randperm(len(told), generator=generator).tolist()
+    said = [_adjective(told[place], str(values[told[place]]), generator) for place in order]
+    has_and = len(said) == 2 and said[0] not in _TAIL_OF and chance(0.5, generator)
+    return [said[0], "and", said[1]] if has_and else said
 
 
 def _adjective(field: str, value: str, generator: torch.Generator) -> str:
@@ -309,7 +335,10 @@ def event_of(text: str, before: Event | None) -> Event | None:
     """
     match = EVENT.fullmatch(text)
     assert match is not None  # the text was found with the same expression
-    noun, adjectives, tails = match["noun"], match["adjectives"], match["tails"]
+    noun, tails = match["noun"], match["tails"] + (match["repeats"] or "")
+    adjectives = " ".join([match["adjectives"], match["behind"] or ""])
+    if inner := _INNER_NOUN.fullmatch(noun):
+        noun, adjectives = INNER[inner["burst"]], f"{adjectives} {inner['within']}"
     said = [_ADJECTIVE_OF[words] for words in _ADJECTIVE.findall(adjectives)]
     for tail in _TAIL.findall(tails):
         if tail in _TAIL_OF:
@@ -396,6 +425,18 @@ _TAIL_OF = _fields({"tremolo": TAILS}) | _fields(RARE_TAILS) | dict.fromkeys(_PA
 _TAIL_OF |= {words: ("count", str(count)) for count, words_ in _TIMES.items() for words in words_}
 _ANY_ADJECTIVE = one_of(_longest_first(_ADJECTIVE_OF))
 _ENDED = r"(?=$| (?:then|and|followed|before|after|next|please|with)(?!\S))"
+_FOLLOWERS = (
+    *("then", "and", "followed", "before", "after", "next", "please", "finally", "afterwards"),
+    *("with", "an?", "one", "two", "three", "four", "[1-4]", "the", "single", "only", "just"),
+    *("another", "play", "plays", "played", "there", "i hear", "you hear", "can", "is", "are"),
+    *("which", "that", "once", "comes", "coming", "follows", "sounds", "on its own", "alone"),
+    *("by itself", "at", "in that order", "first", "second", "later", "lastly", "right", "but"),
+    *("preceded", "end", "ends", "ending", "finish", "finishes", "finishing", "silence"),
+    "between",
+)
+"""Words that may stand behind an adjective that is behind its noun."""
+_FOLLOWED = rf"(?=$| {one_of(_FOLLOWERS)}(?!\S))"
+_REPEATS = one_of((*_PAUSED, *(words for several in _TIMES.values() for words in several)))
 _RELATIVE = rf"(?:that|which) (?:is|are|sounds?) {_ANY_ADJECTIVE}(?: and {_ANY_ADJECTIVE}{_ENDED})?"
 _ANY_TAIL = rf"(?:{'|'.join(_longest_first(_TAIL_OF))}|{_RELATIVE})(?!\S)"
 _ADJECTIVE = re.compile(rf"(?<!\S){_ANY_ADJECTIVE}(?!\S)")
@@ -408,8 +449,11 @@ _DIRECTED = {
     )
     for direction in DIRECTIONS
 }
+_WITHIN = rf"(?:{_ANY_ADJECTIVE} (?:and )?){{1,3}}"
+_INNER_NOUN = re.compile(rf"(?P<burst>{one_of(INNER)}) (?P<within>{_WITHIN})(?:noise|static)")
 _NOUN = one_of(
     (
+        rf"{one_of(INNER)} {_WITHIN}(?:noise|static)",
         *_longest_first(_ECHO_OF),
         f"(?:{one_of(_longest_first(SWEEPS))} {one_of(_longest_first(_BEHIND_OF))}"
         rf"(?!\S)(?! {one_of(SWEEPS)}(?!\S)))",
@@ -418,8 +462,10 @@ _NOUN = one_of(
     )
 )
 EVENT = re.compile(
-    rf"(?<!\S)(?:(?P<number>an?|{'|'.join(_longest_first((*_RARE_ARTICLES, *_COUNT_OF)))}) )?"
+    rf"(?<!\S)(?:(?P<number>an?|{'|'.join(_longest_first((*_READ_ARTICLES, *_COUNT_OF)))}) )?"
     rf"(?P<adjectives>(?:{_ANY_ADJECTIVE} (?:and )?)*)(?P<noun>{_NOUN})(?!\S)"
     rf"(?P<tails>(?: {_ANY_TAIL}){{0,3}})"
+    rf"(?:(?P<behind>(?: {_ANY_ADJECTIVE}(?: and {_ANY_ADJECTIVE}|)|(?: {_ANY_ADJECTIVE}){{2,3}}))"
+    rf"(?P<repeats>(?: {_REPEATS})?){_FOLLOWED})?"
 )
 """A regular expression that takes every wording of an event, and some that mean nothing."""

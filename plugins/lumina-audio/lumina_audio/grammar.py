@@ -16,9 +16,9 @@ from lumina_audio.scene import (
     LENGTHS,
     LEVELS,
     MAX_EVENTS,
-    PITCHED,
     PITCHES,
     REPEATED,
+    TONAL,
     TREMBLING,
     TREMOLOS,
     Event,
@@ -40,11 +40,11 @@ HELD_OUT_TASKS = ("counting", "length", "tremolo", "loudness", "order", "dynamic
 TASKS = ("pitch", "sweep", *HELD_OUT_TASKS)
 
 PLAIN = 0.5  # share of the captions that say it in the fewest and plainest words
-PITCH_NAMED, LENGTH_NAMED = 0.85, 0.5
+PITCH_NAMED, OTHER_PITCH_NAMED, LENGTH_NAMED = 0.85, 0.3, 0.5
 """Shares of the captions that say it where they need not; the rest leaves it to the renderer."""
 SHAPED = 0.5  # share of the captions of a level that say a number or a length, too
 SAME_KIND = 0.5  # share of the two events of different levels that are the same otherwise
-LEVEL_NAMED = 0.25  # of each of three events
+LEVEL_NAMED = 0.25  # of each of three events, and of what trembles
 _CHANGES = (*[("soft", "loud"), ("loud", "soft")] * 3, *[(None, level) for level in LEVELS])
 _CHANGES += tuple((level, None) for level in LEVELS)
 
@@ -129,6 +129,7 @@ _TWO = (
     "{opening}{first} and then {second}",
     "{opening}{first} and {second}",
     "{opening}{first} and after that {second}",
+    "{opening}{first} (and )?after (it|this) {second}",
     "{opening}{first} next {second}",
     "first {first} (then|and then) {second}",
     "{opening}{first} before {second}",
@@ -193,9 +194,10 @@ def parse(caption: str) -> Scene:
                 return Scene(_task_of(events), events)
     raise LuminaError(
         f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
-        "noise bursts, short or up to two long, tones and chords (with slow or fast tremolo), "
-        "low, middle or high, rising and falling sweeps, soft or loud, and two or three one after "
-        "another; write, say, 'two short high beeps, then a falling sweep'."
+        "noise bursts, short or up to three long, tones and chords (with slow or fast tremolo), "
+        "rising and falling sweeps, low, middle or high, soft or loud, and two or three one after "
+        "another (of two, up to three beeps or bursts each, five sounds in all); write, say, "
+        "'two short high beeps, then a falling sweep'."
     )
 
 
@@ -279,7 +281,8 @@ def _sample_events(generator: torch.Generator, task: str) -> tuple[Event, ...]:
         return (_at_some_level(event, 1.0, generator),)
     if task == "tremolo":
         event = _sample(generator, 1, pick(TREMBLING, generator))
-        return (replace(event, tremolo=pick(TREMOLOS, generator)),)
+        event = replace(event, tremolo=pick(TREMOLOS, generator))
+        return (_at_some_level(event, LEVEL_NAMED, generator),)
     if task == "counting":
         event = _sample(generator, 1, pick(REPEATED, generator))
         return (replace(event, length=event.length if event.count > 1 else None),)
@@ -309,10 +312,10 @@ def _sample(
 ) -> Event:
     """An event that a scene of so many may have, neither soft nor loud nor with tremolo."""
     kind = kind or pick(KINDS, generator)
+    named = PITCH_NAMED if kind in TONAL else OTHER_PITCH_NAMED
+    pitch = pick(PITCHES, generator) if chance(named, generator) else None
     if kind == "sweep":
-        return Event(kind, direction=pick(DIRECTIONS, generator))
-    has_pitch = kind in PITCHED and chance(PITCH_NAMED, generator)
-    pitch = pick(PITCHES, generator) if has_pitch else None
+        return Event(kind, pitch, pick(DIRECTIONS, generator))
     if kind not in REPEATED:
         return Event(kind, pitch)
     count = 1 + int(torch.randint(max_count(num_events), (), generator=generator))

@@ -16,8 +16,8 @@ from lumina_audio.event_words import (
 )
 from lumina_audio.scene import (
     DIRECTIONS,
+    MAX_COUNT,
     MAX_EVENTS,
-    PITCHED,
     REPEATED,
     TREMBLING,
     Event,
@@ -55,7 +55,14 @@ _LEVELS_TOO = {
 }
 _TREMOLOS_TOO = {
     **{"vibrating": "slow", "tremolo": "slow", "vibrato": "slow", "wobbly": "slow"},
-    **{"wobbles": "slow", "trembles": "slow", "slow": "slow", "slowly": "slow"},
+    **{
+        "shaking": "slow",
+        "shakes": "slow",
+        "wobbles": "slow",
+        "trembles": "slow",
+        "slow": "slow",
+        "slowly": "slow",
+    },
     **{"fast": "fast", "quickly": "fast", "rapid": "fast", "quick": "fast"},
 }
 _ORDER = ("then", "followed by", "before", "and after that", "after that", "and then", "next")
@@ -91,13 +98,16 @@ def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     for events in [whole, *told]:
         yield from (Scene("", (event,)) for event in events)
     for num in range(2, len(told) + 1):
-        fitting = [dict.fromkeys(_fitted(event, num) for event in events) for events in told[:num]]
+        fitting = [
+            dict.fromkeys(_fitted(event, num, most) for event in events for most in (MAX_COUNT, 2))
+            for events in told[:num]
+        ]
         yield from (Scene("", events) for events in product(*fitting) if is_possible(events))
 
 
-def _fitted(event: Event, num_events: int) -> Event:
+def _fitted(event: Event, num_events: int, most: int) -> Event:
     """An event without what none has in a scene of so many."""
-    count = min(event.count, max_count(num_events))
+    count = min(event.count, max_count(num_events), most)
     is_long = event.length == "long" and count > max_long(num_events)
     return replace(event, count=count, length=None if is_long else event.length, tremolo=None)
 
@@ -132,7 +142,7 @@ def _of_one(meanings: Sequence[Meaning], first: Sequence[Meaning]) -> Iterator[E
         count = NUMBERS.index(number) + 1 if number and kind in REPEATED else 1
         yield Event(
             kind,
-            pitch if kind in PITCHED else None,
+            pitch,
             noun if kind == "sweep" else None,
             count,
             length if kind in REPEATED else None,

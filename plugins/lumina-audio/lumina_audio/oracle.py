@@ -23,6 +23,9 @@ LEAST_LEVEL = 0.004  # root mean square; below it is silence, whatever the rest
 MIN_GAP_SECONDS, MIN_SPAN_SECONDS = 0.045, 0.05  # shorter ones are no gap and no sound
 LENGTH_LIMIT = 0.24  # seconds; between short and long
 PITCH_LIMITS = (500.0, 1180.0)  # Hz; between low and middle, middle and high
+NOISE_LIMITS = {"low": (0.0, 2600.0), "middle": (2700.0, 3700.0), "high": (4700.0, 8000.0)}
+"""Hz; the mean frequency of the power of noise. White noise lies between the last two."""
+MAX_NOISE = 8000.0  # Hz; what is above counts for none of it
 LEAST_PITCH = 150.0  # Hz; what is lower is no tone of this world
 SWEEP_FACTOR = 1.6  # of the later pitch over the earlier, or the other way round
 STEADY_FACTOR = 1.25  # of the later pitch over the earlier, at most, of a tone
@@ -35,6 +38,8 @@ MIN_NOTE_DISTANCE = 1.2  # frequency over frequency of two notes
 NOTE_LEAK = 2.5  # bins of the main lobe to each side of a note
 LEVEL_LIMITS = (0.046, 0.19)  # root mean square; between soft and usual, usual and loud
 LOUD_NOISE_LIMIT = 0.11  # instead of the second; mel bands hold less of noise than of tones
+LOUD_COLOURED_LIMIT = 0.09  # the same of noise that has a pitch
+LOUD_TREMBLING_LIMIT = 0.145  # the same of what trembles
 TREMOLO_LIMIT, MAX_TREMOLO = 4.0, 10.0  # Hz
 MIN_PERIODS = 2  # of a tremolo; less is a level that drifts
 MIN_TREMOLO_DEPTH = 0.22  # of the amplitude over its mean
@@ -53,7 +58,7 @@ class Span:
     kind: str
     """noise, tone, chord, sweep, or unsteady."""
     pitch: float
-    """Hz, the lowest note; 0 for noise and where there is none."""
+    """Hz, the lowest note, or the mean frequency of noise; 0 where there is none."""
     growth: float
     """Later over earlier pitch."""
     level: float
@@ -95,6 +100,9 @@ def _has_kind(span: Span, event: Event) -> bool:
 
 
 def _has_pitch(span: Span, event: Event) -> bool:
+    if event.kind == "noise":
+        low, high = NOISE_LIMITS[str(event.pitch)]
+        return span.kind == "noise" and low <= span.pitch < high
     low, high = PITCH_LIMITS
     name = "low" if span.pitch < low else "middle" if span.pitch < high else "high"
     return span.kind != "noise" and name == event.pitch
@@ -110,7 +118,10 @@ def _has_length(span: Span, event: Event) -> bool:
 
 def _has_level(span: Span, event: Event) -> bool:
     soft, loud = LEVEL_LIMITS
-    loud = LOUD_NOISE_LIMIT if span.kind == "noise" else loud
+    if span.kind == "noise":
+        loud = LOUD_COLOURED_LIMIT if event.kind == "noise" and event.pitch else LOUD_NOISE_LIMIT
+    elif event.tremolo:
+        loud = LOUD_TREMBLING_LIMIT
     return span.level < soft if event.level == "soft" else span.level > loud
 
 
@@ -174,7 +185,7 @@ def _span(samples: np.ndarray, envelope: np.ndarray, start: int, sample_rate: in
     early, late = (_loudest(spectra[place], sample_rate) for place in _places(len(spectra)))
     growth = late / early
     if flatness > NOISE_FLATNESS:
-        kind, pitch = "noise", 0.0
+        kind, pitch = "noise", _middle(mean, sample_rate)
     elif max(growth, 1 / growth) > SWEEP_FACTOR and _is_gradual(spectra, sample_rate):
         kind, pitch = "sweep", min(early, late)
     else:
@@ -235,6 +246,13 @@ def _is_steady(spectra: np.ndarray, notes: list[float], sample_rate: int) -> boo
             if mean[low : high + 1].max() < LASTING * mean.max():
                 return False
     return True
+
+
+def _middle(spectrum: np.ndarray, sample_rate: int) -> float:
+    """Mean frequency of the power."""
+    hertz = np.linspace(0, sample_rate / 2, len(spectrum))
+    power = np.where(hertz <= MAX_NOISE, spectrum**2, 0)
+    return float((hertz * power).sum() / power.sum())
 
 
 def _notes(spectrum: np.ndarray, sample_rate: int) -> list[float]:

@@ -11,7 +11,8 @@ DIRECTIONS = ("rising", "falling")
 REPEATED = ("beep", "noise")
 """Kinds that may come several times."""
 KINDS = (*REPEATED, "tone", "chord", "sweep")
-PITCHED = ("beep", "tone", "chord")
+TONAL = ("beep", "tone", "chord")
+"""Kinds that have a pitch where none is named, too."""
 TREMBLING = ("tone", "chord")
 """Kinds that may have a tremolo."""
 LENGTHS = ("short", "long")
@@ -19,6 +20,9 @@ LEVELS = ("soft", "loud")
 TREMOLOS = ("slow", "fast")
 MAX_COUNT = 4
 MAX_EVENTS = 3
+MAX_SOUNDS = 5  # of a scene, each repetition counted, so that all fits into 1.5 s
+THREE_LOUD_LONG = ("noise", 3, "long", "loud")
+"""What is not heard as loud: a vocoder gives so much noise peaks that would be cut off."""
 
 # Combinations that stand in no training caption. A number goes with what is counted, all else with
 # what is heard and how high.
@@ -38,7 +42,7 @@ class Event:
     kind: str
     """One of KINDS."""
     pitch: str | None = None
-    """Of PITCHED; low, middle or high."""
+    """Low, middle or high; of a sweep its lower end, of noise where most of it lies."""
     direction: str | None = None
     """Of a sweep."""
     count: int = 1
@@ -62,19 +66,21 @@ class Scene:
 
 def max_count(num_events: int) -> int:
     """How often something may sound in a scene of so many events, so that all fits into 1.5 s."""
-    return (MAX_COUNT, 2, 1)[num_events - 1]
+    return (MAX_COUNT, 3, 1)[num_events - 1]
 
 
 def max_long(num_events: int) -> int:
     """How often something long may sound, in a scene of so many events."""
-    return (2, 1, 0)[num_events - 1]
+    return (3, 1, 0)[num_events - 1]
 
 
 def is_possible(events: tuple[Event, ...]) -> bool:
     """Whether the world has such a scene: what sounds alone says most, three in order least."""
     num = len(events)
-    return all(_is_one(event, num) for event in events) and all(
-        one != other for one, other in pairwise(events)
+    return (
+        all(_is_one(event, num) for event in events)
+        and all(one != other for one, other in pairwise(events))
+        and sum(event.count for event in events) <= MAX_SOUNDS
     )
 
 
@@ -82,10 +88,10 @@ def _is_one(event: Event, num_events: int) -> bool:
     is_repeated = event.kind in REPEATED
     most = max_long(num_events) if event.length == "long" else max_count(num_events)
     return (
-        (event.kind in PITCHED or not event.pitch)
-        and (is_repeated or not event.length)
+        (is_repeated or not event.length)
         and event.count <= (most if is_repeated else 1)
-        and not (event.tremolo and (event.kind not in TREMBLING or event.level or num_events > 1))
+        and not (event.tremolo and (event.kind not in TREMBLING or num_events > 1))
+        and (event.kind, event.count, event.length, event.level) != THREE_LOUD_LONG
     )
 
 
@@ -108,7 +114,7 @@ def ways(event: Event, num_events: int) -> list[Event]:
         event: what the caption names.
         num_events: of its scene.
     """
-    is_open = event.pitch is None and event.kind in PITCHED
+    is_open = event.pitch is None and event.kind in TONAL
     for length in _lengths(event, num_events):
         filled = [
             replace(event, pitch=pitch, length=length)
@@ -127,7 +133,7 @@ def _lengths(event: Event, num_events: int) -> tuple[str | None, ...]:
 
 def _held_out(event: Event) -> set[tuple[object, ...]]:
     """The held-out combinations that an event shows."""
-    heard = event.kind, event.pitch
+    heard = event.kind, event.pitch if event.kind in TONAL else None
     return (
         ({(*heard, event.count)} & HELD_OUT_COUNTS)
         | ({(*heard, event.length)} & HELD_OUT_LENGTHS)

@@ -48,14 +48,30 @@ DURATIONS: dict[str, Interval] = {
     "sweep": (0.505, 0.52),
     "tremolo": (1.02, 1.04),
 }
-IN_SEQUENCE = (0.25, 0.262)  # seconds of a tone, a chord or a sweep where three things sound
+THREE_LONG = (0.33, 0.345)  # seconds of each of three long ones
+IN_SEQUENCE = (0.25, 0.262)
+"""Seconds of a tone, a chord or a sweep where four things sound, or three different ones."""
 FREQUENCIES: dict[str, Interval] = {
     "low": (280.0, 380.0),
     "middle": (650.0, 880.0),
     "high": (1600.0, 2200.0),
 }
 CHORD = (1.0, 1.5, 2.0)  # frequencies of a chord over its lowest
-SWEEP_START = (420.0, 560.0)  # Hz, the lower end of a sweep
+SWEEP_STARTS: dict[str | None, Interval] = {
+    "low": (250.0, 320.0),
+    None: (420.0, 560.0),
+    "middle": (520.0, 640.0),
+    "high": (1200.0, 1300.0),
+}
+"""Hz, the lower end of a sweep."""
+NOISE_BANDS: dict[str, Interval] = {
+    "low": (0.0, 1500.0),
+    "middle": (2000.0, 3500.0),
+    "high": (4500.0, float("inf")),
+}
+"""Hz of most of a noise that is called so."""
+NOISE_BESIDE = 0.2  # of the amplitude, outside its band
+
 SWEEP_FACTOR = (2.6, 3.2)  # of its upper end over its lower
 TREMOLO_RATES: dict[str, Interval] = {"slow": (2.45, 2.55), "fast": (5.9, 6.1)}  # Hz
 TREMOLO_FLOORS = {"slow": 0.3, "fast": 0.1}  # of the amplitude, where it is softest
@@ -63,6 +79,12 @@ SOFT, USUAL, LOUD = (0.021, 0.025), (0.09, 0.11), (0.34, 0.38)  # root mean squa
 LEVELS: dict[str | None, Interval] = {"soft": SOFT, None: USUAL, "loud": LOUD}
 NOISE_LEVELS = LEVELS | {None: (0.08, 0.095), "loud": (0.2, 0.22)}
 """Noise has high peaks when it comes out of a vocoder, and loud ones would be cut off."""
+COLOURED_LEVELS = NOISE_LEVELS | {None: (0.065, 0.075)}
+"""High noise has the highest peaks."""
+HIGH_SWEEP_LEVELS = LEVELS | {"soft": (0.015, 0.018)}
+"""A vocoder makes fast high sweeps louder."""
+TREMBLING_LEVELS = LEVELS | {"loud": (0.225, 0.245)}
+"""A trembling chord has peaks of four times its level."""
 
 _TRAINED_SECONDS = (1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 _SECONDS = {
@@ -112,7 +134,7 @@ class AudioWorld(CaptionWorld):
             if number:
                 parts.append(_silence(PAUSE, rate, generator))
             filled = pick(ways(event, len(events)) or [event], generator)
-            parts.append(_event(filled, len(events), rate, generator))
+            parts.append(_event(filled, events, rate, generator))
         sound = torch.cat(parts)
         if len(sound) > options.num_samples:
             raise LuminaError(
@@ -139,20 +161,32 @@ def _silence(seconds: Interval, rate: int, generator: torch.Generator) -> Sample
     return torch.zeros(round(_uniform(seconds, generator) * rate))
 
 
-def _event(event: Event, num_events: int, rate: int, generator: torch.Generator) -> Samples:
+def _event(
+    event: Event, events: tuple[Event, ...], rate: int, generator: torch.Generator
+) -> Samples:
     """All that one event names: its repetitions are alike."""
-    seconds = _uniform(_seconds_of(event, num_events), generator)
+    seconds = _uniform(_seconds_of(event, events), generator)
     once = _faded(_timbre(event, round(seconds * rate), rate, generator), rate)
-    level = (NOISE_LEVELS if event.kind == "noise" else LEVELS)[event.level]
-    once = once * (_uniform(level, generator) / float(once.square().mean().sqrt()))
+    level = _uniform(_levels_of(event)[event.level], generator)
+    once = once * (level / float(once.square().mean().sqrt()))
     gap = _silence(GAP, rate, generator)
     return torch.cat([once] + [gap, once] * (event.count - 1))
 
 
-def _seconds_of(event: Event, num_events: int) -> Interval:
+def _levels_of(event: Event) -> dict[str | None, Interval]:
+    if event.kind == "noise":
+        return COLOURED_LEVELS if event.pitch else NOISE_LEVELS
+    if event.kind == "sweep" and event.pitch == "high":
+        return HIGH_SWEEP_LEVELS
+    return TREMBLING_LEVELS if event.tremolo else LEVELS
+
+
+def _seconds_of(event: Event, events: tuple[Event, ...]) -> Interval:
+    if event.length == "long" and event.count > 2:
+        return THREE_LONG
     if event.kind in REPEATED:
         return DURATIONS[event.length or "short"]
-    if num_events == MAX_EVENTS:
+    if len(events) == MAX_EVENTS or sum(one.count for one in events) > MAX_EVENTS:
         return IN_SEQUENCE
     return DURATIONS["tremolo" if event.tremolo else event.kind]
 
@@ -160,10 +194,12 @@ def _seconds_of(event: Event, num_events: int) -> Interval:
 def _timbre(event: Event, num_samples: int, rate: int, generator: torch.Generator) -> Samples:
     """What it sounds like, as loud as it happens to be."""
     if event.kind == "noise":
-        return torch.rand(num_samples, generator=generator) * 2 - 1
+        white = torch.rand(num_samples, generator=generator) * 2 - 1
+        return _coloured(white, event.pitch, rate) if event.pitch else white
     time = torch.arange(num_samples, dtype=torch.float64) / rate
     if event.kind == "sweep":
-        low, factor = _uniform(SWEEP_START, generator), _uniform(SWEEP_FACTOR, generator)
+        low = _uniform(SWEEP_STARTS[event.pitch], generator)
+        factor = _uniform(SWEEP_FACTOR, generator)
         start, end = (low, low * factor) if event.direction == "rising" else (low * factor, low)
         growth = torch.tensor(end / start, dtype=torch.float64).log() * rate / num_samples
         return torch.sin(2 * pi * start * torch.expm1(growth * time) / growth).float()
@@ -181,6 +217,15 @@ def _timbre(event: Event, num_samples: int, rate: int, generator: torch.Generato
         floor = TREMOLO_FLOORS[event.tremolo]
         wave = wave * (floor + (1 - floor) * (1 - tremble) / 2)
     return wave.float()
+
+
+def _coloured(noise: Samples, pitch: str, rate: int) -> Samples:
+    """Noise with most of its power in a band."""
+    spectrum = torch.fft.rfft(noise)
+    hertz = torch.linspace(0, rate / 2, len(spectrum))
+    low, high = NOISE_BANDS[pitch]
+    is_beside = (hertz < low) | (hertz > high)
+    return torch.fft.irfft(torch.where(is_beside, NOISE_BESIDE * spectrum, spectrum), len(noise))
 
 
 def _faded(wave: Samples, rate: int) -> Samples:
