@@ -5,7 +5,7 @@ parses back to exactly the scene it was made from.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -29,20 +29,26 @@ from lumina_video.motions import (
     MOTION_OF,
     MOTIONS,
     RARE,
+    TURN,
     WAYS,
     any_doing,
+    colours_in,
     filled,
     finite,
     infinitive,
+    turning,
     without_fillers,
 )
 from lumina_video.wordings import (
     SIZES,
     WORDINGS,
+    any_more,
     any_name,
     coloured,
     named,
     openings,
+    pair_named,
+    read_pair,
     read_thing,
 )
 
@@ -52,7 +58,8 @@ TASKS = (
     "two_ways",
 )
 """Two motions are along one axis. Two ways are all else that two things may do at once: along
-different axes, or one of them grows or shrinks; there is no room for both to grow or shrink."""
+different axes, or one of them grows, shrinks or turns to another colour; there is no room for both
+to grow or shrink."""
 HELD_OUT_TASKS = TASKS
 SIDES = {"above": ("left", "right"), "beside": ("up", "down")}
 """Sentences that say where one is to the other, and which ways of both leave it there."""
@@ -75,6 +82,8 @@ HELD_OUT_ORDERS = frozenset(
 # Shares of the captions that say it; the rest leaves it to the renderer.
 COLOUR_NAMED, DIRECTION_NAMED, SIZE_NAMED = 0.8, 0.5, 0.2
 ONE_SHARED = 0.15  # of two coloured things: they share shape or colour, or one names no colour
+ALIKE = 0.1  # of two things, where none passes the other: no word tells them apart
+TURNING = 0.2  # of those in order: one is a change of colour
 PLAIN = 0.5  # of the captions have the plainest wording of all
 
 
@@ -85,10 +94,10 @@ class Thing:
     colour: str | None
     shape: str
     motions: tuple[str, ...]
-    """What it does, in order: one of MOTIONS, or two of EVENTS; none where it changes colour, and
-    where it passes or is passed without a direction."""
+    """What it does, in order: one of MOTIONS, or two of EVENTS; none where it only changes colour,
+    and where it passes or is passed without a direction. A change beside all else is TURN."""
     size: str | None = None
-    """One of SIZES, of one thing that keeps it through the clip."""
+    """One of SIZES: of what grows or shrinks, at the beginning."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ class Scene:
     things: tuple[Thing, ...]
     """In the order of the caption; the first passes the second."""
     new_colour: str | None = None
-    """What the colour of the one thing turns into."""
+    """What the colour of the one thing, or of the one with TURN, turns into."""
     background: str | None = None
 
 
@@ -119,41 +128,93 @@ def parse(caption: str) -> Scene:
 
 def _scene_of(reading: Reading, background: str | None) -> Scene | None:
     """What a sentence means; None where it means nothing that there is room for."""
-    name, texts = reading.name.removesuffix("_rare"), reading.texts
-    told = [thing for slot in _slots(texts, "thing") if (thing := read_thing(texts[slot]))]
-    if len(told) < len(_slots(texts, "thing")):
+    name = reading.name.removesuffix("_rare").removesuffix("_read")
+    texts = reading.texts
+    told = [read_thing(texts[slot]) for slot in _slots(texts, "thing", "bare")]
+    if name.startswith("pair"):
+        told = [read_pair(texts["pair"])] * 2
+    things = [thing for thing in told if thing]
+    if len(things) < len(told):
         return None
     if name in ("change", "change_to"):
-        ((size, colour, shape),) = told
+        ((size, colour, shape),) = things
         before = COLOUR_OF[texts["before"]] if name == "change" else colour
         after = COLOUR_OF[texts["after"]]
         if before == after or colour not in (None, before):
             return None
         return Scene("colour_change", (Thing(before, shape, (), size),), after, background)
-    motions = tuple(MOTION_OF[texts[slot]] for slot in _slots(texts, "do", "go", "way"))
+    said = [texts[slot] for slot in _slots(texts, *_SAYING)]
+    motions = tuple(MOTION_OF.get(words, TURN) for words in said)
     ways: tuple[tuple[str, ...], ...] = (motions,)  # of one event, or of two in order
+    task: str | None = "passing"
+    if name == "swing" and {*motions} not in ({"up", "down"}, {"left", "right"}):
+        return None
     if name in ("passing", "passing_way"):
-        ways, task = (motions, ()), "passing"
+        ways = (motions, ())
+        if not set(motions) <= set(DIRECTIONS):
+            return None
     else:
-        if name in ("both", *SIDES):
+        if name in ("both", "pair_both", *SIDES):
             ways = (motions, motions)
             if motions[0] not in SIDES.get(name, motions):
                 return None
-        elif name == "two":
+        elif name in ("two", "pair_two"):
             ways = tuple((motion,) for motion in motions)
         task = task_of(ways)
-    has_size = any(size for size, _, _ in told)
-    if task is None or (has_size and task != "motion"):
-        return None
-    things = tuple(
-        Thing(colour, shape, way, size)
-        for (size, colour, shape), way in zip(told, ways, strict=True)
+    scene = Scene(
+        task or "",
+        tuple(
+            Thing(colour, shape, way, size)
+            for (size, colour, shape), way in zip(things, ways, strict=True)
+        ),
+        None,
+        background,
     )
-    return Scene(task, things, None, background)
+    if task == "colour_change":
+        scene = replace(scene, things=(replace(scene.things[0], motions=()),))
+    if TURN in motions:
+        scene = _turned(scene, colours_in(said[motions.index(TURN)]))
+    return scene if task and scene and has_room(scene) else None
+
+
+_SAYING = ("do", "go", "way", "act", "more", "state")
+
+
+def _turned(scene: Scene, colours: list[str]) -> Scene | None:
+    """A scene in which the thing that turns is of the first colour and turns to the last."""
+    *before, after = colours
+    number = turning_of(scene)
+    thing = scene.things[number]
+    colour = before[0] if before else thing.colour
+    if after == colour or thing.colour not in (None, colour):
+        return None
+    things = list(scene.things)
+    things[number] = replace(thing, colour=colour)
+    return replace(scene, things=tuple(things), new_colour=after)
+
+
+def turning_of(scene: Scene) -> int:
+    """The number of the thing whose colour changes, where one does."""
+    turns = [number for number, thing in enumerate(scene.things) if TURN in thing.motions]
+    return turns[0] if turns else 0
+
+
+def has_room(scene: Scene) -> bool:
+    """Whether things of the sizes that a scene says fit into a clip."""
+    sizes = [thing.size for thing in scene.things]
+    if len(sizes) == 1:
+        is_order = scene.task == "order"
+        return not (is_order and sizes[0] == "large" and "grow" in scene.things[0].motions)
+    if scene.task == "two_ways":
+        return all(
+            thing.size is None or (thing.size == "small" and thing.motions[0] not in GROWTHS)
+            for thing in scene.things
+        )
+    return sizes.count("large") < len(sizes)
 
 
 def _slots(texts: Mapping[str, str], *kinds: str) -> list[str]:
-    """The slots of some kinds in the order of their numbers."""
+    """The slots of some kinds in the order of their numbers; a slot without one is the only."""
     return sorted((slot for slot in texts if slot.startswith(kinds)), key=lambda slot: slot[-1])
 
 
@@ -162,10 +223,11 @@ def task_of(ways: tuple[tuple[str, ...], ...]) -> str | None:
     if len(ways) == 1:
         motions = ways[0]
         if len(motions) == 1:
-            return "growth" if motions[0] in GROWTHS else "motion"
+            kinds = dict.fromkeys(GROWTHS, "growth") | {TURN: "colour_change"}
+            return kinds.get(motions[0], "motion")
         return "order" if "still" not in motions and motions[0] != motions[1] else None
     (first,), (second,) = ways
-    if first == second and first not in DIRECTIONS:
+    if first == second and first not in (*DIRECTIONS, "still"):
         return None
     is_shared = any(first in axis and second in axis for axis in AXES)
     return "two_motions" if is_shared else "two_ways"
@@ -179,9 +241,10 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
     texts = {
         "thing_1": named(first.size, first.colour, first.shape, generator),
         "thing_2": named(second.size, second.colour, second.shape, generator),
+        "pair": pair_named(first.size, first.colour, first.shape, generator),
         **openings(generator),
     }
-    if scene.new_colour:
+    if scene.task == "colour_change" and scene.new_colour:
         name = pick(("change", "change_to"), generator) if first.colour else "change_to"
         told = None if name == "change" else first.colour
         texts["thing"] = named(first.size, told, first.shape, generator)
@@ -192,7 +255,12 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
         name = _name_of(scene, generator, unseen)
     motions = [motion for thing in scene.things for motion in thing.motions]
     for number, motion in enumerate(motions, start=1):
-        words = any_doing(motion, generator, unseen)
+        if motion == TURN and scene.new_colour:
+            words = turning(coloured(scene.new_colour, generator), generator)
+        else:
+            words = any_doing(motion, generator, unseen)
+        if motion in GROWTHS:
+            texts[f"more_{number}"] = any_more(motion, generator)
         forms = {"doing": words, "does": finite(words), "do": infinitive(words)}
         if motion in DIRECTIONS:
             way = pick(WAYS[motion] if unseen else DIRECTIONS[motion], generator)
@@ -201,6 +269,8 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
         for form, said in forms.items():
             is_plain = unseen or motion == "still" or form == "way"
             texts[f"{form}_{number}"] = said if is_plain else filled(said, generator)
+        for form, acted in (("doing", "acting"), ("does", "acts"), ("do", "act")):
+            texts[f"{acted}_{number}"] = texts[f"{form}_{number}"]
     return on_background(
         WORDINGS.worded(name, texts, generator, unseen), scene.background, generator
     )
@@ -212,11 +282,16 @@ def _name_of(scene: Scene, generator: torch.Generator | None, unseen: bool) -> s
     if scene.task == "order":
         is_way = set(first.motions) <= set(DIRECTIONS)
         name = pick(("order", "order_way"), generator) if is_way else "order"
+        if set(first.motions) == set(GROWTHS) and generator is not None:
+            name = pick(("order", "order_size"), generator)
+            return name if name == "order_size" else any_name(name, generator, unseen)
     elif scene.task == "passing":
         name = "passing_way" if first.motions else "passing"
     elif len(scene.things) == 1:
         name = "event"
-    elif first.motions == second.motions:
+    elif replace(first, motions=()) == replace(second, motions=()):
+        return "pair_both" if first.motions == second.motions else "pair_two"
+    elif first.motions == second.motions and first.motions[0] in DIRECTIONS:
         if generator is not None and not unseen and chance(RARE, generator):
             return next(name for name, ways in SIDES.items() if first.motions[0] in ways)
         name = pick(("two", "both"), generator)
@@ -228,7 +303,7 @@ def _name_of(scene: Scene, generator: torch.Generator | None, unseen: bool) -> s
 def is_held_out(scene: Scene) -> bool:
     """As in `Grammar`."""
     colours = [(thing.colour, thing.shape) for thing in scene.things]
-    colours.append((scene.new_colour, scene.things[0].shape))
+    colours.append((scene.new_colour, scene.things[turning_of(scene)].shape))
     motions = [(thing.shape, motion) for thing in scene.things for motion in thing.motions]
     return (
         any(pair in HELD_OUT_PAIRS for pair in colours)
@@ -238,23 +313,34 @@ def is_held_out(scene: Scene) -> bool:
 
 
 def is_drawn(scene: Scene) -> bool:
-    """As in `Grammar`: two things of one shape have two colours, none has the background's."""
+    """As in `Grammar`: none has the background's colour; two things of one shape have two colours,
+    or nothing tells them apart and none passes the other.
+    """
     colours = [thing.colour for thing in scene.things]
     if scene.background in {scene.new_colour, *colours} - {None}:
         return False
     first, second = scene.things[0], scene.things[-1]
     is_told = None not in colours and first.colour != second.colour
+    if replace(first, motions=()) == replace(second, motions=()):
+        is_told = scene.task != "passing"
     return first is second or first.shape != second.shape or is_told
 
 
 def sample_any(generator: torch.Generator, task: str) -> Scene:
     """As in `Grammar`."""
     things, new_colour = _sample_things(generator, task), None
-    if task == "colour_change":
-        taken = things[0].colour
-        new_colour = pick([colour for colour in COLOURS if colour != taken], generator)
+    if task == "colour_change" or any(TURN in thing.motions for thing in things):
+        taken = {thing.colour for thing in things}
+        new_colour = pick([colour for colour in COLOURS if colour not in taken], generator)
+    sized = Scene(task, tuple(_sized(thing, generator) for thing in things), new_colour)
+    scene = sized if has_room(sized) and is_drawn(sized) else Scene(task, things, new_colour)
     seen = (new_colour, *(thing.colour for thing in things))
-    return Scene(task, things, new_colour, any_background(generator, seen))
+    return replace(scene, background=any_background(generator, seen))
+
+
+def _sized(thing: Thing, generator: torch.Generator) -> Thing:
+    is_said = chance(SIZE_NAMED, generator)
+    return replace(thing, size=pick(tuple(SIZES), generator)) if is_said else thing
 
 
 def _sample_things(generator: torch.Generator, task: str) -> tuple[Thing, ...]:
@@ -264,10 +350,10 @@ def _sample_things(generator: torch.Generator, task: str) -> tuple[Thing, ...]:
         colours = pick_two(COLOURS, generator)
     if task in ("motion", "growth", "colour_change", "order"):
         motions = _sample_motions(generator, task)
-        has_size = task in ("motion", "colour_change") and chance(SIZE_NAMED, generator)
-        size = pick(tuple(SIZES), generator) if has_size else None
-        return (Thing(colours[0], shapes[0], motions, size),)
-    if colours[0] and chance(ONE_SHARED, generator):
+        return (Thing(colours[0], shapes[0], motions),)
+    if task != "passing" and chance(ALIKE, generator):
+        shapes, colours = (shapes[0], shapes[0]), (colours[0], colours[0])
+    elif colours[0] and chance(ONE_SHARED, generator):
         shapes, colours = pick(
             [
                 ((shapes[0], shapes[0]), colours),
@@ -290,14 +376,19 @@ def _sample_motions(generator: torch.Generator, task: str) -> tuple[str, ...]:
         return (pick((*DIRECTIONS, "still"), generator),)
     if task == "growth":
         return (pick(GROWTHS, generator),)
-    return pick_two(EVENTS, generator) if task == "order" else ()
+    if task == "order":
+        events = pick_two(EVENTS, generator)
+        if chance(TURNING, generator):
+            events = pick(((TURN, events[0]), (events[0], TURN)), generator)
+        return events
+    return ()
 
 
 _WAYS = {
     task: [
         ((one,), (other,))
-        for one in MOTIONS
-        for other in MOTIONS
+        for one in (*MOTIONS, TURN)
+        for other in (*MOTIONS, TURN)
         if task_of(((one,), (other,))) == task
     ]
     for task in ("two_motions", "two_ways")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 
 from lumina_core.media.worlds.captions import by_wording, chance, join, one_of, pick
+from lumina_core.media.worlds.words import COLOUR_OF
 
 DIRECTIONS = {
     "left": ("to the left", "left", "leftwards", "towards the left", "from right to left"),
@@ -20,6 +21,8 @@ DIRECTIONS = {
 GROWTHS = ("grow", "shrink")
 EVENTS = (*DIRECTIONS, *GROWTHS)
 MOTIONS = (*EVENTS, "still")
+TURN = "turn"
+"""A change of colour before or after an event, or while another thing does something."""
 
 _RARE_WAYS = {
     "left": ("leftward", "toward the left", "from the right", "in from the right"),
@@ -67,6 +70,7 @@ _RARE_OTHERS = {
     "still": (
         *("remaining still", "staying in place", "staying put", "resting", "sitting still"),
         *("holding still", "remaining where it is", "staying in the middle", "keeping still"),
+        *("standing there", "staying there", "sitting there", "doing nothing"),
     ),
 }
 _UNSEEN_OTHERS = {
@@ -122,9 +126,10 @@ _BASES = {
     **{"enlarging": "enlarge", "increasing": "increase", "inflating": "inflate"},
     **{"contracting": "contract", "decreasing": "decrease", "deflating": "deflate"},
     **{"remaining": "remain", "resting": "rest", "sitting": "sit", "holding": "hold"},
-    **{"keeping": "keep"},
+    **{"keeping": "keep", "doing": "do", "turning": "turn", "changing": "change"},
+    **{"fading": "fade", "switching": "switch"},
 }
-_FINITES = {"go": "goes", "fly": "flies", "rush": "rushes"}
+_FINITES = {"go": "goes", "do": "does", "switch": "switches", "fly": "flies", "rush": "rushes"}
 
 
 def finite(doing: str) -> str:
@@ -165,10 +170,40 @@ OTHER_OF = by_wording(
 )
 WAY_OF = by_wording(WAYS)
 _DOING_OF = GOING_OF | OTHER_OF
+STATE_OF = by_wording(
+    {
+        "still": (
+            *("still", "motionless", "stationary", "static", "unmoving", "immobile", "standing"),
+            *("resting", "frozen"),
+        ),
+        "grow": ("growing", "expanding", "swelling"),
+        "shrink": ("shrinking", "contracting"),
+        "up": ("rising", "climbing", "ascending"),
+        "down": ("falling", "sinking", "dropping", "descending"),
+    }
+)
+"""What stands in front of a thing: "a growing star"."""
+MORE_OF = by_wording({"grow": ("bigger", "larger"), "shrink": ("smaller",)})
+_STILL_TOO = (
+    *("doesn t move", "does not move", "isn t moving", "not moving at all", "don t move"),
+    *("does not move at all", "doesn t move at all", "stands", "stand", "standing", "stays"),
+    *("staying in one place", "stays in one place", "standing motionless", "stands motionless"),
+    *("staying the same", "stays the same", "not doing anything", "staying", "stay", "rests"),
+    *(
+        "lying there",
+        "lies there",
+        "standing in place",
+        "stands in place",
+        "standing in the middle",
+    ),
+    *("stands in the middle", "stays where it was", "being still", "not move"),
+)
 MOTION_OF = (
     WAY_OF
     | {form(words): name for form in (str, finite, infinitive) for words, name in _DOING_OF.items()}
-    | {"doesn t move": "still", "isn t moving": "still"}
+    | dict.fromkeys(_STILL_TOO, "still")
+    | STATE_OF
+    | MORE_OF
 )
 """The motions by all their words."""
 
@@ -188,6 +223,38 @@ DOING_TEXT = one_of((GOING, *OTHER_OF))
 DOES_TEXT = one_of((GOES, *map(finite, OTHER_OF), "doesn t move", "isn t moving"))
 DO_TEXT = one_of((GO, *map(infinitive, OTHER_OF)))
 """The same for all that things do."""
+_TURNING = ("turning", "becoming", "changing to", "turning to", "fading to")
+_TURNING_TOO = (
+    *("switching to", "changing colour to", "changing color to", "changing its colour to"),
+    *("changing its color to", "turning into", "changing into"),
+)
+_COLOUR = one_of(COLOUR_OF)
+
+
+def _turn_text(form) -> str:
+    """A regular expression for a change of colour in a form."""
+    verbs = one_of(map(form, (*_TURNING, *_TURNING_TOO)))
+    both = one_of(map(form, ("turning", "changing", "fading")))
+    return rf"(?:{verbs} {_COLOUR}|{both}(?: colou?r)? from {_COLOUR} to {_COLOUR})"
+
+
+ACTING_TEXT = one_of((DOING_TEXT, _turn_text(str)))
+ACTS_TEXT = one_of((DOES_TEXT, _turn_text(finite)))
+ACT_TEXT = one_of((DO_TEXT, _turn_text(infinitive)))
+"""The same, changes of colour included."""
+ANY_TEXT = one_of((ACTING_TEXT, ACTS_TEXT, ACT_TEXT, *_STILL_TOO))
+
+
+def turning(colour: str, generator: torch.Generator | None) -> str:
+    """Words for a change to a colour, as they stand behind a thing."""
+    return join(pick(_TURNING, generator), colour)
+
+
+def colours_in(words: str) -> list[str]:
+    """The colours that a text names, in order."""
+    return [COLOUR_OF[word] for word in words.split() if word in COLOUR_OF]
+
+
 LEXICON_OF = WAY_OF | {
     words: motion for words, motion in MOTION_OF.items() if motion not in DIRECTIONS
 }

@@ -5,8 +5,8 @@ from itertools import groupby, permutations, product
 
 from lumina_core.media.worlds.lexicon import Lexicon, Meaning, meant_by, values_of
 from lumina_core.media.worlds.words import COLOURS, MEANINGS, SHAPES, background_meant
-from lumina_video.grammar import Scene, Thing, is_drawn, task_of
-from lumina_video.motions import DIRECTIONS, EVENTS, LEXICON_OF, MOVING_WORDS
+from lumina_video.grammar import Scene, Thing, has_room, is_drawn, task_of
+from lumina_video.motions import DIRECTIONS, EVENTS, LEXICON_OF, MOVING_WORDS, TURN
 from lumina_video.wordings import SIZE_OF, SIZES
 
 MAX_NAMED = 2  # shapes, colours and motions that are looked at; a clip shows no more
@@ -70,11 +70,15 @@ def _of_one_thing(meanings: Sequence[Meaning], background: str | None) -> Iterat
             if after:
                 thing = Thing(before, shape, (), size)
                 yield Scene("colour_change", (thing,), after, background)
+                for motion in motions:
+                    for ways in ((motion, TURN), (TURN, motion)):
+                        yield Scene("order", (Thing(before, shape, ways),), after, background)
         for colour in (*colours, None):
             for ways in (*((motion,) for motion in motions), *permutations(motions, 2)):
                 task = task_of((ways,))
-                if task and (size is None or task == "motion"):
-                    yield Scene(task, (Thing(colour, shape, ways, size),), None, background)
+                scene = Scene(task or "", (Thing(colour, shape, ways, size),), None, background)
+                if task and has_room(scene):
+                    yield scene
 
 
 def _of_two(meanings: Sequence[Meaning], background: str | None) -> Iterator[Scene]:

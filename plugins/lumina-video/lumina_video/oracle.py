@@ -17,6 +17,7 @@ from torch import Tensor
 from lumina_core.media.worlds.finding import Found, find_objects, is_background
 from lumina_video import grammar
 from lumina_video.grammar import Scene, Thing
+from lumina_video.motions import TURN
 
 MIN_GOOD_FRAMES = 0.8  # of all, with as many objects as the caption says
 MIN_ALIKE = 0.75  # of the good ones, in which a shape or colour is the one that is asked for
@@ -25,7 +26,8 @@ MIN_STRAIGHT = 0.85  # of the way lies along the direction that is asked for
 MAX_BACK = 0.06  # of the side: how far it may go back on its way
 MAX_DRIFT = 0.09  # of the shorter side: how far something that stands still may move
 MAX_STEP = 0.3  # of the longer side, between two frames that follow each other: else it jumped
-ENDS = 0.3  # of the clip at either end, where a colour has not begun to turn or is done with it
+START = 0.15  # of the clip, in which what grows or shrinks has the size that is asked for
+ENDS = 0.3  # of the time of a change, at either end: it has not begun there, or is done
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,18 @@ def _judge_tracks(
     verdict = {}
     for number, (thing, track) in enumerate(zip(scene.things, tracks, strict=True), start=1):
         verdict[f"shape_{number}"] = _mostly(track, lambda found, t=thing: found.shape == t.shape)
-        verdict[f"colour_{number}"] = _has_colour(scene, thing, track)
+        is_turning = bool(scene.new_colour) and number == grammar.turning_of(scene) + 1
+        verdict[f"colour_{number}"] = is_turning or _has_colour(thing, track)
+        if is_turning:  # the colours in between have no name; `change` judges both ends
+            verdict["change"] = _changes(scene, thing, track)
         if thing.size:
-            verdict[f"size_{number}"] = _has_size(thing.size, track)
+            is_growing = bool(set(thing.motions) & set(grammar.GROWTHS))
+            begun = [s for s in track if not is_growing or s.moment < START]
+            verdict[f"size_{number}"] = _has_size(thing.size, begun)
         if thing.motions:
             verdict[f"motion_{number}"] = _does(scene.task, thing.motions, track, sides)
     if scene.task == "colour_change":
         verdict["motion_1"] = _is_still(tracks[0], sides, ALONE)
-        verdict["change"] = _changes(scene, tracks[0])
     if scene.task == "passing":
         verdict["motion_2"] = _is_still(tracks[1], sides, IN_LANES)
         verdict["passing"] = _passes(scene.things[0], tracks, sides)
@@ -143,9 +149,7 @@ def _mostly(track: Track, test) -> bool:
     return bool(track) and sum(test(s.found) for s in track) >= MIN_ALIKE * len(track)
 
 
-def _has_colour(scene: Scene, thing: Thing, track: Track) -> bool:
-    if scene.new_colour:  # the colours in between have no name; `change` judges both ends
-        return bool(track)
+def _has_colour(thing: Thing, track: Track) -> bool:
     named = Counter(sighting.found.colour for sighting in track)
     colour, count = named.most_common(1)[0] if track else (None, 0)
     wanted = thing.colour or colour
@@ -158,16 +162,21 @@ def _has_size(size: str, track: Track) -> bool:
     return _mostly(track, lambda found: found.radius >= MIN_LARGE)
 
 
-def _changes(scene: Scene, track: Track) -> bool:
+def _changes(scene: Scene, thing: Thing, track: Track) -> bool:
     """From the colour before, or any that has a name, to the other."""
-    before = Counter(s.found.colour for s in track if s.moment < ENDS)
+    begin, end = 0.0, 1.0
+    if len(thing.motions) == 2:
+        begin, end = (0.0, 0.5) if thing.motions[0] == TURN else (0.5, 1.0)
+    edge = ENDS * (end - begin)
+    earlier = [s for s in track if s.moment < begin + edge]
+    before = Counter(s.found.colour for s in earlier)
     del before[scene.new_colour]
-    first = scene.things[0].colour or next(iter(before), None)
+    first = thing.colour or next(iter(before), None)
     return all(
         colour is not None and _mostly(part, lambda found, c=colour: found.colour == c)
         for colour, part in (
-            (first, [s for s in track if s.moment < ENDS]),
-            (scene.new_colour, [s for s in track if s.moment > 1 - ENDS]),
+            (first, earlier),
+            (scene.new_colour, [s for s in track if s.moment > end - edge]),
         )
     )
 
@@ -189,7 +198,7 @@ def _does(task: str, motions: tuple[str, ...], track: Track, sides: tuple[int, i
 def _shows(motion: str, track: Track, sides: tuple[int, int], limits: Limits) -> bool:
     if len(track) < 2:
         return False
-    if motion == "still":
+    if motion in ("still", TURN):
         return _is_still(track, sides, limits)
     first, last = track[0].found, track[-1].found
     ratio = _ratio(last.radius, first.radius)

@@ -14,12 +14,20 @@ from lumina_video.grammar import DIRECTIONS, GROWTHS, Scene, Thing
 # Half the longer side of an object where it is largest, as a share of the shorter side of the clip.
 RADII = (0.19, 0.25)  # of one that has one thing to do
 SIZED_RADII = {"small": (0.15, 0.165), "large": (0.27, 0.3)}
+STARTS = {
+    ("small", "grow"): (0.15, 0.165),
+    ("small", "shrink"): (0.18, 0.19),
+    ("large", "grow"): (0.24, 0.25),
+    ("large", "shrink"): (0.3, 0.34),
+}  # of what is small or large and then grows or shrinks: radii, before it does
+LARGE_BUSY_RADII = (0.25, 0.28)
 BUSY_RADII = (0.2, 0.26)  # of one that has two
 GROWN_RADII = (0.32, 0.36)  # of one that only grows or shrinks
 LANE_RADII = (0.16, 0.2)  # of one of two
 BESIDE_RADII = (0.23, 0.26)  # of one that grows or shrinks beside another
 OTHER_SCALE = 0.66  # of the other, seen from that one
 GROWTH, BUSY_GROWTH = 2.0, 1.5  # by how much something grows; less where it also moves
+LEAST_GROWTH = 1.7  # of what is large before it grows, or small before it shrinks
 BESIDE_GROWTH = 1.6  # and where another one is in the clip
 JITTER, LANE_JITTER = 0.03, 0.02  # each way, as a share of the shorter side
 MIN_GAP, MIN_MARGIN = 3, 1  # pixels between two objects, and to the edge of the clip
@@ -32,6 +40,8 @@ FORWARD = ("right", "down")  # in which rows and columns are counted
 # Across the side along which two objects move; the first above or to the left.
 LANES = (0.25, 0.75)
 WIDE_LANES = (0.295, 0.79)  # where the first grows or shrinks
+LARGE_LANES = (0.3, 0.8)  # where the first is large
+LARGE_SCALE = 0.6  # of the other, seen from a large one
 GROWTH_LANES = (0.275, 0.725)  # where one grows and the other shrinks
 CORNER, LEG = 0.21, 0.33  # two that move along different axes: how near to an edge, and how far
 NUM_CHECKED = 33  # moments of two paths whose distance is measured
@@ -85,13 +95,15 @@ def _alone(
     """One thing around the middle of the clip, with one or two things to do in turn."""
     events = thing.motions or ("still",)
     is_busy = len(events) > 1
-    path = BUSY_PATH if is_busy else LARGE_PATH if thing.size == "large" else PATH
+    path = LARGE_PATH if thing.size == "large" else BUSY_PATH if is_busy else PATH
     start = {axis: MIDDLE for axis in ("row", "column")}
     for event in reversed(events):  # so that the first one along an axis decides
         if event in DIRECTIONS:
             start[_axis(event)] = _along(event, path)[0]
     places, scales = [(start["row"], start["column"])], [1.0]
     growth = BUSY_GROWTH if is_busy else GROWTH
+    if not is_busy and (thing.size, events[0]) in (("large", "grow"), ("small", "shrink")):
+        growth = LEAST_GROWTH
     for event in events:
         row, column = places[-1]
         if event in DIRECTIONS:
@@ -108,8 +120,10 @@ def _alone(
         (min(row, height - row, column, width - column) - jitter - MIN_MARGIN) / scale
         for (row, column), scale in zip(keys, scales, strict=True)
     ]
-    plain = SIZED_RADII[thing.size] if thing.size else RADII
-    range_ = BUSY_RADII if is_busy else GROWN_RADII if events[0] in GROWTHS else plain
+    range_ = BUSY_RADII if is_busy else GROWN_RADII if events[0] in GROWTHS else RADII
+    if thing.size:
+        low, high = _sized_radii(thing.size, events)
+        range_ = (low / scales[0], high / scales[0])
     radius = _radius(range_, min(rooms), shorter, size)
     moved = ((2 * down - 1) * jitter, (2 * across - 1) * jitter)
     return _interpolated(
@@ -121,19 +135,32 @@ def _alone(
     )
 
 
+def _sized_radii(size: str, events: tuple[str, ...]) -> tuple[float, float]:
+    """Of one thing with a size, at the beginning."""
+    if size == "large" and len(events) > 1:
+        return LARGE_BUSY_RADII
+    grown = [event for event in events if event in GROWTHS]
+    return STARTS[size, grown[0]] if grown else SIZED_RADII[size]
+
+
 def _beside(
     scene: Scene, height: int, width: int, moments: list[float], generator: torch.Generator
 ) -> list[list[Pose]]:
     """Two things at once, as large as there is room for on their ways, moved together."""
     first, second = (thing.motions[0] if thing.motions else "still" for thing in scene.things)
+    sizes = [thing.size for thing in scene.things]
     lanes = _lanes(first, second)
+    if "large" in sizes:
+        lanes = _large_lanes(first, second, sizes.index("large"))
     shorter = min(height, width)
     down, across, size = torch.rand(3, generator=generator).tolist()
     jitter = LANE_JITTER * shorter
-    is_growing = first in GROWTHS or second in GROWTHS
-    radius = _radius(
-        BESIDE_RADII if is_growing else LANE_RADII, _room(lanes, height, width), shorter, size
-    )
+    range_ = SIZED_RADII["small"] if "small" in sizes else LANE_RADII
+    if first in GROWTHS or second in GROWTHS or "large" in sizes:
+        range_ = BESIDE_RADII
+    if "large" in sizes:
+        size = 1.0  # there is no room to vary it
+    radius = _radius(range_, _room(lanes, height, width), shorter, size)
     moved = ((2 * down - 1) * jitter, (2 * across - 1) * jitter)
     tracks = []
     for lane in lanes:
@@ -170,6 +197,20 @@ def _lanes(first: str, second: str) -> tuple[Lane, Lane]:
         for (along, across), scale in zip(ways, scales, strict=True)
     )
     return one, other
+
+
+def _large_lanes(first: str, second: str, large: int) -> tuple[Lane, Lane]:
+    """Two lanes side by side, the wider one for what is large."""
+    moving = [motion for motion in (first, second) if motion in DIRECTIONS]
+    is_row = not moving or _axis(moving[0]) == "row"
+    places = LARGE_LANES if large == 0 else (1 - LARGE_LANES[1], 1 - LARGE_LANES[0])
+    lanes = []
+    for number, (motion, place) in enumerate(zip((first, second), places, strict=True)):
+        along, across = _along(motion, LARGE_PATH), (place, place)
+        scale = 1.0 if number == large else LARGE_SCALE
+        row, column = (along, across) if is_row else (across, along)
+        lanes.append(Lane(row, column, (scale, scale)))
+    return lanes[0], lanes[1]
 
 
 def _around_a_corner(first: str, second: str) -> list[tuple[Way, Way]]:

@@ -10,8 +10,30 @@ import torch
 
 from lumina_core.media.worlds.captions import by_wording, chance, join, one_of, pick, with_article
 from lumina_core.media.worlds.wordings import Wordings
-from lumina_core.media.worlds.words import COLOUR_OF, COLOUR_WORDS, SHAPE_OF, SHAPE_WORDS
-from lumina_video.motions import DO_TEXT, DOES_TEXT, DOING_TEXT, GO, GOES, GOING, RARE, WAY_OF
+from lumina_core.media.worlds.words import (
+    COLOUR_OF,
+    COLOUR_WORDS,
+    PLURAL_WORDS,
+    SHAPE_OF,
+    SHAPE_OF_PLURAL,
+    SHAPE_WORDS,
+)
+from lumina_video.motions import (
+    ACT_TEXT,
+    ACTING_TEXT,
+    ACTS_TEXT,
+    ANY_TEXT,
+    DO_TEXT,
+    DOES_TEXT,
+    DOING_TEXT,
+    GO,
+    GOES,
+    GOING,
+    MORE_OF,
+    RARE,
+    STATE_OF,
+    WAY_OF,
+)
 
 _OF = (
     *("", "a video of", "a clip of", "there is", "an animation of", "a short video of"),
@@ -56,14 +78,24 @@ _TAILS = {
     "colour": ("that is {}", "which is {}", "in {}", "coloured {}", "colored {}", "{}"),
     "size": ("that is {}", "which is {}"),
 }
+_ARTICLE = r"(?:(?:an?|the|one|1|this|that|my|some|single|a single|one single) )?"
 _NAMED = (
-    r"(?:(?:an?|the|one|1|this|that|my|some|single|a single|one single) )?"
-    rf"(?P<before>(?:{_SIZE} )?(?:{_COLOUR} (?:coloured |colored )?)?(?:{_SIZE} )?)"
+    rf"{_ARTICLE}(?P<before>(?:{_SIZE} )?(?:{_COLOUR} (?:coloured |colored )?)?(?:{_SIZE} )?)"
     + one_of(SHAPE_OF, "shape")
     + rf"(?: (?:(?:that is|which is|that s|in|of|coloured|colored) )?"
     rf"(?P<behind>{_COLOUR}|{_SIZE}(?: and {_COLOUR})?))?"
 )
 _THING = re.sub(r"\?P<\w+>", "?:", _NAMED)
+_BARE = _THING.removeprefix(_ARTICLE)
+_PAIR = (
+    r"(?:(?:the |these )?(?:two|2)|a pair of|a couple of) "
+    rf"(?:{_SIZE} )?(?:{_COLOUR} )?{one_of(SHAPE_OF_PLURAL)}(?: in {_COLOUR})?"
+)
+_LINK = r"(?:(?:that|which|it|and it|who) )?(?:is |are )?(?:first )?"
+_THEN = (
+    r"(?:and )?(?:then|after that|afterwards|after which|later|next|finally|before|followed by) "
+    r"(?:it )?(?:is )?"
+)
 
 
 def named(
@@ -85,6 +117,18 @@ def named(
     return with_article(words) if article == "a" else join(article, words)
 
 
+def pair_named(
+    size: str | None, colour: str | None, shape: str, generator: torch.Generator | None
+) -> str:
+    """Two things that no word tells apart."""
+    words = (
+        pick(SIZES[size], generator) if size else None,
+        coloured(colour, generator) if colour else None,
+        pick(PLURAL_WORDS[shape], generator),
+    )
+    return join("two", *words)
+
+
 def coloured(colour: str, generator: torch.Generator | None) -> str:
     """A colour as people spell it."""
     return pick(COLOUR_WORDS[colour], generator)
@@ -103,6 +147,20 @@ def read_thing(words: str) -> tuple[str | None, str | None, str] | None:
     return next(iter(sizes), None), next(iter(colours), None), SHAPE_OF[match["shape"]]
 
 
+def read_pair(words: str) -> tuple[str | None, str | None, str] | None:
+    """The size, colour and shape that `pair_named` put into words; None where one stands twice."""
+    told = words.split()
+    sizes = [SIZE_OF[word] for word in told if word in SIZE_OF]
+    colours = [COLOUR_OF[word] for word in told if word in COLOUR_OF]
+    if len(colours) > 1:
+        return None
+    return next(iter(sizes), None), next(iter(colours), None), _plural_in(words)
+
+
+def _plural_in(words: str) -> str:
+    return next(SHAPE_OF_PLURAL[word] for word in words.split() if word in SHAPE_OF_PLURAL)
+
+
 WORDINGS = Wordings(
     slots={
         **dict.fromkeys(("of", "where"), _OPENING),
@@ -110,7 +168,22 @@ WORDINGS = Wordings(
         **dict.fromkeys(("doing_1", "doing_2"), DOING_TEXT),
         **dict.fromkeys(("does_1", "does_2"), DOES_TEXT),
         **{"do_1": DO_TEXT, "do_2": DO_TEXT, "going_1": GOING, "goes_1": GOES, "go_1": GO},
+        **dict.fromkeys(("acting_1", "acting_2"), ACTING_TEXT),
+        **dict.fromkeys(("acts_1", "acts_2"), ACTS_TEXT),
+        **dict.fromkeys(("act_1", "act_2"), ACT_TEXT),
+        **dict.fromkeys(("acting_any_1", "acting_any_2"), ANY_TEXT),
         **dict.fromkeys(("way_1", "way_2"), one_of(WAY_OF)),
+        **dict.fromkeys(("more_1", "more_2"), one_of(MORE_OF)),
+        **dict.fromkeys(("state_1", "state_2"), one_of(STATE_OF)),
+        **{
+            "bare_thing_1": _BARE,
+            "bare_thing_2": _BARE,
+            "pair": _PAIR,
+            "a": _ARTICLE,
+            "a_too": _ARTICLE,
+        },
+        **{"a": _ARTICLE, "a_too": _ARTICLE},
+        **{"link": _LINK, "link_too": _LINK, "then": _THEN},
         **dict.fromkeys(("before", "after"), one_of(COLOUR_OF)),
     },
     trained={
@@ -121,12 +194,12 @@ WORDINGS = Wordings(
             "{of}{thing_1} that is {doing_1}",
         ),
         "order": (
-            "{of}{thing_1} {doing_1} and then {doing_2}",
-            "{of}{thing_1} (first )?{doing_1} then {doing_2}",
-            "{where}{thing_1} {does_1} (and )?then {does_2}",
-            "{where}{thing_1} first {does_1} then {does_2}",
-            "{where}{thing_1} {does_1} before {doing_2}",
-            "{of}{thing_1} that {does_1} and then {does_2}",
+            "{of}{thing_1} {acting_1} and then {acting_2}",
+            "{of}{thing_1} (first )?{acting_1} then {acting_2}",
+            "{where}{thing_1} {acts_1} (and )?then {acts_2}",
+            "{where}{thing_1} first {acts_1} then {acts_2}",
+            "{where}{thing_1} {acts_1} before {acting_2}",
+            "{of}{thing_1} that {acts_1} and then {acts_2}",
         ),
         "order_way": (
             "{of}{thing_1} {going_1} and then {way_2}",
@@ -134,12 +207,30 @@ WORDINGS = Wordings(
             "{where}{thing_1} {goes_1} (and )?then {way_2}",
             "{where}{thing_1} is {going_1} and then {way_2}",
         ),
+        "order_size": (
+            "{of}{thing_1} getting {more_1} and then {more_2}",
+            "{where}{thing_1} (gets|grows) {more_1} (and )?then {more_2}",
+            "{where}{thing_1} first gets {more_1} then {more_2}",
+            "{of}{thing_1} (first )?(getting|becoming) {more_1} then {more_2}",
+        ),
+        "pair_both": (
+            "{of}{pair} {doing_1}",
+            "{where}{pair} {do_1}",
+            "{where}{pair} are {doing_1}",
+            "{where}{pair} both {do_1}",
+        ),
+        "pair_two": (
+            "{of}{pair} one {acting_1} and the other {acting_2}",
+            "{where}{pair} one {acts_1} and the other {acts_2}",
+            "{of}{pair} one {acting_1} the other {acting_2}",
+            "{where}{pair} one {acts_1} (and )?the other one {acts_2}",
+        ),
         "two": (
-            "{of}{thing_1} {doing_1} and {thing_2} {doing_2}",
-            "{where}{thing_1} {does_1} (and )?{thing_2} {does_2}",
-            "{where}{thing_1} is {doing_1} and {thing_2} is {doing_2}",
-            "{of}{thing_1} {doing_1} while {thing_2} {does_2}",
-            "{where}{thing_1} {does_1} (while|as) {thing_2} {does_2}",
+            "{of}{thing_1} {acting_1} and {thing_2} {acting_2}",
+            "{where}{thing_1} {acts_1} (and )?{thing_2} {acts_2}",
+            "{where}{thing_1} is {acting_1} and {thing_2} is {acting_2}",
+            "{of}{thing_1} {acting_1} while {thing_2} {acts_2}",
+            "{where}{thing_1} {acts_1} (while|as) {thing_2} {acts_2}",
         ),
         "both": (
             "{of}{thing_1} and {thing_2} {going_1}",
@@ -176,25 +267,26 @@ WORDINGS = Wordings(
             "{of}{thing_1} which is {doing_1}",
             "{of}{thing_1} which {does_1}",
             "{of}{thing_1} (and )?it {does_1}",
-            "(let|make) {thing_1} {do_1}",
+            "(let|make|i want to see|show how) {thing_1} {do_1}",
+            "{doing_1} {thing_1}",
         ),
         "order_rare": (
-            "{where}first {thing_1} {does_1} (and )?then (it )?{does_2}",
-            "{where}first {thing_1} {does_1} after that it {does_2}",
-            "{where}{thing_1} {does_1} (and )?(afterwards|after that|later) (it )?{does_2}",
-            "{where}{thing_1} {does_1} then it {does_2}",
-            "{of}{thing_1} (first )?{doing_1} (and )?(afterwards|after that) {doing_2}",
-            "{where}after {doing_1} {thing_1} {does_2}",
-            "{where}{thing_1} {does_2} after {doing_1}",
-            "{of}{thing_1} {doing_2} after {doing_1}",
-            "{where}before {doing_2} {thing_1} {does_1}",
-            "{where}{thing_1} {does_1} before it {does_2}",
-            "{of}{thing_1} {doing_1} before {doing_2}",
-            "{of}{thing_1} which {does_1} (and )?then {does_2}",
-            "{where}{thing_1} {does_1} followed by {doing_2}",
-            "{of}{thing_1} {doing_1} followed by {doing_2}",
-            "{where}{thing_1} is (first )?{doing_1} (and )?then {doing_2}",
-            "(let|make) {thing_1} {do_1} and then {do_2}",
+            "{where}first {thing_1} {acts_1} (and )?then (it )?{acts_2}",
+            "{where}first {thing_1} {acts_1} after that it {acts_2}",
+            "{where}{thing_1} {acts_1} (and )?(afterwards|after that|later) (it )?{acts_2}",
+            "{where}{thing_1} {acts_1} then it {acts_2}",
+            "{of}{thing_1} (first )?{acting_1} (and )?(afterwards|after that) {acting_2}",
+            "{where}after {acting_1} {thing_1} {acts_2}",
+            "{where}{thing_1} {acts_2} after {acting_1}",
+            "{of}{thing_1} {acting_2} after {acting_1}",
+            "{where}before {acting_2} {thing_1} {acts_1}",
+            "{where}{thing_1} {acts_1} before it {acts_2}",
+            "{of}{thing_1} {acting_1} before {acting_2}",
+            "{of}{thing_1} which {acts_1} (and )?then {acts_2}",
+            "{where}{thing_1} {acts_1} followed by {acting_2}",
+            "{of}{thing_1} {acting_1} followed by {acting_2}",
+            "{where}{thing_1} is (first )?{acting_1} (and )?then {acting_2}",
+            "(let|make) {thing_1} {act_1} and then {act_2}",
         ),
         "order_way_rare": (
             "{of}{thing_1} moving first {way_1} (and )?then {way_2}",
@@ -205,14 +297,14 @@ WORDINGS = Wordings(
             "(let|make) {thing_1} {go_1} (and )?then {way_2}",
         ),
         "two_rare": (
-            "{of}{thing_1} {doing_1} {thing_2} {doing_2}",
-            "{of}{thing_1} {doing_1} (while|as) {thing_2} is {doing_2}",
-            "{where}(while|as) {thing_1} {does_1} {thing_2} {does_2}",
-            "{where}{thing_1} {does_1} and at the same time {thing_2} {does_2}",
-            "{of}{thing_1} {doing_1} (next to|beside|with) {thing_2} {doing_2}",
-            "{of}{thing_1} which {does_1} and {thing_2} which {does_2}",
-            "{where}{thing_1} and {thing_2} one {doing_1} (and )?the other {doing_2}",
-            "{where}{thing_1} and {thing_2} the first {does_1} (and )?the second {does_2}",
+            "{of}{thing_1} {acting_1} {thing_2} {acting_2}",
+            "{of}{thing_1} {acting_1} (while|as) {thing_2} is {acting_2}",
+            "{where}(while|as) {thing_1} {acts_1} {thing_2} {acts_2}",
+            "{where}{thing_1} {acts_1} and at the same time {thing_2} {acts_2}",
+            "{of}{thing_1} {acting_1} (next to|beside|with) {thing_2} {acting_2}",
+            "{of}{thing_1} which {acts_1} and {thing_2} which {acts_2}",
+            "{where}{thing_1} and {thing_2} one {acting_1} (and )?the other {acting_2}",
+            "{where}{thing_1} and {thing_2} the first {acts_1} (and )?the second {acts_2}",
         ),
         "both_rare": (
             "{of}{thing_1} and {thing_2} both {going_1}",
@@ -263,6 +355,7 @@ WORDINGS = Wordings(
             "{of}{thing} which (turns|changes) from {before} to {after}",
             "{of}{thing} first {before} (and )?then {after}",
             "{where}{thing} is first {before} (and )?then {after}",
+            "{of}{thing} {before} at first (and )?then {after}",
             "(let|make) {thing} (turn|change) from {before} to {after}",
         ),
         "change_to_rare": (
@@ -274,24 +367,24 @@ WORDINGS = Wordings(
             "{where}{thing} (turns|changes) into {after}",
             "{of}{thing} (turning|changing) into {after}",
             "{of}{thing} which (turns|becomes) {after}",
-            "(let|make) {thing} (turn|become) {after}",
+            "(let|make|i want to see) {thing} (turn|become) {after}",
         ),
     },
     unseen={
         "event": ("{of}{thing_1} that {does_1}",),
         "order": (
-            "{where}{thing_1} is {doing_1} before {doing_2}",
-            "{of}{thing_1} that first {does_1} and then {does_2}",
-            "{of}{thing_1} that {does_2} after {doing_1}",
+            "{where}{thing_1} is {acting_1} before {acting_2}",
+            "{of}{thing_1} that first {acts_1} and then {acts_2}",
+            "{of}{thing_1} that {acts_2} after {acting_1}",
         ),
         "order_way": (
             "{of}{thing_1} that {goes_1} and then {way_2}",
             "{where}{thing_1} first {goes_1} and then {way_2}",
         ),
         "two": (
-            "{where}{thing_1} is {doing_1} while {thing_2} is {doing_2}",
-            "{of}{thing_1} that {does_1} and {thing_2} that {does_2}",
-            "{where}while {thing_1} {does_1} {thing_2} is {doing_2}",
+            "{where}{thing_1} is {acting_1} while {thing_2} is {acting_2}",
+            "{of}{thing_1} that {acts_1} and {thing_2} that {acts_2}",
+            "{where}while {thing_1} {acts_1} {thing_2} is {acting_2}",
         ),
         "both": ("{of}{thing_1} and {thing_2} that (both )?{go_1}",),
         "passing": (
@@ -308,6 +401,68 @@ WORDINGS = Wordings(
             "{of}{thing} that (turns|becomes) {after}",
             "{where}{thing} is becoming {after}",
         ),
+        "order_size": ("{of}{thing_1} that gets {more_1} and then {more_2}",),
+        "pair_both": ("{of}{pair} that (both )?{do_1}",),
+        "pair_two": ("{of}{pair} of which one {acts_1} and the other {acts_2}",),
+        "event_read": (
+            "{of}{thing_1} {link}{acting_any_1}",
+            "{of}{a}{state_1} {bare_thing_1}",
+            "{of}{thing_1} {link}{state_1}",
+            "{acting_any_1} {thing_1}",
+        ),
+        "order_read": (
+            "{of}(first )?{thing_1} {link}{acting_any_1} {then}{acting_any_2}",
+            "{of}{thing_1} {link}{acting_any_1} {link_too}and {then}{acting_any_2}",
+        ),
+        "order_size_read": (
+            "{of}(first )?{thing_1} {link}(gets|get|getting|becomes|becoming|grows|growing) "
+            "{more_1} {then}(gets |get |getting |becomes |becoming )?{more_2}",
+        ),
+        "order_way_read": ("{of}(first )?{thing_1} {link}{acting_any_1} {then}{way_2}",),
+        "swing_read": ("{of}{thing_1} {link}{acting_any_1} and {way_2}",),
+        "two_read": (
+            "{of}{thing_1} {link}{acting_any_1} (and |while |as |but |whereas )?{thing_2} "
+            "{link_too}{acting_any_2}",
+            "{of}{thing_1} {link}{acting_any_1} (and|while|next to|beside|by|with|near) "
+            "{a}{state_2} {bare_thing_2}",
+            "{of}{a}{state_1} {bare_thing_1} (and|next to|beside|with|near) {thing_2} "
+            "{link_too}{acting_any_2}",
+            "{of}{a}{state_1} {bare_thing_1} (and|next to|beside|with|near) {a_too}{state_2} "
+            "{bare_thing_2}",
+            "{of}{thing_1} {link}{acting_any_1} (and|while|next to|beside|with|near) {thing_2} "
+            "{link_too}{state_2}",
+        ),
+        "both_read": (
+            "{of}{thing_1} and {thing_2} (that |which )?(are )?(both )?{acting_any_1}"
+            "( together| side by side)?",
+        ),
+        "pair_both_read": (
+            "{of}{pair} (that |which )?(are )?(both )?{acting_any_1}( together| side by side)?",
+            "{of}{pair} (that |which )?(are )?(both )?{state_1}",
+        ),
+        "pair_two_read": (
+            "{of}{pair} (where |the )?(one|first|first one) {link}{acting_any_1} (and )?(while )?"
+            "(the )?(other|other one|second|second one) {link_too}{acting_any_2}",
+        ),
+        "passing_read": (
+            "{of}{thing_1} {link}(pass|passing|passes|overtake|overtaking|overtakes)( by)? "
+            "{thing_2}",
+        ),
+        "passing_way_read": (
+            "{of}{thing_1} {link}{acting_any_1} (past|by|and passing|and passes|passing) {thing_2}",
+        ),
+        "change_read": (
+            "{of}{thing} {link}(turn|change|go|fade)(s|ing)?( its)?( colour| color)? from {before} "
+            "to {after}",
+            "{of}{thing} {link}(turning|changing|fading)( its)?( colour| color)? from {before} "
+            "to {after}",
+            "{of}{thing} {before} (at first|first|at the start|in the beginning|at the beginning) "
+            "(and |but )?(then |later |afterwards )?{after}( at the end| later| afterwards)?",
+        ),
+        "change_to_read": (
+            "{of}{thing} {link}(turn|become|turns|becomes|turning|becoming)( to| into)? {after}",
+            "{of}{thing} {link}(change|changes|changing)( its)?( colour| color)? (to|into) {after}",
+        ),
     },
 )
 
@@ -320,6 +475,11 @@ def openings(generator: torch.Generator | None) -> Mapping[str, str]:
         "where": pick(_RARE_WHERE if is_rare else _WHERE, generator),
     }
     return {slot: f"{words} " if words else "" for slot, words in texts.items()}
+
+
+def any_more(motion: str, generator: torch.Generator | None) -> str:
+    """What something gets that grows or shrinks."""
+    return pick([words for words, meant in MORE_OF.items() if meant == motion], generator)
 
 
 def any_name(name: str, generator: torch.Generator | None, unseen: bool) -> str:

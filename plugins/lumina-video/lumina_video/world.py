@@ -18,7 +18,8 @@ from lumina_core.media.worlds.captions import pick
 from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.media.worlds.words import FREE_BACKGROUNDS, free_colours
 from lumina_video import grammar, nearest, oracle
-from lumina_video.grammar import Scene
+from lumina_video.grammar import Scene, Thing
+from lumina_video.motions import TURN
 from lumina_video.paths import poses_of
 
 TASK_WEIGHTS = {
@@ -104,10 +105,13 @@ class VideoWorld(CaptionWorld):
         poses = poses_of(_told(scene, generator), height, width, moments, generator)
         clip = rgb(background).expand(count, 3, height, width).clone()
         for frame, moment, shown in zip(clip, moments, poses, strict=True):
-            for thing, colour, pose in zip(scene.things, colours, shown, strict=True):
+            for number, (thing, colour, pose) in enumerate(
+                zip(scene.things, colours, shown, strict=True)
+            ):
                 now = PALETTE[colour]
-                if scene.new_colour:
-                    now = _changing(now, PALETTE[scene.new_colour], background, moment)
+                if scene.new_colour and number == grammar.turning_of(scene):
+                    share = _share_of_turn(thing, moment)
+                    now = _changing(now, PALETTE[scene.new_colour], background, share)
                 paint(frame, thing.shape, now, (pose.row, pose.column), pose.radius)
         return clip.round().to(torch.uint8)
 
@@ -140,6 +144,13 @@ def _told(scene: Scene, generator: torch.Generator) -> Scene:
         return scene
     free = [way for way in grammar.DIRECTIONS if (first.shape, way) not in grammar.HELD_OUT_MOTIONS]
     return replace(scene, things=(replace(first, motions=(pick(free, generator),)), *others))
+
+
+def _share_of_turn(thing: Thing, moment: float) -> float:
+    """Where in its time a change of colour is: in half of the clip where it is one of two."""
+    if len(thing.motions) < 2:
+        return moment
+    return 2 * moment - thing.motions.index(TURN)
 
 
 def _changing(before: Colour, after: Colour, background: Colour, moment: float) -> Colour:

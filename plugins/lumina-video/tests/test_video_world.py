@@ -129,6 +129,29 @@ TYPED = {
     ),
     "a green ring is passed by a red star": "a red star passing a green ring",
     "the color of the ring changes from red to blue": "a ring turning from red to blue",
+    "small blue circle passing a large red square": "a small blue circle passing a large red square",
+    "two circles, one goes left and the other goes right": (
+        "two circles one moving to the left and the other moving to the right"
+    ),
+    "two red triangles moving up": "two red triangles moving up",
+    "I'd like to see a green triangle turn purple": "a triangle turning from green to purple",
+    "a green cross moving left and then turning red": (
+        "a green cross moving to the left and then turning red"
+    ),
+    "a white ring that turns yellow and then grows": (
+        "a white ring turning yellow and then growing"
+    ),
+    "a red snowman which gets bigger and then smaller": (
+        "a red snowman growing and then shrinking"
+    ),
+    "a tiny white star gets larger": "a small white star growing",
+    "a big red star moves down then up": "a large red star moving down and then moving up",
+    "a still purple star": "a purple star standing still",
+    "moving up: a white triangle": "a white triangle moving up",
+    "a star, red at first, then purple": "a star turning from red to purple",
+    "a red square going up next to a standing green circle": (
+        "a red square moving up and a green circle standing still"
+    ),
 }
 """What people type, and the plainest words for it."""
 
@@ -144,12 +167,13 @@ def test_parse_reads_what_people_type():
     (
         *("", "a red circle", "a dog moving left", "a circle turning from red to red"),
         *("a red circle moving left and then moving left", "a red circle moving left and a star"),
-        *("a star standing still and then growing", "two stars moving left", "a star passing"),
+        *("a star standing still and then growing", "two stars growing", "a star passing"),
         *("a star growing and a ring growing", "a star and a ring shrinking"),
-        *("a star standing still and a ring standing still", "a star moving left past"),
+        *("a star turning red and a ring turning blue", "a star moving left past"),
         *("a red circle above a star both moving up", "a red star that is blue moving up"),
         *("a star moving to the top right", "a star moving up and to the left"),
-        *("a small star growing", "a small star moving left and a ring moving up"),
+        *("a large star moving up and then growing", "three stars moving left"),
+        *("a large star moving left and a ring moving up", "two large stars moving up"),
         *("a red star turning from blue to green", "a red star turning red"),
     ),
 )
@@ -170,13 +194,14 @@ def test_a_long_text_that_means_nothing_is_read_in_no_time(words):
     assert min(after - before for before, after in pairwise(parses)) < 0.05
 
 
-def test_two_things_that_no_word_tells_apart_are_drawn_nowhere():
+def test_two_things_that_no_word_tells_apart_do_not_pass_each_other():
     for caption in (
-        *("a star moving up and a star moving down", "a red star passing a star"),
+        *("a red star moving up and a star moving down", "a red star passing a star"),
         *("a red star passing a red star", "a red star moving up on a red background"),
         "a red star turning blue on a blue background",
     ):
         assert not grammar.is_drawn(parse(caption))
+    assert grammar.is_drawn(parse("a star moving up and a star moving down"))
 
 
 def drawn_words(split, count):
@@ -208,7 +233,7 @@ def test_every_meaning_has_three_wordings_and_one_that_is_unseen():
     for name in grammar.SIDES:  # they say more of what 'both' says
         assert len(trained[name]) >= 3
     plain = {name for name in trained if not name.endswith("_rare")} - {*grammar.SIDES}
-    assert plain == unseen.keys()
+    assert plain == {name for name in unseen if not name.endswith("_read")}
     assert min(map(len, trained.values())) >= 3
     assert all(unseen.values())
     for motion in grammar.MOTIONS:
