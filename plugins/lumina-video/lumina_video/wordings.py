@@ -158,7 +158,7 @@ def read_pair(words: str) -> tuple[str | None, str | None, str] | None:
 
 
 def _plural_in(words: str) -> str:
-    return next(SHAPE_OF_PLURAL[word] for word in words.split() if word in SHAPE_OF_PLURAL)
+    return next(shape for plural, shape in SHAPE_OF_PLURAL.items() if f" {plural} " in f"{words} ")
 
 
 WORDINGS = Wordings(

@@ -129,7 +129,9 @@ TYPED = {
     ),
     "a green ring is passed by a red star": "a red star passing a green ring",
     "the color of the ring changes from red to blue": "a ring turning from red to blue",
-    "small blue circle passing a large red square": "a small blue circle passing a large red square",
+    "small blue circle passing a large red square": (
+        "a small blue circle passing a large red square"
+    ),
     "two circles, one goes left and the other goes right": (
         "two circles one moving to the left and the other moving to the right"
     ),
