@@ -50,6 +50,8 @@ LEXICON = _Lexicon(
     | dict.fromkeys(MOVING_WORDS, _MOVING)
     | dict.fromkeys(_CHANGES, CHANGE)
     | dict.fromkeys(_PASSES, ("event", "passing"))
+    | dict.fromkeys(("two", "2", "pair", "couple"), ("number", "two"))
+    | {"other": ("number", "other")}
     | dict.fromkeys(("then", "afterwards", "after", "before"), ("event", "then"))
 )
 
@@ -58,7 +60,7 @@ def scenes(meanings: Sequence[Meaning]) -> Iterator[Scene]:
     """As in `Words`."""
     for background in dict.fromkeys((background_meant(meanings), None)):
         everything = (*_of_one_thing(meanings, background), *_of_two(meanings, background))
-        yield from filter(is_drawn, everything)
+        yield from (scene for scene in everything if is_drawn(scene) and has_room(scene))
 
 
 def _of_one_thing(meanings: Sequence[Meaning], background: str | None) -> Iterator[Scene]:
@@ -72,13 +74,13 @@ def _of_one_thing(meanings: Sequence[Meaning], background: str | None) -> Iterat
                 yield Scene("colour_change", (thing,), after, background)
                 for motion in motions:
                     for ways in ((motion, TURN), (TURN, motion)):
-                        yield Scene("order", (Thing(before, shape, ways),), after, background)
+                        thing = Thing(before, shape, ways, size)
+                        yield Scene("order", (thing,), after, background)
         for colour in (*colours, None):
             for ways in (*((motion,) for motion in motions), *permutations(motions, 2)):
                 task = task_of((ways,))
-                scene = Scene(task or "", (Thing(colour, shape, ways, size),), None, background)
-                if task and has_room(scene):
-                    yield scene
+                if task:
+                    yield Scene(task, (Thing(colour, shape, ways, size),), None, background)
 
 
 def _of_two(meanings: Sequence[Meaning], background: str | None) -> Iterator[Scene]:
@@ -88,7 +90,35 @@ def _of_two(meanings: Sequence[Meaning], background: str | None) -> Iterator[Sce
     done = [(task_of(((a,), (b,))), (a,), (b,)) for a, b in product((*motions, "still"), repeat=2)]
     done += [("passing", (motion,), ()) for motion in motions if motion in DIRECTIONS]
     done.append(("passing", (), ()))
-    for pair, coloured in product(product(shapes, repeat=2), product(colours, repeat=2)):
+    for shape, colour, size in product(
+        product(shapes, repeat=2), product(colours, repeat=2), _sizes_of_two(meanings)
+    ):
         for task, *ways in done:
             if task:
-                yield Scene(task, tuple(map(Thing, coloured, pair, ways)), None, background)
+                yield Scene(task, tuple(map(Thing, colour, shape, ways, size)), None, background)
+    if CHANGE in meanings:
+        yield from _of_two_with_a_change(meanings, background)
+
+
+def _of_two_with_a_change(meanings: Sequence[Meaning], background: str | None) -> Iterator[Scene]:
+    shapes = values_of(meanings, "shape", MAX_NAMED, SHAPES)
+    colours = values_of(meanings, "colour", MAX_NAMED + 1, COLOURS)
+    motions = values_of(meanings, "motion", MAX_NAMED, EVENTS)
+    done = [ways for m in (*motions, "still") for ways in (((m,), (TURN,)), ((TURN,), (m,)))]
+    for shape, ways, after, colour, size in product(
+        permutations(shapes),
+        done,
+        colours,
+        product((*colours, None), repeat=2),
+        _sizes_of_two(meanings),
+    ):
+        if after not in colour:
+            yield Scene("two_ways", tuple(map(Thing, colour, shape, ways, size)), after, background)
+
+
+def _sizes_of_two(meanings: Sequence[Meaning]) -> tuple[tuple[str | None, ...], ...]:
+    """The sizes of two things: those that are meant, or none."""
+    sizes = values_of(meanings, "size", len(SIZES))
+    if len(sizes) == 1:
+        return ((None, None), (sizes[0], None), (None, sizes[0]), (sizes[0], sizes[0]))
+    return ((None, None), *permutations(sizes)) if sizes else ((None, None),)

@@ -43,6 +43,7 @@ class Limits:
 
 
 ALONE = Limits(travel=0.22, growth=1.4, wobble=1.4)  # it goes half of the side, and doubles
+SMALL = Limits(travel=0.22, growth=1.22, wobble=1.4)  # it shrinks by a third
 IN_TURN = Limits(travel=0.13, growth=1.18, wobble=1.4)  # in one half of the clip
 IN_LANES = Limits(travel=0.22, growth=1.4, wobble=1.3)
 TWO_WAYS = Limits(travel=0.16, growth=1.3, wobble=1.3)  # it goes a third of the side
@@ -131,7 +132,7 @@ def _judge_tracks(
             begun = [s for s in track if not is_growing or s.moment < START]
             verdict[f"size_{number}"] = _has_size(thing.size, begun)
         if thing.motions:
-            verdict[f"motion_{number}"] = _does(scene.task, thing.motions, track, sides)
+            verdict[f"motion_{number}"] = _does(scene.task, thing, track, sides)
     if scene.task == "colour_change":
         verdict["motion_1"] = _is_still(tracks[0], sides, ALONE)
     if scene.task == "passing":
@@ -181,11 +182,12 @@ def _changes(scene: Scene, thing: Thing, track: Track) -> bool:
     )
 
 
-def _does(task: str, motions: tuple[str, ...], track: Track, sides: tuple[int, int]) -> bool:
+def _does(task: str, thing: Thing, track: Track, sides: tuple[int, int]) -> bool:
     """Whether a track shows one motion, or two one after the other."""
+    motions, alone = thing.motions, SMALL if thing.size == "small" else ALONE
     if len(motions) == 1:
         limits = {"two_ways": TWO_WAYS, "two_motions": IN_LANES, "passing": IN_LANES}
-        return _shows(motions[0], track, sides, limits.get(task, ALONE))
+        return _shows(motions[0], track, sides, limits.get(task, alone))
     halves = (
         [s for s in track if s.moment <= 0.5],
         [s for s in track if s.moment >= 0.5],

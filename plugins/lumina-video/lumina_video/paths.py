@@ -15,11 +15,11 @@ from lumina_video.grammar import DIRECTIONS, GROWTHS, Scene, Thing
 RADII = (0.19, 0.25)  # of one that has one thing to do
 SIZED_RADII = {"small": (0.15, 0.165), "large": (0.27, 0.3)}
 STARTS = {
-    ("small", "grow"): (0.15, 0.165),
-    ("small", "shrink"): (0.18, 0.19),
-    ("large", "grow"): (0.24, 0.25),
-    ("large", "shrink"): (0.3, 0.34),
-}  # of what is small or large and then grows or shrinks: radii, before it does
+    ("small", "grow"): 0.16,
+    ("small", "shrink"): 0.192,
+    ("large", "grow"): 0.252,
+    ("large", "shrink"): 0.32,
+}  # of what is small or large and then grows or shrinks: the radius, before it does
 LARGE_BUSY_RADII = (0.25, 0.28)
 BUSY_RADII = (0.2, 0.26)  # of one that has two
 GROWN_RADII = (0.32, 0.36)  # of one that only grows or shrinks
@@ -27,7 +27,8 @@ LANE_RADII = (0.16, 0.2)  # of one of two
 BESIDE_RADII = (0.23, 0.26)  # of one that grows or shrinks beside another
 OTHER_SCALE = 0.66  # of the other, seen from that one
 GROWTH, BUSY_GROWTH = 2.0, 1.5  # by how much something grows; less where it also moves
-LEAST_GROWTH = 1.7  # of what is large before it grows, or small before it shrinks
+LARGE_GROWTH = 1.7  # of what is large before it grows
+SMALL_GROWTH = 1.5  # of what is small before it shrinks: what is drawn smaller is blurred
 BESIDE_GROWTH = 1.6  # and where another one is in the clip
 JITTER, LANE_JITTER = 0.03, 0.02  # each way, as a share of the shorter side
 MIN_GAP, MIN_MARGIN = 3, 1  # pixels between two objects, and to the edge of the clip
@@ -101,9 +102,10 @@ def _alone(
         if event in DIRECTIONS:
             start[_axis(event)] = _along(event, path)[0]
     places, scales = [(start["row"], start["column"])], [1.0]
-    growth = BUSY_GROWTH if is_busy else GROWTH
-    if not is_busy and (thing.size, events[0]) in (("large", "grow"), ("small", "shrink")):
-        growth = LEAST_GROWTH
+    sized = (thing.size, events[0])
+    growth = {("large", "grow"): LARGE_GROWTH, ("small", "shrink"): SMALL_GROWTH}.get(sized, GROWTH)
+    if is_busy:
+        growth = BUSY_GROWTH
     for event in events:
         row, column = places[-1]
         if event in DIRECTIONS:
@@ -124,6 +126,8 @@ def _alone(
     if thing.size:
         low, high = _sized_radii(thing.size, events)
         range_ = (low / scales[0], high / scales[0])
+        if low == high:
+            size = 1.0  # there is no room to vary it
     radius = _radius(range_, min(rooms), shorter, size)
     moved = ((2 * down - 1) * jitter, (2 * across - 1) * jitter)
     return _interpolated(
@@ -137,10 +141,11 @@ def _alone(
 
 def _sized_radii(size: str, events: tuple[str, ...]) -> tuple[float, float]:
     """Of one thing with a size, at the beginning."""
-    if size == "large" and len(events) > 1:
-        return LARGE_BUSY_RADII
     grown = [event for event in events if event in GROWTHS]
-    return STARTS[size, grown[0]] if grown else SIZED_RADII[size]
+    if size == "large" and len(events) > 1:
+        low, high = LARGE_BUSY_RADII
+        return (high, high) if grown else (low, high)
+    return (STARTS[size, grown[0]],) * 2 if grown else SIZED_RADII[size]
 
 
 def _beside(

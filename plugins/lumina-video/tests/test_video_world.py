@@ -296,18 +296,27 @@ def test_twice_the_frames_show_the_same_in_between():
     assert torch.equal(short, long[1::3])  # moments (i + 0.5) / n
 
 
-def pairs():
-    """A scene of each two things that two things do at once."""
+def pairs(sizes=(None, None)):
+    """A scene of each two things that two things of some sizes do at once."""
     for task in ("two_motions", "two_ways"):
-        for one, other in product(grammar.MOTIONS, repeat=2):
-            if grammar.task_of(((one,), (other,))) == task:
-                yield Scene(task, (Thing(None, "star", (one,)), Thing(None, "ring", (other,))))
+        for ways in product((*grammar.MOTIONS, motions.TURN), repeat=2):
+            if grammar.task_of(tuple((way,) for way in ways)) == task:
+                things = (
+                    Thing(None, "star", ways[:1], sizes[0]),
+                    Thing(None, "ring", ways[1:], sizes[1]),
+                )
+                new_colour = "red" if motions.TURN in ways else None
+                yield from filter(grammar.has_room, [Scene(task, things, new_colour)])
 
 
 def test_two_things_keep_apart_and_inside_at_every_trained_size():
     sizes = {(v["height"], v["width"]) for split in WORLD.splits for v in WORLD.variants(split)}
+    narrow = {(height, width) for height, width in sizes if min(height, width) == 32}
+    named = list(product((*wordings.SIZES, None), repeat=2))
+    assert named.pop() == (None, None)
+    told = [scene for pair in named for scene in pairs(pair)]
     moments = [number / 20 for number in range(21)]
-    for scene, (height, width) in product(pairs(), sizes):
+    for scene, (height, width) in (*product(pairs(), sizes), *product(told, narrow)):
         for first, second in poses_of(scene, height, width, moments, seeded(height + width)):
             apart = max(abs(first.row - second.row), abs(first.column - second.column))
             assert apart >= first.radius + second.radius + 2.8
@@ -315,6 +324,22 @@ def test_two_things_keep_apart_and_inside_at_every_trained_size():
                 edges = pose.row, height - pose.row, pose.column, width - pose.column
                 assert min(edges) >= pose.radius + 0.9
                 assert pose.radius >= 0.12 * min(height, width)
+
+
+def test_no_size_and_no_shrinking_makes_anything_smaller_than_an_eighth_of_the_side():
+    for seed in range(600):
+        scene = WORLD.sample_scene(
+            seeded(seed), "trained", grammar.TASKS[seed % len(grammar.TASKS)]
+        )
+        for poses in poses_of(directed(scene), 32, 48, [0.0, 0.5, 1.0], seeded(seed)):
+            assert min(pose.radius for pose in poses) >= 0.123 * 32, scene
+
+
+def directed(scene):
+    """A scene in which what passes has a direction."""
+    if scene.task == "passing" and not scene.things[0].motions:
+        return replace_thing(scene, 0, motions=("up",))
+    return scene
 
 
 def test_the_first_of_two_things_is_left_or_above_or_passes():
@@ -395,12 +420,15 @@ def changed(scene):
             ]
         for place, motion in enumerate(thing.motions):
             for other in grammar.MOTIONS:
-                motions = tuple(other if i == place else m for i, m in enumerate(thing.motions))
+                ways = tuple(other if i == place else way for i, way in enumerate(thing.motions))
                 if other != motion:
-                    kinds["motion"].append(replace_thing(scene, number, motions=motions))
+                    new_colour = None if motion == motions.TURN else scene.new_colour
+                    wrong = replace_thing(scene, number, motions=ways)
+                    kinds["motion"].append(replace(wrong, new_colour=new_colour))
     if scene.new_colour:
-        first = scene.things[0].colour
-        swapped = replace_thing(scene, 0, colour=scene.new_colour)
+        turning = grammar.turning_of(scene)
+        first = scene.things[turning].colour
+        swapped = replace_thing(scene, turning, colour=scene.new_colour)
         kinds["change"] = [
             *([replace(swapped, new_colour=first)] if first else []),
             *(replace(scene, new_colour=c) for c in COLOURS if c not in (first, scene.new_colour)),
@@ -437,6 +465,49 @@ def test_judge_refuses_one_changed_attribute(kind):
     assert num_accepted == 0
 
 
+def is_pair(scene):
+    first, second = (replace(scene.things[place], motions=()) for place in (0, -1))
+    return len(scene.things) == 2 and first == second
+
+
+def has_size(scene):
+    return any(thing.size for thing in scene.things)
+
+
+TWO = ("two_motions", "two_ways")
+COMBINED = {
+    "a size on what grows or shrinks": (("growth",), has_size),
+    "a size on what does two things": (("order",), has_size),
+    "a size on what passes or is passed": (("passing",), has_size),
+    "a size on one of two": (TWO, has_size),
+    "another colour before or after": (("order",), lambda scene: scene.new_colour),
+    "another colour beside another thing": (("two_ways",), lambda scene: scene.new_colour),
+    "two of a kind": (TWO, is_pair),
+    "two that stand still": (
+        TWO,
+        lambda scene: {way for thing in scene.things for way in thing.motions} == {"still"},
+    ),
+}
+"""Meanings that go together: the tasks that have them, and how they are told."""
+
+
+@pytest.mark.worlds
+@pytest.mark.parametrize("name", COMBINED)
+def test_judge_accepts_meanings_that_go_together_and_refuses_each_change_of_one(name):
+    tasks, is_meant = COMBINED[name]
+    generator, num_drawn = seeded(8), 0
+    while num_drawn < 12:
+        scene = WORLD.sample_scene(generator, "trained", pick(tasks, generator))
+        if not is_meant(scene):
+            continue
+        caption, canvas = caption_of(scene, generator), canvas_of("trained", num_drawn)
+        assert is_right(WORLD.draw(caption, canvas, generator), caption), caption
+        for others in filter(None, changed(scene).values()):
+            wrong = caption_of(pick(others, generator), generator)
+            assert not is_right(WORLD.draw(wrong, canvas, generator), caption), (wrong, caption)
+        num_drawn += 1
+
+
 def test_judge_refuses_time_turned_around_and_time_that_stands_still():
     for caption in (
         *("a red circle moving to the right", "a blue square shrinking"),
@@ -447,6 +518,9 @@ def test_judge_refuses_time_turned_around_and_time_that_stands_still():
         ),
         *("a star turning red", "a red ring moving up and a blue star moving left"),
         "a green star growing and a white ring standing still",
+        *("a small red star shrinking", "a large blue ring growing"),
+        *("a white ring turning yellow and then growing", "two red stars moving up"),
+        "a star turning from red to blue and a green ring standing still",
     ):
         clip = clip_of(caption)
         assert is_right(clip, caption)

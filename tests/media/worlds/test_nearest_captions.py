@@ -27,16 +27,23 @@ OUTSIDE = {
         "a cat on a sofa": "a circle",
     },
     "video": {
-        "a blue ring fading to yellow": "a ring turning from blue to yellow",
-        "red circle moves rightward": "a red circle moving to the right",
+        "a blue ring melting and fading to yellow": "a ring turning from blue to yellow",
+        "red circel moves rightward": "a red circle moving to the right",
         "a red circle moving right and growing": (
             "a red circle moving to the right and then growing"
         ),
-        "a red circle overtakes a green triangle": "a red circle passing a green triangle",
+        "a red circle overtakes the green triangel": "a red circle passing a green triangle",
         "a star turning from red to blue to green": "a star turning from red to blue",
-        "a small yellow star getting bigger": "a yellow star growing",
-        "a ball that doesn't move": "a circle standing still",
-        "a white ring going slowly down": "a white ring moving down",
+        "a small yellow star that dances and grows": "a small yellow star growing",
+        "two tiny stars jumping to the left": "two small stars moving to the left",
+        "a red star turns blue while a green ring spins up": (
+            "a red star turning blue and a green ring moving up"
+        ),
+        "a small star hopping up and a large ring moving up": (
+            "a small star moving up and a large ring moving up"
+        ),
+        "a bouncy ball that doesn't move": "a circle standing still",
+        "a white ring going lazily down": "a white ring moving down",
         "a green star spinning on a black background": (
             "a green star moving to the left on a black background"
         ),
@@ -45,9 +52,6 @@ OUTSIDE = {
         ),
         "a purple star shrinking on a purple background": "a star shrinking on a purple background",
         "a red star turning blue on a blue background": "a star turning from red to blue",
-        "a circle moving up and a circle moving down": (
-            "a square moving up and a circle moving down"
-        ),
         "a red circle passing a red circle": "a green circle passing a red circle",
         "a green star grows while a white ring gets bigger": (
             "a green star growing and a white ring moving to the left"
