@@ -69,23 +69,23 @@ class Wordings:
         Args:
             text: as `lumina_core.media.worlds.lexicon.spoken` gives it.
         """
-        for name, pattern in self._patterns:
-            if match := pattern.fullmatch(text):
-                yield Reading(name, match.groupdict())
+        for sentences in (self.trained, self.unseen):
+            for name, several in sentences.items():
+                for sentence in several:
+                    if match := self._pattern(sentence).fullmatch(text):
+                        yield Reading(name, match.groupdict())
 
     @cached_property
-    def _patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
-        return tuple(
-            (name, self._pattern(sentence))
-            for sentences in (self.trained, self.unseen)
-            for name, several in sentences.items()
-            for sentence in several
-        )
+    def _patterns(self) -> dict[str, re.Pattern[str]]:
+        return {}
 
     def _pattern(self, sentence: str) -> re.Pattern[str]:
-        """Spaces at the borders of parts that may be left out are counted once."""
-        text = _PART.sub(_expression, sentence)
-        return re.compile(_SLOT.sub(lambda slot: f"(?P<{slot[1]}>{self.slots[slot[1]]})", text))
+        """Made when it is first asked for: all of a world's take more than a second."""
+        if sentence not in self._patterns:
+            text = _PART.sub(_expression, sentence)
+            whole = _SLOT.sub(lambda slot: f"(?P<{slot[1]}>{self.slots[slot[1]]})", text)
+            self._patterns[sentence] = re.compile(whole)
+        return self._patterns[sentence]
 
 
 def _chosen(part: re.Match[str], generator: torch.Generator | None) -> str:
