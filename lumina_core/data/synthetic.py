@@ -16,7 +16,7 @@ from lumina_core.runtime import seeded
 from lumina_core.sequence import Grid
 
 FIRST_HELD = 2**40  # number of a sample that no training reaches
-NUM_VOCABULARY_CAPTIONS = 4000  # enough that every word of a small grammar stands in one
+NUM_VOCABULARY_CAPTIONS = 6000  # enough that every word of a small grammar stands in one
 
 
 def world_of(modality: Any) -> World:

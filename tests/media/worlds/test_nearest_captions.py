@@ -78,8 +78,6 @@ OUTSIDE = {
     "audio": {
         "five short beeps": "four short beeps",
         "a siren": "a rising sweep",
-        "a soft tone with tremolo": "a soft tone",
-        "a low noise burst": "a noise burst",
         "a low beep, a high beep, a chord and a tone": "a low beep then a high beep then a chord",
         "a shrill beep then a quieter one": "a high beep then a soft beep",
         "a soft tone that gets loud": "a soft tone then a loud tone",
