@@ -180,6 +180,27 @@ class World(ABC):
             options: those it was made with; for what the media do not say themselves.
         """
 
+    def vocabulary(self) -> frozenset[str]:
+        """Every word that stands in captions of the first split, in lower case.
+
+        A new text encoder learns these. Where there are none, it learns the words of a few thousand
+        captions, which takes a second or more and misses a rare one.
+        """
+        return frozenset()
+
+    def plainest(self, text: str) -> str | None:
+        """The caption that says the same as a text in the plainest words.
+
+        A text encoder that does not know a word of the text is asked for this caption instead.
+
+        Args:
+            text: of a person, anything.
+
+        Returns:
+            A caption; None where the text is none, or where the world cannot tell.
+        """
+        return None
+
     def nearest(self, text: str) -> str | None:
         """The caption that says most of what a text says, of any split, in a few milliseconds.
 

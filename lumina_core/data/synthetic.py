@@ -152,8 +152,13 @@ class SyntheticPool(LatentPool):
         return draw_captions(self._modality, count, generator)
 
     def vocabulary_captions(self, generator: torch.Generator) -> list[str]:
-        """So many of the trained split that hardly a word is missing."""
-        return self.captions(NUM_VOCABULARY_CAPTIONS, generator)
+        """All words of the trained split as one text, or so many captions that few are missing."""
+        words = world_of(self._modality).vocabulary()
+        return (
+            [" ".join(sorted(words))]
+            if words
+            else self.captions(NUM_VOCABULARY_CAPTIONS, generator)
+        )
 
     def variants(self) -> Sequence[Mapping[str, Any]]:
         """The sizes that are drawn."""

@@ -50,6 +50,9 @@ class Grammar(Protocol):
     def is_drawn(self, scene: Any) -> bool:
         """Whether a split has the scene; `parse` may read more."""
 
+    def vocabulary(self) -> frozenset[str]:
+        """As in `World`."""
+
 
 class Words(Protocol):
     """The module of a plugin that says what texts of people may mean in its world."""
@@ -123,6 +126,18 @@ class CaptionWorld(World):
     def task_of(self, caption: str) -> str:
         """The task that a caption belongs to. Raises LuminaError if it belongs to none."""
         return str(self.grammar.parse(caption).task)
+
+    def vocabulary(self) -> frozenset[str]:
+        """Every word of the captions of training, as the grammar tells them."""
+        return self.grammar.vocabulary()
+
+    def plainest(self, text: str) -> str | None:
+        """The caption of the same scene in the first of each choice of words."""
+        try:
+            scene = self.grammar.parse(spoken(text))
+        except LuminaError:
+            return None
+        return self.grammar.caption_of(scene, None) if self.grammar.is_drawn(scene) else None
 
     def nearest(self, text: str) -> str | None:
         """The caption that says most of what a text says; None where the text is a caption."""

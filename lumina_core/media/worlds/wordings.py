@@ -5,16 +5,18 @@ and a wording is added in one place.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
 from lumina_core.media.worlds.captions import pick
+from lumina_core.media.worlds.lexicon import spoken
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _PART = re.compile(r"\(([^()]*)\)\?|\(([^()]*\|[^()]*)\)")
+_LITERAL = re.compile("[a-z0-9 -]+")
 
 
 @dataclass(frozen=True)
@@ -63,29 +65,84 @@ class Wordings:
         plain = _PART.sub(lambda part: _chosen(part, generator), sentence)
         return " ".join(_SLOT.sub(lambda slot: texts[slot[1]], plain).split())
 
+    def written(self) -> Iterator[str]:
+        """The sentences of training, with their slots and marks; for `words_in`."""
+        for several in self.trained.values():
+            yield from several
+
     def readings(self, text: str) -> Iterator[Reading]:
         """Every sentence that a text may be, in the order in which they stand.
 
         Args:
             text: as `lumina_core.media.worlds.lexicon.spoken` gives it.
         """
-        for sentences in (self.trained, self.unseen):
-            for name, several in sentences.items():
-                for sentence in several:
-                    if match := self._pattern(sentence).fullmatch(text):
-                        yield Reading(name, match.groupdict())
+        is_filled: dict[str, bool] = {}  # whether words for a slot stand in the text
+
+        def has_words_for(slot: str) -> bool:
+            if slot not in is_filled:
+                is_filled[slot] = self._pattern(slot).search(text) is not None
+            return is_filled[slot]
+
+        for sentence in self._sentences:
+            if (
+                all(any(words in text for words in needed) for needed in sentence.needed)
+                and all(map(has_words_for, sentence.slots))
+                and (match := self._pattern(sentence.whole).fullmatch(text))
+            ):
+                yield Reading(sentence.name, match.groupdict())
+
+    @cached_property
+    def _sentences(self) -> tuple["_Sentence", ...]:
+        return tuple(
+            _sentence(name, sentence, self.slots)
+            for sentences in (self.trained, self.unseen)
+            for name, several in sentences.items()
+            for sentence in several
+        )
 
     @cached_property
     def _patterns(self) -> dict[str, re.Pattern[str]]:
         return {}
 
-    def _pattern(self, sentence: str) -> re.Pattern[str]:
-        """Made when it is first asked for: all of a world's take more than a second."""
-        if sentence not in self._patterns:
-            text = _PART.sub(_expression, sentence)
-            whole = _SLOT.sub(lambda slot: f"(?P<{slot[1]}>{self.slots[slot[1]]})", text)
-            self._patterns[sentence] = re.compile(whole)
-        return self._patterns[sentence]
+    def _pattern(self, expression: str) -> re.Pattern[str]:
+        """Made when a text may need it: those of all sentences of a world take seconds."""
+        if expression not in self._patterns:
+            self._patterns[expression] = re.compile(expression)
+        return self._patterns[expression]
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    """How a sentence is read."""
+
+    name: str
+    whole: str
+    """Its regular expression."""
+    slots: tuple[str, ...]
+    """The regular expressions of its slots; each finds something in what it may be."""
+    needed: tuple[tuple[str, ...], ...]
+    """Of each of these, one stands in what it may be."""
+
+
+def _sentence(name: str, sentence: str, slots: Mapping[str, str]) -> _Sentence:
+    text = _PART.sub(_expression, sentence)
+    choices = [part[2].split("|") for part in _PART.finditer(sentence) if part[2] is not None]
+    words = [[word] for word in _SLOT.sub(" ", _PART.sub(" ", sentence)).split()]
+    return _Sentence(
+        name,
+        _SLOT.sub(lambda slot: f"(?P<{slot[1]}>{slots[slot[1]]})", text),
+        tuple(dict.fromkeys(slots[slot] for slot in _SLOT.findall(_PART.sub(" ", sentence)))),
+        tuple(
+            tuple(several)
+            for several in (*words, *choices)
+            if all(map(_LITERAL.fullmatch, several))
+        ),
+    )
+
+
+def words_in(texts: Iterable[str]) -> frozenset[str]:
+    """The words of texts and of sentences with slots, as the encoder `tiny` reads them."""
+    return frozenset(word for text in texts for word in spoken(_SLOT.sub(" ", text)).split())
 
 
 def _chosen(part: re.Match[str], generator: torch.Generator | None) -> str:

@@ -3,7 +3,7 @@
 It holds words, no pixels: neither a colour's RGB value nor a shape's outline stands here.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 
@@ -124,7 +124,8 @@ _ON_BACKGROUND = Wordings(
     },
     unseen={
         "read only": (
-            "{a_colour} (background|backdrop|canvas) (with|and|behind) {words}",
+            "{a_colour} (background|backdrop|canvas)( with| and| behind)? {words}",
+            "{words} (with|and) {colour} (behind|around|behind it|behind them|around it)",
             "(on|against) {a_colour} (backdrop|canvas) {words}",
             "(on|over|set against|upon) {a_colour} background {words}",
             "{words} (over|set against|upon|before|all on) {a_colour} background",
@@ -173,6 +174,14 @@ def on_background(
     colour = pick(BACKGROUND_WORDS[background], generator)
     texts = {"words": words, "colour": colour, "a_colour": with_article(colour)}
     return _ON_BACKGROUND.worded("background", texts, generator, unseen)
+
+
+def background_written() -> Iterator[str]:
+    """All texts of which `on_background` takes words for captions of training."""
+    yield from _ON_BACKGROUND.written()
+    for names in BACKGROUND_WORDS.values():
+        yield from map(with_article, names)
+        yield from names
 
 
 def split_background(words: str) -> tuple[str, str | None]:

@@ -83,21 +83,31 @@ _ALONE = {
 
 
 def _behind_sweeps(up: str, low: str, high: str, verbs: tuple[str, str, str]) -> Iterator[str]:
-    rises, rising, climbs = verbs
+    rises, rising, _ = verbs
     yield from (f"going {up}", rising, f"that goes {up}", f"that {rises}", f"{up}wards", up)
-    yield from (f"from {low} to {high}", f"going from {low} to {high}", f"sliding {up}")
+    yield from (f"from {low} to {high}", f"going from {low} to {high}", *[f"sliding {up}"] * 2)
     yield from (f"that goes from {low} to {high}", f"that starts {low} and ends {high}")
-    yield from (f"starting {low} and ending {high}", f"getting {high}er", f"that gets {high}er")
-    yield from (f"which {rises}", f"which goes {up}", f"that {climbs}", f"gliding {up}")
+    yield from (f"starting {low} and ending {high}", f"which {rises}", f"which goes {up}")
     yield from (f"that slides {up}", f"{rising} in pitch", f"that {rises} in pitch", f"{up}ward")
-    yield from (f"moving {up}", f"that is going {up}", f"that is {rising}", f"going {up}wards")
-    yield from (f"that goes {up}wards", f"sweeping {up}", f"that sweeps {up}", f"that glides {up}")
-    yield from (f"that moves {up}", f"which slides {up}", f"that begins {low} and ends {high}")
+    yield from (f"that is going {up}", f"that is {rising}", f"going {up}wards")
+    yield from (f"that goes {up}wards", f"which slides {up}", f"that begins {low} and ends {high}")
 
 
-BEHIND_SWEEPS = {
-    "rising": tuple(_behind_sweeps("up", "low", "high", ("rises", "rising", "climbs"))),
-    "falling": tuple(_behind_sweeps("down", "high", "low", ("falls", "falling", "drops"))),
+def _behind_sweeps_read(up: str, low: str, high: str, verbs: tuple[str, str, str]) -> Iterator[str]:
+    """What no caption has, since each of the words would be too rare to be learned."""
+    yield from _behind_sweeps(up, low, high, verbs)
+    yield from (f"getting {high}er", f"that gets {high}er", f"that {verbs[-1]}", f"gliding {up}")
+    yield from (f"moving {up}", f"sweeping {up}", f"that sweeps {up}", f"that glides {up}")
+    yield f"that moves {up}"
+
+
+_UPS_AND_DOWNS = {
+    "rising": ("up", "low", "high", ("rises", "rising", "climbs")),
+    "falling": ("down", "high", "low", ("falls", "falling", "drops")),
+}
+BEHIND_SWEEPS = {name: tuple(_behind_sweeps(*words)) for name, words in _UPS_AND_DOWNS.items()}
+_READ_BEHIND_SWEEPS = {
+    name: tuple(_behind_sweeps_read(*words)) for name, words in _UPS_AND_DOWNS.items()
 }
 ADJECTIVES = {
     "level": {"soft": ("soft", "quiet"), "loud": ("loud",)},
@@ -167,12 +177,12 @@ RARE_TAILS = {
         ),
     },
     "level": {
-        "soft": ("played softly", "softly", "quietly", "at low volume", "with low volume"),
+        "soft": ("played softly", "softly", *["quietly"] * 2, "at low volume", "with low volume"),
         "loud": ("played loudly", "loudly", "at high volume", "with high volume", "at full volume"),
     },
     "length": {
         "short": ("for a short time", "of short duration", "for a moment"),
-        "long": ("for a long time", "of long duration", "for a while"),
+        "long": ("for a long time", "of long duration", *["for a while"] * 2),
     },
     "pitch": {
         value: tuple(
@@ -326,6 +336,22 @@ def _adjective(field: str, value: str, generator: torch.Generator) -> str:
     return pick(several[field][value], generator)
 
 
+def written() -> Iterator[str]:
+    """All texts of which `worded` takes words."""
+    for names in (NOUNS, RARE_NOUNS, PLURALS, RARE_PLURALS, BEFORE_SWEEPS, BEHIND_SWEEPS, _TIMES):
+        for words in names.values():
+            yield from words
+    for fields in (ADJECTIVES, RARE_ADJECTIVES, {"tremolo": TAILS}, RARE_TAILS):
+        for values in fields.values():
+            for words in values.values():
+                yield from words
+    yield from (noun for noun in IMPLIED if noun[-1] != "s")
+    yield from (*SHORT_TONES, PRONOUN, *SWEEPS, *SPEEDS, *_BEFORE_NOUNS, *_BEFORE_ADJECTIVES)
+    yield from (*_ARTICLES, "an", *_RARE_ARTICLES, *NUMBERS, *_DIGITS, *_PAUSED)
+    yield from (words for several in _RARE_NUMBERS.values() for words in several)
+    yield from ("that", "which", "is", "are", "and")
+
+
 def event_of(text: str, before: Event | None) -> Event | None:
     """The event that words name; None where they agree with `EVENT` and mean nothing.
 
@@ -441,11 +467,11 @@ _RELATIVE = rf"(?:that|which) (?:is|are|sounds?) {_ANY_ADJECTIVE}(?: and {_ANY_A
 _ANY_TAIL = rf"(?:{'|'.join(_longest_first(_TAIL_OF))}|{_RELATIVE})(?!\S)"
 _ADJECTIVE = re.compile(rf"(?<!\S){_ANY_ADJECTIVE}(?!\S)")
 _TAIL = re.compile(rf"(?<!\S){_ANY_TAIL}")
-_BEFORE_OF, _BEHIND_OF = by_wording(BEFORE_SWEEPS), by_wording(BEHIND_SWEEPS)
+_BEFORE_OF, _BEHIND_OF = by_wording(BEFORE_SWEEPS), by_wording(_READ_BEHIND_SWEEPS)
 _DIRECTED = {
     direction: re.compile(
         rf"^{one_of((*BEFORE_SWEEPS[direction], *_ALONE[direction]))}(?!\S)"
-        rf"|\S {one_of(BEHIND_SWEEPS[direction])}$"
+        rf"|\S {one_of(_READ_BEHIND_SWEEPS[direction])}$"
     )
     for direction in DIRECTIONS
 }

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from lumina_audio.event_words import EVENT, FILLERS, RARE, event_of, worded
+from lumina_audio.event_words import EVENT, FILLERS, RARE, event_of, worded, written
 from lumina_audio.scene import (
     DIRECTIONS,
     KINDS,
@@ -31,9 +31,17 @@ from lumina_audio.scene import (
 from lumina_core import LuminaError
 from lumina_core.media.worlds.captions import chance, one_of, pick
 from lumina_core.media.worlds.lexicon import spoken
-from lumina_core.media.worlds.wordings import Wordings
+from lumina_core.media.worlds.wordings import Wordings, words_in
 
-__all__ = ["HELD_OUT_TASKS", "TASKS", "caption_of", "is_drawn", "is_held_out", "parse"]
+__all__ = [
+    "HELD_OUT_TASKS",
+    "TASKS",
+    "caption_of",
+    "is_drawn",
+    "is_held_out",
+    "parse",
+    "vocabulary",
+]
 
 HELD_OUT_TASKS = ("counting", "length", "tremolo", "loudness", "order", "dynamics", "sequence")
 """The others name one thing only, so that no combination can be held out."""
@@ -62,6 +70,7 @@ _RARE_OPENINGS = (
     *("could i hear", "we want to hear", "let us hear", "an audio clip of", "render", "i need"),
     *("a sound that is", "synthesize", "can you give me", "i am hearing", "you can hear"),
 )
+_ASKED = "(?:can|could|may) (?:i|we) (?:please )?(?:have|get)"
 _OPENED = 0.5  # share of the captions with an opening, of those that are not plain
 _NUMBER_OF = {1: "one", 2: "two", 3: "three"}
 _SLOTS = ("first", "second", "third")
@@ -83,8 +92,8 @@ _RARE = {
         "{opening}{first} {listed}",
         "{opening}{first} {listed}",
         "{opening}{first} and {second} (after that|afterwards|after it|at the end)",
-        "{opening}{first} with {second} (at the end|after it|afterwards|following)",
-        "{opening}{first} (and )?(afterwards|finally|later|which is followed by) {second}",
+        "{opening}{first} with {second} (at the end|after it|following|following)",
+        "{opening}{first} (and )?(afterwards|finally|later|later) {second}",
         "{opening}{first} (a pause|a short pause|silence|a gap) (and )?(then )?{second}",
         "{opening}{first} (then|followed by) (a pause|silence|a gap) (and )?(then )?{second}",
         "first {first} (second|after that|afterwards|next|finally) {second}",
@@ -93,23 +102,23 @@ _RARE = {
         "{opening}{first} (first|comes first) (then|and then|and after that) {second}",
         "after {first} (comes|follows|you hear) {second}",
         "before {second} (comes|there is|you hear|play) {first}",
-        "{opening}{second} (comes|that comes|which comes|coming|played|right|just) after {first}",
-        "{opening}{second} (preceded by|but first|that follows|which follows) {first}",
+        "{opening}{second} (comes|that comes|which comes|played|just) after {first}",
+        "{opening}{second} (preceded by|preceded by|but first|but first|that follows) {first}",
         _BEGIN + " (then|and then|followed by|and after that|and) {second}",
-        _BEGIN + " (and )?(end|ends|ending|finish|finishing|finishes) with {second}",
+        _BEGIN + " (and )?(end|ends|ending) with {second}",
         "{opening}{first} (and then|then) (comes|there is|follows|it is) {second}",
     ),
     "three": (
         "{opening}{first} {listed} {last}",
-        "{opening}{first} (then )?{second} (and )?(finally|lastly|at last) {third}",
-        "{opening}{first} followed by {second} (and )?(finally|lastly|then) {third}",
+        "{opening}{first} (then )?{second} (and )?(finally|at last|at last) {third}",
+        "{opening}{first} followed by {second} (and )?(finally|then) {third}",
         "{opening}{first} and {second} (and|and then|then) {third}",
         "{opening}{first} after that {second} (and )?finally {third}",
         "{opening}{first} and then {second} (and then|then|followed by) {third}",
         "{opening}{first} then {second} followed by {third}",
         "{opening}{first} {second} and {third} in that order",
         "{opening}{second} between {first} and {third}",
-        "first {first} (then|next|second|followed by) {second} (finally|and finally|third) {third}",
+        "first {first} (then|next|second|followed by) {second} (finally|third|third) {third}",
         "first {first} {second} (and|and then|then) {third}",
         _BEGIN
         + " (then|followed by|and then) {second} (and then|then|and|finally|and end with) {third}",
@@ -147,11 +156,11 @@ _THREE = (
     "first {first} then {second} (then|and then|next) {third}",
 )
 WORDINGS = Wordings(
-    slots={"opening": f"(?:{one_of((*_OPENINGS, *_RARE_OPENINGS))} )?"} | _EVENT_SLOTS,
+    slots={"opening": f"(?:{one_of((*_OPENINGS, *_RARE_OPENINGS, _ASKED))} )?"} | _EVENT_SLOTS,
     trained={
         "one": (*_ONE * 3, *_RARE["one"]),
         "two": (*_TWO * 5, *_RARE["two"]),
-        "three": (*_THREE * 3, *_RARE["three"]),
+        "three": (*_THREE * 2, *_RARE["three"]),
     },
     unseen={
         "one": (
@@ -171,6 +180,18 @@ WORDINGS = Wordings(
             "{opening}{first} next {second} next {third}",
             "{opening}{first} and {second} followed by {third}",
             "first {first} after that {second} and then {third}",
+        ),
+        "two, read only": (
+            "{opening}{first} (and )?which is followed by {second}",
+            "{opening}{second} (coming|right) after {first}",
+            "{opening}{second} which follows {first}",
+            "{opening}{first} with {second} afterwards",
+            _BEGIN + " (and )?(finish|finishing|finishes) with {second}",
+        ),
+        "three, read only": (
+            "first {first} (then|next|second|followed by) {second} and finally {third}",
+            "{opening}{first} (then )?{second} (and )?lastly {third}",
+            "{opening}{first} followed by {second} (and )?lastly {third}",
         ),
     },
 )
@@ -252,6 +273,11 @@ def _with_article(event: Event, before: Event, generator: torch.Generator | None
         words = worded(event, before, generator)
         if (found := EVENT.fullmatch(words)) and found["number"]:
             return words
+
+
+def vocabulary() -> frozenset[str]:
+    """As in `Grammar`."""
+    return words_in((*_OPENINGS, *_RARE_OPENINGS, *WORDINGS.written(), *written()))
 
 
 def is_drawn(scene: Scene) -> bool:

@@ -115,7 +115,7 @@ class Canvas(Protocol):
 class AudioWorld(CaptionWorld):
     """Captions, the sounds they describe, and the verdict on what claims to be one."""
 
-    name, version = "audio", "2"
+    name, version = "audio", "3"
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 

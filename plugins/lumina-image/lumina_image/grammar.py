@@ -21,7 +21,7 @@ from lumina_core.media.worlds.captions import (
     with_article,
 )
 from lumina_core.media.worlds.lexicon import spoken
-from lumina_core.media.worlds.wordings import Reading
+from lumina_core.media.worlds.wordings import Reading, words_in
 from lumina_core.media.worlds.words import (
     COLOUR_OF,
     COLOUR_WORDS,
@@ -31,6 +31,7 @@ from lumina_core.media.worlds.words import (
     SHAPE_OF,
     SHAPE_WORDS,
     SHAPES,
+    background_written,
     on_background,
     split_background,
 )
@@ -72,6 +73,7 @@ from .wordings import (
     THING,
     VERBS_OF_PLACE,
     WORDINGS,
+    written,
 )
 
 __all__ = [
@@ -91,6 +93,7 @@ __all__ = [
     "parse",
     "sample_any",
     "scene_of",
+    "vocabulary",
 ]  # what stands in scenes.py and in the shared words belongs to the grammar, too
 
 PLAIN = 0.5
@@ -98,6 +101,7 @@ PLAIN = 0.5
 # Shares of the others.
 OPENED, ENDED, FILLED, IN_THE_MIDDLE = 0.45, 0.06, 0.06, 0.1
 ARTICLES_LEFT_OUT, ADJECTIVE_BEHIND, SHARED_WORDS = 0.2, 0.15, 0.4
+ADJECTIVE_LINKS = ("in", "coloured")
 _NO_COUNT = ("a", "an", "the")
 _NUMBER = re.compile("(?:there|here) (is|are)")
 
@@ -151,7 +155,7 @@ def _read(
     if things is None:
         return None
     relation = name if name in RELATIONS else None
-    count = said[0]["count"]
+    count = said[0]["count"] or said[0]["late"]
     is_counted = bool(count) and count not in _NO_COUNT
     scene = scene_of(things, relation, background, is_counted=is_counted)
     number = _NUMBER.search(opening)
@@ -206,14 +210,15 @@ def _adjectives(words: str) -> tuple[str | None, str | None] | None:
 
 
 def _thing_of(found: re.Match[str], shapes: Sequence[str]) -> Thing | None:
-    """The thing of its words; None for "two circle", "one circles" and "a red blue circle".
+    """The thing of its words; None for "two circle", "two circles 2" and "a red blue circle".
 
     The first of `shapes` is what "one" means in "a blue one".
     """
-    count, noun = COUNT_OF.get(found["count"], 1), found["noun"]
-    adjectives = _adjectives(f"{found['before']}{found['behind'] or ''}")
+    count, noun = COUNT_OF.get(found["count"] or found["late"], 1), found["noun"]
+    adjectives = _adjectives(" ".join(found[part] or "" for part in ("before", "behind", "at_end")))
     is_single = noun in SHAPE_OF or noun == "one"
-    if adjectives is None or is_single != (count == 1):
+    is_counted_twice = found["count"] and found["late"]
+    if adjectives is None or is_single != (count == 1) or is_counted_twice:
         return None
     if noun in SINGULAR_PLURAL:
         return Thing(adjectives[0], SINGULAR_PLURAL[noun], adjectives[1], count)
@@ -231,7 +236,7 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
         speaker = None
     name = scene.relation or ("alone", "together", "three")[len(scene.things) - 1]
     if speaker is not None and not unseen and chance(SHARED_WORDS, speaker):
-        name = _shorter(scene, name)
+        name = _shorter(scene, name, speaker)
     has_articles = speaker is None or not chance(ARTICLES_LEFT_OUT, speaker)
     texts = _slots_of(scene, speaker) | {"request": pick(REQUESTS, generator)}
     texts |= dict(
@@ -245,7 +250,12 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
     return on_background(words, scene.background, generator if unseen else speaker, unseen)
 
 
-def _shorter(scene: Scene, name: str) -> str:
+def vocabulary() -> frozenset[str]:
+    """As in `Grammar`."""
+    return words_in((*written(), *background_written(), *ADJECTIVE_LINKS, "a", "an", "is", "are"))
+
+
+def _shorter(scene: Scene, name: str, speaker: torch.Generator) -> str:
     """A sentence that says a colour or a shape once for two things, where there is such a one."""
     if name != "together":
         return name
@@ -253,7 +263,7 @@ def _shorter(scene: Scene, name: str) -> str:
     if first.colour and first.colour == second.colour:
         return "both"
     if first.shape == second.shape and scene.count == 2 and not (first.size or second.size):
-        return "one each" if first.shape in SHAPES[::2] else "one noun"
+        return pick(("one each", "one noun"), speaker)
     return name
 
 
@@ -266,7 +276,7 @@ def _slots_of(scene: Scene, speaker: torch.Generator | None) -> dict[str, str]:
         "opening": opening.format(be=be),
         "be": be,
         "be_too": "are" if last.count > 1 else "is",
-        "stand": pick(VERBS_OF_PLACE, speaker) + ("" if first.count > 1 else "s"),
+        "stand": "are" if first.count > 1 else pick(VERBS_OF_PLACE, speaker),
         "it": "them" if last.count > 1 else "it",
         "its": "their" if last.count > 1 else "its",
         "lone": with_article(first.colour) if first.colour else "",
@@ -297,7 +307,7 @@ def _worded(
     behind = filler = None
     if generator is not None and (size or colour) and chance(ADJECTIVE_BEHIND, generator):
         be = "are" if thing.count > 1 else "is"
-        forms = (f"that {be}", f"which {be}", *(("in", "coloured") if colour else ()))
+        forms = (f"that {be}", f"which {be}", *(ADJECTIVE_LINKS if colour else ()))
         behind, size, colour = (
             join(pick(forms, generator), colour or size),
             size if colour else None,

@@ -3,13 +3,19 @@
 It knows no scenes: grammar.py fills the sentences and says what they mean.
 """
 
-# ruff: noqa: E501
-
 import re
+from collections.abc import Iterator
 
 from lumina_core.media.worlds.captions import by_wording, one_of
 from lumina_core.media.worlds.wordings import Wordings
-from lumina_core.media.worlds.words import COLOUR_OF, SHAPE_OF, SHAPE_OF_PLURAL
+from lumina_core.media.worlds.words import (
+    COLOUR_OF,
+    COLOUR_WORDS,
+    PLURAL_WORDS,
+    SHAPE_OF,
+    SHAPE_OF_PLURAL,
+    SHAPE_WORDS,
+)
 
 from .scenes import RELATIONS
 
@@ -32,11 +38,16 @@ RELATION_WORDS = {
 _RELATIONS_READ = {
     "left": ("at the left of", "to the left side of", "on the left hand side of", "left from"),
     "right": ("at the right of", "to the right side of", "on the right hand side of", "right from"),
-    "above": ("just above", "right above", "directly over", "up above", "upon", "directly on top of"),
+    "above": (
+        *("just above", "right above", "directly over", "up above", "upon"),
+        "directly on top of",
+    ),
     "below": ("just below", "right below", "directly under", "directly beneath", "right under"),
-    "beside": ("right next to", "directly next to", "at the side of", "near", "adjacent to",
-               "near to", "close by", "side by side with", "directly beside", "right beside"),
-}  # fmt: skip
+    "beside": (
+        *("right next to", "directly next to", "at the side of", "near", "adjacent to"),
+        *("near to", "close by", "side by side with", "directly beside", "right beside"),
+    ),
+}
 COUNT_WORDS = {
     1: ("one", "1", "a single", "just one", "exactly one"),
     2: ("two", "2", "a pair of", "a couple of"),
@@ -64,6 +75,7 @@ _MEANS_NOTHING = (
     *("simple", "plain", "nice", "solid", "filled", "bright", "very", "really", "coloured"),
     *("colored", "sized", "medium", "normal", "regular", "average", "single", "flat", "lone"),
     *("pretty", "beautiful", "perfect", "clear", "just", "mid", "uniform", "quite", "size"),
+    "some",
 )
 _ADJECTIVE = one_of((*SIZE_OF, *COLOUR_OF, *_MEANS_NOTHING))
 _ADJECTIVES = f"(?:{one_of(SIZE_OF)} and )?{_ADJECTIVE}(?: {_ADJECTIVE}){{0,3}}"
@@ -75,28 +87,32 @@ _LONE = f"(?:a |an |one |the )?{_ADJECTIVES}"
 _COLOUR = one_of(COLOUR_OF)
 
 
-def _thing_pattern(count: str, before: str, noun: str, behind: str) -> str:
-    """A regular expression for a thing; its groups have the names."""
-    return (
-        f"(?:{one_of(sorted(COUNT_OF, key=len, reverse=True), count)} )?{one_of((f'(?:{_ADJECTIVES} )?',), before)}"
-        + one_of(
-            (*sorted(SINGULAR_PLURAL, key=len, reverse=True), f"(?<= )ones?(?! {_ADJECTIVE})"), noun
-        )
-        + "(?: (?:shapes?|figures?))?"
-        + "(?: (?:(?:that|which) (?:is|are)|in (?:the colou?r |bright )?|of (?:a |the )?(?:colou?r )?"
-        + f"|colou?red (?:in )?|painted ) ?{one_of((_ADJECTIVES_BEHIND,), behind)}(?: in colou?r| colou?r)?)?"
-    )
-
-
-THING = re.compile(r"(?<!\S)" + _thing_pattern("count", "before", "noun", "behind") + r"(?!\S)")
+_COUNTS = one_of(sorted(COUNT_OF, key=len, reverse=True), "count")
+_LATE_COUNTS = one_of((number for number, count in COUNT_OF.items() if count > 1), "late")
+_BEFORE = one_of((f"(?:{_ADJECTIVES} )?",), "before")
+_NAMED = one_of((_NOUN, f"(?<= )ones?(?! {_ADJECTIVE})"), "noun")
+_LINK = (
+    r"(?:(?:that|which) (?:is|are)|in (?:the colou?r |bright )?|of (?:a |the )?(?:colou?r )?"
+    "|colou?red (?:in )?|painted ) ?"
+)
+_BEHIND = one_of((_ADJECTIVES_BEHIND,), "behind")
+_AT_END = rf"(?: (?P<at_end>{_ADJECTIVE}(?: {_ADJECTIVE}){{0,2}})$)?"
+THING = re.compile(
+    rf"(?<!\S)(?:{_COUNTS} )?{_BEFORE}{_NAMED}(?: (?:shapes?|figures?))?"
+    rf"(?: {_LATE_COUNTS}(?: of (?:them|those))?(?=$| in | that |(?: {_ADJECTIVE}){{1,3}}$))?"
+    rf"(?: {_LINK}{_BEHIND}(?: in colou?r| colou?r)?)?{_AT_END}(?!\S)"
+)
+"""A thing, such as "two small red stars", "a star that is red" or, at the end, "stars, 2, red"."""
 
 _VERBS = "draw|paint|show|make|create|generate|give|render|sketch|produce|add|put|place|display"
 _PICTURE = "picture|photo|photograph|image|drawing|painting|illustration|scene|sketch|graphic"
 OPENING = re.compile(
     r"(?:(?:please|can you|could you|would you|just|simply|now|hi|hey|ok|let us|let s) ){0,3}"
-    rf"(?:(?:{_VERBS}|i want|i want to see|i would like|i would like to see|i d like|i d like to see"
-    r"|i need|let me see|let me have|i see|you can see|we can see|we see|you see|here is|here are"
-    r"|here s|there is|there are|there s|it shows|this is|these are|imagine|it is) )?(?:(?:me|us) )?"
+    rf"(?:(?:{_VERBS}|i want|i want to see|i would like|i would like to see|i d like"
+    r"|i d like to see|(?:can|could|may) (?:i|we) (?:please )?(?:get|have|see)|i need"
+    r"|let me see|let me have|i see|you can see|we can see|we see|you see|here is|here are"
+    r"|here s|there is|there are|there s|it shows|this is|these are|imagine|it is) )?"
+    r"(?:(?:me|us) )?"
     r"(?:(?:please|just|only|simply|you to draw|to see) )?"
     rf"(?:(?:(?:a|an|the|this) )?(?:(?:simple|nice|plain|basic|small) )?(?:{_PICTURE}) "
     r"(?:of|with|showing|that shows|which shows|shows|that has|has|containing|that contains"
@@ -147,7 +163,8 @@ SIDES = {
     "below": ("at the bottom", "at the top"),
 }
 _SIDES_READ = {
-    "on the left": "(on the left|to the left|at the left|on the left side|on the left hand side|left)",
+    "on the left": "(on the left|to the left|at the left|on the left side"
+    "|on the left hand side|left)",
     "on the right": "(on the right|to the right|at the right|on the right side"
     "|on the right hand side|right)",
     "at the top": "(at the top|on top|on the top|up top|in the top half|above|top)",
@@ -220,9 +237,10 @@ def _of_relation(relation: str) -> dict[str, tuple[str, ...]]:
         ),
         "read": (
             *read,
-            f"{{first}} ({{stand}} )?{one_read} (and |with |but )?{{second}} ({{stand_too}} )?{other_read}",
-            f"{one_read} (there )?({{stand}} )?{{first}} (and )?{other_read} (there )?({{stand_too}} )?"
-            "{second}",
+            f"{{first}} ({{stand}} )?{one_read} (and |with |but )?{{second}} ({{stand_too}} )?"
+            + other_read,
+            f"{one_read} (there )?({{stand}} )?{{first}} (and )?{other_read} (there )?"
+            "({stand_too} )?{second}",
             f"{{first}} (with|and|has) {{second}} ({{stand}} )?{other_read}",
             f"{{first}} ({{stand}} )?{one_read} (and|with) {{second}}",
         ),
@@ -230,7 +248,8 @@ def _of_relation(relation: str) -> dict[str, tuple[str, ...]]:
 
 
 _RELATED = {relation: _of_relation(relation) for relation in RELATIONS}
-VERBS_OF_PLACE = ("sit", "stand", "rest", "float")
+VERBS_OF_PLACE = ("sits", "stands", "rests", "floats")
+"""Of one thing; of several they would be too rare to be learned."""
 SLOTS = ("first", "second", "third")
 _STAND = (
     "(?:is|are|sits?|stands?|lies|lie|rests?|floats?|hovers?|hangs?|(?:is |are )?(?:placed|located"
@@ -290,19 +309,30 @@ WORDINGS = Wordings(
             "|and there are|as well as|together with|there is|there are) {second}",
         ),
         f"three{READ}": (
-            "{first} (and |with |and there is |and there are )?{second} (as well as|and also|with|plus"
-            "|and there is|and there are|along with|together with|and) {third}",
+            "{first} (and |with |and there is |and there are )?{second} (as well as|and also|with"
+            "|plus|and there is|and there are|along with|together with|and) {third}",
         ),
         f"both{READ}": (
             "{first} and {second} (that are |which are )?(both|all)( of them)?( in)? {colour}",
         ),
         f"all{READ}": ("{first} (that are |which are )?(both|all|each)( of them)?( in)? {colour}",),
         f"one each{READ}": (
-            "{first} (of which )?(one|1|one is|one of them|the first|the first is|one in)( in)? {lone} (and )?"
-            "(one|1|one is|the other|the other is|another|the second|the second is)( in)? {other}",
+            "{first} (of which )?(one|1|one is|one of them|the first|the first is|one in)( in)? "
+            "{lone} (and )?(one|1|one is|the other|the other is|another|the second|the second is)"
+            "( in)? {other}",
             "{first} {lone} and {other}",
         ),
         f"one noun{READ}": ("{lone} (as well as|plus|with) {second}",),
     }
     | {f"{relation}{READ}": _RELATED[relation]["read"] for relation in RELATIONS},
 )
+
+
+def written() -> Iterator[str]:
+    """All texts of which captions of training take their words, but for backgrounds."""
+    yield from (*OPENINGS, *ENDINGS_WRITTEN, *MIDDLE_WRITTEN, *VERBS_OF_PLACE, *FILLERS, *NO_SIZE)
+    for names in (SIZE_WORDS, COUNT_WORDS, COLOUR_WORDS, SHAPE_WORDS, PLURAL_WORDS):
+        for words in names.values():
+            yield from words
+    yield from ("it", "its", "them", "their", "that", "which")
+    yield from WORDINGS.written()

@@ -82,7 +82,7 @@ class Canvas(Protocol):
 class ImageWorld(CaptionWorld):
     """Captions, the pictures they describe, and the verdict on what claims to be one."""
 
-    name, version = "image", "4"
+    name, version = "image", "5"
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 

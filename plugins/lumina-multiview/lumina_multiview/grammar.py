@@ -13,7 +13,7 @@ import torch
 from lumina_core import LuminaError
 from lumina_core.media.worlds.captions import chance, pick, pick_two
 from lumina_core.media.worlds.lexicon import spoken
-from lumina_core.media.worlds.wordings import Reading
+from lumina_core.media.worlds.wordings import Reading, words_in
 from lumina_multiview import sentences
 from lumina_multiview.sentences import COLOURS, PLACES, SENTENCES, SIDES
 
@@ -100,6 +100,11 @@ def sample_any(generator: torch.Generator, task: str) -> Scene:
     if chance(COLOUR_LEFT, generator):
         colours[pick(range(len(colours)), generator)] = None
     return Scene(task, shape, tuple(colours), size)
+
+
+def vocabulary() -> frozenset[str]:
+    """As in `Grammar`."""
+    return words_in(sentences.written())
 
 
 def is_held_out(scene: Scene) -> bool:

@@ -5,7 +5,7 @@ caption of a meaning is its first sentence, in plain words.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -422,6 +422,15 @@ def coloured(colour: str, generator: torch.Generator | None) -> str:
     if generator is not None and chance(HAS_MODIFIER, generator):
         return f"{pick(_MODIFIERS, generator)} {words}"
     return words
+
+
+def written() -> Iterator[str]:
+    """All texts of which captions of training take their words."""
+    for names in (COLOUR_WORDS, SHAPES, SIZES, PLACES, SIDES, _WORDS):
+        for words in names.values():
+            yield from words
+    yield from (*ARTICLES, "an", *_VERBS, *_MEDIA, *_MANNERS, *_ENDINGS, *_MODIFIERS, "that is")
+    yield from SENTENCES.written()
 
 
 def framed(generator: torch.Generator | None) -> dict[str, str]:

@@ -148,12 +148,9 @@ def test_parse_reads_what_people_type(prompt, scene):
     assert WORLD.nearest(prompt) is None
 
 
-def test_captions_of_training_use_few_words_half_of_them_plain_and_all_that_unseen_ones_use():
-    trained = [WORLD.caption("trained", seeded(s)) for s in range(4000)]
-    unseen = {WORLD.caption("unseen_wordings", seeded(s)) for s in range(1000)}
-    words = {word for caption in trained for word in spoken(caption).split()}
-    assert len(words) < MAX_WORDS
-    assert {word for caption in unseen for word in spoken(caption).split()} <= words
+def test_captions_of_training_use_few_words_and_half_of_them_are_plain():
+    assert len(WORLD.vocabulary()) < MAX_WORDS
+    trained = [WORLD.caption("trained", seeded(s)) for s in range(1000)]
     plain = sum(caption == caption_of(parse(caption), None) for caption in trained)
     assert plain >= 0.5 * len(trained)
 

@@ -12,26 +12,28 @@ import torch
 from lumina_core import LuminaError
 from lumina_core.media.worlds.captions import chance, pick, pick_two
 from lumina_core.media.worlds.lexicon import spoken
-from lumina_core.media.worlds.wordings import Reading
+from lumina_core.media.worlds.wordings import Reading, words_in
 from lumina_core.media.worlds.words import (
     COLOUR_OF,
     COLOURS,
     HELD_OUT_PAIRS,
     SHAPES,
     any_background,
+    background_written,
     on_background,
     split_background,
 )
+from lumina_video import motions, wordings
 from lumina_video.motions import (
     DIRECTIONS,
     EVENTS,
     GROWTHS,
     MOTION_OF,
     MOTIONS,
-    RARE,
     TURN,
     WAYS,
     any_doing,
+    any_infinitive,
     colours_in,
     filled,
     finite,
@@ -82,8 +84,9 @@ HELD_OUT_ORDERS = frozenset(
 # Shares of the captions that say it; the rest leaves it to the renderer.
 COLOUR_NAMED, DIRECTION_NAMED, SIZE_NAMED = 0.8, 0.5, 0.2
 ONE_SHARED = 0.15  # of two coloured things: they share shape or colour, or one names no colour
-ALIKE = 0.1  # of two things, where none passes the other: no word tells them apart
+ALIKE = 0.15  # of two things, where none passes the other: no word tells them apart
 TURNING = 0.2  # of those in order: one is a change of colour
+PLACED = 0.5  # of two things that move in one direction: one of SIDES says where they are
 PLAIN = 0.5  # of the captions have the plainest wording of all
 
 
@@ -256,12 +259,14 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
     motions = [motion for thing in scene.things for motion in thing.motions]
     for number, motion in enumerate(motions, start=1):
         if motion == TURN and scene.new_colour:
-            words = turning(coloured(scene.new_colour, generator), generator)
+            colour = coloured(scene.new_colour, generator)
+            words, do = turning(colour, generator), f"turn {colour}"
         else:
             words = any_doing(motion, generator, unseen)
+            do = any_infinitive(motion, generator)
         if motion in GROWTHS:
             texts[f"more_{number}"] = any_more(motion, generator)
-        forms = {"doing": words, "does": finite(words), "do": infinitive(words)}
+        forms = {"doing": words, "does": finite(words), "do": do}
         if motion in DIRECTIONS:
             way = pick(WAYS[motion] if unseen else DIRECTIONS[motion], generator)
             forms |= {"way": way, "go": infinitive(f"moving {way}")}
@@ -292,12 +297,17 @@ def _name_of(scene: Scene, generator: torch.Generator | None, unseen: bool) -> s
     elif replace(first, motions=()) == replace(second, motions=()):
         return "pair_both" if first.motions == second.motions else "pair_two"
     elif first.motions == second.motions and first.motions[0] in DIRECTIONS:
-        if generator is not None and not unseen and chance(RARE, generator):
+        if generator is not None and not unseen and chance(PLACED, generator):
             return next(name for name, ways in SIDES.items() if first.motions[0] in ways)
-        name = pick(("two", "both"), generator)
+        name = pick(("two", "both", "both"), generator)
     else:
         name = "two"
     return any_name(name, generator, unseen)
+
+
+def vocabulary() -> frozenset[str]:
+    """As in `Grammar`."""
+    return words_in((*wordings.written(), *motions.written(), *background_written()))
 
 
 def is_held_out(scene: Scene) -> bool:

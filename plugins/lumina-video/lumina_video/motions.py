@@ -5,7 +5,7 @@ sentences.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -25,12 +25,12 @@ TURN = "turn"
 """A change of colour before or after an event, or while another thing does something."""
 
 _RARE_WAYS = {
-    "left": ("leftward", "toward the left", "from the right", "in from the right"),
-    "right": ("rightward", "toward the right", "from the left", "in from the left"),
+    "left": (*["leftward"] * 2, "toward the left", "from the right", "in from the right"),
+    "right": (*["rightward"] * 2, "toward the right", "from the left", "in from the left"),
     "up": ("to the top", "towards the top", "up to the top", "from the bottom", "from below"),
     "down": (
         *("to the bottom", "towards the bottom", "down to the bottom", "from the top"),
-        *("from above", "to the ground"),
+        *("from above", "to the ground", "to the ground"),
     ),
 }
 _UNSEEN_WAYS = {
@@ -52,12 +52,20 @@ _RARE_UP_AND_DOWN = {
 _OTHERS = {
     "left": (),
     "right": (),
-    "up": ("rising",),
-    "down": ("falling", "falling down"),
-    "grow": ("growing", "getting larger", "getting bigger", "expanding", "becoming bigger"),
+    "up": ("rising",) * 3,
+    "down": ("falling", "falling", "falling down"),
+    "grow": (
+        "growing",
+        "getting larger",
+        "getting bigger",
+        "expanding",
+        "expanding",
+        "becoming bigger",
+    ),
     "shrink": ("shrinking", "getting smaller"),
     "still": ("standing still", "staying where it is", "staying still", "not moving"),
 }
+"""What stands here twice or more is written so often."""
 _RARE_OTHERS = {
     "grow": (
         *("swelling", "growing bigger", "growing larger", "growing in size", "enlarging"),
@@ -69,10 +77,11 @@ _RARE_OTHERS = {
     ),
     "still": (
         *("remaining still", "staying in place", "staying put", "resting", "sitting still"),
-        *("holding still", "remaining where it is", "staying in the middle", "keeping still"),
+        *("remaining where it is", "staying in the middle"),
         *("standing there", "staying there", "sitting there", "doing nothing"),
     ),
 }
+_READ_OTHERS = {"still": ("holding still", "keeping still")}
 _UNSEEN_OTHERS = {
     "up": ("rising up",),
     "grow": ("becoming larger", "getting bigger and bigger", "getting larger and larger"),
@@ -94,7 +103,7 @@ def _moving_rarely(motion: str) -> tuple[str, ...]:
     verbs = _RARE_UP_AND_DOWN.get(motion, ())
     longer = tuple(f"{verb} {way}" for verb in verbs for way in _RARE_WAYS[motion][:1])
     some = tuple(f"{verb} {way}" for verb in _RARE_MOVING for way in ways)
-    return plain + verbs + longer + some
+    return plain + verbs * 4 + longer + some
 
 
 def _moving_unseen(motion: str) -> tuple[str, ...]:
@@ -164,7 +173,10 @@ GOING_OF = {
 """Directions by all that says them behind a thing."""
 OTHER_OF = by_wording(
     {
-        motion: _OTHERS[motion] + _RARE_OTHERS[motion] + _UNSEEN_OTHERS[motion]
+        motion: _OTHERS[motion]
+        + _RARE_OTHERS[motion]
+        + _UNSEEN_OTHERS[motion]
+        + _READ_OTHERS.get(motion, ())
         for motion in (*GROWTHS, "still")
     }
 )
@@ -314,6 +326,14 @@ def filled(doing: str, generator: torch.Generator | None) -> str:
     return pick(forms, generator)
 
 
+def any_infinitive(motion: str, generator: torch.Generator | None) -> str:
+    """A motion as it stands behind two subjects or "let".
+
+    Few captions have this form: of the rare words it would be too rare to be learned.
+    """
+    return infinitive(pick(DOING[motion], generator))
+
+
 def any_doing(motion: str, generator: torch.Generator | None, unseen: bool) -> str:
     """Words for a motion, as they stand behind a thing; the rare ones in few captions."""
     words: Mapping[str, tuple[str, ...]] = DOING
@@ -326,3 +346,17 @@ def any_doing(motion: str, generator: torch.Generator | None, unseen: bool) -> s
 
 RARE = 0.3
 """Share of the captions, of those in other than the plainest words, that have rare ones."""
+
+
+def written() -> Iterator[str]:
+    """All words for what things do that stand in captions of training, in some texts."""
+    for doing in (*DOING.values(), *RARE_DOING.values()):
+        yield from doing
+        yield from map(finite, doing)
+    for doing in DOING.values():
+        yield from map(infinitive, doing)
+    for form in (str, finite):
+        yield from map(form, _TURNING)
+    for words in (DIRECTIONS.values(), (MORE_OF, _ADVERBS, _PLACES)):
+        for several in words:
+            yield from several

@@ -4,7 +4,7 @@ grammar.py puts scenes into them and reads scenes out of them; here stand words 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -58,12 +58,23 @@ _WHERE = ("", "", "", "a video where", "a clip where", "an animation where")
 _RARE_WHERE = ("a video in which", "show how", "a short clip where", "a movie where")
 _ASKING = (
     *("show", "draw", "make", "create", "generate", "render", "animate", "paint", "produce"),
-    *("give", "film", "let s see", "i want to see", "i want", "i need", "there is", "there s"),
+    *(
+        "let",
+        "give",
+        "film",
+        "let s see",
+        "i want to see",
+        "i want",
+        "i need",
+        "there is",
+        "there s",
+    ),
     *("here is", "here s", "it is", "i see", "we see", "you see", "you can see", "we can see"),
     *("i would like to see", "i would like", "i d like to see", "i d like", "imagine"),
 )
 _OPENING = (
-    rf"(?:(?:(?:can|could|would) you )?{one_of(_ASKING)} (?:me )?(?:how )?)?"
+    rf"(?:(?:(?:(?:can|could|would) you )?{one_of(_ASKING)}|(?:can|could|may) i (?:get|have|see)) "
+    r"(?:me )?(?:how )?)?"
     r"(?:(?:(?:an?|the) )?(?:short |small |little |brief )?(?:video|clip|animation|movie|film|gif) "
     r"(?:of|with|where|in which|showing|that shows|which shows) )?"
 )
@@ -83,13 +94,14 @@ _NAMED = (
     rf"{_ARTICLE}(?P<before>(?:{_SIZE} )?(?:{_COLOUR} (?:coloured |colored )?)?(?:{_SIZE} )?)"
     + one_of(SHAPE_OF, "shape")
     + rf"(?: (?:(?:that is|which is|that s|in|of|coloured|colored) )?"
-    rf"(?P<behind>{_COLOUR}|{_SIZE}(?: and {_COLOUR})?))?"
+    rf"(?P<behind>{_COLOUR}|{_SIZE}(?: (?:and )?{_COLOUR})?))?"
 )
 _THING = re.sub(r"\?P<\w+>", "?:", _NAMED)
 _BARE = _THING.removeprefix(_ARTICLE)
 _PAIR = (
     r"(?:(?:the |these )?(?:two|2)|a pair of|a couple of) "
     rf"(?:{_SIZE} )?(?:{_COLOUR} )?{one_of(SHAPE_OF_PLURAL)}(?: in {_COLOUR})?"
+    rf"|(?:{_SIZE} )?(?:{_COLOUR} )?{one_of(SHAPE_OF_PLURAL)} (?:two|2)(?: of them)?"
 )
 _LINK = r"(?:(?:that|which|it|and it|who) )?(?:is |are )?(?:first )?"
 _THEN = (
@@ -158,7 +170,7 @@ def read_pair(words: str) -> tuple[str | None, str | None, str] | None:
 
 
 def _plural_in(words: str) -> str:
-    return next(shape for plural, shape in SHAPE_OF_PLURAL.items() if f" {plural} " in f"{words} ")
+    return next(shape for plural, shape in SHAPE_OF_PLURAL.items() if f" {plural} " in f" {words} ")
 
 
 WORDINGS = Wordings(
@@ -192,6 +204,7 @@ WORDINGS = Wordings(
             "{where}{thing_1} {does_1}",
             "{where}{thing_1} is {doing_1}",
             "{of}{thing_1} that is {doing_1}",
+            "(let|make|i want to see|show how) {thing_1} {do_1}",
         ),
         "order": (
             "{of}{thing_1} {acting_1} and then {acting_2}",
@@ -267,13 +280,12 @@ WORDINGS = Wordings(
             "{of}{thing_1} which is {doing_1}",
             "{of}{thing_1} which {does_1}",
             "{of}{thing_1} (and )?it {does_1}",
-            "(let|make|i want to see|show how) {thing_1} {do_1}",
             "{doing_1} {thing_1}",
         ),
         "order_rare": (
             "{where}first {thing_1} {acts_1} (and )?then (it )?{acts_2}",
             "{where}first {thing_1} {acts_1} after that it {acts_2}",
-            "{where}{thing_1} {acts_1} (and )?(afterwards|after that|later) (it )?{acts_2}",
+            "{where}{thing_1} {acts_1} (and )?(afterwards|after that|later|later) (it )?{acts_2}",
             "{where}{thing_1} {acts_1} then it {acts_2}",
             "{of}{thing_1} (first )?{acting_1} (and )?(afterwards|after that) {acting_2}",
             "{where}after {acting_1} {thing_1} {acts_2}",
@@ -308,11 +320,11 @@ WORDINGS = Wordings(
         ),
         "both_rare": (
             "{of}{thing_1} and {thing_2} both {going_1}",
-            "{of}{thing_1} and {thing_2} {going_1} (together|side by side)",
-            "{where}{thing_1} and {thing_2} {go_1} (together|side by side)",
+            "{of}{thing_1} and {thing_2} {going_1} together",
+            "{where}{thing_1} and {thing_2} {go_1} together",
             "{where}{thing_1} and {thing_2} are both {going_1}",
-            "{of}{thing_1} {going_1} (together|along) with {thing_2}",
-            "{where}{thing_1} {goes_1} (together|along) with {thing_2}",
+            "{of}{thing_1} {going_1} together with {thing_2}",
+            "{where}{thing_1} {goes_1} together with {thing_2}",
         ),
         "above": (
             "{of}{thing_1} (above|over) {thing_2} both {going_1}",
@@ -337,7 +349,7 @@ WORDINGS = Wordings(
             "{of}{thing_2} passed by {thing_1}",
             "{where}{thing_1} overtakes {thing_2}",
             "{of}{thing_1} overtaking {thing_2}",
-            "(let|make) {thing_1} (pass|move past|go past) {thing_2}",
+            *["(let|make) {thing_1} (pass|move past) {thing_2}"] * 2,
         ),
         "passing_way_rare": (
             "{of}{thing_1} {going_1} by {thing_2}",
@@ -350,16 +362,16 @@ WORDINGS = Wordings(
         ),
         "change_rare": (
             "{of}{thing} (fading|switching|shifting|going) from {before} to {after}",
-            "{where}{thing} (fades|switches|shifts) from {before} to {after}",
+            "{where}{thing} (fades|switches|switches|shifts) from {before} to {after}",
             "{where}the (colour|color) of {thing} changes from {before} to {after}",
             "{of}{thing} which (turns|changes) from {before} to {after}",
             "{of}{thing} first {before} (and )?then {after}",
             "{where}{thing} is first {before} (and )?then {after}",
             "{of}{thing} {before} at first (and )?then {after}",
-            "(let|make) {thing} (turn|change) from {before} to {after}",
+            "(let|make) {thing} turn from {before} to {after}",
         ),
         "change_to_rare": (
-            "{of}{thing} (fading|switching|turning) to {after}",
+            "{of}{thing} (fading|switching|switching|turning) to {after}",
             "{where}{thing} (fades|switches|turns) to {after}",
             "{where}{thing} changes (its )?(colour|color) to {after}",
             "{of}{thing} changing (its )?(colour|color) to {after}",
@@ -435,6 +447,7 @@ WORDINGS = Wordings(
         "both_read": (
             "{of}{thing_1} and {thing_2} (that |which )?(are )?(both )?{acting_any_1}"
             "( together| side by side)?",
+            "{of}{thing_1} {link}{acting_any_1} along with {thing_2}",
         ),
         "pair_both_read": (
             "{of}{pair} (that |which )?(are )?(both )?{acting_any_1}( together| side by side)?",
@@ -445,7 +458,7 @@ WORDINGS = Wordings(
             "(the )?(other|other one|second|second one) {link_too}{acting_any_2}",
         ),
         "passing_read": (
-            "{of}{thing_1} {link}(pass|passing|passes|overtake|overtaking|overtakes)( by)? "
+            "{of}{thing_1} {link}(pass|passing|passes|overtake|overtaking|overtakes|go past)( by)? "
             "{thing_2}",
         ),
         "passing_way_read": (
@@ -465,6 +478,15 @@ WORDINGS = Wordings(
         ),
     },
 )
+
+
+def written() -> Iterator[str]:
+    """All texts of which captions of training take their words, but for what things do."""
+    yield from (*_OF, *_RARE_OF, *_WHERE, *_RARE_WHERE, *_ARTICLES, "an", *_RARE_ARTICLES, "two")
+    for names in (SIZES, COLOUR_WORDS, SHAPE_WORDS, PLURAL_WORDS, _TAILS):
+        for words in names.values():
+            yield from words
+    yield from WORDINGS.written()
 
 
 def openings(generator: torch.Generator | None) -> Mapping[str, str]:

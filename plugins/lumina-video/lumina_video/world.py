@@ -89,7 +89,7 @@ class Canvas(Protocol):
 class VideoWorld(CaptionWorld):
     """Captions, the clips they describe, and the verdict on what claims to be one."""
 
-    name, version = "video", "2"
+    name, version = "video", "3"
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 

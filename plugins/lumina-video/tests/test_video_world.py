@@ -148,6 +148,17 @@ TYPED = {
     ),
     "a tiny white star gets larger": "a small white star growing",
     "a big red star moves down then up": "a large red star moving down and then moving up",
+    "white background, a red star moving left": (
+        "a red star moving to the left on a white background"
+    ),
+    "a star growing with brown behind it": "a star growing on a brown background",
+    "circle, small, yellow, moving up": "a small yellow circle moving up",
+    "circles, two of them, moving up": "two circles moving up",
+    "could I get a star growing": "a star growing",
+    "let a star change from red to blue": "a star turning from red to blue",
+    "a red star moving up along with a blue ring": "a red star moving up and a blue ring moving up",
+    "a red star keeps still": "a red star standing still",
+    "make a white star climb": "a white star moving up",
     "a still purple star": "a purple star standing still",
     "moving up: a white triangle": "a white triangle moving up",
     "a star, red at first, then purple": "a star turning from red to purple",
@@ -206,14 +217,8 @@ def test_two_things_that_no_word_tells_apart_do_not_pass_each_other():
     assert grammar.is_drawn(parse("a star moving up and a star moving down"))
 
 
-def drawn_words(split, count):
-    return {word for seed in range(count) for word in WORLD.caption(split, seeded(seed)).split()}
-
-
-def test_captions_have_few_words_and_unseen_wordings_none_of_their_own():
-    trained = drawn_words("trained", 6000)
-    assert len(trained) < 345
-    assert drawn_words("unseen_wordings", 600) <= trained
+def test_captions_have_few_words():
+    assert len(WORLD.vocabulary()) < 320
 
 
 def test_unseen_wordings_stand_in_no_training_caption():

@@ -1,8 +1,10 @@
 """Sentences with slots: what is written is read back."""
 
+from dataclasses import replace
+
 import torch
 
-from lumina_core.media.worlds.wordings import Reading, Wordings
+from lumina_core.media.worlds.wordings import Reading, Wordings, words_in
 
 THING = r"(?:a|two) (?:dogs?|cats?)"
 WORDINGS = Wordings(
@@ -42,6 +44,21 @@ def test_readings_find_what_was_worded():
         for unseen in (False, True):
             for text in drawn(name, unseen):
                 assert Reading(name, texts) in list(WORDINGS.readings(text)), text
+
+
+def test_readings_make_no_pattern_of_what_a_text_cannot_be():
+    fresh = replace(WORDINGS)
+    assert not list(fresh.readings("a horse beside a bird"))
+    assert list(fresh._patterns) == [THING]
+    assert not list(fresh.readings("a dog and a horse"))
+    assert not [each for each in fresh._patterns if "beside" in each or "near" in each]
+    assert len(list(fresh.readings("a dog near two cats"))) == 1
+
+
+def test_words_in_takes_the_words_of_training_and_none_of_the_slots():
+    words = {"beside", "there", "is", "next", "to", "near", "a", "picture", "of"}
+    assert words_in(WORDINGS.written()) == words
+    assert words_in(("An L-shape, please",)) == {"an", "l", "shape", "please"}
 
 
 def test_readings_give_every_way_to_read_a_text():
