@@ -103,8 +103,20 @@ class Model:
         assert not isinstance(self.text_encoder, LabelEncoder)
         return self.text_encoder
 
+    def read_as(self, text: Text) -> Text:
+        """What the text encoder is asked for a text.
+
+        A world reads words that stand in none of its captions. A text encoder that is trained on
+        the captions knows none of these, so it gets the plainest caption of the same meaning.
+        """
+        world = self.modality.world if self.is_of_world else None
+        if world is None or not isinstance(text, str) or not self.text_encoder.unknown_words(text):
+            return text
+        return world.plainest(text) or text
+
     def text_features(self, texts: Sequence[Text]) -> Features:
         """Features of prompts and negative prompts, without gradients."""
+        texts = [self.read_as(text) for text in texts]
         if isinstance(self.text_encoder, FrozenTextEncoder):
             return self.text_encoder(texts, cache=self.text_cache)
         return self.text_encoder.encode(texts)

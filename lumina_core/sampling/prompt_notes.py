@@ -91,7 +91,7 @@ def text_notes(model: "Model", prompt: str, negative_prompt: str, place: str = "
         negative_prompt: what guidance moves away from.
         place: the file that they come from, with a colon; empty where they were typed.
     """
-    strange = _outside_note(model, prompt)
+    strange = _prompt_note(model, prompt)
     if strange:
         yield f"note: {place}{strange}"
     for name, text in (("prompt", prompt), ("negative prompt", negative_prompt)):
@@ -118,14 +118,14 @@ def file_notes(path: Path, model: "Model", lines: Sequence["PromptLine"]) -> Ite
     strange = {
         text: note
         for text in dict.fromkeys(line.config.prompt for line in lines)
-        if (note := _outside_note(model, text))
+        if (note := _prompt_note(model, text))
     }
     for text in list(strange)[:MAX_SHOWN_LINES]:
         yield f"note: {path}, line {prompts[text]}: {strange[text]}"
     if len(strange) > MAX_SHOWN_LINES:
         yield (
-            f"note: {path}: {len(strange) - MAX_SHOWN_LINES} other prompts are like nothing that "
-            "the checkpoint saw"
+            f"note: {path}: {len(strange) - MAX_SHOWN_LINES} other prompts are unlike what the "
+            "checkpoint saw"
         )
     texts = sorted((negative | prompts).items(), key=lambda text_and_line: text_and_line[1])
     unknown: dict[str, int] = {}
@@ -164,6 +164,17 @@ def shown_words(words: Sequence[str]) -> str:
     """The first words of a list, and how many more there are."""
     shown = ", ".join(repr(word) for word in words[:MAX_SHOWN_WORDS])
     return shown + f" and {len(words) - MAX_SHOWN_WORDS} more" * (len(words) > MAX_SHOWN_WORDS)
+
+
+def _prompt_note(model: "Model", prompt: str) -> str | None:
+    """What one should know of a prompt's words as a whole; None where its checkpoint knows them."""
+    if outside := _outside_note(model, prompt):
+        return outside
+    read = model.read_as(prompt)
+    if read == prompt:
+        return None
+    unknown = model.text_encoder.unknown_words(prompt)
+    return f"the checkpoint has never seen {shown_words(unknown)}; it reads {read!r} instead"
 
 
 def _outside_note(model: "Model", prompt: str) -> str | None:

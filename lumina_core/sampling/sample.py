@@ -81,7 +81,7 @@ def in_turn(
             while num_encoded < len(groups) and len(texts) < NUM_TEXTS_AHEAD:
                 texts += _texts(groups[num_encoded], guidance)
                 num_encoded += 1
-            encoder.encode_ahead(texts, cache=model.text_cache)
+            encoder.encode_ahead(list(map(model.read_as, texts)), cache=model.text_cache)
         yield group
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from PIL import Image
 
 from lumina_core.checkpoints import folder as checkpoint_folder
@@ -12,8 +13,10 @@ from lumina_core.cli.main import main
 from lumina_core.plugins import demos, host
 from lumina_core.sampling import prompt_notes
 from lumina_core.sampling.compose import compose_run
+from lumina_core.sampling.file_request import read_request
 from lumina_core.sampling.prompt_file import read_prompts
 from lumina_core.sampling.prompt_notes import MAX_SHOWN_LINES, file_notes, text_notes
+from lumina_core.text.settings import Negative
 
 STRANGE = "three white stars above a ring"
 NOTE = (
@@ -60,6 +63,32 @@ def test_a_prompt_outside_is_named_in_one_line_with_the_nearest_caption(notes, p
     assert notes(prompt) == ([] if note is None else [f"note: {note}"])
 
 
+READ_ONLY, PLAINEST = "An enormous red circle", "a large red circle"
+READS = f"note: the checkpoint has never seen 'enormous'; it reads {PLAINEST!r} instead"
+
+
+def test_a_word_that_no_caption_has_is_read_as_the_plainest_caption(notes, tiny_model):
+    assert notes(READ_ONLY) == [READS]
+    assert notes(PLAINEST) == []
+    model = replace(tiny_model, is_of_world=True)
+    asked, others = [READ_ONLY, PLAINEST], [Negative(READ_ONLY), Negative(PLAINEST)]
+    (first, second), (raw, plain) = (features(model, texts) for texts in (asked, others))
+    assert torch.equal(first, second)
+    assert not torch.equal(raw, plain)
+    assert not torch.equal(*features(replace(model, is_of_world=False), asked))
+
+
+def features(model, texts):
+    found, lengths = model.text_features(texts)
+    return found.split(list(lengths))
+
+
+def test_a_file_keeps_what_was_typed(ask, work, capfd):
+    assert main(ask(READ_ONLY, "out=a.png")) == 0
+    assert READS in capfd.readouterr().err
+    assert read_request(work / "a.png")["prompt"] == READ_ONLY
+
+
 def test_a_negative_prompt_need_be_no_caption(notes):
     assert notes("a red circle", "circle") == []
     assert notes(STRANGE, "blurry") == [
@@ -90,7 +119,10 @@ def test_notes_of_a_file_name_its_lines(notes_of_file):
     first, *others, last = notes_of_file("\n".join(f"{number} stars" for number in range(5, 33)))
     assert first.startswith("note: a.txt, line 1: the checkpoint never saw anything like '5 stars'")
     assert len(others) == MAX_SHOWN_LINES - 1
-    assert last == ("note: a.txt: 20 other prompts are like nothing that the checkpoint saw")
+    assert last == "note: a.txt: 20 other prompts are unlike what the checkpoint saw"
+    assert notes_of_file(f"a star\n{READ_ONLY}\n") == [
+        READS.replace(" the", " a.txt, line 2: the", 1)
+    ]
 
 
 def test_run_says_it_of_a_checkpoint_that_a_world_trained(ask, work, capfd):
