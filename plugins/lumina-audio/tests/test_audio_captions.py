@@ -175,11 +175,12 @@ def test_no_caption_says_only_twice():
 
 def test_every_meaning_has_three_sentences_and_one_unseen():
     wordings = grammar.WORDINGS
-    assert wordings.trained.keys() == wordings.unseen.keys()
+    read_only = {name for name in wordings.unseen if name.endswith(", read only")}
+    assert wordings.trained.keys() == wordings.unseen.keys() - read_only
     assert all(len(set(several)) >= 3 for several in wordings.trained.values())
     assert all(several for several in wordings.unseen.values())
     for name, several in wordings.unseen.items():
-        assert not set(several) & set(wordings.trained[name])
+        assert not set(several) & set(wordings.trained[name.removesuffix(", read only")])
 
 
 @pytest.mark.parametrize(
