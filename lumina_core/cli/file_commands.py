@@ -42,7 +42,9 @@ def info(words: list[str]) -> int:
 def _contents(path: Path) -> tuple[dict[str, Any], str | None]:
     """What a file or checkpoint holds, and what is wrong with it."""
     if not path.exists():
-        raise LuminaError(f"{path} does not exist.")
+        raise LuminaError(
+            f"{path} does not exist; name a file that `run` made, a checkpoint or a cache"
+        )
     from lumina_core.checkpoints.formats import adapter_manifest, is_weights, source_of
     from lumina_core.data.caches.manifest import is_cache, read_manifest
 

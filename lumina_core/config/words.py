@@ -248,6 +248,13 @@ def _check_prompts(overrides: list[str], names: list[str]) -> None:
     if len(prompts) > 1:
         for prompt in prompts:  # one alone may be a prompt like x=3, beside another it is a slip
             match = _OVERRIDE.match(prompt)
+            if prompt in names:
+                raise LuminaError(f"{prompt!r} is a key without a value. Write {prompt}=VALUE.")
+            if match and match["key"] in names:  # before the dashes it were no prompt
+                raise LuminaError(
+                    f"{_shortened(prompt)!r} stands after --, where everything is prompt. Write "
+                    "settings before --."
+                )
             if match and len(prompt.split()) == 1:
                 raise LuminaError(
                     f"unknown key {match['key']!r} in {_shortened(prompt)!r}. A prompt like this "

@@ -68,7 +68,7 @@ def manifests_at(path: Path) -> list[Manifest]:
             f"{last} file"
         )
     if not path.is_file():
-        raise LuminaError(f"data.path={path} is no file")
+        raise LuminaError(f"data.path={path} is no file; give a list of manifests")
     entries = read_yaml(path).get(META)
     if not isinstance(entries, list) or not entries:
         raise LuminaError(f"data.path={path} has no {META}: a list of manifests, each with a path")

@@ -69,7 +69,7 @@ def write_gallery(folder: Path, out: Path | None) -> Path:
         nothing = LuminaError(f"{folder} holds no file with a request; make some with `run`")
         raise broken[0] if broken else nothing
     if num_without:
-        tell(f"note: {num_without} files without a request are not shown")
+        tell(f"note: files without a request are not shown ({num_without})")
     if broken:
         tell(f"note: {len(broken)} files cannot be read and are not shown; the first: {broken[0]}")
     faulty = [f"{entry.path} {entry.state}" for entry in entries if entry.state]

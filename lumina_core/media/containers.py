@@ -31,7 +31,7 @@ def reading(path: Path, kind: str, *, folders: bool = False) -> Iterator[None]:
     """
     with _faults(path, f"cannot be read as {kind}"):
         if not path.is_file() and not (folders and path.is_dir()):
-            raise LuminaError(f"{path} is no file")
+            raise LuminaError(f"{path} is no file; give {kind}")
         yield
 
 

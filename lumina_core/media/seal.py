@@ -107,10 +107,14 @@ def state_of(path: Path) -> str | None:
     """
     try:
         parts = _parts(path)
-        mark = next(filter(None, (_mark_in(file) for _, file in parts)), None)
+        marks = ((file, mark) for _, file in parts if (mark := _mark_in(file)) is not None)
+        holder, mark = next(marks, (path, None))
         if mark is None or mark[0] == _BLANK:
             return None
-        if _length(parts) != int(mark[2]):
+        length = int(mark[2])
+        if holder != path and length == holder.stat().st_size:
+            return None  # a file of its own, in a folder that is no medium
+        if _length(parts) != length:
             return CHANGED
         return None if _sha256(parts, mark[0]) == mark[1].decode() else DAMAGED
     except OSError:  # whoever reads it says why

@@ -53,7 +53,7 @@ def request_inside(path: Path, found: Mapping[str, Decoder | None]) -> dict[str,
         LuminaError: as `read_request`.
     """
     if not path.is_file() and not is_media_folder(path, found):
-        raise LuminaError(f"{path} is no file")
+        raise LuminaError(f"{path} is no file; give one that `run` made")
     broken = [name for name, decoder in found.items() if decoder is None]
     refusals = []
     for name, decoder in found.items():

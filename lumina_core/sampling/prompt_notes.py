@@ -133,7 +133,8 @@ def file_notes(path: Path, model: "Model", lines: Sequence["PromptLine"]) -> Ite
         for word in () if text in strange else model.text_encoder.unknown_words(text):
             unknown.setdefault(word, number)
     if unknown:
-        place = f"{path}, line {min(unknown.values())}: "
+        first, *others = sorted(set(unknown.values()))
+        place = f"{path}, line {first}{' and others' if others else ''}: "
         yield unknown_words_note(list(unknown), place)
     sizes: dict[str, int] = {}  # the first line of each
     for line in lines:

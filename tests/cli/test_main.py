@@ -84,6 +84,8 @@ def test_the_plus_of_modality_may_be_left_out(toy, commands, word):
         (["a cat", "a dog"], "2 prompts: 'a cat' and 'a dog'"),
         (["a cat", "prompt=a dog"], "2 prompts"),
         (["a cat", "--", "a dog"], "2 prompts"),
+        (["a cat", "seed"], "'seed' is a key without a value. Write seed=VALUE."),
+        (["a cat", "--", "seed=3"], "'seed=3' stands after --, where everything is prompt"),
         (["a cat", "resume=true"], "unknown key 'resume' in 'resume=true'"),
         (["a", "red", "ring"], "3 prompts: 'a', 'red' and 'ring'. Put quotes"),
         (list("abcdef"), "6 prompts: 'a', 'b', 'c', 'd' and 2 more"),
@@ -134,7 +136,7 @@ def test_a_hint_names_what_the_command_takes(write_conditioned, refusal):
         (["doctor", "a", "b"], "one modality"),
         (["info"], "info takes FILE [--json] [--sheet FILE.png], got nothing"),
         (["info", "x", "--sheet"], "got x --sheet"),
-        (["info", "nowhere.png"], "nowhere.png does not exist"),
+        (["info", "nowhere.png"], "nowhere.png does not exist; name a file that `run` made"),
     ],
 )
 def test_mistakes_name_the_way_out(toy, commands, capsys, words, message):

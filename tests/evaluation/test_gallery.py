@@ -76,7 +76,7 @@ def test_a_gallery_shows_common_settings_once_and_others_with_each(folder, write
     captured = capsys.readouterr()
     assert captured.out == f"{folder}/index.html\n"
     without, broken = captured.err.splitlines()
-    assert without == "note: 1 files without a request are not shown"
+    assert without == "note: files without a request are not shown (1)"
     assert broken.startswith("note: 1 files cannot be read and are not shown; the first: ")
     assert "broken.png cannot be read as a picture: " in broken
     page = Figures((folder / "index.html").read_text())

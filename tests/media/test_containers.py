@@ -37,7 +37,7 @@ def test_a_message_that_names_the_file_is_left_alone(tmp_path):
 
 def test_what_is_no_file_is_not_read(tmp_path):
     for path in (tmp_path, tmp_path / "nothing.wav"):
-        with pytest.raises(LuminaError, match="is no file"), reading(path, "a sound"):
+        with pytest.raises(LuminaError, match="is no file; give a sound"), reading(path, "a sound"):
             raise AssertionError("not reached")
     with reading(tmp_path, "a clip", folders=True):
         pass

@@ -137,7 +137,7 @@ def test_a_gallery_shows_the_preview_below_the_medium(decoder, make, work, capsy
     Image.new("RGB", (8, 8)).save("made/other.png")
     capsys.readouterr()
     assert main(["gallery", "made"]) == 0
-    assert capsys.readouterr().err == "note: 1 files without a request are not shown\n"
+    assert capsys.readouterr().err == "note: files without a request are not shown (1)\n"
     page = Path("made/index.html").read_text()
     assert page.count("<figure>") == 2
     assert page.index('src="a%20b.webp"') < page.index('src="a%20b.webp-preview.png"')

@@ -103,6 +103,14 @@ def test_a_folder_of_which_a_file_is_missing_or_exchanged_is_not_whole(tmp_path,
     assert state_of(path) == CHANGED
 
 
+def test_a_folder_that_holds_made_files_was_not_changed(tmp_path):
+    for number in range(2):
+        write("image", tmp_path / "made" / f"{number}.png")
+        assert state_of(tmp_path / "made") is None
+    (tmp_path / "made" / "1.png").write_bytes(b"mine")
+    assert state_of(tmp_path / "made") is None
+
+
 def test_a_folder_whose_frames_changed_places_is_damaged(tmp_path, refusal):
     path = write("video", tmp_path / "a.frames")
     first, second, *_ = sorted(path.glob("*.png"))
@@ -268,7 +276,7 @@ def test_a_gallery_tells_what_is_damaged(make, work, capsys):
     capsys.readouterr()
     assert main(["gallery", "made"]) == 0
     without, broken, faulty = capsys.readouterr().err.splitlines()
-    assert without == "note: 1 files without a request are not shown"
+    assert without == "note: files without a request are not shown (1)"
     assert broken.startswith(
         "note: 1 files cannot be read and are not shown; the first: made/c.jpg carries a damaged"
     )

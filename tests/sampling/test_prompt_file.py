@@ -241,6 +241,15 @@ def test_notes_name_what_is_strange_and_long_lines_once(ask, work, capfd):
     assert fourth.startswith("note: a.txt: 1 texts (the first in line 3) are longer than")
 
 
+def test_a_note_about_words_of_several_lines_says_so(ask, work, capfd):
+    texts = ("a cube", "a tesseract")
+    lines = [{"prompt": "a star", "negative_prompt": each} for each in texts]
+    (work / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert main(ask("prompt_file=a.jsonl")) == 0
+    said = "a.jsonl, line 1 and others: the checkpoint has never seen 'cube', 'tesseract'"
+    assert capfd.readouterr().err.splitlines() == [f"note: {said}"]
+
+
 def test_batches_are_filled_up_to_the_budget(tiny_model, config, tmp_path):
     from dataclasses import replace
 

@@ -366,7 +366,7 @@ def test_an_existing_file_is_replaced_only_when_told(make, clean_refusal, ask, w
         (["x", "dtype=float8"], "dtype is 'float8'; choose one of"),
         (["a star", "guidance.channels=9"], "guidance.channels=9"),
         (["repeat=file"], "carries no request"),
-        (["repeat=nowhere.png"], "nowhere.png is no file"),
+        (["repeat=nowhere.png"], "nowhere.png is no file; give one that `run` made"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(clean_refusal, ask, work, words, message):
