@@ -155,7 +155,7 @@ class Mixture:
             if length > self._token_budget:
                 raise LuminaError(
                     f"token_budget={self._token_budget} is shorter than one sample of {length} "
-                    "positions"
+                    f"positions; set token_budget={length} or more"
                 )
             if length > left:
                 if len(batches) == self._num_batches:

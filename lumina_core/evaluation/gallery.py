@@ -71,7 +71,9 @@ def write_gallery(folder: Path, out: Path | None) -> Path:
     if num_without:
         tell(f"note: files without a request are not shown ({num_without})")
     if broken:
-        tell(f"note: {len(broken)} files cannot be read and are not shown; the first: {broken[0]}")
+        tell(
+            f"note: files that cannot be read are not shown ({len(broken)}); the first: {broken[0]}"
+        )
     faulty = [f"{entry.path} {entry.state}" for entry in entries if entry.state]
     if faulty:
         tell(f"note: {len(faulty)} files are not as they were made; the first: {faulty[0]}")

@@ -95,5 +95,5 @@ def _check_budget(config: TrainConfig, longest: int, bound: str = "") -> None:
     if longest > config.token_budget:
         raise LuminaError(
             f"token_budget={config.token_budget} is shorter than one sample of {bound}{longest} "
-            "positions"
+            f"positions; set token_budget={longest} or more, or a smaller data.max_tokens"
         )

@@ -349,7 +349,7 @@ def test_the_summary_names_no_path(build, folder):
         ("data.path=/nowhere", "data.path=/nowhere is no folder"),
         (
             "data.max_tokens=301",
-            "token_budget=300 is shorter than one sample of up to 330 positions",
+            "sample of up to 330 positions; set token_budget=330 or more, or a smaller data",
         ),
         ("modality.height=33", "modality.height=33 is not a multiple of 8 pixels"),
     ],

@@ -160,5 +160,5 @@ def test_a_source_of_which_nothing_is_of_use_is_given_up(monkeypatch):
 def test_a_sample_longer_than_the_budget_is_refused():
     mixture = Mixture({"a": Stream(50, 101)}, {"a": 1}, 100)
     mixture.advance(0)
-    with pytest.raises(LuminaError, match="token_budget=100 is shorter than one sample of 101 pos"):
+    with pytest.raises(LuminaError, match="of 101 positions; set token_budget=101 or more"):
         mixture.pick(0)

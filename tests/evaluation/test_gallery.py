@@ -77,7 +77,7 @@ def test_a_gallery_shows_common_settings_once_and_others_with_each(folder, write
     assert captured.out == f"{folder}/index.html\n"
     without, broken = captured.err.splitlines()
     assert without == "note: files without a request are not shown (1)"
-    assert broken.startswith("note: 1 files cannot be read and are not shown; the first: ")
+    assert broken.startswith("note: files that cannot be read are not shown (1); the first: ")
     assert "broken.png cannot be read as a picture: " in broken
     page = Figures((folder / "index.html").read_text())
     assert [unquote(image["src"]) for image in page.images] == [

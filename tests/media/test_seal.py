@@ -278,7 +278,7 @@ def test_a_gallery_tells_what_is_damaged(make, work, capsys):
     without, broken, faulty = capsys.readouterr().err.splitlines()
     assert without == "note: files without a request are not shown (1)"
     assert broken.startswith(
-        "note: 1 files cannot be read and are not shown; the first: made/c.jpg carries a damaged"
+        "note: files that cannot be read are not shown (1); the first: made/c.jpg carries a damaged"
     )
     assert faulty.startswith(
         "note: 1 files are not as they were made; the first: made/b.jpg is damaged"
