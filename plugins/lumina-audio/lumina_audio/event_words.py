@@ -489,9 +489,13 @@ _NOUN = one_of(
 )
 EVENT = re.compile(
     rf"(?<!\S)(?:(?P<number>an?|{'|'.join(_longest_first((*_READ_ARTICLES, *_COUNT_OF)))}) )?"
-    rf"(?P<adjectives>(?:{_ANY_ADJECTIVE} (?:and )?)*)(?P<noun>{_NOUN})(?!\S)"
+    rf"(?P<adjectives>(?:(?>{_ANY_ADJECTIVE}) (?:and )?)*)(?P<noun>{_NOUN})(?!\S)"
     rf"(?P<tails>(?: {_ANY_TAIL}){{0,3}})"
     rf"(?:(?P<behind>(?: {_ANY_ADJECTIVE}(?: and {_ANY_ADJECTIVE}|)|(?: {_ANY_ADJECTIVE}){{2,3}}))"
     rf"(?P<repeats>(?: {_REPEATS})?){_FOLLOWED})?"
 )
-"""A regular expression that takes every wording of an event, and some that mean nothing."""
+"""A regular expression that takes every wording of an event, and some that mean nothing.
+
+Adjectives are taken whole: "slowly trembling" is one or two, so that many of them before no noun
+would be split in more ways than can be tried.
+"""

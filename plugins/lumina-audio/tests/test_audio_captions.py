@@ -187,7 +187,7 @@ def test_every_meaning_has_three_sentences_and_one_unseen():
     "text",
     ["a beep and ", "low ", "that is low and ", "beep ", "a sweep going up and then down ",
      "very loud low ", "a beep low and high ", "a burst of low ", "with a low pitch ",
-     "first a beep then "],
+     "first a beep then ", "slowly trembling "],
 )  # fmt: skip
 def test_a_long_text_is_read_in_no_time(text):
     before = process_time()
