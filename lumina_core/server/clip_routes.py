@@ -10,7 +10,7 @@ from starlette.routing import Route
 from lumina_core.media.browsers import content_type_of
 from lumina_core.server.asked import renamed
 from lumina_core.server.jobs import CANCELLED, FAILED, Job
-from lumina_core.server.media_routes import event_stream, file_response
+from lumina_core.server.media_routes import event_stream, file_response, number_of
 from lumina_core.server.refusals import RefusedError
 from lumina_core.server.service import Service
 
@@ -44,7 +44,8 @@ def clip_routes(service: Service) -> list[Route]:
     async def listing(request: Request) -> Response:
         """The clips that were started here, the newest first."""
         service.line.forget_old()
-        clips = [job for job in service.line.jobs.values() if job.id.startswith(PREFIX)]
+        jobs = list(service.line.jobs.values())  # slots and sweeps change it meanwhile
+        clips = [job for job in jobs if job.id.startswith(PREFIX)]
         return JSONResponse(_page_of(service, clips, request))
 
     async def video(request: Request) -> Response:
@@ -105,15 +106,15 @@ def _page_of(service: Service, clips: list[Job], request: Request) -> dict[str, 
     asked = request.query_params
     if asked.get("order", "desc") not in ("asc", "desc"):
         raise RefusedError("order is asc or desc", param="order", code="invalid_value")
-    limit = asked.get("limit", str(USUAL_LISTED))
-    if not (limit.isascii() and limit.isdecimal() and len(limit) < 4 and int(limit) > 0):
+    limit = number_of(asked.get("limit", str(USUAL_LISTED)))
+    if limit is None or not 0 < limit <= MAX_LISTED:
         text = f"limit is a number from 1 to {MAX_LISTED}"
         raise RefusedError(text, param="limit", code="invalid_value")
     if asked.get("order", "desc") == "desc":
         clips = clips[::-1]
     ids = [job.id for job in clips]
     start = ids.index(asked["after"]) + 1 if asked.get("after") in ids else 0
-    end = start + min(int(limit), MAX_LISTED)
+    end = start + limit
     found = [_record(service, job) for job in clips[start:end]]
     return {
         "object": "list",
@@ -128,14 +129,16 @@ def _record(service: Service, job: Job) -> dict[str, Any]:
     """A clip as OpenAI shows one; there are no cancelled ones, so that these have failed."""
     found = service.record(job)
     told = ("id", "model", "prompt", "progress", "preview", "created_at", "completed_at")
-    is_cancelled = job.status == CANCELLED
+    is_cancelled = found["status"] == CANCELLED
     width, height = (found["settings"].get(f"modality.{name}") for name in ("width", "height"))
     frames, fps = (getattr(job.config.options, name, None) for name in ("num_frames", "fps"))
     return {
         **{key: found[key] for key in (*told, "expires_at")},
         "object": "video",
-        "status": FAILED if is_cancelled else job.status,
-        "error": {"code": CANCELLED, "message": "it was cancelled"} if is_cancelled else job.error,
+        "status": FAILED if is_cancelled else found["status"],
+        "error": {"code": CANCELLED, "message": "it was cancelled"}
+        if is_cancelled
+        else found["error"],
         "size": f"{width}x{height}" if width and height else None,
         "seconds": f"{frames / fps:g}" if frames and fps else None,
     }

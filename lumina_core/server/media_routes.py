@@ -27,6 +27,7 @@ from lumina_core.server.uploads import kept_files
 
 SECONDS_OF_SILENCE = 15.0  # after which a stream says that it is there: proxies cut silent ones
 STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+MAX_DIGITS = 4  # of a number in an address; Python refuses to read very many
 PRIVATE = {"Cache-Control": "no-store"}
 
 
@@ -63,7 +64,9 @@ def media_routes(service: Service) -> list[Route]:
 
     async def file(request: Request) -> Response:
         """A file of a job; as=png is a picture of it, as=SUFFIX another kind of its modality."""
-        index, kind = int(request.path_params["index"]), request.query_params.get("as")
+        index, kind = number_of(request.path_params["index"]), request.query_params.get("as")
+        if index is None:
+            raise RefusedError("files are numbered from 0 on", 404, code="not_found")
         async with converting if kind not in (None, PNG) else nullcontext():
             return await file_response(service.job(request), index, kind)
 
@@ -87,7 +90,7 @@ def media_routes(service: Service) -> list[Route]:
         Route("/v1/media/jobs/{id}", job),
         Route("/v1/media/jobs/{id}", delete, methods=["DELETE"]),
         Route("/v1/media/jobs/{id}/events", events),
-        Route("/v1/media/jobs/{id}/files/{index:int}", file),
+        Route("/v1/media/jobs/{id}/files/{index}", file),
     ]
 
 
@@ -116,6 +119,12 @@ def event_stream(
                 waited.cancel()
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers=STREAM)
+
+
+def number_of(text: str) -> int | None:
+    """A number of few digits, as an address or its query has it; None where it is none."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
+    return int(text) if is_number else None
 
 
 async def file_response(job: Job, index: int, kind: str | None) -> Response:

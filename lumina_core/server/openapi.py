@@ -70,8 +70,7 @@ def described_api(
     schemas = {_name(each["modality"]): _request(each) for each in media}
     paths: dict[str, Any] = {}
     for method, route in operations(routes):
-        path = path_of(route)
-        found = _operation(route, path, media)
+        path, found = route.path, _operation(route, media)
         if method == "POST":
             found["requestBody"] = {"required": True, "content": _bodies(path, media)}
         paths.setdefault(path, {})[method.lower()] = found
@@ -97,12 +96,7 @@ def operations(routes: Iterable[BaseRoute]) -> list[tuple[str, Route]]:
     ]
 
 
-def path_of(route: Route) -> str:
-    """The address of a route as the document writes it."""
-    return re.sub(r":\w+}", "}", route.path)
-
-
-def _operation(route: Route, path: str, media: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _operation(route: Route, media: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     summary = (inspect.getdoc(route.endpoint) or "").partition("\n")[0]
     inside = [
         {"name": name, "in": "path", "required": True, "schema": _part(name, media)}
@@ -110,7 +104,7 @@ def _operation(route: Route, path: str, media: Sequence[Mapping[str, Any]]) -> d
     ]
     behind = [
         {"name": name, "in": "query", "schema": schema}
-        for name, schema in QUERIES.get(path, {}).items()
+        for name, schema in QUERIES.get(route.path, {}).items()
     ]
     error = {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {
