@@ -65,9 +65,9 @@ def asked(
     model = _model(values.pop("model", None), models, modality)
     prompt = _text("prompt", values.pop("prompt", None))
     suffix = _suffix(values.pop("format", None))
-    words = _words(model, values) | _given(model, files)
+    given = _given(model, files)
     try:
-        config = composed(model, words, prompt)
+        config = composed(model, _words(model, values) | given, prompt)
     except LuminaError as error:
         text = without_paths(str(error), names_of_sent(files))
         raise RefusedError(text, code="invalid_value") from error
@@ -148,10 +148,14 @@ def renamed(values: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
     for key, value in values.items():
         name = names.get(key, key)
         if name in found:
-            text = f"{printable(name, MAX_NAME)} is given twice; give it once"
-            raise RefusedError(text, param=printable(name, MAX_NAME))
+            raise _twice(name)
         found[name] = value
     return found
+
+
+def _twice(name: str) -> RefusedError:
+    shown = printable(name, MAX_NAME)
+    return RefusedError(f"{shown} is given twice; give it once", param=shown)
 
 
 def _renamed(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,7 +172,10 @@ def _renamed(body: Mapping[str, Any]) -> dict[str, Any]:
                 param="size",
                 code="invalid_value",
             )
-        values |= {name: int(match[name]) for name in ("width", "height")}
+        for name in ("width", "height"):
+            if values.get(name) is not None:
+                raise _twice(name)
+            values[name] = int(match[name])
     return values
 
 
@@ -210,14 +217,15 @@ def _suffix(value: Any) -> str:
 def _words(model: Served, values: Mapping[str, Any]) -> dict[str, str]:
     """Settings as keys and values of a command line; each is looked at."""
     keys = open_keys(model.modality)
-    words: dict[str, str] = {}
+    said: dict[str, Any] = {}
     for name, value in values.items():
         if value is None:
             continue  # clients write what they leave out as null
-        found = _whole_key(model, keys, name)
-        plain = _plain(found, name, value)
-        words |= words_of(RUN, model.modality, {found.name: plain})
-    return words
+        key = _whole_key(model, keys, name)
+        if key.name in said:
+            raise _twice(name)
+        said[key.name] = _plain(key, name, value)
+    return words_of(RUN, model.modality, said)
 
 
 def _whole_key(model: Served, keys: Mapping[str, Key], name: str) -> Key:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGE, MASK = "image", "mask"
+SIZES = {"width", "height", "modality.width", "modality.height"}  # as requests may call them
 CLEAR = 128  # of 255: below it a pixel is clear
 PAINTED = "painted.png"
 
@@ -40,7 +41,7 @@ def as_edit(body: Mapping[str, Any], given: Mapping[str, str], folder: Path) -> 
     """
     image, clear = _seen(given[IMAGE])
     body, given = dict(body), dict(given)
-    if body.get("size") in (None, "auto") and not {"width", "height"} & body.keys():
+    if body.get("size") in (None, "auto") and not SIZES & body.keys():
         body["size"] = f"{image.width}x{image.height}"
     if MASK in given:
         _, clear = _seen(given[MASK])

@@ -93,6 +93,8 @@ def test_the_openai_client_lists_models_and_makes_pictures(client, tiny_checkpoi
     ("asked", "said"),
     [
         ({"checkpoint": "/etc"}, "unknown key 'checkpoint'"),
+        ({"solver.num_steps": 3}, "solver.num_steps is given twice"),
+        ({"size": "32x32"}, "width is given twice"),
         ({"condition.image": "/etc/passwd"}, "unknown key 'condition.image'"),
         ({"modality.vae": "a/b"}, "unknown key 'modality.vae'"),
         ({"text_cache": "cache"}, "unknown key"),
