@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ class Line:
         self.waiting: deque[Job] = deque()
         self.running: set[Job] = set()
         self.is_stopping = False
-        self.folder: Path  # from `start` on
+        self.folder: Path  # from `open` on
+        self._is_open = False
         self._ending = ExitStack()  # removes the folder
         self._changed = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,18 +84,37 @@ class Line:
             for slot in slots
         ]
 
+    def open(self) -> None:
+        """Make the folder of the jobs, once.
+
+        It is locked while this process lives. A server that is killed leaves its own, which the
+        next one removes.
+
+        Raises:
+            LuminaError: there is no room for it.
+        """
+        if self._is_open:
+            return
+        try:
+            place = Path(tempfile.gettempdir(), "lumina-serve")
+        except FileNotFoundError as error:
+            raise LuminaError(
+                "no folder for temporary files can be written to; name one in TMPDIR"
+            ) from error
+        self.folder = self._ending.enter_context(unfinished(place, _make_private))
+        self._is_open = True
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to work.
 
-        The folder is locked while this process lives. A server that is killed leaves its own, which
-        the next one removes.
-
         Args:
             loop: on which `changes` are awaited.
+
+        Raises:
+            LuminaError: as `open`.
         """
+        self.open()
         self._loop = loop
-        place = Path(tempfile.gettempdir(), "lumina-serve")
-        self.folder = self._ending.enter_context(unfinished(place, _make_private))
         for thread in self._threads:
             thread.start()
 
@@ -178,7 +198,7 @@ class Line:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop, and remove everything that `start` and its jobs made."""
+        """Stop, and remove everything that `open` and the jobs made."""
         self.stop()
         end = time.monotonic() + SECONDS_TO_STOP
         for thread in self._threads:
@@ -221,8 +241,7 @@ class Line:
             status, error = self._outcome(job, slot)
             with self._changed:
                 self.running.remove(job)
-                files = job.folder.iterdir() if job.folder.is_dir() else ()
-                job.num_bytes = sum(path.stat().st_size for path in files)
+                job.num_bytes = _num_bytes(job.folder)
                 if status == COMPLETED and job.num_bytes > self._room:
                     status, error = FAILED, self._too_large(job)
                 self._end(job, status, error)
@@ -241,7 +260,7 @@ class Line:
         )
         job.made.clear()
         for path in job.folder.iterdir():
-            path.unlink()
+            path.unlink(missing_ok=True)  # who asked for another kind of a file renames it
         job.num_bytes = 0
         return {"code": "invalid_value", "message": text}
 
@@ -282,6 +301,16 @@ class Line:
             terminal.tell_trace(error)
             return FAILED, {"code": "server_error", "message": "internal error"}
         return COMPLETED, None
+
+
+def _num_bytes(folder: Path) -> int:
+    """Of the files in a folder, some of which may get other names meanwhile."""
+    size = 0
+    with suppress(FileNotFoundError):  # the folder is gone
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
+    return size
 
 
 def _make_private(folder: Path) -> None:

@@ -48,4 +48,6 @@ def other_kind(job: Job, index: int, kind: str) -> Path:
         raise RefusedError(text, param="as", code="invalid_value") from error
     except FileNotFoundError as error:  # the job was dropped meanwhile
         raise GoneError from error
+    finally:
+        new.unlink(missing_ok=True)  # what is not whole
     return target

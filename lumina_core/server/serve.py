@@ -19,8 +19,8 @@ def run_server(config: ServeConfig) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code.
 
     Raises:
-        LuminaError: there is nothing to serve, the address cannot be used, or others could reach
-            it and there is no token.
+        LuminaError: there is nothing to serve, the address cannot be used, others could reach it
+            and there is no token, or there is no room for a folder.
     """
     token = os.environ.get(TOKEN) or None
     if config.host not in LOOPBACK and token is None:
@@ -46,6 +46,7 @@ def run_server(config: ServeConfig) -> int:
             server_header=False,
             proxy_headers=False,
             http=Connection,
+            ws="none",
             timeout_keep_alive=SECONDS_IDLE,
             timeout_graceful_shutdown=SECONDS_TO_CLOSE,
             h11_max_incomplete_event_size=MAX_HEADERS,
@@ -59,6 +60,7 @@ def run_server(config: ServeConfig) -> int:
             f"port {config.port} of {config.host} cannot be used; choose another one with port=..."
         ) from error
     with sock:
+        line.open()  # of its faults uvicorn would tell a traceback
         sock.listen()  # who reads the line below may connect at once, and waits
         host, port = sock.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

@@ -61,6 +61,20 @@ def test_a_result_that_cannot_be_kept_is_refused_and_leaves_nothing(waiting, slo
     assert found["files"] == [] and not list(slot.tasks[0].folder.iterdir())
 
 
+def test_a_file_that_goes_while_it_is_counted_stops_no_slot(waiting, slot, until):
+    good = slot.run
+
+    def run(task, tell):
+        (task.folder / "gone").symlink_to("nowhere")
+        yield from good(task, tell)
+
+    slot.run = run
+    jobs = [post(waiting).json() for _ in range(2)]
+    slot.gate.release(8)
+    until(lambda: all(state(waiting, job) == "completed" for job in jobs))
+    assert waiting.line.jobs[jobs[0]["id"]].num_bytes == 2
+
+
 def test_a_fault_of_ours_ends_one_job_and_says_nothing_of_itself(waiting, slot, until, capsys):
     def broken(task, tell):
         raise RuntimeError("/home/secret")

@@ -1,8 +1,10 @@
 """A server with the demos on a real port: the openai SDK, and plain HTTP."""
 
 import base64
+import errno
 import io
 import json
+import os
 import socket
 import threading
 import time
@@ -12,6 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from lumina_core.errors import LuminaError
 from lumina_core.server import connection, guard
 from lumina_core.server.app import build_app
 from lumina_core.server.settings import ServeConfig
@@ -197,3 +200,22 @@ def test_too_many_connections_are_refused(address, monkeypatch):
     monkeypatch.setattr(connection, "MAX_CONNECTIONS", 0)
     found = raw(address, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
     assert found.startswith(b"HTTP/1.1 503") and b'"code":"busy"' in found
+
+
+def test_a_server_without_room_for_its_folder_ends_in_one_line(
+    tiny_checkpoint, monkeypatch, capsys
+):
+    from lumina_core.server.serve import run_server
+
+    def full(folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    config = ServeConfig(checkpoint=(str(tiny_checkpoint),), port=0)
+    monkeypatch.setattr("lumina_core.server.jobs._make_private", full)
+    with pytest.raises(LuminaError, match="lumina-serve cannot be written"):
+        run_server(config)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", list)
+    with pytest.raises(LuminaError, match="name one in TMPDIR"):
+        run_server(config)
+    assert capsys.readouterr().out == ""

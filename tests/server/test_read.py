@@ -1,10 +1,13 @@
 """Files that a job made: what they say of themselves, and what else they are shown as."""
 
+import errno
 import io
 import json
 
 import pytest
 from PIL import Image
+
+from lumina_core.server import other_kinds
 
 SMALL = {"prompt": "a star", "height": 32, "width": 48, "num_steps": 2, "seed": 7}
 
@@ -138,4 +141,19 @@ def test_a_file_is_shown_as_another_kind(client, made):
     assert client.get(f"{url}?as=jpg").content == jpeg.content
     for kind in ("glb", "../0", "", "exe"):
         assert "as takes png, webp" in refused(client.get(url, params={"as": kind}))
-    assert client.get(f"/v1/media/jobs/{job['id']}/files/1").status_code == 404
+    for index in ("1", "9" * 5000, "-1", "x"):
+        refused_index = client.get(f"/v1/media/jobs/{job['id']}/files/{index}")
+        assert refused_index.json()["error"]["code"] == "not_found"
+
+
+def test_a_kind_that_a_full_disk_cuts_off_leaves_nothing(client, made, monkeypatch):
+    def full(decoder, media, path, *more):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    job = made()
+    folder = client.app.state.line.folder / job["id"]
+    before = set(folder.iterdir())
+    monkeypatch.setattr(other_kinds, "write_sealed", full)
+    assert client.get(job["files"][0]["url"] + "?as=jpg").status_code == 507
+    assert set(folder.iterdir()) == before
