@@ -7,6 +7,7 @@ import { byId, icon, make, words } from "./make.js";
 import { paintMask } from "./painter.js";
 
 const HISTORY = "lumina-history";
+const MAX_KEPT = 200; // jobs; a tab stores 5 MB, and a prompt may have 4000 characters
 // of the modalities that we know, in the order in which they are shown
 const NOUNS = { image: "Picture", video: "Clip", multiview: "Views", audio: "Sound" };
 const ROUNDED = 16; // pixels, to which the size of an extended picture is rounded
@@ -17,7 +18,7 @@ const cards = new Map();
 
 const said = (text) => { byId("said").textContent = text; };
 const stored = () => JSON.parse(sessionStorage.getItem(HISTORY) ?? "[]");
-const store = (entries) => sessionStorage.setItem(HISTORY, JSON.stringify(entries));
+const store = (entries) => sessionStorage.setItem(HISTORY, JSON.stringify(entries.slice(0, MAX_KEPT)));
 const noun = (name) => (Object.hasOwn(NOUNS, name) ? NOUNS[name] : words(name));
 
 function choose(name) {
