@@ -35,6 +35,12 @@ PLAYED = """async media => { media.muted = true; await media.play();
     return media.currentTime; }"""
 """Plays a clip or a sound until it moves, at most 10 seconds."""
 
+TURNED_BY_HAND = """async viewer => {
+    for (let look = 0; look < 1000 && viewer.getCameraOrbit().theta === 0; look += 1)
+        await new Promise(resolve => setTimeout(resolve, 50));
+    return viewer.getCameraOrbit().theta; }"""
+"""The angle of a viewer once a key has turned it, at most 50 seconds later."""
+
 
 def started(**settings):
     """A server in a thread and its address; ends when the fixture that yields it ends."""
@@ -179,8 +185,7 @@ def test_views_turn_in_three_dimensions_in_a_frame_of_another_origin(page):
     viewer = page.frame_locator(FIRST + "iframe").locator("model-viewer")
     viewer.locator(".userInput").focus()
     page.keyboard.press("ArrowLeft")
-    viewer.evaluate("""async viewer => { while (viewer.getCameraOrbit().theta === 0)
-        await new Promise(resolve => setTimeout(resolve, 50)); }""")
+    assert viewer.evaluate(TURNED_BY_HAND) != 0
     assert viewer.evaluate("() => self.origin") == "null"
     page.locator(FIRST + "button", has_text="Show the views").click()
     page.locator(FIRST + ".turntable").wait_for()
