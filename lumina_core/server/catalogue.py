@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,10 @@ def served_models(config: ServeConfig) -> dict[str, Served]:
     found: dict[str, Served] = {}
     for name in config.checkpoint or ():
         lasting = lasting_name(str(Path(name).expanduser()))
+        folder = Path(normpath(lasting)).name  # of . and .., too
         modalities = list(find_source(lasting, download=False).manifest["modalities"])
         for modality in modalities:
-            own = Path(name).name if len(modalities) == 1 else f"{Path(name).name}-{modality}"
+            own = folder if len(modalities) == 1 else f"{folder}-{modality}"
             if own in found:
                 raise LuminaError(
                     f"two checkpoints are called {own}; requests name them so: rename one"

@@ -297,7 +297,7 @@ class Line:
             return FAILED, {"code": "invalid_value", "message": message}
         except LostError as error:
             return (CANCELLED, None) if job.is_unwanted else (FAILED, _lost(error))
-        except Exception as error:  # whatever it is, the next job runs
+        except (Exception, SystemExit) as error:  # whatever it is, the next job runs
             terminal.tell_trace(error)
             return FAILED, {"code": "server_error", "message": "internal error"}
         return COMPLETED, None

@@ -60,7 +60,7 @@ def compute(
         say(Over())
     except LuminaError as error:
         say(Over(str(error), is_of_request=True))
-    except Exception as error:  # the other side tells it
+    except (Exception, SystemExit) as error:  # the other side tells it
         say(Over("".join(traceback.format_exception(error))))
     else:
         say(Over())

@@ -3,6 +3,8 @@
 import time
 from dataclasses import replace
 
+import pytest
+
 REQUEST = {"prompt": "a star"}
 
 
@@ -75,9 +77,12 @@ def test_a_file_that_goes_while_it_is_counted_stops_no_slot(waiting, slot, until
     assert waiting.line.jobs[jobs[0]["id"]].num_bytes == 2
 
 
-def test_a_fault_of_ours_ends_one_job_and_says_nothing_of_itself(waiting, slot, until, capsys):
+@pytest.mark.parametrize("fault", [RuntimeError, SystemExit])
+def test_a_fault_of_ours_ends_one_job_and_says_nothing_of_itself(
+    waiting, slot, until, capsys, fault
+):
     def broken(task, tell):
-        raise RuntimeError("/home/secret")
+        raise fault("/home/secret")
         yield
 
     good, slot.run = slot.run, broken
@@ -89,7 +94,7 @@ def test_a_fault_of_ours_ends_one_job_and_says_nothing_of_itself(waiting, slot, 
     second = post(waiting).json()
     slot.gate.release(4)
     until(lambda: state(waiting, second) == "completed")
-    assert "RuntimeError" in capsys.readouterr().err
+    assert fault.__name__ in capsys.readouterr().err
 
 
 def test_the_end_of_the_server_ends_jobs_and_removes_their_files(waiting, slot, until):
