@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise, product
-from time import perf_counter
+from time import process_time
 from types import SimpleNamespace
 
 import pytest
@@ -199,11 +199,11 @@ def test_parse_refuses_what_is_no_caption_and_names_it(caption):
     "words", ("a red circle and ", "slowly ", "in the ", "a small red circle ")
 )
 def test_a_long_text_that_means_nothing_is_read_in_no_time(words):
-    parses = [perf_counter()]
+    parses = [process_time()]
     for _ in range(3):
         with pytest.raises(LuminaError):
             parse(words * 200)
-        parses.append(perf_counter())
+        parses.append(process_time())
     assert min(after - before for before, after in pairwise(parses)) < 0.05
 
 
