@@ -65,7 +65,7 @@ def extent_of(path: Path, max_frames: int) -> Extent:
 
 
 def _num(items: Iterable[Any], most: int) -> int:
-    """How many there are, up to `most` and one more, or to the damage behind which nobody reads."""
+    """How many there are: at most one more than `most`, and none behind a damage."""
     count = 0
     with suppress(Exception):
         for _ in islice(items, most + 1):

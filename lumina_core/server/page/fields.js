@@ -21,7 +21,8 @@ function inputOf(setting, id) {
       ...options.map((choice) => new Option(String(choice), JSON.stringify(choice))));
   }
   if (/^(int|float)( \| null)?$/.test(type) && typeof setting.default !== "string") {
-    const bounds = { min: least ?? "", max: most ?? "", step: type.startsWith("int") ? 1 : "any" };
+    const max = most === null ? "" : Math.min(most, Number.MAX_SAFE_INTEGER); // a larger seed would be another one
+    const bounds = { min: least ?? "", max, step: type.startsWith("int") ? 1 : "any" };
     const inputMode = type.startsWith("int") ? "numeric" : "decimal";
     return make("input", { ...described, type: "number", ...bounds, inputMode, placeholder: shown });
   }
