@@ -1,7 +1,7 @@
 """The captions of the synthetic audio world: what sounds after what, as words, and back.
 
-With scene.py and event_words.py all that the renderer and the oracle share. Each wording parses
-back to exactly the scene it was made from.
+With scene.py, event_words.py and wordings.py all that the renderer and the oracle share. Each
+wording parses back to exactly the scene it was made from.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from lumina_audio.event_words import EVENT, FILLERS, RARE, event_of, worded, written
+from lumina_audio.event_words import EVENT, RARE, event_of, worded
 from lumina_audio.scene import (
     DIRECTIONS,
     KINDS,
@@ -28,6 +28,7 @@ from lumina_audio.scene import (
     max_count,
     max_long,
 )
+from lumina_audio.wordings import FILLERS, written
 from lumina_core import LuminaError
 from lumina_core.media.worlds.captions import chance, one_of, pick
 from lumina_core.media.worlds.lexicon import spoken

@@ -4,16 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from lumina_audio.event_words import (
-    ADJECTIVES,
-    NOUNS,
-    PLURALS,
-    RARE_ADJECTIVES,
-    RARE_NOUNS,
-    RARE_PLURALS,
-    RARE_TAILS,
-    TAILS,
-)
 from lumina_audio.scene import (
     DIRECTIONS,
     MAX_COUNT,
@@ -25,6 +15,16 @@ from lumina_audio.scene import (
     is_possible,
     max_count,
     max_long,
+)
+from lumina_audio.wordings import (
+    ADJECTIVES,
+    NOUNS,
+    PLURALS,
+    RARE_ADJECTIVES,
+    RARE_NOUNS,
+    RARE_PLURALS,
+    RARE_TAILS,
+    TAILS,
 )
 from lumina_core.media.worlds.captions import NUMBERS, by_wording
 from lumina_core.media.worlds.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
