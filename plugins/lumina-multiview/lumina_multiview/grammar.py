@@ -1,7 +1,7 @@
 """The captions of the synthetic multi-view world: an object as words, and back.
 
-The only file that the renderer and the oracle share, beside the words of sentences.py. Each wording
-parses back to exactly the object it was made from.
+The only file that the renderer and the oracle share, beside sentences.py and wordings.py. Each
+wording parses back to exactly the object it was made from.
 """
 
 import re
@@ -14,11 +14,12 @@ from lumina_core import LuminaError
 from lumina_core.media.worlds.captions import chance, pick, pick_two
 from lumina_core.media.worlds.lexicon import spoken
 from lumina_core.media.worlds.wordings import Reading, words_in
-from lumina_multiview import sentences
-from lumina_multiview.sentences import COLOURS, PLACES, SENTENCES, SIDES
+from lumina_multiview import sentences, wordings
+from lumina_multiview.sentences import SENTENCES
+from lumina_multiview.wordings import COLOURS, PLACES, SIDES
 
-SHAPES = tuple(sentences.SHAPES)
-SIZES = tuple(sentences.SIZES)
+SHAPES = tuple(wordings.SHAPES)
+SIZES = tuple(wordings.SIZES)
 HALVES = {
     "front_back": ("front", "back"),
     "top_bottom": ("top", "bottom"),
@@ -64,7 +65,7 @@ class Scene:
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    for reading in SENTENCES.readings(sentences.plain(spoken(caption))):
+    for reading in SENTENCES.readings(wordings.plain(spoken(caption))):
         scene = scene_of(reading)
         if scene is not None:
             return scene
@@ -81,8 +82,8 @@ def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = F
     if generator is not None and not unseen and chance(PLAIN, generator):
         generator = None
     texts = sentences.framed(generator)
-    texts["shape"] = pick(sentences.SHAPES[scene.shape], generator)
-    texts["size"] = pick(sentences.SIZES[scene.size], generator) + " " if scene.size else ""
+    texts["shape"] = pick(wordings.SHAPES[scene.shape], generator)
+    texts["size"] = pick(wordings.SIZES[scene.size], generator) + " " if scene.size else ""
     is_last = generator is not None and scene.task == ONE_COLOUR and chance(SIZE_LAST, generator)
     if scene.size and is_last:
         texts["shape"] += f" that is {texts.pop('size').strip()}"
@@ -136,7 +137,7 @@ def _said(scene: Scene, generator: torch.Generator | None) -> tuple[str, dict[st
     if scene.task == ONE_COLOUR:
         (colour,) = scene.colours
         return (
-            ("any", {}) if colour is None else ("one", {"a": sentences.coloured(colour, generator)})
+            ("any", {}) if colour is None else ("one", {"a": wordings.coloured(colour, generator)})
         )
     sides = list(zip(HALVES[scene.task], scene.colours, strict=True))
     if None in scene.colours:
@@ -155,19 +156,19 @@ def _said(scene: Scene, generator: torch.Generator | None) -> tuple[str, dict[st
         said[f"place_{letter}"] = pick(PLACES[side], generator)
         said[f"side_{letter}"] = names[side]
         if colour is not None:
-            said[letter] = sentences.coloured(colour, generator)
+            said[letter] = wordings.coloured(colour, generator)
     return name, said
 
 
 def scene_of(reading: Reading) -> Scene | None:
     """None where what is said of the two sides does not fit together."""
     texts, name = reading.texts, reading.name.removesuffix(sentences.READ)
-    shape = sentences.shape_of(texts["shape"])
-    sizes = sentences.sizes_of(texts["size"] + texts["shape"] + texts["ending"])
+    shape = wordings.shape_of(texts["shape"])
+    sizes = wordings.sizes_of(texts["size"] + texts["shape"] + texts["ending"])
     if len(sizes) > 1:
         return None
     size = sizes[0] if sizes else None
-    colours = tuple(sentences.colour_of(texts.get(letter)) for letter in "ab")
+    colours = tuple(wordings.colour_of(texts.get(letter)) for letter in "ab")
     if name in ("any", "one"):
         return Scene(ONE_COLOUR, shape, colours[:1], size)
     if name == "mixed":
@@ -180,9 +181,9 @@ def scene_of(reading: Reading) -> Scene | None:
         if sides[0] not in (None, HALVES[task][1 - first]):
             return None
         colours = colours[:: 1 if first else -1]
-    is_odd = "c" in texts and sentences.colour_of(texts["c"]) not in colours
+    is_odd = "c" in texts and wordings.colour_of(texts["c"]) not in colours
     return None if is_odd or colours[0] == colours[1] else Scene(task, shape, colours, size)
 
 
 def _side(texts: Mapping[str, str], letter: str) -> str | None:
-    return sentences.side_of(texts.get(f"place_{letter}") or texts.get(f"side_{letter}") or "")
+    return wordings.side_of(texts.get(f"place_{letter}") or texts.get(f"side_{letter}") or "")

@@ -6,7 +6,7 @@ from itertools import pairwise, permutations
 from lumina_core.media.worlds.captions import by_wording
 from lumina_core.media.worlds.lexicon import Lexicon, Meaning, meant_by, values_of
 from lumina_multiview.grammar import COLOURS, HALVES, ONE_COLOUR, SHAPES, SIZES, Scene
-from lumina_multiview.sentences import COLOUR_OF, PLACES, SHAPE_OF, SIDES, SIZE_OF
+from lumina_multiview.wordings import COLOUR_OF, PLACES, SHAPE_OF, SIDES, SIZE_OF
 
 MAX_SHAPES, MAX_COLOURS = 2, 3  # that are looked at
 

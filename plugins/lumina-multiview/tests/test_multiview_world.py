@@ -12,7 +12,8 @@ from lumina_core.media.worlds.lexicon import spoken
 from lumina_multiview import grammar, oracle
 from lumina_multiview.grammar import Scene, caption_of, is_held_out, parse
 from lumina_multiview.renderer import BACKGROUND
-from lumina_multiview.sentences import READ, SENTENCES, plain
+from lumina_multiview.sentences import READ, SENTENCES
+from lumina_multiview.wordings import plain
 from lumina_multiview.world import SCALES, MultiviewWorld
 
 WORLD = MultiviewWorld()
