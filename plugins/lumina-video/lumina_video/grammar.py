@@ -1,7 +1,7 @@
 """The captions of the synthetic video world: a scene as words, and back.
 
-The only file that the renderer and the oracle share, beside the words (wordings.py). Each wording
-parses back to exactly the scene it was made from.
+The only file that the renderer and the oracle share, beside the words (names.py, motions.py and
+wordings.py). Each wording parses back to exactly the scene it was made from.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from lumina_core.media.worlds.words import (
     on_background,
     split_background,
 )
-from lumina_video import motions, wordings
+from lumina_video import motions, names, wordings
 from lumina_video.motions import (
     DIRECTIONS,
     EVENTS,
@@ -41,18 +41,15 @@ from lumina_video.motions import (
     turning,
     without_fillers,
 )
-from lumina_video.wordings import (
+from lumina_video.names import (
     SIZES,
-    WORDINGS,
-    any_more,
-    any_name,
     coloured,
     named,
-    openings,
     pair_named,
     read_pair,
     read_thing,
 )
+from lumina_video.wordings import WORDINGS, any_more, any_name, openings
 
 AXES = (("left", "right", "still"), ("up", "down", "still"))
 TASKS = (
@@ -307,7 +304,8 @@ def _name_of(scene: Scene, generator: torch.Generator | None, unseen: bool) -> s
 
 def vocabulary() -> frozenset[str]:
     """As in `Grammar`."""
-    return words_in((*wordings.written(), *motions.written(), *background_written()))
+    texts = (*names.written(), *motions.written(), *wordings.written())
+    return words_in((*texts, *background_written()))
 
 
 def is_held_out(scene: Scene) -> bool:

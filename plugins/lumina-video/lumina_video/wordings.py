@@ -3,21 +3,13 @@
 grammar.py puts scenes into them and reads scenes out of them; here stand words alone.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 
 import torch
 
-from lumina_core.media.worlds.captions import by_wording, chance, join, one_of, pick, with_article
+from lumina_core.media.worlds.captions import chance, one_of, pick
 from lumina_core.media.worlds.wordings import Wordings
-from lumina_core.media.worlds.words import (
-    COLOUR_OF,
-    COLOUR_WORDS,
-    PLURAL_WORDS,
-    SHAPE_OF,
-    SHAPE_OF_PLURAL,
-    SHAPE_WORDS,
-)
+from lumina_core.media.worlds.words import COLOUR_OF
 from lumina_video.motions import (
     ACT_TEXT,
     ACTING_TEXT,
@@ -34,6 +26,7 @@ from lumina_video.motions import (
     STATE_OF,
     WAY_OF,
 )
+from lumina_video.names import ARTICLE, BARE, PAIR, THING
 
 _OF = (
     *("", "a video of", "a clip of", "there is", "an animation of", "a short video of"),
@@ -42,16 +35,8 @@ _OF = (
 )
 _RARE_OF = (
     *("please draw me", "animate", "generate", "please show", "a movie of", "i would like to see"),
-    *(
-        "can you draw",
-        "here is",
-        "we see",
-        "you can see",
-        "i see",
-        "a gif of",
-        "a film of",
-        "draw me",
-    ),
+    *("can you draw", "here is", "we see", "you can see", "i see", "a gif of", "a film of"),
+    "draw me",
     *("please make me", "give me", "a video showing", "a simple animation of", "render", "just"),
 )
 _WHERE = ("", "", "", "a video where", "a clip where", "an animation where")
@@ -79,30 +64,6 @@ _OPENING = (
     r"(?:of|with|where|in which|showing|that shows|which shows) )?"
 )
 
-SIZES = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
-_SIZES_TOO = {"mini": "small", "miniature": "small", "giant": "large", "enormous": "large"}
-SIZE_OF = by_wording(SIZES) | _SIZES_TOO
-_ARTICLES = ("a", "a", "a", "the", "")
-_RARE_ARTICLES = ("one", "a single", "1", "this")
-_SIZE, _COLOUR = one_of(SIZE_OF), one_of(COLOUR_OF)
-_TAILS = {
-    "colour": ("that is {}", "which is {}", "in {}", "coloured {}", "colored {}", "{}"),
-    "size": ("that is {}", "which is {}"),
-}
-_ARTICLE = r"(?:(?:an?|the|one|1|this|that|my|some|single|a single|one single) )?"
-_NAMED = (
-    rf"{_ARTICLE}(?P<before>(?:{_SIZE} )?(?:{_COLOUR} (?:coloured |colored )?)?(?:{_SIZE} )?)"
-    + one_of(SHAPE_OF, "shape")
-    + rf"(?: (?:(?:that is|which is|that s|in|of|coloured|colored) )?"
-    rf"(?P<behind>{_COLOUR}|{_SIZE}(?: (?:and )?{_COLOUR})?))?"
-)
-_THING = re.sub(r"\?P<\w+>", "?:", _NAMED)
-_BARE = _THING.removeprefix(_ARTICLE)
-_PAIR = (
-    r"(?:(?:the |these )?(?:two|2)|a pair of|a couple of) "
-    rf"(?:{_SIZE} )?(?:{_COLOUR} )?{one_of(SHAPE_OF_PLURAL)}(?: in {_COLOUR})?"
-    rf"|(?:{_SIZE} )?(?:{_COLOUR} )?{one_of(SHAPE_OF_PLURAL)} (?:two|2)(?: of them)?"
-)
 _LINK = r"(?:(?:that|which|it|and it|who) )?(?:is |are )?(?:first )?"
 _THEN = (
     r"(?:and )?(?:then|after that|afterwards|after which|later|next|finally|before|followed by) "
@@ -110,73 +71,10 @@ _THEN = (
 )
 
 
-def named(
-    size: str | None, colour: str | None, shape: str, generator: torch.Generator | None
-) -> str:
-    """A thing as people name it; without a generator in the plainest words."""
-    is_rare = generator is not None and chance(RARE * RARE, generator)
-    told = {
-        "size": pick(SIZES[size], generator) if size else None,
-        "colour": coloured(colour, generator) if colour else None,
-    }
-    behind = None
-    kinds = [kind for kind, words in told.items() if words]
-    if is_rare and kinds:
-        kind = pick(kinds, generator)
-        behind, told[kind] = pick(_TAILS[kind], generator).format(told[kind]), None
-    words = join(told["size"], told["colour"], pick(SHAPE_WORDS[shape], generator), behind)
-    article = pick(_RARE_ARTICLES if is_rare and chance(0.5, generator) else _ARTICLES, generator)
-    return with_article(words) if article == "a" else join(article, words)
-
-
-def pair_named(
-    size: str | None, colour: str | None, shape: str, generator: torch.Generator | None
-) -> str:
-    """Two things that no word tells apart."""
-    words = (
-        pick(SIZES[size], generator) if size else None,
-        coloured(colour, generator) if colour else None,
-        pick(PLURAL_WORDS[shape], generator),
-    )
-    return join("two", *words)
-
-
-def coloured(colour: str, generator: torch.Generator | None) -> str:
-    """A colour as people spell it."""
-    return pick(COLOUR_WORDS[colour], generator)
-
-
-def read_thing(words: str) -> tuple[str | None, str | None, str] | None:
-    """The size, colour and shape that `named` put into words; None where they say one twice."""
-    match = re.fullmatch(_NAMED, words)
-    if match is None:
-        raise ValueError(f"{words!r} names no thing")
-    told = join(match["before"], match["behind"]).split()
-    sizes = [SIZE_OF[word] for word in told if word in SIZE_OF]
-    colours = [COLOUR_OF[word] for word in told if word in COLOUR_OF]
-    if len(sizes) > 1 or len(colours) > 1:
-        return None
-    return next(iter(sizes), None), next(iter(colours), None), SHAPE_OF[match["shape"]]
-
-
-def read_pair(words: str) -> tuple[str | None, str | None, str] | None:
-    """The size, colour and shape that `pair_named` put into words; None where one stands twice."""
-    told = words.split()
-    sizes = [SIZE_OF[word] for word in told if word in SIZE_OF]
-    colours = [COLOUR_OF[word] for word in told if word in COLOUR_OF]
-    if len(colours) > 1:
-        return None
-    return next(iter(sizes), None), next(iter(colours), None), _plural_in(words)
-
-
-def _plural_in(words: str) -> str:
-    return next(shape for plural, shape in SHAPE_OF_PLURAL.items() if f" {plural} " in f" {words} ")
-
-
 WORDINGS = Wordings(
     slots={
         **dict.fromkeys(("of", "where"), _OPENING),
-        **dict.fromkeys(("thing", "thing_1", "thing_2"), _THING),
+        **dict.fromkeys(("thing", "thing_1", "thing_2"), THING),
         **dict.fromkeys(("doing_1", "doing_2"), DOING_TEXT),
         **dict.fromkeys(("does_1", "does_2"), DOES_TEXT),
         **{"do_1": DO_TEXT, "do_2": DO_TEXT, "going_1": GOING, "goes_1": GOES, "go_1": GO},
@@ -187,14 +85,8 @@ WORDINGS = Wordings(
         **dict.fromkeys(("way_1", "way_2"), one_of(WAY_OF)),
         **dict.fromkeys(("more_1", "more_2"), one_of(MORE_OF)),
         **dict.fromkeys(("state_1", "state_2"), one_of(STATE_OF)),
-        **{
-            "bare_thing_1": _BARE,
-            "bare_thing_2": _BARE,
-            "pair": _PAIR,
-            "a": _ARTICLE,
-            "a_too": _ARTICLE,
-        },
-        **{"a": _ARTICLE, "a_too": _ARTICLE},
+        **{"bare_thing_1": BARE, "bare_thing_2": BARE, "pair": PAIR},
+        **{"a": ARTICLE, "a_too": ARTICLE},
         **{"link": _LINK, "link_too": _LINK, "then": _THEN},
         **dict.fromkeys(("before", "after"), one_of(COLOUR_OF)),
     },
@@ -481,11 +373,8 @@ WORDINGS = Wordings(
 
 
 def written() -> Iterator[str]:
-    """All texts of which captions of training take their words, but for what things do."""
-    yield from (*_OF, *_RARE_OF, *_WHERE, *_RARE_WHERE, *_ARTICLES, "an", *_RARE_ARTICLES, "two")
-    for names in (SIZES, COLOUR_WORDS, SHAPE_WORDS, PLURAL_WORDS, _TAILS):
-        for words in names.values():
-            yield from words
+    """All texts of which captions of training take the words between things and what they do."""
+    yield from (*_OF, *_RARE_OF, *_WHERE, *_RARE_WHERE)
     yield from WORDINGS.written()
 
 

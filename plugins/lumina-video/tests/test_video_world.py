@@ -19,7 +19,7 @@ from lumina_core.media.worlds.words import (
     SHAPES,
     split_background,
 )
-from lumina_video import grammar, motions, wordings
+from lumina_video import grammar, motions, names, wordings
 from lumina_video.grammar import Scene, Thing, caption_of, parse
 from lumina_video.options import VideoOptions
 from lumina_video.paths import poses_of
@@ -317,7 +317,7 @@ def pairs(sizes=(None, None)):
 def test_two_things_keep_apart_and_inside_at_every_trained_size():
     sizes = {(v["height"], v["width"]) for split in WORLD.splits for v in WORLD.variants(split)}
     narrow = {(height, width) for height, width in sizes if min(height, width) == 32}
-    named = list(product((*wordings.SIZES, None), repeat=2))
+    named = list(product((*names.SIZES, None), repeat=2))
     assert named.pop() == (None, None)
     told = [scene for pair in named for scene in pairs(pair)]
     moments = [number / 20 for number in range(21)]
@@ -408,7 +408,7 @@ def changed(scene):
     kinds["size"] = [
         replace_thing(scene, number, size=size)
         for number, thing in enumerate(scene.things)
-        for size in wordings.SIZES
+        for size in names.SIZES
         if thing.size not in (None, size)
     ]
     for number, thing in enumerate(scene.things):
