@@ -30,62 +30,42 @@ from lumina_core.media.worlds.captions import NUMBERS, by_wording
 from lumina_core.media.worlds.lexicon import NUMBER_MEANINGS, Lexicon, Meaning, meant_by, values_of
 
 _NOUNS_TOO = {
-    **{"blip": "beep", "blips": "beep", "beeping": "beep", "pip": "beep", "pips": "beep"},
-    **{
-        "white": "noise",
-        "noises": "noise",
-        "burst": "noise",
-        "bursts": "noise",
-        "hissing": "noise",
-    },
-    **{"tones": "tone", "notes": "tone", "hum": "tone", "whistle": "tone", "chords": "chord"},
-    **{"click": "noise", "clicks": "noise", "ticks": "noise", "tick": "noise", "drone": "tone"},
-    **{"sweep": "rising", "siren": "rising", "rising sweeps": "rising", "glide": "rising"},
-    **{"going up": "rising", "rising": "rising", "going down": "falling", "falling": "falling"},
-    **{"falling sweeps": "falling", "upward sweep": "rising", "downward sweep": "falling"},
-    **{"rising note": "rising", "falling note": "falling"},
-    **{"ascending": "rising", "descending": "falling", "ascending sweep": "rising"},
-    **{"descending sweep": "falling", "rumble": "tone", "buzz": "tone", "drone": "tone"},
-    **{"rising siren": "rising", "falling siren": "falling"},
+    **{"beeping": "beep", "white": "noise", "click": "noise", "clicks": "noise", "tick": "noise"},
+    **{"ticks": "noise", "tones": "tone", "notes": "tone", "hum": "tone", "whistle": "tone"},
+    **{"drone": "tone", "rumble": "tone", "buzz": "tone", "chords": "chord", "sweep": "rising"},
+    **{"siren": "rising", "rising siren": "rising", "falling siren": "falling", "glide": "rising"},
+    **{"rising sweeps": "rising", "falling sweeps": "falling", "upward sweep": "rising"},
+    **{"downward sweep": "falling", "ascending sweep": "rising", "descending sweep": "falling"},
+    **{"rising note": "rising", "falling note": "falling", "rising": "rising"},
+    **{"falling": "falling", "ascending": "rising", "descending": "falling"},
+    **{"going up": "rising", "going down": "falling"},
 }
-_PITCHES_TOO = {"bass": "low", "shrill": "high", "mid": "middle"}
 _LEVELS_TOO = {
-    **{"faint": "soft", "softly": "soft", "quietly": "soft", "quieter": "soft", "softer": "soft"},
+    **{"softly": "soft", "quietly": "soft", "quieter": "soft", "softer": "soft"},
     **{"loudly": "loud", "louder": "loud", "loudest": "loud"},
 }
 _TREMOLOS_TOO = {
-    **{"vibrating": "slow", "tremolo": "slow", "vibrato": "slow", "wobbly": "slow"},
-    **{
-        "shaking": "slow",
-        "shakes": "slow",
-        "wobbles": "slow",
-        "trembles": "slow",
-        "slow": "slow",
-        "slowly": "slow",
-    },
+    **{"tremolo": "slow", "vibrato": "slow", "shakes": "slow", "wobbles": "slow"},
+    **{"trembles": "slow", "slow": "slow", "slowly": "slow"},
     **{"fast": "fast", "quickly": "fast", "rapid": "fast", "quick": "fast"},
 }
 _ORDER = ("then", "followed by", "before", "and after that", "after that", "and then", "next")
+
+
+def _adjectives(field: str) -> dict[str, str]:
+    """The values of a field of an event by the adjectives for them."""
+    return by_wording(RARE_ADJECTIVES[field]) | by_wording(ADJECTIVES[field])
+
+
 LEXICON = Lexicon(
     meant_by("noun", (), by_wording(RARE_NOUNS) | by_wording(RARE_PLURALS))
     | meant_by("noun", (), by_wording(NOUNS) | by_wording(PLURALS) | _NOUNS_TOO)
     | NUMBER_MEANINGS
-    | meant_by(
-        "pitch",
-        (),
-        by_wording(RARE_ADJECTIVES["pitch"]) | by_wording(ADJECTIVES["pitch"]) | _PITCHES_TOO,
-    )
-    | meant_by(
-        "length", (), by_wording(RARE_ADJECTIVES["length"]) | by_wording(ADJECTIVES["length"])
-    )
-    | meant_by(
-        "level",
-        (),
-        by_wording(RARE_ADJECTIVES["level"]) | by_wording(ADJECTIVES["level"]) | _LEVELS_TOO,
-    )
-    | meant_by("tremolo", (), by_wording(ADJECTIVES["tremolo"]) | _TREMOLOS_TOO)
-    | meant_by("tremolo", (), by_wording(RARE_ADJECTIVES["tremolo"]) | by_wording(TAILS))
-    | meant_by("tremolo", (), by_wording(RARE_TAILS["tremolo"]))
+    | meant_by("pitch", (), _adjectives("pitch"))
+    | meant_by("length", (), _adjectives("length"))
+    | meant_by("level", (), _adjectives("level") | _LEVELS_TOO)
+    | meant_by("tremolo", (), _adjectives("tremolo") | _TREMOLOS_TOO)
+    | meant_by("tremolo", (), by_wording(TAILS) | by_wording(RARE_TAILS["tremolo"]))
     | dict.fromkeys(_ORDER, ("order", "then"))
 )
 

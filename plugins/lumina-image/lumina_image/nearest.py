@@ -16,7 +16,7 @@ MAX_COLOURS = 3  # of these
 
 _RELATIONS_TOO = {
     **{"left": "left", "right": "right", "top": "above", "bottom": "below", "near": "beside"},
-    **{"by": "beside", "side by side": "beside", "atop": "above"},
+    "side by side": "beside",
 }
 LEXICON = Lexicon(
     MEANINGS

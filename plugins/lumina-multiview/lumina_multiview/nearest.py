@@ -11,21 +11,17 @@ from lumina_multiview.wordings import COLOUR_OF, PLACES, SHAPE_OF, SIDES, SIZE_O
 MAX_SHAPES, MAX_COLOURS = 2, 3  # that are looked at
 
 _SHAPES_TOO = SHAPE_OF | {
-    **{"globe": "sphere", "orb": "sphere", "circle": "sphere", "can": "cylinder"},
+    **{"circle": "sphere", "can": "cylinder"},
     **{"pipe": "cylinder", "rod": "cylinder", "barrel": "cylinder", "brick": "cube"},
     **{"dice": "cube", "square": "cube", "triangle": "pyramid", "l shaped": "l-shape"},
-    **{"l": "l-shape", "cubes": "cube", "spheres": "sphere", "cones": "cone"},
+    **{"cubes": "cube", "spheres": "sphere", "cones": "cone"},
 }
-_SIZES_TOO = SIZE_OF | {"huge": "large", "giant": "large", "mini": "small"}
 _COLOURS_TOO = COLOUR_OF | {
     **{"pink": "red", "magenta": "purple", "cyan": "blue", "gold": "yellow"},
     **{"golden": "yellow", "grey": "white", "gray": "white", "silver": "white"},
     **{"crimson": "red", "lime": "green"},
 }
-_SIDES_TOO = {
-    **{"rear": "back", "upper": "top", "tip": "top", "lower": "bottom", "base": "bottom"},
-    **{"underneath": "bottom", "underside": "bottom"},
-}
+_SIDES_TOO = {"upper": "top", "lower": "bottom", "underside": "bottom"}
 _CAMERAS = ("from above", "from below", "from the front", "from the side", "from behind")
 
 
@@ -46,7 +42,7 @@ class _Lexicon(Lexicon):
 
 LEXICON = _Lexicon(
     meant_by("shape", SHAPES, _SHAPES_TOO)
-    | meant_by("size", SIZES, _SIZES_TOO)
+    | meant_by("size", SIZES, SIZE_OF)
     | meant_by("colour", COLOURS, _COLOURS_TOO)
     | meant_by("side", (), by_wording(SIDES) | by_wording(PLACES) | _SIDES_TOO)
     | meant_by("camera", _CAMERAS)  # of which no caption speaks: no side of the solid is meant

@@ -12,13 +12,8 @@ from lumina_video.names import SIZE_OF, SIZES
 MAX_NAMED = 2  # shapes, colours and motions that are looked at; a clip shows no more
 
 _MOTIONS_TOO = {
-    **{"leftward": "left", "rightward": "right", "right to left": "left", "left to right": "right"},
-    **{"climbing": "up", "rise": "up", "ascending": "up", "fall": "down", "drops": "down"},
-    **{"dropping": "down", "descending": "down", "bottom to top": "up", "top to bottom": "down"},
-    **{"bigger": "grow", "larger": "grow", "grow": "grow", "expand": "grow"},
-    **{"smaller": "shrink", "shrink": "shrink", "contracting": "shrink", "resting": "still"},
-    **{"stays": "still", "stay": "still", "stands": "still", "stand": "still"},
-    **{"still": "still", "static": "still", "motionless": "still", "doesn t move": "still"},
+    **{"right to left": "left", "left to right": "right"},
+    **{"bottom to top": "up", "top to bottom": "down"},
 }
 CHANGE = ("event", "change")
 _CHANGES = (
