@@ -1,6 +1,7 @@
 """Runs the application under uvicorn until a signal ends it."""
 
 import os
+import re
 
 import uvicorn
 
@@ -11,6 +12,7 @@ from lumina_core.server.connection import Connection
 from lumina_core.server.settings import LOOPBACK, TOKEN, ServeConfig
 
 MAX_HEADERS = 1 << 15  # bytes
+VISIBLE = re.compile("[!-~]+")  # of ASCII
 SECONDS_IDLE = 5
 SECONDS_TO_CLOSE = 10  # for answers that are under way when a signal comes
 
@@ -20,13 +22,18 @@ def run_server(config: ServeConfig) -> int:
 
     Raises:
         LuminaError: there is nothing to serve, the address cannot be used, others could reach it
-            and there is no token, or there is no room for a folder.
+            and there is no token, no request can carry it, or there is no room for a folder.
     """
     token = os.environ.get(TOKEN) or None
     if config.host not in LOOPBACK and token is None:
         raise LuminaError(
             f"host={config.host} can be reached from other machines; set a token in the "
             f"environment variable {TOKEN}, or leave host out to serve this machine alone"
+        )
+    if token is not None and not VISIBLE.fullmatch(token):
+        raise LuminaError(
+            f"the token in {TOKEN} has spaces or characters that no header carries; take letters "
+            "and digits"
         )
     app = build_app(config, token)
     line = app.state.line

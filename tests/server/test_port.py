@@ -17,7 +17,7 @@ from PIL import Image
 from lumina_core.errors import LuminaError
 from lumina_core.server import connection, guard
 from lumina_core.server.app import build_app
-from lumina_core.server.settings import ServeConfig
+from lumina_core.server.settings import TOKEN, ServeConfig
 
 uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
@@ -219,3 +219,12 @@ def test_a_server_without_room_for_its_folder_ends_in_one_line(
     with pytest.raises(LuminaError, match="name one in TMPDIR"):
         run_server(config)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("token", ["schl\u00fcssel", "two\nlines", "secret "])
+def test_a_token_that_no_request_can_carry_is_refused(monkeypatch, token):
+    from lumina_core.server.serve import run_server
+
+    monkeypatch.setenv(TOKEN, token)
+    with pytest.raises(LuminaError, match="take letters and digits"):
+        run_server(ServeConfig(port=0))
