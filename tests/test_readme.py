@@ -10,6 +10,7 @@ import pytest
 from doc_pages import DOCS, ROOT
 
 from lumina_core.checkpoints.vae_folder import find_vae
+from lumina_core.cli.commands import CONFIGURED
 from lumina_core.cli.main import main
 from lumina_core.config.compose import compose_options
 from lumina_core.plugins import host
@@ -21,6 +22,11 @@ README = ROOT.joinpath("README.md").read_text()
 USED = DOCS.joinpath("use", "making.md").read_text()
 COMMANDS = [
     line.partition("  #")[0].strip() for line in re.findall("^    .*", USED, flags=re.MULTILINE)
+]
+CHECKED = rf"^    (lumina (?:{'|'.join(CONFIGURED)}) .*?)(?: {{2,}}#.*)?$"
+FROM_FILES = re.compile(r"checkpoint=|repeat=|resume=|modality.vae=")
+UNDERSTOOD = [
+    line for line in re.findall(CHECKED, README, re.MULTILINE) if not FROM_FILES.search(line)
 ]
 MAX_LINES = 150  # of README
 MAX_PICTURES = 300 << 10  # bytes of the pictures of README and the pages for users
@@ -44,6 +50,12 @@ def way_to(line):
 
 def test_readme_is_short():
     assert len(README.splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("line", UNDERSTOOD)
+def test_a_command_of_readme_is_understood(line, capsys):
+    _, command, *words = shlex.split(line)
+    assert main(["config", command, *words]) == 0, capsys.readouterr().err
 
 
 def test_readme_shows_a_picture_of_each_modality():
