@@ -27,6 +27,7 @@ Item = TypeVar("Item")
 
 MANY = 32  # items; for fewer nobody waits long
 _MEGABYTE, _GIGABYTE = 10**6, 10**9
+_ROUNDED_UP = 999.5  # three digits would be 1000 from here on
 _DURATIONS = ((86400, "days"), (3600, "h"), (60, "min"))
 FILE_WIDTH = 120  # characters of a table that goes to a file or a pipe
 TALKATIVE = (
@@ -250,6 +251,16 @@ def duration_text(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def flop_text(num_operations: float) -> str:
+    """A number of operations for people: `12.3 GFLOP`."""
+    value = num_operations
+    for unit in ("", "k", "M", "G", "T", "P"):
+        if value < _ROUNDED_UP:
+            return f"{value:.3g} {unit}FLOP"
+        value /= 1000
+    return f"{value:.3g} EFLOP"
 
 
 def _write(stream: TextIO | None, text: str) -> None:

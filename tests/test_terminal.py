@@ -191,6 +191,11 @@ def test_durations_are_told_for_people():
     ]
 
 
+def test_operations_are_told_for_people():
+    told = [terminal.flop_text(n) for n in (12, 999_499, 999_600, 76.6e9, 2e18, 3e22)]
+    assert told == ["12 FLOP", "999 kFLOP", "1 MFLOP", "76.6 GFLOP", "2 EFLOP", "3e+04 EFLOP"]
+
+
 def test_libraries_that_talk_at_their_import_are_not_heard_but_for_errors(caplog):
     names = [*terminal.TALKATIVE, f"{terminal.TALKATIVE[0]}.part"]
     loggers = [logging.getLogger(name) for name in names]

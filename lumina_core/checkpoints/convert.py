@@ -180,10 +180,12 @@ def check_target(source: Source, target: Path, layout: str) -> None:
         raise LuminaError(f"{target} lies inside {place}, which is read; name another place")
     if layout == "comfyui" and target.suffix != ".safetensors":
         raise LuminaError(
-            f"--to comfyui writes one file; let its name end in .safetensors, {target}"
+            f"--to comfyui writes one file; let its name end in .safetensors, not {target}"
         )
     if layout in (OURS, "diffusers") and target.suffix == ".safetensors":
-        raise LuminaError(f"--to {layout} writes a folder; name one without .safetensors, {target}")
+        raise LuminaError(
+            f"--to {layout} writes a folder; name one without .safetensors, not {target}"
+        )
 
 
 def _family_of(source: Source, layout: str) -> Family:

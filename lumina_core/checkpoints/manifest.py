@@ -97,10 +97,11 @@ def _read(path: Path) -> tuple[bytes, Any]:
         raw = read_regular(path, MAX_JSON_BYTES)
         return raw, parse_json(raw)
     except OSError as error:
-        what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        what = f"{MANIFEST} cannot be read ({error.strerror})"
+        if isinstance(error, FileNotFoundError):
+            what = f"{MANIFEST} is missing" if path.parent.exists() else "it does not exist"
         raise LuminaError(
-            f"no checkpoint in {path.parent}: {MANIFEST} {what} ({error.strerror}); name a folder "
-            "that `train` wrote"
+            f"no checkpoint in {path.parent}: {what}; name a folder that `train` wrote"
         ) from error
     except ValueError as error:
         raise LuminaError(

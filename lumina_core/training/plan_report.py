@@ -5,12 +5,11 @@ from typing import Any
 
 from lumina_core import terminal
 from lumina_core.records import BLOCKS, RESIDENT
-from lumina_core.terminal import duration_text, size_text
+from lumina_core.terminal import duration_text, flop_text, size_text
 from lumina_core.training.plan import Plan, plan_run, plan_training
 from lumina_core.training.plan_words import RunPlan, TrainPlan
 
 SHOWN_SHARE = 0.005  # of the operations; smaller parts are not shown to people
-ROUNDED_UP = 999.5  # three digits would be 1000 from here on
 MIN_PERCENT = 1  # of the sample or batch that is planned: no shorter one is advised
 
 
@@ -94,15 +93,15 @@ def lines_of(plan: Plan, lower: list[tuple[str, int]]) -> list[str]:
         f"{plan.command} of {plan.modality}: {sizes.positions:,} positions ({sizes.patches:,} "
         f"tokens) and at most {sizes.text:,} of text{at_once}",
         f"backbone: {plan.num_parameters:,} parameters",
-        f"operations: {_flop(plan.step)} per step, {plan.num_steps:,} steps{count}; "
-        f"{_flop(plan.total)} in all",
-        f"  an evaluation of a sample: {_flop(evaluation)} ({shares})",
-        *(f"  {name}: {_flop(count)}" for name, count in plan.beside.items() if count),
+        f"operations: {flop_text(plan.step)} per step, {plan.num_steps:,} steps{count}; "
+        f"{flop_text(plan.total)} in all",
+        f"  an evaluation of a sample: {flop_text(evaluation)} ({shares})",
+        *(f"  {name}: {flop_text(count)}" for name, count in plan.beside.items() if count),
         f"memory: at most {size_text(plan.peak)} of the {size_text(plan.available)} of {place}, "
         f"for {plan.largest_stage}",
         *(f"  {name}: {size_text(size)}" for name, size in plan.parts.items() if size),
         f"time: at least {duration_text(plan.step / plan.speed)} per step, "
-        f"{duration_text(plan.total / plan.speed)} in all, at {_flop(plan.speed)}/s (measured)",
+        f"{duration_text(plan.total / plan.speed)} in all, at {flop_text(plan.speed)}/s (measured)",
         *(f"note: {note}" for note in plan.notes),
     ]
     if not plan.fits:
@@ -146,12 +145,3 @@ def record_of(plan: Plan, lower: list[tuple[str, int]]) -> dict[str, Any]:
         "lower": [{"words": words, "peak": peak} for words, peak in lower],
         "notes": list(plan.notes),
     }
-
-
-def _flop(value: float) -> str:
-    """Three digits and a unit."""
-    for unit in ("", "k", "M", "G", "T", "P"):
-        if value < ROUNDED_UP:
-            return f"{value:.3g} {unit}FLOP"
-        value /= 1000
-    return f"{value:.3g} EFLOP"

@@ -16,6 +16,7 @@ from lumina_core.evaluation.pages import check_page, link, render, write_page
 from lumina_core.files.reading import read_json
 from lumina_core.media.previews import Cell, Sheet, read_sheet
 from lumina_core.records import as_text, flat
+from lumina_core.terminal import flop_text
 from lumina_core.training.curves import Curves, Name, read_curves
 from lumina_core.training.folder import METRICS, REPORT, SAMPLES
 from lumina_core.training.verdict import verdict
@@ -173,7 +174,7 @@ def state(run: TrainingFolder) -> str:
         if points and points[-1][1]:
             told += ", " + text.format(short(points[-1][1]))
     for source, points in run.curves.below("peak").items():
-        told += f"; the matmul peak is {short(points[-1][1])}FLOP/s, {source}"
+        told += f"; the matmul peak is {flop_text(points[-1][1])}/s, {source}"
     return told
 
 

@@ -158,7 +158,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
     cases = (
         ([folder, tmp_path / "there"], "exists already"),
         ([folder, folder / "transformer" / "x"], "lies inside"),
-        ([folder, tmp_path / "x", "--to", "comfyui"], "end in .safetensors"),
+        ([folder, tmp_path / "x", "--to", "comfyui"], "end in .safetensors, not "),
         ([folder, tmp_path / "x.safetensors", "--to", "diffusers"], "writes a folder"),
         ([folder, tmp_path / "x", "--to", "released"], "has no layout 'released'"),
         ([folder, tmp_path / "x", "--to", "nowhere"], "--to is 'nowhere'; use lumina"),

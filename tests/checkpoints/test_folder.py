@@ -132,7 +132,7 @@ def test_any_missing_file_is_refused(checkpoint_copy, tmp_path):
         (tmp_path / "away").rename(path)
     shutil.rmtree(checkpoint_copy / "state")
     read(checkpoint_copy)  # older checkpoints have none
-    assert "no checkpoint in" in refusal(tmp_path / "nowhere")
+    assert "nowhere: it does not exist; name a folder" in refusal(tmp_path / "nowhere")
 
 
 def test_weights_are_read_strictly(checkpoint_copy):

@@ -65,7 +65,7 @@ def test_a_page_shows_samples_then_curves_then_settings(run, capsys):
     page = page_of(run / "report.html")
     assert page.texts_of("h2") == ["Samples, the newest first", "Verdict", "Curves"]
     assert page.texts_of("p")[:2] == [
-        "step 300 of 300, loss 0.5; the matmul peak is 45GFLOP/s, measured",
+        "step 300 of 300, loss 0.5; the matmul peak is 45 GFLOP/s, measured",
         "No over-fitting: the validation loss fell by 25% over the second half of the run and "
         "still falls.",
     ]
