@@ -22,6 +22,7 @@ from lumina_core.backbone.cost import (
 from lumina_core.backbone.trace import sampling_bytes, training_step_bytes
 from lumina_core.checkpoints.manifest import TEXT_ENCODER
 from lumina_core.checkpoints.placement import Placement
+from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import end_of_guidance, is_guided_at
 from lumina_core.flow.solver import TIME_COUNT, integrate, times_of
 from lumina_core.records import BLOCKS, INT8
@@ -39,7 +40,7 @@ from lumina_core.training.machine import (
 )
 from lumina_core.training.plan_parts import Part, vae_part
 from lumina_core.training.plan_subject import Subject, subject_of_run, subject_of_training
-from lumina_core.training.plan_words import RunPlan, TrainPlan
+from lumina_core.training.plan_words import MAX_TOKENS, RunPlan, TrainPlan
 
 SAME_SHARE = 0.1  # of weights of one type a file differs by less, for its header
 NUM_STREAMED = 2  # blocks on the GPU at once: one computes, the next one comes
@@ -175,10 +176,15 @@ def plan_training(config: TrainPlan) -> Plan:
     """What a training on one rank will cost.
 
     Raises:
-        LuminaError: a part of it cannot be read, the modality has no medium of that size, or
-            `parallel` is for several ranks.
+        LuminaError: a part of it cannot be read, the modality has no medium of that size,
+            `parallel` is for several ranks, or a batch is too large to be listed.
     """
     config.parallel.axes(num_ranks=1, num_nodes=1)
+    if config.token_budget > MAX_TOKENS:
+        raise LuminaError(
+            f"token_budget={config.token_budget} is more than a plan counts; use at most "
+            f"{MAX_TOKENS}"
+        )
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     with subject_of_training(config) as subject:
         item, vae = _sample_and_vae(subject, config.tokens)

@@ -15,6 +15,7 @@ from lumina_core.text.settings import TextEncoderConfig
 from lumina_core.training.compose import TRAIN, composed_training
 from lumina_core.training.settings import TrainConfig
 
+MAX_TOKENS = 2**22  # a plan holds a list of them
 _LENGTH = "positions of a sample, separators included; null: those of its size"
 _ANY_PROMPT = "prompt=a prompt"  # what it says costs nothing
 
@@ -23,7 +24,7 @@ _ANY_PROMPT = "prompt=a prompt"  # what it says costs nothing
 class RunPlan(RunConfig):
     """A request that is planned."""
 
-    tokens: int | None = setting(None, _LENGTH, at_least=2)
+    tokens: int | None = setting(None, _LENGTH, at_least=2, at_most=MAX_TOKENS)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class NewRunPlan(RunPlan):
 class TrainPlan(TrainConfig):
     """A training that is planned."""
 
-    tokens: int | None = setting(None, _LENGTH, at_least=2)
+    tokens: int | None = setting(None, _LENGTH, at_least=2, at_most=MAX_TOKENS)
     json: bool = setting(False, "print the result as JSON")
 
 
