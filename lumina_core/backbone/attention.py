@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from inspect import signature
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange, repeat
@@ -88,27 +88,42 @@ def _has_varlen() -> bool:
     return find_spec("torch.nn.attention.varlen") is not None
 
 
+class Groups(NamedTuple):
+    """Samples of equal lengths, brought together; of each group its samples, queries and keys."""
+
+    query_order: Int[Tensor, "query"] | None
+    key_order: Int[Tensor, "key"] | None
+    num_samples: tuple[int, ...]
+    num_queries: tuple[int, ...]
+    num_keys: tuple[int, ...]
+
+
 # What is cached is built outside inference mode: training may reuse what sampling met first, and
 # autograd refuses to save an inference tensor.
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _equal_groups(
     query_lengths: tuple[int, ...], key_lengths: tuple[int, ...], device: torch.device
-) -> tuple[tuple[int, int, int, Int[Tensor, "query"], Int[Tensor, "key"]], ...]:
-    """Samples of equal lengths: (count, query length, key length, their queries, their keys)."""
+) -> Groups:
+    """The groups, and the order that brings them together; None where they stand so already."""
     members: dict[tuple[int, int], list[int]] = {}
     for number, lengths in enumerate(zip(query_lengths, key_lengths, strict=True)):
         members.setdefault(lengths, []).append(number)
-    query_starts = list(accumulate(query_lengths, initial=0))
-    key_starts = list(accumulate(key_lengths, initial=0))
+    numbers = [number for group in members.values() for number in group]
 
-    def rows(numbers: list[int], starts: list[int], length: int) -> Int[Tensor, "index"]:
-        first = torch.tensor([starts[number] for number in numbers])
-        return sent((first[:, None] + torch.arange(length)).flatten(), device)
+    def order(lengths: tuple[int, ...]) -> Int[Tensor, "index"] | None:
+        if numbers == sorted(numbers):
+            return None
+        starts = list(accumulate(lengths, initial=0))
+        rows = [torch.arange(starts[number], starts[number + 1]) for number in numbers]
+        return sent(torch.cat(rows), device)
 
-    return tuple(
-        (len(n), q, k, rows(n, query_starts, q), rows(n, key_starts, k))
-        for (q, k), n in members.items()
+    return Groups(
+        order(query_lengths),
+        order(key_lengths),
+        tuple(len(group) for group in members.values()),
+        tuple(len(group) * length for (length, _), group in members.items()),
+        tuple(len(group) * length for (_, length), group in members.items()),
     )
 
 
@@ -121,14 +136,25 @@ def _attend_sdpa(
     q: Tensor, k: Tensor, v: Tensor, query_lengths: tuple[int, ...], key_lengths: tuple[int, ...]
 ) -> Tensor:
     groups = _equal_groups(query_lengths, key_lengths, q.device)
-    if len(groups) == 1:
-        return _dense(q, k, v, groups[0][0])
-    parts = [
-        _dense(q.index_select(0, rows), k.index_select(0, keys), v.index_select(0, keys), count)
-        for count, _, _, rows, keys in groups
-    ]
-    order, joined = torch.cat([rows for _, _, _, rows, _ in groups]), torch.cat(parts)
-    return torch.empty_like(joined).index_copy(0, order, joined)
+    if len(groups.num_samples) == 1:
+        return _dense(q, k, v, groups.num_samples[0])
+    order, key_order = groups.query_order, groups.key_order
+    if order is not None and key_order is not None:
+        q, k, v = (
+            q.index_select(0, order),
+            k.index_select(0, key_order),
+            v.index_select(0, key_order),
+        )
+    # views: rows picked group by group would each cost a gradient as long as the whole
+    parts = zip(
+        q.split(groups.num_queries),
+        k.split(groups.num_keys),
+        v.split(groups.num_keys),
+        groups.num_samples,
+        strict=True,
+    )
+    joined = torch.cat([_dense(*part) for part in parts])
+    return joined if order is None else torch.empty_like(joined).index_copy(0, order, joined)
 
 
 def _dense(q: Tensor, k: Tensor, v: Tensor, count: int) -> Tensor:
