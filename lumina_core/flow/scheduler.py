@@ -21,6 +21,7 @@ _DEFAULTS = {  # of diffusers, for what a folder leaves out
     "max_image_seq_len": 4096,
     "max_shift": 1.15,
     "time_shift_type": "exponential",
+    "shift_terminal": None,
 }
 _LENGTH_SHIFT = ("base_image_seq_len", "base_shift", "max_image_seq_len", "max_shift")
 MAX_SHOWN = 60  # characters of a foreign name
@@ -33,7 +34,8 @@ def solver_of_scheduler(config: Mapping[str, Any]) -> dict[str, Any]:
         config: what scheduler_config.json holds.
 
     Returns:
-        `name` and `shift`: a number, or [tokens, mu, tokens, mu] where it depends on the length.
+        `name` and `shift`: a number, or [tokens, mu, tokens, mu] where it depends on the length;
+        and `terminal`, where it stretches the times.
 
     Raises:
         LuminaError: another scheduler, or a way of stepping that our solvers lack.
@@ -55,6 +57,8 @@ def solver_of_scheduler(config: Mapping[str, Any]) -> dict[str, Any]:
             )
     shift = [values[key] for key in _LENGTH_SHIFT] if is_dynamic else values["shift"]
     solver = {"name": "euler", "shift": shift}
+    if values["shift_terminal"]:
+        solver["terminal"] = values["shift_terminal"]
     build(SolverConfig, solver, "solver.")
     return solver
 
@@ -66,7 +70,7 @@ def scheduler_of_solver(solver: Mapping[str, Any]) -> dict[str, Any]:
         solver: keys of `solver`; those that no scheduler has are left out.
     """
     shift = solver.get("shift")
-    values = {"_class_name": SCHEDULER, **_DEFAULTS}
+    values = {"_class_name": SCHEDULER, **_DEFAULTS, "shift_terminal": solver.get("terminal")}
     if isinstance(shift, list | tuple):
         return (
             values | dict(zip(_LENGTH_SHIFT, shift, strict=True)) | {"use_dynamic_shifting": True}

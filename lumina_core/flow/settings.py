@@ -1,15 +1,18 @@
 """How to integrate, to guide and to draw times: the records. Imports no torch."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import exp
 
 from lumina_core.errors import LuminaError
 from lumina_core.records import Settings, setting
 
 ADAPTIVE, FIXED_STEP = ("dopri5",), ("euler", "midpoint", "heun", "rk4")
+EVEN, TRAINING, LOG_SNR, LISTED = SCHEDULES = ("even", "training", "log_snr", "listed")
 
 SOLVERS = FIXED_STEP + ADAPTIVE
 MAX_STEPS = 10_000  # a hundred times what any sample has needed
+MAX_LOG_SNR = 30.0  # sigmoid(30) is 1 - 1e-13
 MAX_MU = 20.0  # exp(20) leaves no time but the ends; released models stay below 2
 LengthShift = tuple[float, float, float, float]
 """Tokens and mu, twice: the shift of a sample is exp(mu) on the line through both."""
@@ -25,16 +28,51 @@ class SolverConfig(Settings, block="solver"):
         "intervals between noise and data",
         at_least=1,
         at_most=MAX_STEPS,
-        idle={"name": ADAPTIVE},
+        idle={"name": ADAPTIVE, "schedule": (LISTED,)},
     )
     shift: float | LengthShift = setting(
         1.0,
         "above 1 spends more steps near noise; [tokens,mu,tokens,mu]: exp(mu) by the length of the "
         "sample, on the line through both",
         above=0,
-        idle={"name": ADAPTIVE},
+        idle={"name": ADAPTIVE, "schedule": (LISTED,)},
     )
     """FLUX and models after it have [256, 0.5, 4096, 1.15]."""
+    schedule: str = setting(
+        EVEN,
+        "even: times evenly, then shifted; training: evenly from the first to the last of 1000 "
+        "shifted times, then shifted again; log_snr: evenly in the logarithm of signal to noise, "
+        "then shifted; listed: those in times",
+        choices=SCHEDULES,
+        idle={"name": ADAPTIVE},
+        untold=True,
+    )
+    log_snr: tuple[float, float] = setting(
+        (-6.2, 2.0),
+        "logarithms of signal to noise, from the first time to the end; schedule=log_snr only",
+        at_least=-MAX_LOG_SNR,
+        at_most=MAX_LOG_SNR,
+        idle={"schedule": (EVEN, TRAINING, LISTED)},
+        untold=True,
+    )
+    """The defaults are those of Stable Audio 3."""
+    times: tuple[float, ...] | None = setting(
+        None,
+        "where steps begin, from 0, and 1 at last; schedule=listed only",
+        at_least=0,
+        at_most=1,
+        idle={"schedule": (EVEN, TRAINING, LOG_SNR)},
+        untold=True,
+    )
+    terminal: float | None = setting(
+        None,
+        "noise that is left where the last step begins: the times before it are stretched; null: "
+        "as they fall",
+        above=0,
+        below=1,
+        idle={"name": ADAPTIVE, "schedule": (LISTED,)},
+        untold=True,
+    )
     atol: float = setting(
         1e-5, "absolute error per step; dopri5 only", above=0, idle={"name": FIXED_STEP}
     )
@@ -52,6 +90,27 @@ class SolverConfig(Settings, block="solver"):
                 f"solver.shift is {list(self.shift)}; set tokens and mu of a short sample, then "
                 "those of a longer one, such as [256, 0.5, 4096, 1.15]."
             )
+        if isinstance(self.shift, tuple) and self.schedule == TRAINING:
+            raise LuminaError(
+                f"solver.schedule=training shifts twice by one number, and solver.shift is "
+                f"{list(self.shift)}; set one number, or solver.schedule=even"
+            )
+        if self.log_snr[0] >= self.log_snr[1]:
+            raise LuminaError(
+                f"solver.log_snr is {list(self.log_snr)}; set two numbers that rise, such as "
+                "[-6.2, 2.0]"
+            )
+        if self.schedule == LISTED and not _are_times(self.times):
+            got = "null" if self.times is None else list(self.times)
+            raise LuminaError(
+                f"solver.times is {got}; list times that rise from 0 to 1, such as [0, 0.4, 1]"
+            )
+
+    @property
+    def num_intervals(self) -> int:
+        """How many steps are made, whichever key says it."""
+        listed = self.times if self.schedule == LISTED else None
+        return self.num_steps if listed is None else len(listed) - 1
 
     def at_length(self, num_tokens: int) -> "SolverConfig":
         """The solver of a sample, its shift a number.
@@ -77,6 +136,12 @@ class SolverConfig(Settings, block="solver"):
                 f"{MAX_MU:g} is the most; set one number, such as solver.shift=6"
             )
         return replace(self, shift=exp(mu))
+
+
+def _are_times(times: tuple[float, ...] | None) -> bool:
+    if times is None or not 2 <= len(times) <= MAX_STEPS:
+        return False
+    return (times[0], times[-1]) == (0, 1) and all(a < b for a, b in pairwise(times))
 
 
 RULES = ("plain", "added")

@@ -11,13 +11,15 @@ rk4. The fixed-step solvers are our own: torchdiffeq gives no word between steps
 
 from collections.abc import Callable
 from itertools import pairwise
+from math import exp
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core.flow.path import shift_time
-from lumina_core.flow.settings import SolverConfig
+from lumina_core.flow.settings import EVEN, LISTED, TRAINING, SolverConfig
 
 TIME_COUNT = 1000  # steps of the training of models that do not have time in [0, 1]
 OnStep = Callable[[int, int], None]
@@ -74,14 +76,44 @@ def times_of(config: SolverConfig, start: float = 0.0, *, is_counted: bool = Fal
         is_counted: whether the network counts time to TIME_COUNT; from a later start it gets what
             `time_grid` gives, for no released code is followed there.
 
+    Every other schedule than the even one is drawn together from a later start, step by step.
+
     Raises:
         ValueError: start is outside [0, 1), or the shift depends on the length of a sample.
     """
     if isinstance(config.shift, tuple):
         raise ValueError(f"shift {config.shift} depends on a length; take config.at_length(tokens)")
-    if is_counted and start == 0:
-        return counted_grid(config.num_steps, config.shift)
-    return time_grid(config.num_steps, config.shift, start)
+    if config.schedule == EVEN and config.terminal is None:
+        if is_counted and start == 0:
+            return counted_grid(config.num_steps, config.shift)
+        return time_grid(config.num_steps, config.shift, start)
+    times = _scheduled(config)
+    if config.terminal is not None and times[-2] > 0:
+        stretch = (1 - config.terminal) / times[-2]
+        times = [*(t * stretch for t in times[:-1]), 1.0]
+    return [start, *(start + (1 - start) * t for t in times[1:-1]), 1.0]
+
+
+def _scheduled(config: SolverConfig) -> list[float]:
+    """The times of a schedule from noise to data, computed in float64.
+
+    training: sigma evenly from 1 to the smallest of the shifted times of training, then shifted.
+    log_snr: t = sigmoid(l), l evenly from the first of `log_snr` to the second, then shifted.
+
+    Source: FlowMatchEulerDiscreteScheduler and `logsnr_sigma_schedule` of diffusers.
+    """
+    count, shift = config.num_steps, cast(float, config.shift)
+    if config.schedule == LISTED:
+        return list(cast(tuple[float, ...], config.times))
+    if config.schedule == EVEN:
+        return time_grid(count, shift)
+    if config.schedule == TRAINING:
+        last = shift_time(1 - 1 / TIME_COUNT, shift)
+        even = [last * step / max(count - 1, 1) for step in range(1, count)]
+    else:
+        low, high = config.log_snr
+        even = [1 / (1 + exp(-low - (high - low) * step / count)) for step in range(1, count)]
+    return [0.0, *(shift_time(u, shift) for u in even), 1.0]
 
 
 def integrate(
@@ -121,7 +153,7 @@ def integrate(
     for step, (t, t_next) in enumerate(pairwise(times), start=1):
         x = take_step(velocity, x, t, t_next)
         if on_step is not None:
-            on_step(step, config.num_steps)
+            on_step(step, config.num_intervals)
     return x
 
 

@@ -93,10 +93,11 @@ def check_work(config: RunConfig, num_tokens: int, max_work: int) -> None:
             param="num_samples",
             code="invalid_value",
         )
-    work = num_tokens * config.solver.num_steps * config.num_samples
+    num_steps = config.solver.num_intervals
+    work = num_tokens * num_steps * config.num_samples
     if num_tokens > MAX_TOKENS or work > max_work:
         raise RefusedError(
-            f"that is {num_tokens} tokens x {config.solver.num_steps} steps x {config.num_samples} "
+            f"that is {num_tokens} tokens x {num_steps} steps x {config.num_samples} "
             f"samples; this server takes up to {MAX_TOKENS} tokens and a product of {max_work}; "
             "ask for less",
             code="too_much_work",

@@ -77,9 +77,7 @@ def seed_decides_what_is_made(subject: Subject) -> None:
     """
     one = subject.samples[0]
     requests = [Request(one.caption, "", seed, one.options) for seed in SEEDS]
-    sampling = replace(
-        compose_sampling(subject.name), solver=SolverConfig("euler", NUM_STEPS, 1.0, 1e-5, 1e-5)
-    )
+    sampling = replace(compose_sampling(subject.name), solver=SolverConfig("euler", NUM_STEPS))
     made = [item.media for item in sample(subject.model, requests, sampling)]
     again = [
         item.media

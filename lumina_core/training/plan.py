@@ -143,10 +143,10 @@ def plan_run(config: RunPlan) -> Plan:
             sizes=sizes,
             batch=batch,
             num_parameters=num_parameters(backbone),
-            num_steps=config.solver.num_steps,
+            num_steps=config.solver.num_intervals,
             num_evaluations=num_evaluations,
             evaluation=counted.evaluation,
-            step=steps // config.solver.num_steps,
+            step=steps // config.solver.num_intervals,
             beside=beside,
             total=config.num_samples * (steps + sum(beside.values())),
             parts={

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lumina_core.errors import LuminaError
-from lumina_core.flow.scheduler import SCHEDULER, solver_of_scheduler
+from lumina_core.flow.scheduler import SCHEDULER, scheduler_of_solver, solver_of_scheduler
 from lumina_core.flow.settings import SolverConfig
 from lumina_core.flow.solver import times_of
 from lumina_core.records import build
@@ -34,6 +34,8 @@ def solver(config, num_steps=9):
         {"shift": 3},
         {**DYNAMIC, "shift": 3.0},
         {**DYNAMIC, "base_shift": 0.25, "max_shift": 2.0, "max_image_seq_len": 8192},
+        {"shift": 3.0, "shift_terminal": 0.1},
+        {**DYNAMIC, "shift_terminal": 0.2},
     ],
 )
 def test_times_are_those_of_the_scheduler(changes, num_tokens, tmp_path):
@@ -47,6 +49,61 @@ def test_times_are_those_of_the_scheduler(changes, num_tokens, tmp_path):
     reference.set_timesteps(sigmas=np.linspace(1.0, 1 / 9, 9), mu=mu)
     times = times_of(solver(config).at_length(num_tokens))
     np.testing.assert_allclose(times, 1 - reference.sigmas.double().numpy(), atol=2e-7)
+
+
+@pytest.mark.parametrize("terminal", [None, 0.1])
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0])
+@pytest.mark.parametrize("num_steps", [2, 6, 50])
+def test_training_times_are_those_of_the_scheduler_by_itself(num_steps, shift, terminal):
+    reference = scheduler(shift=shift, shift_terminal=terminal)
+    reference.set_timesteps(num_steps)
+    config = SolverConfig(num_steps=num_steps, shift=shift, schedule="training", terminal=terminal)
+    times = times_of(config)
+    np.testing.assert_allclose(times, 1 - reference.sigmas.double().numpy(), atol=2e-7)
+    if shift > 1 and num_steps == 6:  # the second shift is what an even grid lacks
+        even = times_of(SolverConfig(num_steps=num_steps, shift=shift, terminal=terminal))
+        assert max(abs(a - b) for a, b in zip(times, even, strict=True)) > 0.01
+
+
+@pytest.mark.parametrize("num_steps", [1, 8, 50])
+def test_log_snr_times_are_those_of_stable_audio(num_steps):
+    from diffusers.pipelines.stable_audio_3.pipeline_stable_audio_3 import logsnr_sigma_schedule
+
+    sigmas = logsnr_sigma_schedule(num_steps, -5.0, 3.0)
+    config = SolverConfig(num_steps=num_steps, schedule="log_snr", log_snr=(-5.0, 3.0))
+    np.testing.assert_allclose(times_of(config), [*(1 - np.array(sigmas)), 1.0], atol=2e-7)
+
+
+@pytest.mark.parametrize("schedule", ["even", "training", "log_snr", "listed"])
+@pytest.mark.parametrize("start", [0.0, 0.4])
+def test_times_of_every_schedule_rise_from_the_start_to_the_end(schedule, start):
+    listed = (0.0, 0.2, 0.25, 1.0) if schedule == "listed" else None
+    config = SolverConfig(num_steps=3, schedule=schedule, times=listed, shift=2.0)
+    times = times_of(config, start)
+    assert (times[0], times[-1], len(times)) == (start, 1.0, 4)
+    assert times == sorted(set(times))
+
+
+def test_listed_times_are_taken_as_they_are():
+    config = SolverConfig(schedule="listed", times=(0.0, 0.2, 1.0), shift=3.0)
+    assert times_of(config) == [0.0, 0.2, 1.0]
+    assert config.num_intervals == 2
+
+
+@pytest.mark.parametrize("times", [None, (), (1.0,), (0.0, 0.5), (0.0, 0.5, 0.5, 1.0), (0.1, 1.0)])
+def test_listed_times_that_do_not_rise_from_0_to_1_are_refused(times):
+    with pytest.raises(LuminaError, match=r"solver\.times is .*; list times that rise from 0 to 1"):
+        SolverConfig(schedule="listed", times=times)
+
+
+def test_training_times_need_one_shift():
+    with pytest.raises(LuminaError, match="shifts twice by one number"):
+        SolverConfig(schedule="training", shift=(256.0, 0.5, 4096.0, 1.15))
+
+
+def test_a_terminal_becomes_that_of_a_scheduler_again():
+    config = {"_class_name": SCHEDULER, "shift_terminal": 0.1}
+    assert scheduler_of_solver(solver_of_scheduler(config))["shift_terminal"] == 0.1
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0, 6.0, 2.7])
@@ -81,7 +138,7 @@ def test_what_a_folder_leaves_out_is_as_in_diffusers():
         ({"use_exponential_sigmas": True}, "use_exponential_sigmas=true"),
         ({"invert_sigmas": True}, "invert_sigmas=true"),
         ({"stochastic_sampling": True}, "stochastic_sampling=true"),
-        ({"shift_terminal": 0.1}, "shift_terminal=0.1 (float), which changes the steps"),
+        ({"shift_terminal": 1}, "solver.terminal is 1.0; set a finite number above 0 and below 1"),
         ({"new\nkey": [1]}, "new key=[1] (list)"),
         ({"use_dynamic_shifting": "no"}, "use_dynamic_shifting='no' (str)"),
         ({**DYNAMIC, "time_shift_type": "linear"}, "only 'exponential' (str) is taken there"),
