@@ -16,6 +16,7 @@ from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lumina_core import __version__
 from lumina_core.backbone.settings import SWITCHES, BackboneConfig
 from lumina_core.errors import LuminaError, printable
 from lumina_core.files.hashes import known_sha256, sha256_of
@@ -27,6 +28,7 @@ from lumina_core.records import shown
 
 FORMAT_VERSION = 2
 OLDEST_FORMAT = 1
+KIND = "kind"  # of the network, in `backbone`; without it that of transformer.py
 NETWORK, ADAPTER = "backbone", "adapter"  # kinds of network of this version
 SYNTHETIC = "synthetic"  # data that a world draws
 OLD_ATTENTION = "attention"  # older manifests name a backend, which is the machine's business
@@ -57,6 +59,7 @@ TEXT_ENCODER_ENTRIES: dict[str, type] = {
     "hidden_state": int,
     "add_eos": bool,
     "padded": bool,
+    "keeps_pads": bool,
     "dtype": str,
     "template": str,
     "template_for": str,
@@ -172,6 +175,38 @@ def recommended(manifest: Mapping[str, Any], modality: str) -> dict[str, Any]:
     """
     own = manifest["modalities"].get(modality)
     return {**manifest["sampling"], **((own and own.get("sampling")) or {})}
+
+
+def made_manifest(
+    family: str,
+    modalities: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    text_encoder: Mapping[str, Any],
+    sampling: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The manifest of weights of others, which have none; each argument is an entry of it."""
+    return {
+        "format": FORMAT_VERSION,
+        "lumina_core": __version__,
+        "network": NETWORK,
+        "family": family,
+        "adapters": [],
+        "modalities": modalities,
+        "backbone": backbone,
+        "text_encoder": text_encoder,
+        "sampling": sampling,
+        "training": {},
+        "files": {},
+        "sha256": "",
+    }
+
+
+def network_of_package(manifest: Mapping[str, Any]) -> str:
+    """Why a model cannot be trained, planned or converted whose `backbone` has a KIND."""
+    return (
+        f"its network is a {printable(str(manifest['backbone'][KIND]), MAX_NAME)} of another "
+        "package, which `run` and `serve` alone use; take a model of this project"
+    )
 
 
 def data_seen(manifest: Mapping[str, Any]) -> list[Any]:

@@ -49,8 +49,12 @@ class TextReader:
         """Longer texts are cut."""
         return self.reading.max_tokens
 
-    def token_ids(self, text: Text) -> list[int]:
+    def token_ids(self, text: Text, *, is_padded: bool = True) -> list[int]:
         """The tokens of a text, cut to `max_tokens`; at least one, where others give none.
+
+        Args:
+            text: what is asked.
+            is_padded: with the pads that the reading asks for; else its own tokens alone.
 
         Marks such as <|im_end|> are what they are to the encoder in a prompt, too.
         """
@@ -61,7 +65,8 @@ class TextReader:
             ids = self._encoded(whole, truncation=True, max_length=limit - len(end)) + end
             marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, 0)
         ids = ids or [next(mark for mark in marks if mark is not None)]
-        return ids + [tokenizer.pad_token_id] * (limit - len(ids)) if self.reading.padded else ids
+        num_pads = limit - len(ids) if self.reading.padded and is_padded else 0
+        return ids + [tokenizer.pad_token_id] * num_pads
 
     def _own_end(self) -> list[int]:
         """The end mark, where it is wanted and the tokenizer does not put it itself."""
@@ -143,8 +148,12 @@ class TextEncoder(nn.Module, TextReader):
                 f"{size}; take both from one place"
             )
         valid = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+        kept = valid
+        if self.reading.padded and not self.reading.keeps_pads:
+            lengths = tuple(len(self.token_ids(text, is_padded=False)) for text in texts)
+            kept = torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]
         device = self.model.device
-        places = valid.flatten().nonzero().flatten()  # here: on a GPU it would be waited for
+        places = kept.flatten().nonzero().flatten()  # here: on a GPU it would be waited for
         ids, valid, places = (x.to(device, non_blocking=True) for x in (ids, valid, places))
         is_last = self.reading.hidden_state == -1
         output = self.model(

@@ -14,7 +14,6 @@ import json
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from threading import RLock
 
@@ -28,6 +27,7 @@ from lumina_core.files.hashes import known_sha256
 from lumina_core.files.reading import open_regular
 from lumina_core.files.writing import atomic_write
 from lumina_core.hub import check_whole
+from lumina_core.records import told
 from lumina_core.runtime import release_memory
 from lumina_core.text.encoder import Features, TextEncoder, TextReader, packed
 from lumina_core.text.folder import encoder_files, open_folder, read_weights, width_of
@@ -180,7 +180,7 @@ class FrozenTextEncoder(TextReader):
         import transformers
 
         versions = [torch.__version__, transformers.__version__, self.device.type]
-        about = json.dumps([self.sha256, asdict(self.reading), versions])
+        about = json.dumps([self.sha256, told(self.reading), versions])
         return Path(_hash(about), f"{_hash(whole)}.safetensors")
 
 

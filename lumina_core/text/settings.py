@@ -36,6 +36,12 @@ class Reading(Settings, block="text_encoder"):
     )
     add_eos: bool = setting(False, "put the end mark after a text where the tokenizer does not")
     padded: bool = setting(False, "fill texts with pad tokens to max_tokens; these count as text")
+    keeps_pads: bool = setting(
+        True,
+        "whether pad tokens become features; false: the encoder reads them, and they are left out",
+        idle={"padded": (False,)},
+        untold=True,
+    )
     dtype: str = setting("float32", "of the weights of a frozen encoder", choices=DTYPE_NAMES)
     template: str = setting(PLACE, f"what the encoder reads, with {PLACE} for the text")
     template_for: str = setting(

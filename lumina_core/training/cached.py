@@ -1,7 +1,6 @@
 """Training from what `cache` encoded, with the autoencoder and text encoder that encoded it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from lumina_core.data.mixture import Mixture
 from lumina_core.data.settings import WINDOW, CachedConfig
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality
-from lumina_core.records import fixed_names
+from lumina_core.records import fixed_names, told
 from lumina_core.terminal import tell
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.text.frozen import FrozenTextEncoder
@@ -42,7 +41,7 @@ def text_encoder_entry(encoder: FrozenTextEncoder | None) -> dict[str, Any]:
     """Which text encoder made features, and how it read; empty for none."""
     if encoder is None:
         return {}
-    return {"hub_id": encoder.hub_id, "sha256": encoder.sha256, **asdict(encoder.reading)}
+    return {"hub_id": encoder.hub_id, "sha256": encoder.sha256, **told(encoder.reading)}
 
 
 def open_caches(data: CachedConfig, name: str, modality: Modality) -> list[Cache]:

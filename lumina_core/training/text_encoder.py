@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from lumina_core.data.mixture import Mixture
 from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.hub import local_folder
-from lumina_core.records import plain
+from lumina_core.records import plain, told
 from lumina_core.runtime import seeded
 from lumina_core.sampling.prompt_notes import shown_words, unknown_words_note
 from lumina_core.terminal import announced, tell
@@ -168,7 +167,7 @@ def _from_checkpoint(
         )
     if about.keys() & {"hub_id", "sha256"}:  # only frozen ones have them
         frozen = load_frozen_encoder(source, device, dtype=torch.float32, download=config.download)
-        _refuse_others(folder, config.text_encoder, asdict(frozen.reading))
+        _refuse_others(folder, config.text_encoder, told(frozen.reading))
         return frozen
     encoder = load_text_encoder(folder / TEXT_ENCODER, config.text_encoder.reading)
     if config.text_encoder.path is None:  # else its shape is that of the folder

@@ -212,6 +212,8 @@ def test_t5_in_a_folder_of_diffusers_is_read(encoder_folders, tmp_path):
         shutil.copy(encoder_folders["t5"] / name, tmp_path / "tokenizer" / name)
     reading = Reading(16, padded=True)
     encoder = FrozenTextEncoder(tmp_path / "text_encoder", reading, CPU)
+    own_reading = Reading(16, padded=True, keeps_pads=False)
+    without_pads = FrozenTextEncoder(tmp_path / "text_encoder", own_reading, CPU)
     vocabulary = FrozenTextEncoder(encoder_folders["t5"], reading, CPU)
     for text in TEXTS:
         ids = vocabulary.token_ids(text)
@@ -219,6 +221,10 @@ def test_t5_in_a_folder_of_diffusers_is_read(encoder_folders, tmp_path):
         with torch.no_grad():
             wanted = model(torch.tensor([ids])).last_hidden_state[0]
         assert_same(encoder([text])[0], wanted)
+        own = without_pads.token_ids(text, is_padded=False)
+        features, lengths = without_pads([text])
+        assert lengths == (len(own),)
+        assert_same(features, wanted[: len(own)])
 
 
 @pytest.fixture
