@@ -18,6 +18,7 @@ PROMPTS = {
     "audio": "two short high beeps, then a falling sweep",
 }
 SHARED = "lumina-demo"  # has no modality, but the demo of those whose plugins ship none
+WITHOUT_MODALITY = (SHARED, "lumina-diffusers")
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 
 EXPORT = """
@@ -134,7 +135,7 @@ def wheel(session: nox.Session) -> None:
         session.run("lumina", "doctor", "chirp", "--contract")
         session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "lumina-chirp")
         for plugin in PLUGINS:
-            if Path(plugin).name != SHARED:
+            if Path(plugin).name not in WITHOUT_MODALITY:
                 _run_alone(session, wheels, clone / plugin, folder / "alone")
 
 

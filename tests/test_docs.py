@@ -90,7 +90,7 @@ def test_a_modality_from_nothing_is_short():
 def test_hooks_page_names_the_whole_contract():
     text = page("authors/hooks.md")
     hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "lumina_spec")]
-    assert sorted(hooks) == ["lumina_autoencoders", "lumina_modality"]
+    assert sorted(hooks) == ["lumina_autoencoders", "lumina_modality", "lumina_networks"]
     names = hooks + [field.name for field in dataclasses.fields(modality.ModalitySpec)]
     for base in (Decoder, Modality, Tokenizer, VAE, World):
         names += [base.__name__, *members(base)]

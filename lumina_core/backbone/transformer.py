@@ -10,7 +10,7 @@ belongs to a segment, not to a sample; everything that depends on neither x nor 
 by `prepare`, refined text included; nothing is written onto the module during a call.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import log
 from typing import Any, cast
 
@@ -31,6 +31,7 @@ from lumina_core.backbone.context import (
 )
 from lumina_core.backbone.joint_text import joint_layout
 from lumina_core.backbone.modulation import Modulation
+from lumina_core.backbone.network import Network
 from lumina_core.backbone.regions import Regions, readers_of
 from lumina_core.backbone.rope import positions_of, rope_tables, table_at
 from lumina_core.backbone.settings import (
@@ -41,6 +42,7 @@ from lumina_core.backbone.settings import (
     BackboneConfig,
     RopeScaling,
 )
+from lumina_core.errors import LuminaError
 from lumina_core.parallel.exchange import completed, gathered
 from lumina_core.sequence import TokenBatch, TokenSample, pack, sent, split_spans
 
@@ -77,7 +79,7 @@ class PerModality(nn.ModuleDict):
         self._modules[name] = cast(nn.Module, module)
 
 
-class Backbone(nn.Module):
+class Backbone(Network):
     """Velocity of every token of a packed batch, given time and text."""
 
     def __init__(self, config: BackboneConfig) -> None:
@@ -119,6 +121,21 @@ class Backbone(nn.Module):
             self.text_pad = nn.Parameter(torch.empty(1, width))
         if self.final_modulation.weight.device.type != "meta":
             self.initialise()
+
+    @property
+    def separators(self) -> bool:
+        """As in Network."""
+        return self.config.separators
+
+    @property
+    def time_scale(self) -> float:
+        """As in Network."""
+        return self.config.time_scale
+
+    @property
+    def feature_dims(self) -> Mapping[str, int]:
+        """As in Network."""
+        return self.config.feature_dims
 
     @property
     def dtype(self) -> torch.dtype:
@@ -239,16 +256,7 @@ class Backbone(nn.Module):
     def forward(
         self, batch: TokenBatch, segment_time: Float[Tensor, "segment"], context: Context
     ) -> Float[Tensor, "element"]:
-        """Velocity of the state.
-
-        Args:
-            batch: from `pack`.
-            segment_time: time of each segment in [0, 1].
-            context: from `prepare` for a batch of the same layout.
-
-        Returns:
-            float32, shaped as the state.
-        """
+        """As in Network."""
         condition = self.time_embedding(segment_time)
         if context.pooled is not None:
             condition = condition + context.pooled.index_select(0, batch.segment_sample)
@@ -325,6 +333,20 @@ class Backbone(nn.Module):
         # under autocast projected tokens are half as wide as separators: what runs from block to
         # block has the dtype of the weights with and without these
         return torch.cat(tokens).to(self.dtype).index_select(0, batch.source)
+
+
+def own_network(network: Network) -> Backbone:
+    """A network that is ours.
+
+    Raises:
+        LuminaError: it is of another package.
+    """
+    if not isinstance(network, Backbone):
+        raise LuminaError(
+            f"a {type(network).__name__} is the network of another package, which `run` and "
+            "`serve` alone use; take a model of this project"
+        )
+    return network
 
 
 def block_matrices(networks: nn.Module) -> Iterator[nn.Parameter]:

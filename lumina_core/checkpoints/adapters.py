@@ -16,7 +16,8 @@ from torch import nn
 from lumina_core.backbone.families.layouts import Piece, pieces
 from lumina_core.backbone.families.registry import FAMILIES
 from lumina_core.backbone.low_rank import LowRank, Weighted, keep_apart, merged_weight
-from lumina_core.backbone.transformer import Backbone
+from lumina_core.backbone.network import Network
+from lumina_core.backbone.transformer import own_network
 from lumina_core.checkpoints.adapter_files import (
     AdapterFile,
     adapter_sha256,
@@ -78,7 +79,7 @@ class Layers:
     modality: str
 
 
-def layers_of(backbone: Backbone, modality: str, family: str, channels: int) -> Layers:
+def layers_of(backbone: Network, modality: str, family: str, channels: int) -> Layers:
     """The layers of a model that adapters may change.
 
     Args:
@@ -94,9 +95,10 @@ def layers_of(backbone: Backbone, modality: str, family: str, channels: int) -> 
         for name, shape in shapes.items()
     }
     tied: dict[str, tuple[str, ...]] = {}
-    dims = {modality: backbone.config.token_dims[modality]}
-    config = replace(backbone.config, token_dims=dims, feature_dims={})
     for layout in FAMILIES[family].layouts.values() if family in FAMILIES else ():
+        config = own_network(backbone).config
+        dims = {modality: config.token_dims[modality]}
+        config = replace(config, token_dims=dims, feature_dims={})
         found: dict[str, tuple[Piece, ...]] = {}
         for piece in pieces(config, layout, channels):
             if piece.name not in shapes:
@@ -118,7 +120,7 @@ def _flat(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _linear_layers(backbone: Backbone) -> dict[str, nn.Linear]:
+def _linear_layers(backbone: Network) -> dict[str, nn.Linear]:
     return {name: m for name, m in backbone.named_modules() if isinstance(m, nn.Linear)}
 
 
@@ -168,7 +170,7 @@ def _check_modality(path: Path, modality: str) -> None:
 
 @torch.no_grad()
 def adapt(
-    backbone: Backbone,
+    backbone: Network,
     changes: MutableMapping[str, Sequence[Weighted]],
     *,
     merge: bool,

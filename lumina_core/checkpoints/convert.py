@@ -79,13 +79,13 @@ def convert(
         LuminaError: the model is damaged or has no such layout, an adapter does not fit, or the
             target cannot be written.
     """
+    config = resolved(backbone_config(source.manifest))
     check_target(source, target, layout)
     if source.is_ours and layout == OURS and adapters.files:
         _merge_into_copy(source, target, dtype, adapters)
         return
     family = _family_of(source, layout)
     source.verify()
-    config = resolved(backbone_config(source.manifest))
     ours, unused = _opened(source, family, config)
     source = _merged(source, ours, config, adapters)
     ours = _in_type(ours, dtype)

@@ -9,12 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from lumina_core import __version__
 from lumina_core.backbone.families.layouts import (
     Family,
     check_names,
@@ -26,9 +25,10 @@ from lumina_core.backbone.families.layouts import (
 from lumina_core.backbone.families.registry import FAMILIES
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.checkpoints.consolidated import open_parts
-from lumina_core.checkpoints.manifest import FORMAT_VERSION, NETWORK, VAE
+from lumina_core.checkpoints.manifest import VAE, made_manifest
 from lumina_core.checkpoints.named import NamedModel, read_model
 from lumina_core.checkpoints.newest import DEMO
+from lumina_core.checkpoints.packaged import network_class, packaged_source, size_of
 from lumina_core.checkpoints.source import Parts, Source
 from lumina_core.checkpoints.stored import Stored, open_weights, without_prefix
 from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
@@ -36,7 +36,6 @@ from lumina_core.files.weights import built_within
 from lumina_core.flow.scheduler import solver_of_scheduler
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import model_files
-from lumina_core.text.settings import Reading
 
 WRONG_VALUES = (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError)
 """What is raised where settings of others describe no network."""
@@ -60,7 +59,14 @@ def foreign_source(
     shapes = {key: tensor.shape for key, tensor in stored.tensors.items()}
     found = recognised(FAMILIES.values(), shapes) or _of_class(config)
     if found is None:
-        raise _unknown(path, config, shapes)
+        kind = "" if config is None else str(config.get("_class_name"))
+        network = network_class(kind, _known(kind))
+        if network is None or config is None:
+            raise _unknown(path, config, shapes)
+        described = _described(path, kind, parts, size_of(stored))
+        source = packaged_source(path, network, config, stored, parts, described[1])
+        usual, dtype = _usual(described[1], parts), _usual_dtype(stored)
+        return replace(source, usual=usual, model=described[0], dtype=dtype)
     family, layout_name = found
     layout = family.layouts[layout_name]
     try:
@@ -72,10 +78,7 @@ def foreign_source(
     except (LuminaError, *WRONG_VALUES) as error:
         raise LuminaError(f"{path} describes no network: {reason_of(error)}") from error
     check_names(wanted, layout, shapes, str(path))
-    if parts.description is None:
-        model_name, model = _most_alike(path, family, parts.scheduler)
-    else:
-        model_name, model = str(parts.name), parts.description
+    model_name, model = _described(path, family.name, parts)
     usual = _usual(model, parts)
     return Source(
         name=parts.name or str(path),
@@ -184,28 +187,41 @@ def _settings(
     return values, int(values["patch_size"])
 
 
-def _most_alike(
-    path: Path, family: Family, scheduler: Mapping[str, Any] | None
-) -> tuple[str, NamedModel]:
-    """The named model of a family whose description holds for a path."""
+def _known(family: str) -> dict[str, NamedModel]:
+    """The models of a family that have a name."""
     known: dict[str, NamedModel] = {}
     for name, file in model_files().items():
         with suppress(LuminaError):  # a broken description of a stranger; `lumina models` says it
             known[name] = read_model(file)
-    known = {name: model for name, model in known.items() if model.family == family.name}
+    return {name: model for name, model in known.items() if model.family == family}
+
+
+def _described(path: Path, family: str, parts: Parts, size: int = 0) -> tuple[str, NamedModel]:
+    """The named model of a family whose description holds for a path, and its name.
+
+    Args:
+        path: of the weights.
+        family: to which they belong.
+        parts: what stands beside them.
+        size: how many weights there are, where that tells one model from another; else 0.
+    """
+    if parts.description is not None:
+        return str(parts.name), parts.description
+    known, scheduler = _known(family), parts.scheduler
     if not known:
         raise LuminaError(
-            f"{path} holds weights of the family {family.name}, and no installed package describes "
+            f"{path} holds weights of the family {family}, and no installed package describes "
             "such a model; install one that does, such as lumina-image"
         )
     place = _letters(str(path.absolute()))
 
-    def likeness(name: str) -> tuple[int, bool]:
+    def likeness(name: str) -> tuple[int, bool, int]:
         model = known[name]
         words = {_letters(each) for each in (name, model.hub_id.rpartition("/")[2])}
         named = max((len(word) for word in words if word in place), default=0)
         shift = model.sampling.get("solver", {}).get("shift")
-        return named, scheduler is not None and scheduler.get("shift") == shift
+        distance = abs(model.backbone.num_parameters - size) if size else 0
+        return named, scheduler is not None and scheduler.get("shift") == shift, -distance
 
     best = max(known, key=likeness)  # the first of those that are alike
     return best, known[best]
@@ -231,8 +247,7 @@ def _manifest(
         about: dict[str, Any] = {"max_tokens": 1, "hub_id": None}
         about |= {} if model.labels is None else {"labels": model.labels}
     else:
-        reading = {field.name: getattr(tower, field.name) for field in fields(Reading)}
-        about = reading | {"hub_id": tower.hub_id or model.hub_id}
+        about = tower.reading | {"hub_id": tower.hub_id or model.hub_id}
     sampling = dict(model.sampling)
     if scheduler is not None:
         try:
@@ -242,17 +257,5 @@ def _manifest(
     options = dict(model.options)
     if "patch_size" in options:
         options["patch_size"] = patch_size
-    return {
-        "format": FORMAT_VERSION,
-        "lumina_core": __version__,
-        "network": NETWORK,
-        "family": family.name,
-        "adapters": [],
-        "modalities": {model.modality: {"options": options, "token_dim": token_dim}},
-        "backbone": backbone,
-        "text_encoder": about,
-        "sampling": sampling,
-        "training": {},
-        "files": {},
-        "sha256": "",
-    }
+    modalities = {model.modality: {"options": options, "token_dim": token_dim}}
+    return made_manifest(family.name, modalities, backbone, about, sampling)

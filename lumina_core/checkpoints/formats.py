@@ -10,7 +10,8 @@ Parts that stand beside the weights in folders vae and text_encoder belong to th
 the manifest that others lack. Imports no torch before it has to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from lumina_core.hub import is_hub_id, local_folder
 from lumina_core.plugins.yaml_files import model_files
 
 PIPELINE, TRANSFORMER, CONFIG = "model_index.json", "transformer", "config.json"
+CLASS_NAME = "_class_name"  # in the config of a part of diffusers
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 INDEX_SUFFIX = ".safetensors.index.json"
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
@@ -59,7 +61,7 @@ def source_of(path: Path) -> Source:
         return own_source(folder)
     if (folder / PIPELINE).is_file():
         return _of_pipeline(folder)
-    class_name = _read(folder / CONFIG).get("_class_name") if (folder / CONFIG).is_file() else None
+    class_name = _read(folder / CONFIG).get(CLASS_NAME) if (folder / CONFIG).is_file() else None
     if class_name is not None:
         has_parts = (folder.parent / PIPELINE).is_file()
         return _of_transformer(folder, _beside(folder.parent if has_parts else folder))
@@ -174,7 +176,7 @@ def _of_file(path: Path) -> Source:
 def _of_pipeline(folder: Path) -> Source:
     index = _read(folder / PIPELINE)
     if not (folder / TRANSFORMER / CONFIG).is_file():
-        kind = printable(str(index.get("_class_name")), MAX_NAME)
+        kind = printable(str(index.get(CLASS_NAME)), MAX_NAME)
         raise LuminaError(
             f"{folder} is a {kind} of diffusers without {TRANSFORMER}/{CONFIG}; name a pipeline "
             "of a family that `lumina models` lists, whole"
@@ -223,12 +225,24 @@ def _of_named(name: str, model: NamedModel, place: Located) -> Source:
 def _beside(folder: Path) -> Parts:
     """The parts of a model that stand in a folder."""
     vae, encoder, scheduler = (folder / name for name in (VAE, TEXT_ENCODER, SCHEDULER_CONFIG))
+    index = _read(folder / PIPELINE) if (folder / PIPELINE).is_file() else {}
     return Parts(
         vae if (vae / CONFIG).is_file() else None,
         encoder if (encoder / CONFIG).is_file() else None,
         _read(scheduler) if scheduler.is_file() else None,
+        dict(_other_networks(folder)) if index else {},
+        {key: value for key, value in index.items() if isinstance(value, bool | int | float)},
         _arguments(folder),
     )
+
+
+def _other_networks(folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], Path]]]:
+    """Config and weights of each network of diffusers in a pipeline, but for the main ones."""
+    for path in sorted(folder.glob(f"*/{CONFIG}")):
+        name = path.parent.name
+        if name not in (TRANSFORMER, VAE, TEXT_ENCODER) and (config := _read(path)).get(CLASS_NAME):
+            with suppress(LuminaError):  # a part that is not whole; whoever needs it says so
+                yield name, (config, transformer_file(path.parent))
 
 
 def _arguments(folder: Path) -> dict[str, Any]:

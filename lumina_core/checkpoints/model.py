@@ -10,8 +10,9 @@ import torch
 from safetensors import SafetensorError
 
 from lumina_core import __version__
+from lumina_core.backbone.network import Network
 from lumina_core.backbone.settings import BackboneConfig
-from lumina_core.backbone.transformer import Backbone
+from lumina_core.backbone.transformer import Backbone, own_network
 from lumina_core.checkpoints.adapters import (
     NO_ADAPTATION,
     NO_ADAPTERS,
@@ -24,15 +25,18 @@ from lumina_core.checkpoints.adapters import (
 from lumina_core.checkpoints.formats import source_of
 from lumina_core.checkpoints.manifest import (
     FORMAT_VERSION,
+    KIND,
     MANIFEST,
     NETWORK,
     SYNTHETIC,
     TEXT_ENCODER,
     VAE,
     data_seen,
+    network_of_package,
 )
 from lumina_core.checkpoints.named import known_model
 from lumina_core.checkpoints.obtaining import obtain_part
+from lumina_core.checkpoints.packaged import read_network
 from lumina_core.checkpoints.placement import Placed, Placement
 from lumina_core.checkpoints.released import read_backbone
 from lumina_core.checkpoints.source import Source
@@ -47,7 +51,7 @@ from lumina_core.modality import Modality, has_weights
 from lumina_core.plugins.entry_points import MAX_NAME
 from lumina_core.plugins.parts import make_modality
 from lumina_core.plugins.yaml_files import label_file
-from lumina_core.records import EXACT, fixed_names
+from lumina_core.records import EXACT, fixed_names, told
 from lumina_core.text.encoder import Features, TextEncoder
 from lumina_core.text.frozen import FrozenTextEncoder, check_sha256
 from lumina_core.text.labels import LabelEncoder
@@ -64,7 +68,7 @@ class Model:
     name: str
     """The modality."""
     modality: Modality
-    backbone: Backbone
+    backbone: Network
     text_encoder: TextEncoder | FrozenTextEncoder | LabelEncoder
     checkpoint_sha256: str
     """Of the manifest, which names the hash of every other file."""
@@ -78,6 +82,8 @@ class Model:
     """That change the weights of the checkpoint."""
     text_cache: Path | None = None
     """Folder that keeps features of texts while it samples; None: memory only."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how it is used."""
     placed: Placed | None = None
     """Puts the backbone where it computes when that is first needed; None: it is there."""
 
@@ -93,7 +99,12 @@ class Model:
         """How many bits the weights of its blocks have, as a request says it."""
         return EXACT if self.placed is None else self.placed.placement.quantise
 
-    def ready_backbone(self) -> Backbone:
+    @property
+    def config(self) -> BackboneConfig | None:
+        """The architecture of its network; None: that is one of another package."""
+        return self.backbone.config if isinstance(self.backbone, Backbone) else None
+
+    def ready_backbone(self) -> Network:
         """The backbone where it computes; to be asked for after the features of texts."""
         return self.backbone if self.placed is None else self.placed.backbone()
 
@@ -129,7 +140,7 @@ def describe(models: Sequence[Model]) -> dict[str, Any]:
         models: of each modality that shares a backbone and a text encoder.
     """
     first = models[0]
-    config = asdict(first.backbone.config)
+    config = asdict(own_network(first.backbone).config)
     token_dims, feature_dims = config.pop("token_dims"), config.pop("feature_dims")
     return {
         "format": FORMAT_VERSION,
@@ -165,7 +176,7 @@ def _describe_text_encoder(
     """How it reads texts; of a frozen one also which it is."""
     if isinstance(encoder, LabelEncoder):
         return {"max_tokens": encoder.max_tokens, "labels": encoder.labels}
-    about = asdict(encoder.reading)
+    about = told(encoder.reading)
     if isinstance(encoder, FrozenTextEncoder):
         about |= {"hub_id": encoder.hub_id, "sha256": encoder.sha256}
     return about
@@ -217,16 +228,20 @@ def opened(
             f"use +modality={known[0]} or another checkpoint"
         )
     source.verify()
-    backbone = _load_backbone(source)
+    about = source.manifest["backbone"]
+    if KIND in about:
+        placement.check_packaged()
+    own = None if KIND in about else _load_backbone(source)
     encoder: FrozenTextEncoder | LabelEncoder
-    if backbone.config.num_classes is not None:
-        encoder = label_encoder(backbone.config.num_classes, source.manifest["text_encoder"])
+    if about.get("num_classes") is not None:
+        encoder = label_encoder(about["num_classes"], source.manifest["text_encoder"])
     else:
         encoder = load_frozen_encoder(
             source, placement.device, dtype=placement.dtype, download=download
         )
     modality = make_modality(name, options, _vae_folder(source, name, options, download=download))
     _check_latents(source, name, modality)
+    backbone: Network = read_network(source, modality.tokenizer) if own is None else own
     adaptation = _adaptation(backbone, modality, name, source.manifest["family"], adapters)
     modality.vae.to(placement.device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(source.manifest))
@@ -239,12 +254,13 @@ def opened(
         is_of_world=is_of_world,
         family=source.manifest["family"],
         adapters=adaptation.used,
+        notes=source.notes,
         placed=Placed(backbone, placement, adaptation),
     )
 
 
 def _adaptation(
-    backbone: Backbone, modality: Modality, name: str, family: str, adapters: Adapters
+    backbone: Network, modality: Modality, name: str, family: str, adapters: Adapters
 ) -> Adaptation:
     """What adapters do to a backbone, on which nothing is changed yet."""
     if not adapters.files:
@@ -346,8 +362,10 @@ def backbone_config(manifest: Mapping[str, Any]) -> BackboneConfig:
     """The architecture that a manifest describes.
 
     Raises:
-        LuminaError: a setting is missing or wrong.
+        LuminaError: a setting is missing or wrong, or the network is of another package.
     """
+    if KIND in manifest["backbone"]:
+        raise LuminaError(network_of_package(manifest))
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in manifest["backbone"].items()

@@ -13,6 +13,7 @@ from typing import Any
 from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable
 from lumina_core.hub import FILES
 from lumina_core.hub_cache import is_hub_id
+from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import MODALITY_NAME
 from lumina_core.plugins.yaml_files import model_files, read_yaml
 from lumina_core.records import Settings, build, setting, setting_of, shown
@@ -24,6 +25,7 @@ LAYOUTS = ("diffusers", "released", "comfyui")
 PICKLES = (".pth", ".ckpt")  # read by torch.load(weights_only=True); taken by whole names alone
 SAFE = tuple(pattern.removeprefix("*") for pattern in FILES)
 BYTES_PER_WEIGHT = 2  # of bfloat16
+_PACKAGE = re.compile(r"[A-Za-z0-9]([\w.-]{0,98}[A-Za-z0-9])?", re.ASCII)
 _REVISION = re.compile(r"\w[\w./-]{0,99}", re.ASCII)
 
 
@@ -61,6 +63,11 @@ class TextTower(Part, Reading):
         None, "folder of its vocabulary in the same repository; null: beside the weights"
     )
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How it reads, as a manifest says it."""
+        return {field.name: getattr(self, field.name) for field in fields(Reading)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Licence(Settings):
@@ -77,11 +84,17 @@ class NamedModel(Settings):
     meaning: str = setting(MISSING, "what it makes, one line")
     prompt: str = setting(MISSING, "an example")
     modality: str = setting(MISSING, "what comes out")
-    family: str = setting(MISSING, "of networks, which backbone/families has")
+    family: str = setting(
+        MISSING, "of networks, which backbone/families has; of a package: the kind of its network"
+    )
+    package: str | None = setting(None, "that has the network; null: this project")
     layout: str = setting(MISSING, "how the files of the backbone are made", choices=LAYOUTS)
     hub_id: str = setting(MISSING, "repository on the hub")
     licence: Licence = setting(MISSING, "of its weights")
     backbone: Part = setting(MISSING, "the network")
+    beside: tuple[Part, ...] = setting(
+        (), "further networks of its pipeline that belong to the backbone, each in its folder"
+    )
     vae: Part | None = setting(
         None, "the autoencoder; null: it is no file by itself, and modality.vae names it"
     )
@@ -103,6 +116,16 @@ class NamedModel(Settings):
             raise LuminaError("trained is empty; name the options of one size at least")
         for place, options in enumerate(self.trained):
             _check_block(f"trained[{place}]", options)
+        if self.package is not None and not _PACKAGE.fullmatch(self.package):
+            raise LuminaError(
+                f"package is {_quoted(self.package)}; write the name of a package of Python"
+            )
+        if self.package is not None and self.text_encoder is None:
+            raise LuminaError("a network of a package reads a text; describe its text_encoder")
+        if (self.package is not None or self.beside) and self.layout != "diffusers":
+            raise LuminaError("the networks of packages are read in layout=diffusers alone")
+        if any(not part.folder or part.hub_id is not None for part in self.beside):
+            raise LuminaError("beside names folders of the repository of the model itself")
         if self.labels is not None and not MODALITY_NAME.fullmatch(self.labels):
             raise LuminaError(
                 f"labels is {_quoted(self.labels)}; write the name of a set of labels"
@@ -120,7 +143,9 @@ class NamedModel(Settings):
     @property
     def parts(self) -> dict[str, Part]:
         """Its parts by their keys; of a model of classes there is no text encoder."""
-        found = {"backbone": self.backbone, "text_encoder": self.text_encoder, "vae": self.vae}
+        found: dict[str, Part | None] = {"backbone": self.backbone}
+        found |= {"text_encoder": self.text_encoder}
+        found |= {part.folder: part for part in self.beside} | {"vae": self.vae}
         return {name: part for name, part in found.items() if part is not None}
 
     @property
@@ -131,7 +156,7 @@ class NamedModel(Settings):
     @property
     def memory_bytes(self) -> int:
         """Of the backbone's weights in bfloat16; the text encoder is gone when these run."""
-        return self.backbone.num_parameters * BYTES_PER_WEIGHT
+        return sum(part.num_parameters for part in (self.backbone, *self.beside)) * BYTES_PER_WEIGHT
 
     @property
     def text_memory_bytes(self) -> int:
@@ -182,6 +207,12 @@ def use_words(name: str, model: NamedModel) -> list[str]:
     """The words of a command that makes something with a model, and fetches it before."""
     prompt = model.prompt if model.text_encoder else f"condition.label={model.prompt}"
     return ["infer", f"checkpoint={name}", "download=true", prompt]
+
+
+def lack_of_package(name: str, model: NamedModel) -> str | None:
+    """What to do about the package that has the network of a model; None: it can be used."""
+    way = None if model.package is None else host.way_to_install(model.package)
+    return way and f"{name} needs a network that the package {model.package} has. {way}"
 
 
 _PARTS: dict[str, type] = {

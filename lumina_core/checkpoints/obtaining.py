@@ -6,7 +6,7 @@ What is on disk is found without network. Nothing is fetched unless the user say
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lumina_core.checkpoints.named import NamedModel, Part, use_words
+from lumina_core.checkpoints.named import NamedModel, Part, lack_of_package, use_words
 from lumina_core.errors import LuminaError
 from lumina_core.hub import FILES
 from lumina_core.hub_cache import gap_in, snapshot
@@ -55,6 +55,8 @@ def obtain(name: str, model: NamedModel, *, download: bool) -> Located:
         LuminaError: it is not there; or it cannot be fetched, as `fetching.fetch` says.
     """
     found = located(model)
+    if (lack := lack_of_package(name, model)) is not None:
+        raise LuminaError(lack)
     if found is None and download:
         from lumina_core.fetching import fetch
 

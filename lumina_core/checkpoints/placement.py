@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from lumina_core.backbone.low_rank import Weighted
+from lumina_core.backbone.network import Network
 from lumina_core.backbone.streamed import StreamedBlocks
-from lumina_core.backbone.transformer import Backbone
+from lumina_core.backbone.transformer import own_network
 from lumina_core.checkpoints.adapters import NO_ADAPTATION, Adaptation, adapt
 from lumina_core.errors import LuminaError
 from lumina_core.records import BLOCKS, EXACT, INT8, RESIDENT
@@ -52,8 +53,24 @@ class Placement:
                 "quantise=int8 needs another package; pip install 'lumina-core[quantised]'"
             )
 
+    def check_packaged(self) -> None:
+        """Refuse ways to keep weights that need to know the blocks of a network.
+
+        Raises:
+            LuminaError: one is asked for.
+        """
+        for key, is_asked in {
+            "offload": self.offload == BLOCKS,
+            "quantise": self.quantise == INT8,
+        }.items():
+            if is_asked:
+                raise LuminaError(
+                    f"{key}={getattr(self, key)} is for the networks of this project, and this "
+                    f"model has that of another package; use {key}=none"
+                )
+
     def adapt(
-        self, backbone: Backbone, changes: MutableMapping[str, Sequence[Weighted]], *, merge: bool
+        self, backbone: Network, changes: MutableMapping[str, Sequence[Weighted]], *, merge: bool
     ) -> None:
         """Change a backbone that is not in its place yet, as `adapt`.
 
@@ -62,14 +79,16 @@ class Placement:
         device = torch.device("cpu") if self.offload == BLOCKS else self.device
         adapt(backbone, changes, merge=merge, device=device, dtype=self.dtype)
 
-    def put(self, backbone: Backbone) -> None:
+    def put(self, backbone: Network) -> None:
         """Move and cast a backbone, weight by weight; one that fails half way can be put again."""
         if self.quantise == INT8:
-            for block in backbone.blocks:
+            for block in own_network(backbone).blocks:
                 to_int8(block.to(self.device, self.dtype))
-        if self.offload == BLOCKS and isinstance(backbone.blocks, nn.ModuleList):
-            streamed = StreamedBlocks(list(backbone.blocks), self.device, self.dtype)
-            backbone.blocks = cast(nn.ModuleList, streamed)
+        if self.offload == BLOCKS:
+            own = own_network(backbone)
+            if isinstance(own.blocks, nn.ModuleList):
+                streamed = StreamedBlocks(list(own.blocks), self.device, self.dtype)
+                own.blocks = cast(nn.ModuleList, streamed)
         backbone.to(self.device, self.dtype)
 
 
@@ -93,7 +112,7 @@ class Placed:
     """A backbone that is put in its place once, by whoever needs it first. Threads may share it."""
 
     def __init__(
-        self, backbone: Backbone, placement: Placement, adaptation: Adaptation = NO_ADAPTATION
+        self, backbone: Network, placement: Placement, adaptation: Adaptation = NO_ADAPTATION
     ) -> None:
         """Keep them; nothing is done yet.
 
@@ -108,7 +127,7 @@ class Placed:
         self._is_there = False
         self._lock = Lock()
 
-    def backbone(self) -> Backbone:
+    def backbone(self) -> Network:
         """The backbone in its place."""
         with self._lock:
             if not self._is_there:

@@ -15,6 +15,7 @@ from lumina_core.checkpoints.manifest import (
     ADAPTER,
     BACKBONE,
     BASE,
+    KIND,
     TEXT_ENCODER,
     VAE,
     manifest_sha256,
@@ -43,6 +44,10 @@ class Parts(NamedTuple):
     """Folder of the text encoder."""
     scheduler: Mapping[str, Any] | None
     """Its config."""
+    beside: Mapping[str, tuple[Mapping[str, Any], Path]] = {}
+    """Config and weights, or the index of these, of the other networks of a pipeline."""
+    pipeline: Mapping[str, Any] = {}
+    """Plain values of its model_index.json."""
     arguments: Mapping[str, Any] = {}
     """Of the training, as the trainers of Lumina-T2X leave them beside the weights."""
     name: str | None = None
@@ -76,6 +81,10 @@ class Source:
     """Whose description says how it reads texts and is sampled; None: its own manifest."""
     channels: int = 0
     """Of the latent, where the weights are not ours."""
+    beside: Mapping[str, Path] = field(default_factory=dict)
+    """Weights, or the index of these, of further networks that belong to the backbone, by name."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how it is used."""
     dtype: str = "float32"
     """In which it is computed where nobody says otherwise: that of its weights, if not ours."""
 
@@ -148,9 +157,17 @@ class Source:
             return manifest_sha256(self.path)
         folders = [folder for folder in (self.vae, self.text_encoder) if folder is not None]
         found = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
-        hashes = [known_sha256(path) for path in (*self.weights, *found)]
+        own = [*self.weights, *self.beside.values()]
+        if KIND in self.manifest["backbone"]:  # the sums of the others are known to files made
+            own += [path for file in own for path in _listed_by(file)]
+        hashes = [known_sha256(path) for path in (*own, *found)]
         text = json.dumps([hashes, self.manifest["backbone"]], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _listed_by(file: Path) -> list[Path]:
+    """The parts of weights whose index a file is: what it says of them is no hash."""
+    return sorted(file.parent.glob("*.safetensors")) if file.suffix == ".json" else []
 
 
 def own_source(folder: Path) -> Source:

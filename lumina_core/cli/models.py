@@ -6,6 +6,7 @@ from typing import Any
 from lumina_core.checkpoints.named import (
     NamedModel,
     known_model,
+    lack_of_package,
     read_model,
     use_words,
 )
@@ -40,9 +41,11 @@ def model_table(models: Mapping[str, NamedModel]) -> list[str]:
     has_notes = any(model.licence.note for model in models.values())
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lacks = [lack for name, model in models.items() if (lack := lack_of_package(name, model))]
     return [
         *lines,
         "",
+        *lacks,
         "memory is that of the weights in bfloat16; those of the text encoder are gone by then",
         *["* there is something to know before use; it is shown with the model"] * has_notes,
         f'use one: {command_line("infer")} checkpoint=NAME download=true "PROMPT"',
@@ -84,6 +87,7 @@ def model_record(name: str, model: NamedModel) -> dict[str, Any]:
         "trained": [dict(options) for options in model.trained],
         "sampling": dict(model.sampling),
         "on_disk": located(model) is not None,
+        **({"needs": lack} if (lack := lack_of_package(name, model)) else {}),
         "command": command_line(*use_words(name, model)),
     }
 

@@ -77,10 +77,13 @@ def _check(plugin: Plugin) -> None:
     if plugin.kind == MODALITY:
         host.modality_class(plugin.name)
     from lumina_core.autoencoder.networks import autoencoder_class
+    from lumina_core.checkpoints.packaged import checked_class
 
     for kinds in answers.autoencoders.values():
         for path in kinds.values():
             autoencoder_class(plugin, path)
+    for path in answers.networks.values():
+        checked_class(plugin, path)
     for folder in _demos(plugin):
         verify(folder, read_manifest(folder))
     for file in _vae_files(plugin):
@@ -147,6 +150,8 @@ def diagnosis(name: str, plugins: list[Plugin]) -> list[str]:
         if plugin.status == "loaded":
             lines += [f"  demo of {', '.join(names)}" for names in _demos(plugin).values()]
             lines += _autoencoder_lines(plugin)
+            networks = ", ".join(host.answers(plugin).networks)
+            lines += ["  " + printable(f"networks: {networks}", _MAX_LINE)] * bool(networks)
             lines += [f"  note: nothing reads {path}" for path in _idle_files(plugin)]
     return lines
 

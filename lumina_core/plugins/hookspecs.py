@@ -24,3 +24,12 @@ def lumina_autoencoders() -> Mapping[str, Mapping[str, str]]:  # type: ignore[em
     A path is `module:class`; the class inherits `Autoencoder` of `lumina_core.autoencoder.networks`
     and is called with the folder. docs/authors/hooks.md names the media, and what each asks of it.
     """
+
+
+@hookspec
+def lumina_networks() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """The kinds of network that this package has, as `{_class_name: "module:class"}`.
+
+    The class inherits `PackagedNetwork` of `lumina_core.backbone.network`. It is imported where a
+    model of its kind is opened.
+    """

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 SHIPPED = ("image", "video", "multiview", "audio")
 """Names that people will try, for hints in messages; the first is what `infer` means."""
 
+OWN = "lumina-"
+"""How the names of the project's own packages begin."""
+
 _Key = tuple[str, str, str, str]
 _LOCK = threading.RLock()  # re-entrant: a plugin may itself ask for another modality
 _LOADED: "dict[_Key, Answers]" = {}
@@ -223,6 +226,29 @@ def autoencoders(medium: str, modality: str | None) -> dict[str, tuple[Plugin, s
     return found
 
 
+def networks() -> dict[str, tuple[Plugin, str]]:
+    """The kinds of network of usable packages, each with whose it is and its path."""
+    found: dict[str, tuple[Plugin, str]] = {}
+    for plugin in [*discover(), *extensions()]:
+        with suppress(LuminaError):  # one that cannot be used has none
+            kinds = {} if plugin.error else answers(plugin).networks
+            for kind, path in kinds.items():
+                found.setdefault(kind, (plugin, path))
+    return found
+
+
+def way_to_install(package: str) -> str | None:
+    """How a package with a modality or an extension is installed; None where it can be used."""
+    plugins = [each for each in [*discover(), *extensions()] if each.package == package]
+    if any(each.error is None for each in plugins):
+        return None
+    if plugins:
+        return refusal(plugins[0])
+    if package.startswith(OWN):
+        return f"Install it: {install_command(package.removeprefix(OWN))}"
+    return f"Install it: python -m pip install {package}"
+
+
 def class_at(plugin: Plugin, path: str) -> type:
     """The class at `module:class`, imported as a part of a plugin.
 
@@ -360,8 +386,8 @@ def _absence(name: str) -> str:
 
 
 def install_command(name: str) -> str:
-    """How one of the SHIPPED modalities is installed, or their demo."""
-    return f"python -m pip install ./plugins/lumina-{name} (in a checkout of the project)"
+    """How one of the SHIPPED modalities is installed, or an extension of the project."""
+    return f"python -m pip install ./plugins/{OWN}{name} (in a checkout of the project)"
 
 
 def is_strict() -> bool:

@@ -36,12 +36,13 @@ from lumina_core.plugins.entry_points import MODALITY, Plugin
 from lumina_core.plugins.spec_check import (
     IncompatibleError,
     checked_autoencoders,
+    checked_networks,
     checked_spec,
     way_to_this_api,
 )
 
 _CORE = "lumina-core"
-_HOOKS = ("lumina_modality", "lumina_autoencoders")
+_HOOKS = ("lumina_modality", "lumina_autoencoders", "lumina_networks")
 _MAX_DEPRECATION, _MAX_SHOWN, _MAX_TRACED = 300, 60, 500  # characters of texts that others wrote
 
 
@@ -54,6 +55,9 @@ class Answers:
 
     autoencoders: Mapping[str, Mapping[str, str]]
     """By medium and `_class_name`, each as `module:class`."""
+
+    networks: Mapping[str, str]
+    """By `_class_name`, each as `module:class`."""
 
 
 @cache
@@ -144,7 +148,7 @@ def _functions_of(module: Any, name: str) -> ModuleType:
 
 
 def _answers(plugin: Plugin) -> Answers:
-    modality, autoencoders = (_caller(plugin, name) for name in _HOOKS)
+    modality, autoencoders, networks = (_caller(plugin, name) for name in _HOOKS)
     spec = None
     if plugin.kind == MODALITY and modality.get_hookimpls():
         # before unknown hooks are refused, for its version says the most of them, too
@@ -152,7 +156,11 @@ def _answers(plugin: Plugin) -> Answers:
     _refuse_unknown_hooks(plugin.module)
     if plugin.kind == MODALITY and spec is None:
         raise LuminaError(f"{plugin.module} has no lumina_modality function marked with @hookimpl")
-    return Answers(spec, checked_autoencoders(autoencoders(), plugin))
+    return Answers(
+        spec,
+        checked_autoencoders(autoencoders(), plugin),
+        checked_networks(networks() if networks.get_hookimpls() else [], plugin),
+    )
 
 
 def _caller(plugin: Plugin, hook: str) -> pluggy.HookCaller:

@@ -71,6 +71,27 @@ def checked_autoencoders(returned: list[Any], plugin: Plugin) -> Mapping[str, Ma
     return kinds
 
 
+def checked_networks(returned: list[Any], plugin: Plugin) -> Mapping[str, str]:
+    """The kinds of network that a hook returned; none where the plugin has no such hook.
+
+    Args:
+        returned: what pluggy collected: one value per function, without None.
+        plugin: whose hook it was, for messages.
+
+    Raises:
+        LuminaError: it is not what the contract says.
+    """
+    kinds: dict[str, str] = {}
+    for found in returned:
+        if not _are_paths(found):
+            raise LuminaError(
+                f"lumina_networks() in {plugin.module} returned {_shown(found)}, not "
+                "{class name: 'module:class'}"
+            )
+        kinds |= found
+    return kinds
+
+
 def _are_paths(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(x, str) and _PATH.fullmatch(x) for x in value.values()

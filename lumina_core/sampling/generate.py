@@ -35,6 +35,7 @@ from lumina_core.sampling.regions import check_regions
 from lumina_core.sampling.request import Request, describe, media_sha256
 from lumina_core.sampling.sample import Watch, batches, in_turn, sample_batch
 from lumina_core.sampling.settings import SAMPLING_SETTINGS, ModelSource, Sampling, sampling_of
+from lumina_core.sampling.velocity import check_network
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -171,6 +172,7 @@ def generate_each(
 def all_requests(model: Model, configs: "Sequence[RunConfig]") -> list[Request]:
     """The samples that configurations ask for which give the same beside their texts."""
     for config in configs:
+        check_network(model, config)
         check_regions(model, config)
     given = given_tokens(model, configs[0].condition, configs[0].options)
     return [request for config in configs for request in requests_of(config, given)]

@@ -43,6 +43,11 @@ def _check_family(model: NamedModel) -> None:
     from lumina_core.backbone.families.registry import FAMILIES  # brings torch
 
     names = list(FAMILIES)
+    if model.package is not None:
+        if host.way_to_install(model.package) is None and model.family not in host.networks():
+            family = printable(repr(model.family), MAX_REASON)
+            raise LuminaError(f"family is {family}, and {model.package} has no such network")
+        return
     if model.family not in names:
         family = printable(repr(model.family), MAX_REASON)
         raise LuminaError(

@@ -39,6 +39,7 @@ def request_notes(config: "RunConfig", model: "Model") -> Iterator[str]:
     place = f"{config.repeat}: " * (repeated.get("prompt") == config.prompt)
     for number, part in enumerate(parts_of(config.prompt, config.regions)):
         yield from text_notes(model, part, "" if number else config.negative_prompt, place)
+    yield from (f"note: {note}" for note in model.notes)
     yield from change_notes(config.condition)
     yield from (f"note: {note}" for note in _size_notes(config, model))
     if config.repeat is not None:
@@ -49,7 +50,7 @@ def request_notes(config: "RunConfig", model: "Model") -> Iterator[str]:
 
 def _size_notes(config: "RunConfig", model: "Model") -> Iterator[str]:
     length = num_patches(model, config.options)
-    return size_notes(sampling_of(config), length, model.backbone.config)
+    return size_notes(sampling_of(config), length, model.config)
 
 
 def _repeat_notes(path: str, request: Mapping[str, Any], model: "Model") -> Iterator[str]:
@@ -108,6 +109,7 @@ def text_notes(model: "Model", prompt: str, negative_prompt: str, place: str = "
 
 def file_notes(path: Path, model: "Model", lines: Sequence["PromptLine"]) -> Iterator[str]:
     """What one should know about the texts of a file of prompts; each note names a line."""
+    yield from (f"note: {note}" for note in model.notes)
     lines = [
         line._replace(config=replace(line.config, prompt=part))
         for line in lines

@@ -29,6 +29,7 @@ from lumina_core.sampling.request import Request, describe, latent_shape
 from lumina_core.sampling.sample import batches
 from lumina_core.sampling.saving import file_record, save_with_preview
 from lumina_core.sampling.settings import RunConfig, sampling_of
+from lumina_core.sampling.velocity import check_network
 
 NOT_ASKED = (MEDIA, "versions")  # what a file's request tells beside what was asked for
 
@@ -54,6 +55,7 @@ def run_prompts(config: RunConfig) -> int:
     path = Path(config.prompt_file or "")
     lines = read_prompts(path, config)
     model = load_model(config)
+    check_network(model, config)
     decoder = model.modality.decoder
     given: dict[str, GivenTokens | None] = {}  # of each size, read once
     for line in lines:

@@ -75,7 +75,7 @@ def check_regions(model: Model, config: "RunConfig") -> None:
     if config.regions is None:
         return
     key = f"regions={list(config.regions)}"
-    if model.backbone.config.text != CROSS:
+    if model.config is None or model.config.text != CROSS:
         raise LuminaError(
             f"{key} needs a model that reads its prompt by cross-attention, as Flag-DiT and "
             "Next-DiT do, and this one does not; leave regions out"

@@ -50,12 +50,12 @@ def num_patches(model: Model, options: Any) -> int:
 def num_positions(model: Model, options: Any) -> int:
     """Positions of a sample with these options, separators included."""
     grid = model.modality.tokenizer.grid(latent_shape(model, options))
-    return grid.num_positions(model.backbone.config.separators)
+    return grid.num_positions(model.backbone.separators)
 
 
 def sampling_at(model: Model, options: Any, sampling: Sampling) -> Sampling:
     """How a medium with these options is made, where its size matters; see resolution.py."""
-    return at_size(sampling, num_patches(model, options), model.backbone.config)
+    return at_size(sampling, num_patches(model, options), model.config)
 
 
 def media_sha256(media: Tensor) -> str:

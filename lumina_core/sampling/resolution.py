@@ -29,18 +29,18 @@ from lumina_core.sampling.settings import AUTO, NONE, Sampling
 WATERSHED = 0.3  # time from linear to NTK, as released
 
 
-def at_size(sampling: Sampling, num_patches: int, config: BackboneConfig) -> Sampling:
+def at_size(sampling: Sampling, num_patches: int, config: BackboneConfig | None) -> Sampling:
     """How a sample of a size is made.
 
     Args:
         sampling: what is asked for.
         num_patches: of the sample.
-        config: of the backbone.
+        config: of the backbone; None: it is the network of another package.
 
     Returns:
         The same, or with scaling of positions and attention in it and resolution=none.
     """
-    if not _is_beyond(sampling, num_patches) or config.text != CROSS:
+    if not _is_beyond(sampling, num_patches) or config is None or config.text != CROSS:
         return sampling
     trained = sampling.trained_patches or num_patches
     ratio = num_patches / trained
@@ -61,7 +61,9 @@ def at_size(sampling: Sampling, num_patches: int, config: BackboneConfig) -> Sam
     )
 
 
-def size_notes(sampling: Sampling, num_patches: int, config: BackboneConfig) -> Iterator[str]:
+def size_notes(
+    sampling: Sampling, num_patches: int, config: BackboneConfig | None
+) -> Iterator[str]:
     """What is chosen for a sample of a size, in one line; nothing at sizes of training."""
     if not _is_beyond(sampling, num_patches):
         return

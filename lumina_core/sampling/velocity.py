@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lumina_core.backbone.context import Context
+from lumina_core.backbone.settings import NO_SCALING
 from lumina_core.checkpoints.model import Model
 from lumina_core.errors import LuminaError, printable
 from lumina_core.flow.guidance import end_of_guidance, guided, is_guided_at, renormalised
@@ -48,6 +49,30 @@ def first_tokens(model: Model, request: Request) -> TokenSample:
     return TokenSample(model.name, grid, tokens, known=given.known, features=features)
 
 
+def check_network(model: Model, sampling: Sampling) -> None:
+    """Refuse what the network of another package does not have: settings of our own alone.
+
+    Raises:
+        LuminaError: one is asked for; says which.
+    """
+    if model.config is not None:
+        return
+    usual = {
+        "rope_scaling": NO_SCALING,
+        "longest_side": None,
+        "position_limit": None,
+        "proportional_attention": None,
+    }
+    asked = [key for key, value in usual.items() if getattr(sampling, key) != value]
+    if model.attention != "auto":
+        asked.append("attention")
+    if asked:
+        raise LuminaError(
+            f"{asked[0]} is for the networks of this project, and this model has that of another "
+            f"package; leave {asked[0]} out"
+        )
+
+
 class GuidedVelocity:
     """v(t, x) of one batch, t from 0 (noise) to 1 (data); x is the tokens of its samples, end to
     end. Holds what is computed once, and counts evaluations.
@@ -58,6 +83,7 @@ class GuidedVelocity:
         if len(ways) > 1:
             raise ValueError("one batch has one way of sampling, got sizes that need several")
         sampling = ways.pop()
+        check_network(model, sampling)
         self._model = model
         self._requests = requests
         self._backbone = model.backbone
@@ -75,15 +101,13 @@ class GuidedVelocity:
             raise ValueError(f"one batch has one shift, got {shifts}")
         self.solver = solvers.pop()
         """The solver of these samples: its shift is a number."""
-        self.is_counted = model.backbone.config.time_scale == TIME_COUNT
+        self.is_counted = model.backbone.time_scale == TIME_COUNT
         """Whether the network counts time, as `flow.solver.times_of` means it."""
         times = times_of(self.solver, self.start, is_counted=self.is_counted)
         self._end_of_guidance = end_of_guidance(times, self._guidance.share_of_steps)
         self.num_evaluations = 0
 
-        def prepared(
-            items: list[TokenSample], asked: Sequence[Asked]
-        ) -> tuple[TokenBatch, Context]:
+        def prepared(items: list[TokenSample], asked: Sequence[Asked]) -> tuple[TokenBatch, Any]:
             batch = model.backbone.pack(items)
             features, lengths = model.text_features([text for each in asked for text in each.texts])
             is_plain = all(each.is_plain for each in asked)
@@ -146,7 +170,7 @@ class GuidedVelocity:
         tokenizer = self._model.modality.tokenizer
         return torch.cat([tokenizer.tokenize(latent).flatten() for latent in latents])
 
-    def _evaluate(self, batch: TokenBatch, t: float, context: Context) -> Float[Tensor, "element"]:
+    def _evaluate(self, batch: TokenBatch, t: float, context: Any) -> Float[Tensor, "element"]:
         time = torch.full((batch.num_samples,), t, device=batch.state.device)
         velocity = self._backbone(batch, batch.segment_time(time), context)
         return velocity * batch.unknown if self._is_led else velocity

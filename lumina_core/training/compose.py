@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints.formats import find_source
+from lumina_core.checkpoints.manifest import KIND, network_of_package
 from lumina_core.checkpoints.newest import DEMO
 from lumina_core.checkpoints.source import demo_source, fixed_options
 from lumina_core.config.compose import composed, each_of
@@ -17,7 +18,7 @@ from lumina_core.config.values import parse_value
 from lumina_core.config.words import Overrides
 from lumina_core.data.caches.manifest import caches_at, read_manifest
 from lumina_core.data.settings import IndexConfig, PoolConfig
-from lumina_core.errors import LuminaError
+from lumina_core.errors import MAX_REASON, LuminaError, printable
 from lumina_core.modality import has_weights
 from lumina_core.plugins import host
 from lumina_core.records import build, plain
@@ -201,6 +202,10 @@ def _put_released(layers: Layers) -> None:
     except LuminaError:  # the start of the training says it
         return
     manifest = source.manifest
+    if KIND in manifest["backbone"]:
+        raise LuminaError(
+            f"init_from={printable(str(named), MAX_REASON)}: {network_of_package(manifest)}"
+        )
     is_fixed = manifest["family"] or is_adapted or named == DEMO
     if not is_fixed or not set(trained) & manifest["modalities"].keys():
         return

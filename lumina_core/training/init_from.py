@@ -162,7 +162,7 @@ def _of_modalities(
 
 
 def _has_same_latents(source: Source, name: str, model: Model) -> bool:
-    token_dim = model.backbone.config.token_dims[model.name]
+    token_dim = model.modality.tokenizer.token_dim
     if source.manifest["modalities"][name]["token_dim"] != token_dim:
         return False
     try:

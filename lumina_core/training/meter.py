@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from lumina_core.backbone.cost import FORWARD_AND_BACKWARD, Sizes, flops
+from lumina_core.backbone.transformer import own_network
 from lumina_core.checkpoints.model import Model
 from lumina_core.data.source import CaptionedSample
 from lumina_core.parallel import ranks
@@ -35,7 +36,7 @@ class Meter:
 
     def __init__(self, model: Model, dtype: torch.dtype) -> None:
         self._model = model
-        self._peak = matmul_peak(model.backbone.config, dtype, model.device)
+        self._peak = matmul_peak(own_network(model.backbone).config, dtype, model.device)
         weights = list(model.backbone.parameters())
         trained = sum(weight.numel() for weight in weights if weight.requires_grad)
         share = trained / sum(weight.numel() for weight in weights)
@@ -61,7 +62,7 @@ class Meter:
         self.num_steps += 1
         self._seconds += seconds
         self._wait_seconds += wait_seconds
-        separators = self._model.backbone.config.separators
+        separators = self._model.backbone.separators
         for tokens, caption in ((sample.tokens, sample.caption) for sample in samples):
             name, grid = tokens.modality, tokens.grid
             self._sizes[name, grid.num_patches, grid.num_positions(separators)] += 1
@@ -91,7 +92,7 @@ class Meter:
     def _flops(self) -> float:
         """Operations on all samples."""
         lengths = {name: self._text_length(texts) for name, texts in self._captions.items()}
-        config = self._model.backbone.config
+        config = own_network(self._model.backbone).config
         return self._computed_share * sum(
             count * flops(config, name, Sizes(patches, positions, lengths[name])).training
             for (name, patches, positions), count in self._sizes.items()

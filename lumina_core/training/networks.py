@@ -10,6 +10,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from lumina_core.backbone.context import shared_out
+from lumina_core.backbone.network import Network
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.model import Model
 from lumina_core.sequence import TokenBatch
@@ -27,9 +28,7 @@ def networks_of(model: Model) -> "Networks":
 class Networks(nn.ModuleDict):
     """A backbone and, where it learns along, its text encoder."""
 
-    def __init__(
-        self, backbone: Backbone, text_encoder: TextEncoder | None, attention: str
-    ) -> None:
+    def __init__(self, backbone: Network, text_encoder: TextEncoder | None, attention: str) -> None:
         super().__init__({"backbone": backbone})
         if text_encoder is not None:
             self["text_encoder"] = text_encoder
@@ -40,14 +39,14 @@ class Networks(nn.ModuleDict):
     def forward(
         self, noisy: TokenBatch, segment_time: Tensor, texts: Sequence[Text] | Features
     ) -> Tensor:
-        """Velocity of the state, as `Backbone.forward`.
+        """Velocity of the state, as `Network.forward`.
 
         Args:
             noisy: from `pack`.
             segment_time: time of each segment.
             texts: one per sample; of a frozen encoder its features.
         """
-        backbone = cast(Backbone, self["backbone"])
+        backbone = cast(Network, self["backbone"])
         is_read = "text_encoder" not in self
         features, lengths = cast(Features, texts if is_read else self["text_encoder"](texts))
         context = backbone.prepare(
@@ -55,7 +54,8 @@ class Networks(nn.ModuleDict):
         )
         if self.sequence_group is not None:
             context = shared_out(context, self.sequence_group)
-        return backbone(noisy, segment_time, context) + self._unused(noisy)
+        velocity = cast(Tensor, backbone(noisy, segment_time, context))
+        return velocity + self._unused(noisy) if isinstance(backbone, Backbone) else velocity
 
     def _unused(self, noisy: TokenBatch) -> Tensor:
         """Zero, by way of the projections of modalities that a batch lacks.

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from lumina_core.backbone.transformer import own_network
 from lumina_core.data.mixture import Mixture, Pick, Place
 from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
@@ -96,7 +97,7 @@ def own_share(run: Run, config: TrainConfig, batches: list[list[Pick]]) -> list[
     if run.mesh is None or run.mesh.axes.num_shares == 1:
         return batches
     picks = [pick for batch in batches for pick in batch]
-    cost, num_shares = cost_by(run.model.backbone.config), run.mesh.axes.num_shares
+    cost, num_shares = cost_by(own_network(run.model.backbone).config), run.mesh.axes.num_shares
     return shares_of(picks, num_shares, config.token_budget, cost)[run.mesh.share]
 
 
@@ -116,11 +117,11 @@ def take_part(run: Run) -> None:
     if run.mesh is None:
         return
     model = run.model
-    features = model.backbone.config.feature_dims.get(model.name)
+    features = model.backbone.feature_dims.get(model.name)
     one = TokenSample(
         model.name,
         Grid(1, 1, 1, (1.0, 1.0, 1.0)),
-        torch.zeros(1, model.backbone.config.token_dims[model.name]),
+        torch.zeros(1, model.modality.tokenizer.token_dim),
         features=None if features is None else torch.zeros(1, features),
     )
     drawn = Drawn([CaptionedSample(one, "")], torch.zeros(1), torch.zeros_like(one.tokens[0]))

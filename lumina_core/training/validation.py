@@ -217,7 +217,7 @@ def validation_loss(
     """
     totals = dict.fromkeys(times, 0.0)
     stream = derived_seed(seed, NOISE_STREAM)
-    for numbers in _groups(samples, token_budget, model.backbone.config.separators):
+    for numbers in _groups(samples, token_budget, model.backbone.separators):
         part = [samples[number] for number in numbers]
         noise = [
             torch.randn(sample.tokens.tokens.numel(), generator=seeded(stream, number))

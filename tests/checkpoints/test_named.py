@@ -11,6 +11,7 @@ from lumina_core import LuminaError
 from lumina_core.checkpoints.named import (
     NamedModel,
     known_model,
+    lack_of_package,
     named_model,
     read_model,
     use_words,
@@ -129,6 +130,36 @@ def test_prompts_are_read_as_by_the_text_encoder_of_its_name(name, encoder):
     tower = known_model(name).text_encoder
     keys = values.keys() - {"path", "trainable"}
     assert {key: getattr(tower, key) for key in keys} == {key: values[key] for key in keys}
+
+
+PACKAGED = MODEL.replace("family: z_image", "family: ToyTransformer\npackage: lumina-toys")
+
+
+def test_the_network_of_a_package_is_part_of_a_description(tmp_path):
+    beside = "beside: [{folder: transformer_2, num_parameters: 3, num_bytes: 30}]\n"
+    model = described(tmp_path, PACKAGED + beside)
+    assert list(model.parts) == ["backbone", "text_encoder", "transformer_2", "vae"]
+    assert (model.num_bytes, model.memory_bytes) == (3_000_000_040, 12)
+    assert lack_of_package("big_toy", model) == (
+        "big_toy needs a network that the package lumina-toys has. Install it: python -m pip "
+        "install ./plugins/lumina-toys (in a checkout of the project)"
+    )
+    assert lack_of_package("big_toy", described(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (PACKAGED.replace("lumina-toys", "'a; rm'"), "package is 'a; rm'; write the name of a"),
+        (PACKAGED.replace("layout: diffusers", "layout: comfyui"), "in layout=diffusers alone"),
+        (PACKAGED + "beside: [{num_parameters: 3, num_bytes: 3}]", "beside names folders of the"),
+        (PACKAGED + "labels: toys", "labels are for models of classes"),
+    ],
+)
+def test_a_wrong_package_is_refused(tmp_path, text, said):
+    with pytest.raises(LuminaError) as raised:
+        described(tmp_path, text)
+    assert said in str(raised.value)
 
 
 def test_a_description_is_read_into_a_record(tmp_path):

@@ -52,6 +52,15 @@ HOSTILE = {
 }
 
 
+NETWORKS = HOOK.replace("autoencoders", "networks")
+HOSTILE |= {
+    "network_list": (NETWORKS.format(value="['A']"), "returned ['A'], not {class name"),
+    "network_path": (NETWORKS.format(value="{'A': 'no path'}"), "not {class name: 'module:class'}"),
+    "network_lost": (NETWORKS.format(value="{'A': 'nowhere:B'}"), "cannot load nowhere:B"),
+    "network_base": (NETWORKS.format(value="{'A': 'pathlib:Path'}"), "is no PackagedNetwork"),
+}
+
+
 @pytest.fixture
 def halving(write_extension):
     """An installed extension that brings an autoencoder of pictures."""

@@ -42,6 +42,7 @@ def deprecated(monkeypatch):
 
     coming.lumina_modality, coming.lumina_other = lumina_modality, lumina_other
     coming.lumina_autoencoders = hookspecs.lumina_autoencoders
+    coming.lumina_networks = hookspecs.lumina_networks
     host.forget()
     monkeypatch.setattr(loading, "hookspecs", coming)
 

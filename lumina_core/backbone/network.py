@@ -1,0 +1,128 @@
+"""What sampling and training ask of a network, and what a package says of one that it brings.
+
+Our own is transformer.py. Those of other packages are found by the hook `lumina_networks`; the core
+knows none of their names.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lumina_core.backbone.regions import Regions
+from lumina_core.backbone.settings import NO_SCALING, RopeScaling
+from lumina_core.sequence import TokenBatch, TokenSample, pack
+
+
+class Network(nn.Module):
+    """From a packed batch, its times and its texts to the velocity of each token."""
+
+    @property
+    def separators(self) -> bool:
+        """Whether the ends of rows and frames are positions."""
+        return False
+
+    @property
+    def time_scale(self) -> float:
+        """What the network multiplies time with before anything else."""
+        return 1.0
+
+    @property
+    def feature_dims(self) -> Mapping[str, int]:
+        """By modality, the features of frames that have weights of their own."""
+        return {}
+
+    def pack(self, samples: Sequence[TokenSample]) -> TokenBatch:
+        """Samples end to end, as this network takes them; see `sequence.pack`."""
+        return pack(samples, separators=self.separators)
+
+    def prepare(
+        self,
+        batch: TokenBatch,
+        text: Float[Tensor, "text text_dim"],
+        text_lengths: Sequence[int],
+        *,
+        scaling: RopeScaling = NO_SCALING,
+        proportional_base: int | None = None,
+        attention: str = "auto",
+        regions: Regions | None = None,
+        keeps_text: bool = True,
+    ) -> Any:
+        """Compute once what depends on neither x nor t; see `Backbone.prepare`.
+
+        A network of another package gets the defaults of what stands behind the star: whoever asks
+        for something else is refused before.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self, batch: TokenBatch, segment_time: Float[Tensor, "segment"], context: Any
+    ) -> Float[Tensor, "element"]:
+        """Velocity of the state.
+
+        Args:
+            batch: from `pack`.
+            segment_time: time of each segment in [0, 1].
+            context: from `prepare` for a batch of the same layout.
+
+        Returns:
+            float32, shaped as the state: data less noise.
+        """
+        raise NotImplementedError
+
+
+class PackagedNetwork(Network):
+    """A network that a package brings, for weights in a folder of diffusers.
+
+    What its class methods get as `about` is what a manifest says of it: `configs`, by folder, of
+    `transformer` and of those of `folders` that are there, and `pipeline`, the plain values of
+    model_index.json. The names of its weights begin with their folder and a dot.
+    """
+
+    folders: ClassVar[tuple[str, ...]] = ()
+    """Folders beside `transformer` whose weights belong to it, too, where they are there."""
+    ignored: ClassVar[tuple[str, ...]] = ()
+    """Regular expressions for stored names that it never reads."""
+
+    @classmethod
+    def made(cls, about: Mapping[str, Any], tokenizer: Any) -> "PackagedNetwork":
+        """The network of a manifest, its weights on the meta device.
+
+        Args:
+            about: of the manifest.
+            tokenizer: of the modality: how its latents become tokens.
+
+        Raises:
+            LuminaError, KeyError, TypeError, ValueError: the configs describe none.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def options(cls, about: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of the modality that the configs fix.
+
+        Raises:
+            LuminaError: it is a network of another kind, such as one that takes pictures.
+        """
+        return {}
+
+    @classmethod
+    def token_dim(cls, about: Mapping[str, Any]) -> int:
+        """Elements of a token."""
+        raise NotImplementedError
+
+    @classmethod
+    def solver(
+        cls, about: Mapping[str, Any], scheduler: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """What `solver` is to have for the steps of a scheduler, and notes for the user.
+
+        Args:
+            about: of the manifest.
+            scheduler: what scheduler_config.json holds.
+
+        Raises:
+            LuminaError: it steps as no solver here does.
+        """
+        raise NotImplementedError

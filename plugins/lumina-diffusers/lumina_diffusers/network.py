@@ -1,0 +1,250 @@
+"""A transformer of diffusers as the velocity network of a flow over packed sequences.
+
+Samples of one size go through it in one dense call, whatever else the batch holds. Time: ours t = 0
+is noise and t = 1 data; theirs is sigma = 1 - t, times a scale. Velocity: ours is data less noise,
+theirs most often the negative. What one family needs beyond that stands in its own file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import diffusers
+import torch
+from diffusers.utils import logging
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.overrides import TorchFunctionMode
+
+from lumina_core import Grid, LuminaError
+from lumina_core.backbone.network import PackagedNetwork
+from lumina_core.flow.scheduler import SCHEDULER, solver_of_scheduler
+from lumina_core.sequence import TokenBatch, unpack
+
+TRANSFORMER = "transformer"
+FIRST_VALUES = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn)
+"""Of what weights are made of before they are read."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples of one batch that go through the network in one dense call."""
+
+    latent: Float[Tensor, "sample channel frame row column"]
+    time: Float[Tensor, "sample patch"]
+    """Our t of every patch; 1 where it is given."""
+    texts: Sequence[Float[Tensor, "_text text_dim"]]
+    """Features of each sample's text, of its own tokens alone."""
+    grid: Grid
+    features: Float[Tensor, "sample patch feature"]
+    """What the modality says of each patch's frame, such as its rate; may have no columns."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a request needs at every step: the features of each sample's text."""
+
+    texts: tuple[Tensor, ...]
+
+
+class DiffusersNetwork(PackagedNetwork):
+    """One modality, one transformer, and maybe further networks beside it.
+
+    A family overrides `inputs`, and whatever of the rest is not as the defaults have it.
+    """
+
+    class_name: ClassVar[str]
+    """In diffusers, of `transformer`."""
+    max_text: ClassVar[int]
+    """Tokens to which texts are filled with zeros."""
+    batches_texts: ClassVar[bool] = True
+    """Whether texts of different lengths may share a call."""
+    scale: ClassVar[float] = 1000.0
+    """Of sigma, for the time that the transformer takes."""
+
+    transformer: Any
+    """The main network."""
+
+    def __init__(
+        self, about: Mapping[str, Any], parts: Mapping[str, nn.Module], tokenizer: Any
+    ) -> None:
+        """Keep them.
+
+        Args:
+            about: of the manifest.
+            parts: networks by their folder, `transformer` among them.
+            tokenizer: of the modality.
+        """
+        super().__init__()
+        self.about = about
+        self.tokenizer = tokenizer
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    @classmethod
+    def part_class(cls, folder: str) -> Any:
+        """The class of what a folder holds; no config names one."""
+        return getattr(diffusers, cls.class_name)
+
+    @classmethod
+    def made(cls, about: Mapping[str, Any], tokenizer: Any) -> "DiffusersNetwork":
+        """As in PackagedNetwork."""
+        with _Unallocated(), _quiet():
+            parts = {
+                folder: cls.part_class(folder).from_config(config)
+                for folder, config in about["configs"].items()
+            }
+        network = cls(about, parts, tokenizer)
+        stored = network.state_dict().keys()
+        if lost := [k for k, v in network.named_buffers() if v.is_meta and k not in stored]:
+            raise ValueError(f"its table {lost[0]} has no values; this version of diffusers is new")
+        return network
+
+    @classmethod
+    def solver(
+        cls, about: Mapping[str, Any], scheduler: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """As in PackagedNetwork; UniPC becomes Euler on its shift."""
+        name = scheduler.get("_class_name")
+        if name != "UniPCMultistepScheduler":
+            return solver_of_scheduler(scheduler), []
+        if not scheduler.get("use_flow_sigmas"):
+            raise LuminaError("the scheduler is UniPC without use_flow_sigmas, which is no flow")
+        euler = {"_class_name": SCHEDULER, "shift": scheduler.get("flow_shift", 1.0)}
+        solver = solver_of_scheduler(euler)
+        shift = solver["shift"]
+        return solver, [f"the model names UniPC; it is sampled by Euler with its shift {shift:g}"]
+
+    def to(self, device: Any = None, dtype: torch.dtype | None = None) -> "DiffusersNetwork":  # type: ignore[override]
+        """Move and cast, weight by weight, but for weights that their class keeps in float32.
+
+        Tables that no file holds keep their type: they are computed in a wider one.
+        """
+        stored = self.state_dict().keys()
+        for folder, part in self.named_children():
+            kept = set(getattr(part, "_keep_in_fp32_modules", None) or ())
+
+            def moved(value: Tensor, name: str, kept: set[str] = kept) -> Tensor:
+                wanted = dtype if name in stored and value.is_floating_point() else None
+                if wanted is not None and kept.intersection(name.split(".")):
+                    wanted = torch.float32
+                return value.to(device=device, dtype=wanted)
+
+            for name, weight in part.named_parameters(prefix=folder):
+                weight.data = moved(weight.data, name)
+            for place, module in part.named_modules(prefix=folder):
+                for name, table in list(module.named_buffers(recurse=False)):
+                    setattr(module, name, moved(table, f"{place}.{name}"))
+        return self
+
+    def prepare(
+        self, batch: TokenBatch, text: Tensor, text_lengths: Sequence[int], **ways: Any
+    ) -> Context:
+        """As in Network."""
+        if len(text_lengths) != batch.num_samples:
+            raise ValueError(f"one text per sample is expected, got {list(text_lengths)}")
+        return Context(tuple(text.split(list(text_lengths))))
+
+    def forward(self, batch: TokenBatch, segment_time: Tensor, context: Context) -> Tensor:
+        """As in Network."""
+        tokens = unpack(batch)
+        lengths = list(batch.lengths)
+        times = segment_time[batch.segment_index].split(lengths)
+        features = batch.segment_features[batch.segment_index].split(lengths)
+        keys = [
+            (grid, None if self.batches_texts else len(text), self.group_key(time))
+            for grid, text, time in zip(batch.grids, context.texts, times, strict=True)
+        ]
+        found: list[Tensor] = [batch.state] * len(tokens)
+        for key in dict.fromkeys(keys):
+            members = [number for number, each in enumerate(keys) if each == key]
+            group = Group(
+                torch.stack([self.tokenizer.detokenize(tokens[n], key[0]) for n in members]),
+                torch.stack([times[n] for n in members]),
+                [context.texts[n] for n in members],
+                key[0],
+                torch.stack([features[n] for n in members]),
+            )
+            for number, latent in zip(members, self.velocity(group).float(), strict=True):
+                found[number] = self.tokenizer.tokenize(latent).flatten()
+        return torch.cat(found)
+
+    def group_key(self, time: Float[Tensor, "patch"]) -> Any:
+        """What samples must have alike to share a call, beside their size; of any value."""
+        return None
+
+    def velocity(self, group: Group) -> Float[Tensor, "sample channel frame row column"]:
+        """Data less noise, from what the transformer makes of the group."""
+        made = self.transformer(**self.inputs(group), return_dict=False)[0]
+        return -self.output(made, group)
+
+    def inputs(self, group: Group) -> dict[str, Any]:
+        """Keyword arguments of the transformer."""
+        raise NotImplementedError
+
+    def output(self, made: Tensor, group: Group) -> Tensor:
+        """What the transformer returns, as (sample, channel, frame, row, column)."""
+        return made
+
+    def sigma(self, group: Group, *, per_patch: bool = False) -> Tensor:
+        """The time that the transformer takes: one per sample where its patches share it.
+
+        Args:
+            group: the samples.
+            per_patch: one per patch in any case.
+        """
+        sigma = self.scale * (1 - group.time)
+        is_shared = not per_patch and bool((sigma == sigma[:, :1]).all())
+        return sigma[:, 0] if is_shared else sigma
+
+
+def padded(
+    texts: Sequence[Float[Tensor, "_text text_dim"]], length: int, dtype: torch.dtype
+) -> tuple[Float[Tensor, "sample text text_dim"], Bool[Tensor, "sample text"]]:
+    """Texts with zeros behind them, and which places are text.
+
+    Args:
+        texts: features of each.
+        length: of all; longer texts are cut.
+        dtype: of the result.
+    """
+    rows = torch.stack([pad(text, (0, 0, 0, length - len(text))) for text in texts])
+    lengths = torch.tensor([len(text) for text in texts])
+    valid = torch.arange(length) < lengths[:, None]
+    return rows.to(dtype), valid.to(rows.device)
+
+
+def config_of(about: Mapping[str, Any], class_name: str) -> dict[str, Any]:
+    """The config of `transformer`, with the defaults of its class for what it leaves out."""
+    import inspect
+
+    arguments = inspect.signature(getattr(diffusers, class_name).__init__).parameters
+    usual = {
+        name: each.default for name, each in arguments.items() if each.default is not each.empty
+    }
+    return {**usual, **about["configs"][TRANSFORMER]}
+
+
+class _Unallocated(TorchFunctionMode):
+    """What weights are made of takes no memory; tables are computed as ever."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        words = dict(kwargs or {})
+        if function in FIRST_VALUES:
+            words["device"] = "meta"
+        return function(*args, **words)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what diffusers logs about configs, which read_network refuses or not."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

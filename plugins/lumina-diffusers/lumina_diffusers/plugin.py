@@ -1,0 +1,9 @@
+"""The entry point: names the kinds of network and where their classes are."""
+
+from lumina_core import hookimpl
+
+
+@hookimpl
+def lumina_networks() -> dict[str, str]:
+    """The transformers of diffusers that are read, by the `_class_name` in their config.json."""
+    return {"WanTransformer3DModel": "lumina_diffusers.wan:WanNetwork"}

@@ -1,0 +1,372 @@
+"""Wan 2.1 from a folder of diffusers makes what its own pipeline makes."""
+
+import json
+import shutil
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lumina_core import LuminaError
+from lumina_core.checkpoints.formats import find_source, source_of
+from lumina_core.cli.main import main
+from lumina_core.plugins import host
+from lumina_core.runtime import seeded
+from lumina_core.sampling.compose import compose_run
+from lumina_core.sampling.generate import generate_each, load_model, requests_of
+from lumina_core.sampling.sample import sample_latents
+from lumina_core.sampling.settings import sampling_of
+from lumina_core.sampling.velocity import GuidedVelocity
+from lumina_diffusers.wan import WanNetwork
+from tiny_wan import (
+    FRAMES,
+    HEIGHT,
+    LATENT,
+    NEGATIVE,
+    NUM_STEPS,
+    PROMPT,
+    SCALE,
+    SHIFT,
+    SIZES,
+    STEPS,
+    WIDTH,
+    EvenTimes,
+    pipeline,
+    transformer,
+)
+
+EXACT = 1e-5
+SEED = 3
+RELEASED = {  # transformer/config.json of Wan-AI/Wan2.1-T2V-1.3B-Diffusers, what is no default
+    "num_attention_heads": 12,
+    "num_layers": 30,
+    "ffn_dim": 8960,
+    "patch_size": [1, 2, 2],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models") / "tiny"
+    pipeline().save_pretrained(place)
+    return place
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    """A folder that a test may change."""
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def words(folder, *others):
+    asked = ["+modality=video", f"checkpoint={folder}", f"negative_prompt={NEGATIVE}", "device=cpu"]
+    return [*asked, *SIZES, *STEPS, *others]
+
+
+def asked(folder, *others):
+    return compose_run([w.removeprefix("+") for w in words(folder, f"prompt={PROMPT}", *others)])
+
+
+def latent_of(config):
+    config_of_one = config
+    (latent,) = sample_latents(
+        load_model(config), requests_of(config_of_one, None), sampling_of(config_of_one)
+    )
+    return latent
+
+
+def theirs(scheduler, output_type):
+    with torch.no_grad():
+        made = pipeline(scheduler=scheduler)(
+            prompt=PROMPT,
+            negative_prompt=NEGATIVE,
+            height=HEIGHT,
+            width=WIDTH,
+            num_frames=FRAMES,
+            num_inference_steps=NUM_STEPS,
+            guidance_scale=SCALE,
+            latents=noise()[None],
+            output_type=output_type,
+        )
+    return made.frames[0]
+
+
+def noise():
+    return torch.randn(LATENT, generator=seeded(SEED))
+
+
+def assert_same_path(ours, reference):
+    assert (ours - reference).abs().max() < EXACT
+    assert (reference - noise()).abs().max() > 0.5  # else it would show nothing
+
+
+def test_our_even_times_in_their_scheduler_give_our_latent(folder):
+    config = asked(folder, f"seed={SEED}", "solver.schedule=even")
+    assert_same_path(latent_of(config), theirs(EvenTimes(shift=SHIFT), "latent"))
+
+
+def test_their_own_times_in_our_solver_give_their_latent(folder):
+    config = asked(folder, f"seed={SEED}")
+    assert config.solver.schedule == "training"
+    assert config.solver.shift == SHIFT
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=SHIFT)
+    assert_same_path(latent_of(config), theirs(scheduler, "latent"))
+
+
+def test_a_whole_clip_from_prompts_is_theirs_in_every_pixel(folder):
+    config = asked(folder, f"seed={SEED}")
+    (made,) = generate_each(load_model(config), [config])
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=SHIFT)
+    clip = torch.from_numpy(np.round(theirs(scheduler, "np") * 255)).permute(0, 3, 1, 2)
+    assert torch.equal(made.media, clip.to(torch.uint8))
+    assert clip.std() > 1
+    assert made.network_evaluations == 2 * NUM_STEPS
+
+
+def test_clips_of_a_batch_are_what_they_are_alone(folder):
+    config = asked(folder)
+    model, sampling = load_model(config), sampling_of(config)
+    other = asked(folder, "modality.height=32", "modality.width=16", "modality.frames=5")
+    requests = [
+        *requests_of(config, None),
+        *requests_of(other, None),
+        *requests_of(asked(folder, "seed=9", "prompt=the sun sets", "negative_prompt="), None),
+    ]
+    together = GuidedVelocity(model, requests, sampling)
+    velocity = together.latents(together(0.3, together.x_0))
+    for request, found in zip(requests, velocity, strict=True):
+        alone = GuidedVelocity(model, [request], sampling)
+        (wanted,) = alone.latents(alone(0.3, alone.x_0))
+        assert (found - wanted).abs().max() < EXACT
+        assert wanted.abs().max() > 0.1
+
+
+def test_released_sizes_have_the_released_weights(monkeypatch):
+    about = {"configs": {"transformer": RELEASED}, "pipeline": {}}
+    network = WanNetwork.made(about, None)
+    shapes = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    assert sum(weight.numel() for weight in network.parameters()) == 1_418_996_800
+    assert all(weight.is_meta for weight in network.parameters())
+    assert WanNetwork.token_dim(about) == 64
+    assert WanNetwork.options(about) == {"patch": [1, 2, 2]}
+    assert len(shapes) == 825
+    assert shapes["transformer.patch_embedding.weight"] == (1536, 16, 1, 2, 2)
+    assert shapes["transformer.blocks.29.attn2.norm_k.weight"] == (1536,)
+    assert shapes["transformer.blocks.29.ffn.net.0.proj.weight"] == (8960, 1536)
+    assert shapes["transformer.condition_embedder.text_embedder.linear_1.weight"] == (1536, 4096)
+    assert shapes["transformer.proj_out.weight"] == (64, 1536)
+    with torch.device("meta"):
+        reference = diffusers.WanTransformer3DModel(**RELEASED).state_dict()
+    assert shapes == {f"transformer.{k}": tuple(v.shape) for k, v in reference.items()}
+
+
+def test_the_named_model_describes_a_folder_without_a_name(folder):
+    source = source_of(folder)
+    assert source.model.startswith("wan")
+    assert source.manifest["backbone"]["kind"] == "WanTransformer3DModel"
+    assert source.manifest["modalities"]["video"]["options"]["patch"] == [1, 2, 2]
+    assert source.manifest["text_encoder"]["max_tokens"] == 512
+    assert not source.notes
+
+
+def test_half_precision_keeps_what_the_class_keeps_in_float32(folder):
+    model = load_model(asked(folder, "dtype=bfloat16"))
+    network = model.ready_backbone()
+    kept = {k for k, v in network.named_parameters() if v.dtype == torch.float32}
+    reference = diffusers.WanTransformer3DModel.from_pretrained(
+        folder / "transformer", torch_dtype=torch.bfloat16
+    )
+    wanted = {k for k, v in reference.named_parameters() if v.dtype == torch.float32}
+    assert kept == {f"transformer.{name}" for name in wanted}
+    assert 0 < len(kept) < len(list(network.parameters()))
+    assert network.transformer.rope.freqs_cos.dtype == reference.rope.freqs_cos.dtype
+    time = torch.tensor([731.25])
+    words = {"encoder_hidden_states": torch.zeros(1, 512, 16).bfloat16(), "return_dict": False}
+    with torch.no_grad():
+        pair = [
+            each(noise()[None].bfloat16(), time, **words)[0]
+            for each in (network.transformer, reference)
+        ]
+    assert torch.equal(*pair)
+
+
+def test_unipc_becomes_euler_on_its_shift_and_the_user_is_told(copy, capsys):
+    scheduler = diffusers.UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0
+    )
+    scheduler.save_pretrained(copy / "scheduler")
+    config = asked(copy)
+    assert (config.solver.name, config.solver.shift) == ("euler", 5.0)
+    assert config.solver.schedule == "even"
+    run(copy, PROMPT, f"out={copy / 'a.mp4'}")
+    assert "note: the model names UniPC; it is sampled by Euler" in capsys.readouterr().err
+
+
+def run(folder, *others):
+    assert main(["run", *words(folder, *others)]) == 0
+
+
+def test_a_file_is_repeated_to_the_byte(folder, tmp_path):
+    run(folder, PROMPT, f"out={tmp_path / 'a.mp4'}")
+    again = ["run", f"repeat={tmp_path / 'a.mp4'}", f"checkpoint={folder}", "device=cpu"]
+    assert main([*again, f"out={tmp_path / 'b.mp4'}"]) == 0
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_a_file_of_prompts_makes_a_clip_for_each(folder, tmp_path):
+    (tmp_path / "prompts.txt").write_text("a red fox\nthe sun sets slowly\n")
+    run(folder, f"prompt_file={tmp_path / 'prompts.txt'}", f"out={tmp_path / 'many'}")
+    clips = sorted((tmp_path / "many").glob("*.mp4"))
+    assert len(clips) == 2
+    assert clips[0].read_bytes() != clips[1].read_bytes()
+
+
+def test_first_frames_can_be_given(folder, tmp_path):
+    run(folder, PROMPT, f"out={tmp_path / 'a.mp4'}")
+    config = asked(folder, f"condition.frames={tmp_path / 'a.mp4'}", "condition.num_frames=1")
+    (made,) = generate_each(load_model(config), [config])
+    assert made.media.shape == (FRAMES, 3, HEIGHT, WIDTH)
+
+
+def test_the_server_makes_a_clip(folder):
+    from starlette.testclient import TestClient
+
+    from lumina_core.server.app import build_app
+    from lumina_core.server.settings import ServeConfig
+
+    app = build_app(ServeConfig(checkpoint=(str(folder),)))
+    with TestClient(app, base_url="http://localhost:8000") as client:
+        body = {"prompt": PROMPT, "size": f"{WIDTH}x{HEIGHT}", "num_frames": FRAMES, "fps": 16}
+        answer = client.post("/v1/videos", json={**body, "num_inference_steps": 2})
+        assert answer.status_code == 200, answer.text
+        job = answer.json()
+        for _ in range(600):
+            job = client.get(f"/v1/videos/{job['id']}").json()
+            if job["status"] in ("completed", "failed"):
+                break
+        assert job["status"] == "completed", job
+        content = client.get(f"/v1/videos/{job['id']}/content").content
+    assert content[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("rope_scaling.ntk=2", "rope_scaling is for the networks of this project"),
+        ("proportional_attention=100", "proportional_attention is for the networks"),
+        ("longest_side=4", "longest_side is for the networks"),
+        ("attention=sdpa", "attention is for the networks"),
+        ("quantise=int8", "quantise=int8 is for the networks"),
+        ("regions=[1,1]", "regions=[1, 1] needs a model that reads its prompt by cross-attention"),
+    ],
+)
+def test_what_the_network_does_not_have_is_refused_in_one_line(
+    folder, tmp_path, capsys, setting, said
+):
+    code = main(["run", *words(folder, PROMPT, setting, f"out={tmp_path / 'a.mp4'}")])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert said in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "+modality=video", "init_from={}", "adapter=lora", "data=folder", "data.path=x"],
+        ["plan", "+modality=video", "checkpoint={}"],
+        ["convert", "{}", "out", "--to", "lumina"],
+    ],
+)
+def test_what_is_not_there_for_networks_of_packages_says_so(folder, tmp_path, capsys, command):
+    asked = [str(tmp_path / "out") if word == "out" else word.format(folder) for word in command]
+    assert main(asked) == 2
+    error = capsys.readouterr().err
+    assert "is a WanTransformer3DModel of another package, which `run` and `serve` alone" in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def change(folder, **values):
+    path = folder / "transformer" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"in_channels": 36}, "this Wan takes a picture beside its text"),
+        ({"image_dim": 1280}, "this Wan takes a picture beside its text"),
+        ({"num_layers": 10**9}, "its config asks for more weights"),
+        ({"num_layers": 3}, "it lacks transformer.blocks.2."),
+        ({"num_layers": 1}, "it holds transformer.blocks.1."),
+        ({"ffn_dim": 16}, "net.0.proj.bias is (32,) of torch.float32, not (16,)"),
+        ({"patch_size": "\x1b[2J"}, "describes no network"),
+        ({"num_attention_heads": "two"}, "do not belong together"),
+        ({"_class_name": "Other\x1b[2J"}, "holds a Other\ufffd[2J of diffusers"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused_in_one_line(copy, values, said):
+    change(copy, **values)
+    with pytest.raises(LuminaError) as raised:
+        load_model(asked(copy))
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "\x1b" not in str(raised.value)
+
+
+def test_a_checkpoint_of_ours_may_hold_the_network(folder, tmp_path):
+    from lumina_core.checkpoints.folder import write_manifest
+
+    source = source_of(folder)
+    weights = load_file(folder / "transformer" / "diffusion_pytorch_model.safetensors")
+    target = tmp_path / "own"
+    target.mkdir()
+    save_file({f"transformer.{k}": v for k, v in weights.items()}, target / "backbone.safetensors")
+    shutil.copytree(folder / "text_encoder", target / "text_encoder")
+    for path in (folder / "tokenizer").iterdir():
+        shutil.copy(path, target / "text_encoder" / path.name)
+    shutil.copytree(folder / "vae", target / "vae" / "video")
+    write_manifest(target, {**source.manifest, "family": ""})
+    config = asked(folder, f"seed={SEED}")
+    own = asked(target, f"seed={SEED}")
+    assert torch.equal(latent_of(own), latent_of(config))
+
+
+@pytest.fixture
+def without_package(monkeypatch):
+    monkeypatch.setenv("LUMINA_BLOCK", "diffusers")
+    host.forget()
+    yield
+    monkeypatch.undo()
+    host.forget()
+
+
+def test_without_the_package_run_and_models_say_what_to_do(folder, without_package, capsys):
+    assert main(["run", *words(folder, PROMPT)]) == 2
+    error = capsys.readouterr().err
+    assert "needs a network that the package lumina-diffusers has" in error
+    assert error.count("\n") == 1
+    assert main(["run", "+modality=video", "checkpoint=wan_t2v_1_3b", PROMPT]) == 2
+    assert "wan_t2v_1_3b needs a network that the package" in capsys.readouterr().err
+    assert main(["models"]) == 0
+    assert "wan_t2v_1_3b needs a network that the package" in capsys.readouterr().out
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_command():
+    assert host.way_to_install("lumina-diffusers") is None
+    assert "pip install ./plugins/lumina-nothing" in host.way_to_install("lumina-nothing")
+    assert host.way_to_install("other-package").endswith("python -m pip install other-package")
+
+
+def test_a_named_model_that_is_not_here_says_what_it_takes():
+    with pytest.raises(LuminaError, match=r"wan_t2v_1_3b is not on this disk: .*Apache-2\.0"):
+        find_source("wan_t2v_1_3b", download=False)
+
+
+def test_two_networks_of_one_architecture_have_two_names(folder, copy):
+    transformer(seed=5).save_pretrained(copy / "transformer")
+    assert source_of(copy).sha256 != source_of(folder).sha256
