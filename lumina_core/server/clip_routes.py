@@ -73,7 +73,7 @@ def clip_routes(service: Service) -> list[Route]:
     async def sound(request: Request) -> Response:
         """Make a sound; the answer is its file."""
         body, files = await service.body(request)
-        job = await service.submit(_of_one_sound(body), files, AUDIO)
+        job = await service.submit(_of_one_sound(body), files, AUDIO, is_watched=False)
         try:
             await service.finished(request, job)
             data = await asyncio.to_thread((job.folder / job.made[0].name).read_bytes)

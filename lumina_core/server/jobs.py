@@ -46,6 +46,8 @@ class Job:
     """Of what was uploaded and of the files; only its own."""
     names: Mapping[str, str]
     """What messages say in place of paths."""
+    is_watched: bool = True
+    """Whether anybody may look at it on its way."""
     status: str = QUEUED
     share: float = 0.0
     preview: str | None = None
@@ -286,9 +288,10 @@ class Line:
                 job.preview = PNG_URL + base64.b64encode(progress.preview).decode()
             self._tell(job)
 
+        task = Task(job.config, job.suffix, job.folder, job.is_watched)
         try:
             tell(Progress(0))
-            for made in slot.run(Task(job.config, job.suffix, job.folder), tell):
+            for made in slot.run(task, tell):
                 job.made.append(made)
         except Cancelled:
             return CANCELLED, None

@@ -68,7 +68,7 @@ async def _pictures(
     shape = body.pop("response_format", None)
     if shape not in (None, B64):
         raise RefusedError(f"response_format is {B64} here", param="response_format")
-    job = await service.submit(body, files, IMAGE, change=change)
+    job = await service.submit(body, files, IMAGE, change=change, is_watched=False)
     try:
         await service.finished(request, job)
         paths = [job.folder / made.name for made in job.made]

@@ -10,6 +10,7 @@ from lumina_core.errors import LuminaError
 from lumina_core.server.app import build_app
 from lumina_core.server.connection import Connection
 from lumina_core.server.settings import LOOPBACK, TOKEN, ServeConfig
+from lumina_core.server.slots import keep_for_good
 
 MAX_HEADERS = 1 << 15  # bytes
 VISIBLE = re.compile("[!-~]+")  # of ASCII
@@ -72,5 +73,6 @@ def run_server(config: ServeConfig) -> int:
         host, port = sock.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         terminal.show(f"serving {', '.join(app.state.models)} at http://{shown}:{port}")
+        keep_for_good()
         server.run([sock])
     return 0

@@ -56,6 +56,8 @@ class Service:
         modality: str,
         prefix: str = "",
         change: Change = as_sent,
+        *,
+        is_watched: bool = True,
     ) -> Job:
         """Put a request into the line.
 
@@ -65,6 +67,7 @@ class Service:
             modality: that the address names.
             prefix: of the id of the job.
             change: what is made of the body and of the paths of the files once these are there.
+            is_watched: whether anybody may look at the job before its end.
 
         Raises:
             RefusedError: the line is full, or the request is not one that can be computed.
@@ -81,7 +84,9 @@ class Service:
                 raise RefusedError(text, code="invalid_file") from error
             found = await asyncio.to_thread(self._checked, body, modality, given)
             names = names_of_sent(given) | self._names(found)
-            job = Job(job_id, found.model.id, found.config, found.suffix, folder, names)
+            job = Job(
+                job_id, found.model.id, found.config, found.suffix, folder, names, is_watched
+            )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

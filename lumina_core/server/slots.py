@@ -4,6 +4,7 @@ A slot gets a `Task`, which is plain data, and leaves files in its folder; what 
 are `Progress` and `Made`. So a slot may as well be another process, or another machine.
 """
 
+import gc
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ class Task:
     """Of the files, one of the modality's."""
     folder: Path
     """For the files; exists, and nobody else writes there."""
+    is_watched: bool = True
+    """Whether anybody may look at previews: they cost 9 % of a picture of 24 steps."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class ThreadSlot:
     def __init__(self, device: str | None = None) -> None:
         self.device = device
         self._held: dict[tuple[str, str | None], Model] = {}
+        self._new: set[tuple[str, str | None]] = set()
         self._lock = Lock()
 
     def size(self, config: RunConfig, suffix: str) -> int:
@@ -132,22 +136,43 @@ class ThreadSlot:
                 picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
                 tell(Progress((num_done + share) / config.num_samples, png_of(picture)))
 
-        for item in generate_each(model, [config], on_step, watch):
+        for item in generate_each(model, [config], on_step, watch if task.is_watched else None):
             name = f"{num_done}{task.suffix}"
             _save(item, task.folder / name)
             num_done, share, num_shown = num_done + 1, 0.0, 0
             yield Made(name, item.seed, item.media_sha256, notes)
             tell(Progress(num_done / config.num_samples))
+        if (key := _key(config)) in self._new:  # by now everything that it needs is there
+            self._new.discard(key)
+            keep_for_good()
 
     def close(self) -> None:
         """As in Slot: there is nothing to end."""
 
     def _model(self, config: RunConfig) -> Model:
         config = config if self.device is None else replace(config, device=self.device)
-        key = (config.modality, config.checkpoint)
+        key = _key(config)
         with self._lock:
-            self._held[key] = load_model(config, self._held.get(key))
+            held = self._held.get(key)
+            self._held[key] = load_model(config, held)
+            if held is None:
+                self._new.add(key)
+                keep_for_good()
             return self._held[key]
+
+
+def _key(config: RunConfig) -> tuple[str, str | None]:
+    return config.modality, config.checkpoint
+
+
+def keep_for_good() -> None:
+    """Spare all objects that are there from the search for garbage.
+
+    A library and a model are half a million of them. Each search through them stops every thread
+    for 0.3 seconds, and with them the answers of a server.
+    """
+    gc.collect(1)  # what is garbage now and young is not kept
+    gc.freeze()
 
 
 def _save(item: Generated, path: Path) -> None:

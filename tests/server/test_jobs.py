@@ -41,6 +41,14 @@ def test_a_running_job_is_cancelled_between_steps_and_the_next_one_runs(waiting,
     until(lambda: state(waiting, second) == "completed")
 
 
+def test_previews_are_made_where_somebody_may_look(waiting, slot, until):
+    slot.gate.release(8)
+    assert waiting.post("/v1/images/generations", json=REQUEST).status_code == 200
+    job = post(waiting).json()
+    until(lambda: state(waiting, job) == "completed")
+    assert [task.is_watched for task in slot.tasks] == [False, True]
+
+
 def test_results_go_when_they_are_too_old_or_too_many(waiting, slot, until):
     jobs = [post(waiting).json() for _ in range(2)]
     slot.gate.release(8)

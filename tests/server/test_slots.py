@@ -1,5 +1,6 @@
 """Slots elsewhere: what they make and say, what a kill leaves, and cancelling between steps."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import torch
 import lumina_core
 from lumina_core.errors import LuminaError
 from lumina_core.server.app import build_app
+from lumina_core.server.catalogue import Served, composed
 from lumina_core.server.jobs import Job, Line
 from lumina_core.server.settings import ServeConfig
 from lumina_core.server.slots import Cancelled, Task, ThreadSlot, picture_of
@@ -81,6 +83,11 @@ def test_a_slot_elsewhere_says_and_leaves_what_a_thread_does(client, until, tmp_
         found.append((made, told, path.read_bytes(), picture_of(path).read_bytes()))
     assert any(progress.preview for progress in found[0][1])
     assert found[0] == found[1]
+    told, folder = [], tmp_path / "unwatched"
+    folder.mkdir()
+    (same,) = client.line.slots[0].run(Task(config, ".png", folder, is_watched=False), told.append)
+    assert same == found[0][0]
+    assert told and not any(progress.preview for progress in told)
 
     def leave(progress):
         raise Cancelled
@@ -116,6 +123,24 @@ def test_a_refusal_elsewhere_names_no_path(client, until):
     until(lambda: job(client, job_id)["status"] == "failed")
     error = job(client, job_id)["error"]
     assert error["code"] == "invalid_value" and "[path]" in error["message"]
+
+
+def test_a_model_is_spared_the_search_for_garbage(tiny_checkpoint, tmp_path):
+    words = {"modality.height": "32", "modality.width": "32", "solver.num_steps": "1"}
+    config = composed(Served("tiny", "image", str(tiny_checkpoint)), words, "a star")
+    slot, counts = ThreadSlot(), []
+    try:
+        for number in range(2):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            list(slot.run(Task(config, ".png", folder), lambda progress: None))
+            counts.append(gc.get_freeze_count())
+        (model,) = slot._held.values()
+        searched = {id(each) for each in gc.get_objects()}
+        assert not searched & {id(part) for part in model.backbone.modules()}
+        assert counts[0] >= counts[1] > 0
+    finally:
+        gc.unfreeze()
 
 
 SERVER = """
