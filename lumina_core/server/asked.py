@@ -15,12 +15,11 @@ from lumina_core.records import MAX_TEXT, flat, told
 from lumina_core.sampling.compose import RUN
 from lumina_core.sampling.python_arguments import words_of
 from lumina_core.sampling.settings import RunConfig
-from lumina_core.server.catalogue import Served, composed, file_keys, open_keys
+from lumina_core.server.catalogue import MAX_SAMPLES, Served, composed, file_keys, open_keys
 from lumina_core.server.refusals import RefusedError, names_of_sent, without_paths
 from lumina_core.server.slots import Slot
 
 T = TypeVar("T")
-MAX_SAMPLES = 10  # of a request
 MAX_TOKENS = 16_384  # of a sample: attention takes their square
 MAX_ITEMS = 64  # keys of a body, and values of a list
 SIZE = re.compile(r"(?P<width>\d{1,5})x(?P<height>\d{1,5})")

@@ -31,6 +31,7 @@ from lumina_core.sampling.settings import ModelSource, RunConfig
 from lumina_core.server.settings import ServeConfig
 
 TEXTS = (*PROMPT_KEYS, f"{CONDITION}.{LABEL}")  # that say what to show
+MAX_SAMPLES = 10  # of a request
 MAX_EXAMPLES = 12  # of a modality
 NO_EXAMPLES = "held_out"  # the first split that a demo was not trained on
 
@@ -163,7 +164,7 @@ def _setting(key: Key, used: Mapping[str, Any]) -> dict[str, Any]:
         "meaning": about.meaning,
         "choices": choices,
         "least": least,
-        "most": most,
+        "most": MAX_SAMPLES if key.name == "num_samples" else most,
     }
 
 

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from lumina_core import __version__
 from lumina_core.records import MAX_TEXT
-from lumina_core.server.asked import MAX_SAMPLES, OF_OTHERS, SIZE, UNUSED
+from lumina_core.server.asked import OF_OTHERS, SIZE, UNUSED
 from lumina_core.server.bodies import FORM, JSON
 from lumina_core.server.clip_routes import (
     AUDIO,
@@ -168,7 +168,6 @@ def _request(about: Mapping[str, Any]) -> Schema:
         "prompt": PROMPT,
         "model": {"enum": [about["modality"], *about["models"]]},
         "format": {"enum": [name.removeprefix(".") for name in about["formats"]]},
-        "num_samples": {"type": "integer", "minimum": 1, "maximum": MAX_SAMPLES},
         "size": {"type": "string", "pattern": f"^({re.sub(r'[?]P<.*?>', '', SIZE.pattern)}|auto)$"},
         "response_format": {"enum": [B64]},
         **{name: {} for name in UNUSED},

@@ -44,6 +44,7 @@ def test_a_schema_refuses_what_the_server_refuses(document):
     for wrong in (
         {"prompt": ""},
         {"n": 11},
+        {"num_samples": 11},
         {"size": "9x"},
         {"solver": "dopri5"},
         {"height": "x"},
