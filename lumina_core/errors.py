@@ -42,6 +42,15 @@ def reason_of(error: BaseException) -> str:
     return printable(text, MAX_REASON)
 
 
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether it came about because the disk is full, or a file's limit reached."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            return True
+        error = error.__cause__
+    return False
+
+
 def why(error: BaseException) -> str:
     """What the system says of a file, without its name; of any other exception its reason."""
     return getattr(error, "strerror", None) or reason_of(error)

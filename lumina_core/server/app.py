@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lumina_core.errors import NO_SPACE
+from lumina_core.errors import is_full_disk
 from lumina_core.server.catalogue import served_models
 from lumina_core.server.clip_routes import clip_routes
 from lumina_core.server.guard import Guard
@@ -22,7 +22,7 @@ from lumina_core.server.jobs import Line
 from lumina_core.server.media_routes import media_routes
 from lumina_core.server.openai_routes import openai_routes
 from lumina_core.server.openapi import described_api
-from lumina_core.server.refusals import RefusedError, error_of
+from lumina_core.server.refusals import FULL_DISK, NO_ROOM, RefusedError, error_of
 from lumina_core.server.service import Service
 from lumina_core.server.settings import ServeConfig
 from lumina_core.server.slot_kinds import make_slots
@@ -114,11 +114,10 @@ async def _on_refused(request: Request, error: Exception) -> Response:
 
 
 async def _on_system(request: Request, error: Exception) -> Response:
-    if not (isinstance(error, OSError) and error.errno in NO_SPACE):
+    if not is_full_disk(error):
         raise error
     status = HTTPStatus.INSUFFICIENT_STORAGE
-    body = error_of("the server has no room on its disk; try again later", status, code="no_space")
-    return JSONResponse(body, status)
+    return JSONResponse(error_of(FULL_DISK, status, code=NO_ROOM), status)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

@@ -15,8 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lumina_core import terminal
-from lumina_core.server.refusals import RefusedError, error_of
+from lumina_core.server.refusals import RefusedError, error_of, tell_fault
 from lumina_core.server.settings import LOOPBACK
 
 MAX_BODY = 64 * 10**6  # bytes, of all that a request sends
@@ -128,7 +127,7 @@ class Guard:
         except ClientDisconnect:  # nobody is there to be answered
             return
         except Exception as error:  # whatever it is, it ends one answer and nothing else
-            terminal.tell_trace(error)
+            tell_fault(error)
             if not is_begun:
                 await _refused("internal error", 500, "server_error")(scope, receive, sending)
 

@@ -17,11 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lumina_core import terminal
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, is_full_disk
 from lumina_core.files.unfinished import unfinished
 from lumina_core.sampling.settings import RunConfig
-from lumina_core.server.refusals import RefusedError, without_paths
+from lumina_core.server.refusals import (
+    FULL_DISK,
+    INVALID,
+    NO_ROOM,
+    RefusedError,
+    tell_fault,
+    without_paths,
+)
 from lumina_core.server.settings import ServeConfig
 from lumina_core.server.slots import Cancelled, LostError, Made, Progress, Slot, Task
 
@@ -246,6 +252,8 @@ class Line:
                 job.num_bytes = _num_bytes(job.folder)
                 if status == COMPLETED and job.num_bytes > self._room:
                     status, error = FAILED, self._too_large(job)
+                if error is not None and error["code"] == NO_ROOM:
+                    _empty(job)
                 self._end(job, status, error)
                 if job.id not in self.jobs:
                     self._drop(job)
@@ -260,11 +268,8 @@ class Line:
         text = (
             f"the result has {job.num_bytes} bytes and this server keeps {self._room}; ask for less"
         )
-        job.made.clear()
-        for path in job.folder.iterdir():
-            path.unlink(missing_ok=True)  # who asked for another kind of a file renames it
-        job.num_bytes = 0
-        return {"code": "invalid_value", "message": text}
+        _empty(job)
+        return {"code": INVALID, "message": text}
 
     def _next(self) -> Job | None:
         """The first job of the line, once there is one; None at the end."""
@@ -295,13 +300,14 @@ class Line:
                 job.made.append(made)
         except Cancelled:
             return CANCELLED, None
-        except LuminaError as error:
-            message = without_paths(str(error), job.names)
-            return FAILED, {"code": "invalid_value", "message": message}
         except LostError as error:
             return (CANCELLED, None) if job.is_unwanted else (FAILED, _lost(error))
         except (Exception, SystemExit) as error:  # whatever it is, the next job runs
-            terminal.tell_trace(error)
+            if is_full_disk(error):
+                return FAILED, {"code": NO_ROOM, "message": FULL_DISK}
+            if isinstance(error, LuminaError):
+                return FAILED, {"code": INVALID, "message": without_paths(str(error), job.names)}
+            tell_fault(error)
             return FAILED, {"code": "server_error", "message": "internal error"}
         return COMPLETED, None
 
@@ -318,6 +324,13 @@ def _num_bytes(folder: Path) -> int:
 
 def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700)
+
+
+def _empty(job: Job) -> None:
+    job.made.clear()
+    for path in job.folder.iterdir():
+        path.unlink(missing_ok=True)  # who asked for another kind of a file renames it
+    job.num_bytes = 0
 
 
 def _lost(error: LostError) -> dict[str, str]:

@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import ObjectLostError, RayActorError
 
 from lumina_core.errors import LuminaError, reason_of
-from lumina_core.server.remote import Message, Messages, Over, RemoteSlot, compute
+from lumina_core.server.remote import Message, Messages, Over, RemoteSlot, compute, over_of
 from lumina_core.server.slots import LostError, Made, Progress, Task, ThreadSlot, picture_of
 
 ADDRESS = "RAY_ADDRESS"  # of Ray itself
@@ -54,8 +54,12 @@ class Worker:
         said: SimpleQueue[Message] = SimpleQueue()
         with TemporaryDirectory(prefix="lumina-serve-") as name:
             folder = Path(name)
-            for file, content in given.items():
-                (folder / file).write_bytes(content)
+            try:
+                for file, content in given.items():
+                    (folder / file).write_bytes(content)
+            except OSError as error:
+                yield over_of(error)
+                return
             words = (self.slot, _moved(task, folder), said.put, self.is_stopped.is_set)
             Thread(target=compute, args=words).start()
             message: Message | None = None

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from lumina_core import terminal
 from lumina_core.errors import MAX_NAME, MAX_REASON, printable
 
 MAX_MESSAGE = 2 * MAX_REASON
 HIDDEN = "[path]"
+INVALID, NO_ROOM = "invalid_value", "no_space"
+FULL_DISK = "there is no room left on the disk of the server; try again later"
 _PATH = re.compile(r"(?:(?<=^)|(?<=[\s=:'\"(\[,;]))(?:~|\.{1,2})?/[^\s'\",;)\]]+")
 _TYPES = {
     401: "authentication_error",
@@ -48,6 +52,12 @@ def error_of(
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     told = {"message": printable(message, MAX_MESSAGE), "type": kind, "param": param, "code": code}
     return {"error": told}
+
+
+def tell_fault(error: BaseException) -> None:
+    """Print a fault of ours, unless nobody can read it: that is no reason to end."""
+    with suppress(OSError):
+        terminal.tell_trace(error)
 
 
 def names_of_sent(paths: Mapping[str, str]) -> dict[str, str]:

@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import ENOSPC
 
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, is_full_disk
 from lumina_core.server.slots import (
     Cancelled,
     LostError,
@@ -30,6 +31,23 @@ class Over:
     """What went wrong; None: it is completed or cancelled."""
     is_of_request: bool = False
     """Whether the request is at fault."""
+    is_disk_full: bool = False
+
+    @property
+    def error(self) -> Exception | None:
+        """What went wrong, as the server raises it."""
+        if self.fault is None:
+            return None
+        if self.is_disk_full:
+            return OSError(ENOSPC, self.fault)
+        return (LuminaError if self.is_of_request else RuntimeError)(self.fault)
+
+
+def over_of(error: BaseException) -> Over:
+    """The last message of a job that failed."""
+    is_of_request = isinstance(error, LuminaError)
+    text = str(error) if is_of_request else "".join(traceback.format_exception(error))
+    return Over(text, is_of_request, is_full_disk(error))
 
 
 Message = Progress | Made | Over
@@ -58,10 +76,8 @@ def compute(
             say(made)
     except Cancelled:
         say(Over())
-    except LuminaError as error:
-        say(Over(str(error), is_of_request=True))
     except (Exception, SystemExit) as error:  # the other side tells it
-        say(Over("".join(traceback.format_exception(error))))
+        say(over_of(error))
     else:
         say(Over())
 
@@ -102,8 +118,8 @@ class RemoteSlot:
                     yield message
                 elif isinstance(message, Progress):
                     tell(message)
-                elif message.fault is not None:
-                    raise (LuminaError if message.is_of_request else RuntimeError)(message.fault)
+                elif message.error is not None:
+                    raise message.error
         except LostError:
             raise
         except BaseException:

@@ -20,7 +20,13 @@ from lumina_core.server.asked import Asked, asked, checked, settings_of
 from lumina_core.server.bodies import Said, read_body
 from lumina_core.server.catalogue import Served, composed, described
 from lumina_core.server.jobs import FAILED, Job, Line, job_record
-from lumina_core.server.refusals import RefusedError, names_of_sent, without_paths
+from lumina_core.server.refusals import (
+    INVALID,
+    NO_ROOM,
+    RefusedError,
+    names_of_sent,
+    without_paths,
+)
 from lumina_core.server.uploads import kept_files
 
 Change = Callable[[dict[str, Any], dict[str, str], Path], Said]
@@ -84,9 +90,7 @@ class Service:
                 raise RefusedError(text, code="invalid_file") from error
             found = await asyncio.to_thread(self._checked, body, modality, given)
             names = names_of_sent(given) | self._names(found)
-            job = Job(
-                job_id, found.model.id, found.config, found.suffix, folder, names, is_watched
-            )
+            job = Job(job_id, found.model.id, found.config, found.suffix, folder, names, is_watched)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -171,7 +175,7 @@ class Service:
             if not job.is_over:
                 self.line.drop(job)
         if job.status == FAILED and job.error is not None:
-            status = 400 if job.error["code"] == "invalid_value" else 500
+            status = {INVALID: 400, NO_ROOM: 507}.get(job.error["code"], 500)
             raise RefusedError(job.error["message"], status, code=job.error["code"])
         if not job.made:
             raise RefusedError("the request was cancelled", 503, code="cancelled")

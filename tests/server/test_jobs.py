@@ -1,9 +1,14 @@
 """The line: who waits, who is cancelled, and what is kept of it."""
 
+import errno
 import time
 from dataclasses import replace
 
 import pytest
+
+from lumina_core import terminal
+from lumina_core.files.unfinished import unwritable
+from lumina_core.server.slots import Made
 
 REQUEST = {"prompt": "a star"}
 
@@ -103,6 +108,57 @@ def test_a_fault_of_ours_ends_one_job_and_says_nothing_of_itself(
     slot.gate.release(4)
     until(lambda: state(waiting, second) == "completed")
     assert fault.__name__ in capsys.readouterr().err
+
+
+def test_a_fault_that_nobody_can_read_ends_one_job(waiting, slot, until, monkeypatch):
+    def broken(*anything):
+        raise BrokenPipeError
+        yield
+
+    monkeypatch.setattr(terminal, "tell_trace", lambda error: next(broken()))
+    good, slot.run = slot.run, broken
+    first = post(waiting).json()
+    until(lambda: state(waiting, first) == "failed")
+    slot.run = good
+    second = post(waiting).json()
+    slot.gate.release(4)
+    until(lambda: state(waiting, second) == "completed")
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_disk_that_fills_meanwhile_is_told_and_leaves_nothing(waiting, slot, until, is_told):
+    def full(task, tell):
+        (task.folder / "0.png").write_bytes(b"x")
+        yield Made("0.png", 0, "0" * 64, ())
+        (task.folder / "1.preview.png").write_bytes(b"ha")
+        error = OSError(errno.ENOSPC, "No space left on device", "/secret")
+        if is_told:
+            raise unwritable(task.folder / "1.png", error) from error
+        raise error
+
+    good, slot.run = slot.run, full
+    first = post(waiting).json()
+    until(lambda: state(waiting, first) == "failed")
+    found = waiting.get(f"/v1/media/jobs/{first['id']}").json()
+    text = "there is no room left on the disk of the server; try again later"
+    assert found["error"] == {"code": "no_space", "message": text}
+    assert found["files"] == []
+    assert not list((waiting.line.folder / first["id"]).iterdir())
+    slot.run = good
+    second = post(waiting).json()
+    slot.gate.release(4)
+    until(lambda: state(waiting, second) == "completed")
+
+
+def test_a_disk_that_fills_before_a_file_is_whole_is_told_to_who_waits(client, monkeypatch):
+    def full(*anything, **more):
+        raise OSError(errno.ENOSPC, "No space left on device", "/secret")
+
+    monkeypatch.setattr("lumina_core.files.writing.publish", full)
+    small = {**REQUEST, "height": 32, "width": 32, "num_steps": 1}
+    answer = client.post("/v1/images/generations", json=small)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "no_space")
+    assert not list(client.app.state.line.folder.iterdir())
 
 
 def test_the_end_of_the_server_ends_jobs_and_removes_their_files(waiting, slot, until):

@@ -139,6 +139,8 @@ def test_a_file_is_shown_as_another_kind(client, made):
     assert jpeg.headers["content-type"] == "image/jpeg"
     assert read(client, "x.jpg", jpeg.content).json()["seed"] == 7
     assert client.get(f"{url}?as=jpg").content == jpeg.content
+    names = {path.name for path in (client.app.state.line.folder / job["id"]).iterdir()}
+    assert names == {"0.png", "0.preview.png", "0.jpg"}
     for kind in ("glb", "../0", "", "exe"):
         assert "as takes png, webp" in refused(client.get(url, params={"as": kind}))
     for index in ("1", "9" * 5000, "-1", "x"):

@@ -1,7 +1,9 @@
 """Slots elsewhere: what they make and say, what a kill leaves, and cancelling between steps."""
 
+import errno
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -13,10 +15,12 @@ import pytest
 import torch
 
 import lumina_core
-from lumina_core.errors import LuminaError
+from lumina_core.errors import LuminaError, is_full_disk
+from lumina_core.files.unfinished import unwritable
 from lumina_core.server.app import build_app
 from lumina_core.server.catalogue import Served, composed
 from lumina_core.server.jobs import Job, Line
+from lumina_core.server.remote import compute
 from lumina_core.server.settings import ServeConfig
 from lumina_core.server.slots import Cancelled, Task, ThreadSlot, picture_of
 
@@ -123,6 +127,18 @@ def test_a_refusal_elsewhere_names_no_path(client, until):
     until(lambda: job(client, job_id)["status"] == "failed")
     error = job(client, job_id)["error"]
     assert error["code"] == "invalid_value" and "[path]" in error["message"]
+
+
+def test_a_full_disk_elsewhere_is_one_here(tmp_path):
+    class Full:
+        def run(self, task, tell):
+            error = OSError(errno.ENOSPC, "No space left on device")
+            raise unwritable(tmp_path / "0.png", error) from error
+
+    said = []
+    compute(Full(), None, said.append, lambda: False)
+    (over,) = pickle.loads(pickle.dumps(said))
+    assert is_full_disk(over.error)
 
 
 def test_a_model_is_spared_the_search_for_garbage(tiny_checkpoint, tmp_path):
