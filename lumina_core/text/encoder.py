@@ -135,11 +135,13 @@ class TextEncoder(nn.Module, TextReader):
     def forward(self, texts: Sequence[Text]) -> Features:
         """Features of several texts in one padded call, of the valid tokens alone.
 
+        A text that stands there several times is encoded once: small worlds say few captions.
+
         Raises:
             LuminaError: the tokenizer names a token that the model does not have.
         """
-        rows = [torch.tensor(self.token_ids(text)) for text in texts]
-        lengths = tuple(len(row) for row in rows)
+        distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        rows = [torch.tensor(self.token_ids(text)) for text in distinct]
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # what pads is masked: any token
         largest, size = int(ids.max()), len(self.model.get_input_embeddings().weight)
         if largest >= size:  # a GPU would stop for good
@@ -147,13 +149,17 @@ class TextEncoder(nn.Module, TextReader):
                 f"the tokenizer of the text encoder names token {largest}, and its weights have "
                 f"{size}; take both from one place"
             )
-        valid = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+        width = ids.shape[1]
+        valid = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
         kept = valid
         if self.reading.padded and not self.reading.keeps_pads:
-            lengths = tuple(len(self.token_ids(text, is_padded=False)) for text in texts)
-            kept = torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]
+            counts = [len(self.token_ids(text, is_padded=False)) for text in distinct]
+            kept = torch.arange(width) < torch.tensor(counts)[:, None]
+        row_of = torch.tensor([distinct[text] for text in texts])
+        places = torch.arange(width) + width * row_of[:, None]
+        places = places[kept[row_of]]  # here: on a GPU it would be waited for
+        lengths = tuple(kept[row_of].sum(1).tolist())
         device = self.model.device
-        places = kept.flatten().nonzero().flatten()  # here: on a GPU it would be waited for
         ids, valid, places = (x.to(device, non_blocking=True) for x in (ids, valid, places))
         is_last = self.reading.hidden_state == -1
         output = self.model(

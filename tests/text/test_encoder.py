@@ -9,7 +9,7 @@ from torch import nn
 
 from lumina_core import LuminaError
 from lumina_core.text.encoder import MAX_COSINE, TextEncoder, load_text_encoder, one_word_cosine
-from lumina_core.text.settings import Reading, TextEncoderConfig
+from lumina_core.text.settings import Negative, Reading, TextEncoderConfig
 from lumina_core.text.tiny import add_words, create_tiny
 
 CAPTIONS = [
@@ -101,6 +101,23 @@ def test_padding_leaves_features_unchanged(encoder):
     for part, text in zip(together.split(lengths), texts, strict=True):
         alone, _ = encoder([text])
         torch.testing.assert_close(part, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_text_that_stands_there_twice_is_encoded_once(tiny):
+    rows = []
+    hook = tiny.model.register_forward_pre_hook(
+        lambda _, args, given: rows.append(len(given["input_ids"])), with_kwargs=True
+    )
+    again = [Negative(""), CAPTIONS[0], CAPTIONS[1], CAPTIONS[0], Negative("")]
+    together, lengths = tiny(again)
+    hook.remove()
+    assert rows == [3]
+    for part, text in zip(together.split(lengths), again, strict=True):
+        torch.testing.assert_close(part, tiny([text])[0], atol=1e-5, rtol=1e-5)
+    weight = tiny.model.embed_tokens.weight
+    (together,) = torch.autograd.grad(together.square().sum(), weight)
+    alone = [torch.autograd.grad(tiny([text])[0].square().sum(), weight)[0] for text in again]
+    torch.testing.assert_close(together, sum(alone), atol=1e-4, rtol=1e-4)
 
 
 def test_encode_gives_each_text_as_if_alone(encoder):
