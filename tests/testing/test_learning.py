@@ -11,6 +11,7 @@ from new_packages import install, installed
 from planting import edit
 
 from lumina_core.cli.main import main
+from lumina_core.flow.objective import sample_time
 from lumina_core.plugins import host
 from lumina_core.plugins.parts import make_modality
 from lumina_core.testing import learning
@@ -87,7 +88,40 @@ def test_doctor_learn_says_each_thing_in_a_line_with_its_remedy(
     assert lines[0].endswith(" of the latent: draw with less freedom, or encode what captions name")
     assert lines[1] == "good     its kurtosis is 2"
     assert "the oracle finds 100% right" in lines[4]
-    assert lines[5].startswith("fault    after 1 steps the loss at t = 0.05 is ")
+    assert lines[5].startswith("fault    after ")
+    assert " CPU seconds, 1 steps, the loss at t = 0.05 is " in lines[5]
+
+
+def test_a_clear_gap_ends_the_training_early(few_steps, tmp_path, monkeypatch):
+    few_steps(120)
+    monkeypatch.setattr(learning, "CHECK_SECONDS", 1e-6)
+    monkeypatch.setattr(learning, "TRAIN_SECONDS", 60.0)
+    gaps = iter([0.0, learning.SMALL_GAP / 2, learning.SMALL_GAP])
+    looked = []
+
+    def gap_on(samples, run, config):
+        looked.append(run.step)
+        return next(gaps)
+
+    monkeypatch.setattr(learning, "_gap_on", gap_on)
+    with installed("sprout", "line", tmp_path, monkeypatch, world_that_draws("_told")):
+        found = list(learning.learn_findings("sprout"))[-1]
+    assert looked == [1, 2, 3]
+    assert (found.value, found.verdict) == (learning.SMALL_GAP, GOOD)
+
+
+def test_what_is_trained_is_small_and_near_noise(melody):
+    config = compose_train(["+modality=melody", "data.pool_size=100", "token_budget=500"])
+    modality = make_modality("melody", config.options, None)
+    brief = learning.brief(config, modality)
+    assert brief.data.max_tokens == 6  # of 6, 8 and 10 beats
+    assert (brief.data.pool_size, brief.token_budget) == (100, 500)
+    generator = torch.Generator().manual_seed(0)
+    times = sample_time(200, brief.time, generator)
+    assert times.min() > 0.01
+    assert times.max() < 0.15
+    assert (brief.caption_dropout, brief.condition_share) == (0, 0)
+    assert brief.backbone == config.backbone
 
 
 @pytest.mark.parametrize(
@@ -142,7 +176,7 @@ def melody(tmp_path, monkeypatch):
     ("name", "verdicts"),
     [
         ("pianoroll", [FAULT, WARNING, WARNING, WARNING, GOOD]),
-        ("melody", [WARNING, GOOD, GOOD, GOOD, GOOD]),
+        ("melody", [GOOD] * 5),
     ],
 )
 def test_the_latent_decides_whether_melodies_can_be_learned(name, verdicts, melody):

@@ -50,7 +50,7 @@ def test_kurtosis_and_energy_tell_spikes_from_smooth_numbers():
 
 
 @pytest.mark.parametrize(
-    ("share", "verdict"), [(0.1, FAULT), (0.2, WARNING), (0.55, WARNING), (0.65, GOOD)]
+    ("share", "verdict"), [(0.1, FAULT), (0.2, WARNING), (0.35, WARNING), (0.45, GOOD)]
 )
 def test_a_share_is_judged_by_its_limits(share, verdict):
     first, *others = latent_findings(latents_of(share, 1 - share), 64, 128)

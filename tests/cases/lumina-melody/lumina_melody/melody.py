@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from lumina_core import VAE, LuminaError, Modality, PatchTokenizer, SizeLimits
 from lumina_melody.midi import MidiDecoder
@@ -21,6 +22,7 @@ OCTAVE = 12
 MEAN = (-0.02, 0.92, 5.0, 1.47, 0.5, 0.0, 0.0, 0.11, 0.07, 0.05)
 STD = (1.0, 1.49, 7.97, 1.65, 0.75, 0.49, 0.49, 1.15, 0.36, 0.48)
 UNIT = 1.0  # between neighbouring tokens: the same for melodies of any length
+FROM_START = (0.5, 0.5, 0.0)  # where zero is: the third note has one place, however many beats
 INTERVAL_WEIGHT = 2.0  # of an interval beside that of a pitch, where both are read
 
 
@@ -50,11 +52,12 @@ class MelodyVAE(VAE):
         return ((numbers - _column(MEAN)) / _column(STD))[:, None, None].to(media.device)
 
     def decode(self, latent: Tensor) -> Tensor:
-        """The melody of a latent: its first notes up to the first token that has none."""
+        """The melody of a latent: as many of its first notes as its tokens together agree on."""
         numbers = latent[:, 0, 0].float().cpu() * _column(STD) + _column(MEAN)
         numbers = numbers.clamp(-1e4, 1e4)
         media = torch.zeros(numbers.shape[1] * STEPS_PER_BEAT, NUM_PITCHES, dtype=torch.uint8)
-        count = int((numbers[0] > 0).cumprod(0).sum())
+        agreed = pad(numbers[0], (1, 0)).cumsum(0)  # 1 for a note, -1 for none
+        count = int(agreed.argmax())
         if not count:
             return media
         numbers = numbers[:, :count]
@@ -113,7 +116,7 @@ class MelodyModality(Modality):
 
     def __init__(self, options: MelodyOptions, vae_folder: Path | None = None) -> None:
         super().__init__(options)
-        self.tokenizer = PatchTokenizer(len(MEAN), (1, 1, 1), _step)
+        self.tokenizer = PatchTokenizer(len(MEAN), (1, 1, 1), _step, origin=FROM_START)
         self.vae = MelodyVAE()
         self.decoder = MidiDecoder()
         self.world = MelodyWorld()
