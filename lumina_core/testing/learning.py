@@ -52,8 +52,8 @@ TOKEN_BUDGET, POOL_SIZE, REFRESH, WARMUP_STEPS = 800, 256, 1, 20  # of that trai
 TIME, NUM_HELD = 0.05, 96  # of the caption gap: hardly more than noise, so only a caption can tell
 TIME_STD = 0.3  # of the logit of times: 0.03 to 0.08 in training
 # After 30 to 60 CPU seconds the project's worlds have a gap of 0.27 to 0.65, and one that grows; a
-# piano-roll, of which captions explain a fiftieth, had 0.0001 after 15.
-SMALL_GAP, NO_GAP = 0.2, 0.02
+# piano-roll, of which captions explain a fiftieth, had 0.0001 after 15 and 0.029 after 120.
+SMALL_GAP, NO_GAP = 0.2, 0.05
 
 
 def learn_findings(name: str, vae: Path | None = None) -> Iterator[Finding]:
