@@ -342,6 +342,11 @@ _WANTS: Mapping[str, Mapping[str, _Want]] = {
             ),
         ),
         "draw": _MEDIA,
+        "vocabulary": _Want(
+            "a frozenset of texts",
+            lambda value: isinstance(value, frozenset) and _is_text_sequence([*value]),
+        ),
+        "plainest": _or_none(_TEXT),
         "nearest": _or_none(_TEXT),
         "judge": _Want("a dictionary of True and False by texts", _is_judgement),
     },

@@ -237,7 +237,7 @@ def _put_cached(layers: Layers) -> None:
         options["vae"] = manifest["named"]["vae"]
     layers.put({"modality": options}, named)
     if made := manifest["text_encoder"]:
-        reading = {key: made[key] for key in plain(Reading)}
+        reading = {key: made[key] for key in plain(Reading) if key in made}
         own = {"path": manifest["named"]["text_encoder"], "trainable": False}
         layers.put({"text_encoder": reading | own}, named)
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lumina_core.backbone.transformer import own_network
 from lumina_core.checkpoints.differences import differences, has_same_latents
 from lumina_core.checkpoints.formats import find_source
 from lumina_core.checkpoints.manifest import recommended
@@ -162,7 +163,7 @@ def _of_modalities(
 
 
 def _has_same_latents(source: Source, name: str, model: Model) -> bool:
-    token_dim = model.modality.tokenizer.token_dim
+    token_dim = own_network(model.backbone).config.token_dims[model.name]
     if source.manifest["modalities"][name]["token_dim"] != token_dim:
         return False
     try:

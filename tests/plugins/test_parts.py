@@ -26,7 +26,7 @@ WRONG = {
     "latent_shape": (1, 1, 1), "encode": torch.zeros(1, 1, 4), "pixels": None,
     "read_metadata": [], "preview": torch.zeros(3, 2, 2), "tasks": "task", "caption": b"sine",
     "task_of": None, "variants": ({"samples": 3}, 4), "draw": [1.0], "judge": {"form": 1},
-    "nearest": 3,
+    "nearest": 3, "plainest": 3, "vocabulary": ["sine"],
     "feature_dim": "2", "token_dim": 0, "folder": "here", "suffixes": ".csv",
     "read_suffixes": [".csv"], "folder_suffixes": ".x", "folder_files": (1,), "version": 1,
     "splits": ["trained"],

@@ -183,7 +183,7 @@ def test_texts_ahead_are_those_that_guidance_needs(model):
 
     class Recording(FrozenTextEncoder):
         def __init__(self):
-            self.texts = []
+            self.texts, self.tokenizer = [], None
 
         def encode_ahead(self, texts, *, cache=None):
             self.texts += texts

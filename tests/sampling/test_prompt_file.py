@@ -285,7 +285,7 @@ class _Pretending:
     """A backbone that says it is on a GPU."""
 
     def __init__(self, backbone):
-        self.config = backbone.config
+        self.config, self.separators = backbone.config, backbone.separators
 
     def parameters(self):
         yield torch.empty(0, device="meta")

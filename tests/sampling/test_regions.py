@@ -114,7 +114,7 @@ def test_samples_with_and_without_regions_share_a_batch(model):
 def test_all_texts_are_encoded_ahead(model):
     class Recording(FrozenTextEncoder):
         def __init__(self):
-            self.texts = []
+            self.texts, self.tokenizer = [], None
 
         def encode_ahead(self, texts, *, cache=None):
             self.texts += texts

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from lumina_core.errors import LuminaError
-from lumina_core.server import connection, guard
+from lumina_core.server import connection, guard, refusals
 from lumina_core.server.app import build_app
 from lumina_core.server.settings import TOKEN, ServeConfig
 
@@ -185,7 +185,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(address, monkeypatch):
 
 def test_who_leaves_while_sending_is_no_fault(http, address, monkeypatch):
     faults = []
-    monkeypatch.setattr(guard.terminal, "tell_trace", faults.append)
+    monkeypatch.setattr(refusals.terminal, "tell_trace", faults.append)
     host, port = address.removeprefix("http://").split(":")
     for _ in range(3):
         with socket.create_connection((host, int(port)), timeout=LATE) as sock:

@@ -19,18 +19,15 @@ def formula(x, t, text):
     return torch.sin(x + text) * (1 + torch.cos(t)) - text * x
 
 
-class Formula(torch.nn.Module):
-    """A backbone that is the formula."""
+class Formula(Backbone):
+    """A backbone that is the formula, with no weight of its own."""
 
     def __init__(self, config):
-        super().__init__()
+        torch.nn.Module.__init__(self)
         self.config = config
         self.num_texts = []
         self.times = []
         self.asked = {}
-
-    def pack(self, samples):
-        return Backbone.pack(self, samples)
 
     def prepare(self, batch, text, text_lengths, **asked):
         self.asked = asked

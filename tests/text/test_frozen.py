@@ -57,9 +57,9 @@ def named(request, encoder_folders):
 
 
 def test_settings_are_those_of_the_released_models():
-    assert readings("llama2_7b") == Reading(128, -1, True, False, "bfloat16")
-    assert readings("gemma_2b") == Reading(256, -2, False, False, "bfloat16")
-    assert readings("t5") == Reading(77, -1, False, True, "float32")
+    assert readings("llama2_7b") == Reading(128, -1, True, False, dtype="bfloat16")
+    assert readings("gemma_2b") == Reading(256, -2, False, False, dtype="bfloat16")
+    assert readings("t5") == Reading(77, -1, False, True, dtype="float32")
     for name, path in zip(
         NAMES, ["meta-llama/Llama-2-7b-hf", "google/gemma-2b", "google/flan-t5-large"], strict=True
     ):

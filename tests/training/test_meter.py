@@ -8,6 +8,7 @@ import torch
 
 from lumina_core.backbone.cost import Sizes, flops
 from lumina_core.backbone.settings import BackboneConfig
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.data.source import CaptionedSample
 from lumina_core.sequence import Grid, TokenSample
 from lumina_core.training import machine
@@ -28,7 +29,9 @@ def meter(monkeypatch):
 def trained(are_trained):
     """A model of as many weights, each trained or not, with a token of text for each letter."""
     weights = [torch.nn.Parameter(torch.zeros(3), is_trained) for is_trained in are_trained]
-    backbone = SimpleNamespace(config=CONFIG, parameters=lambda: weights)
+    backbone = Backbone.__new__(Backbone)  # of these weights alone
+    torch.nn.Module.__init__(backbone)
+    backbone.config, backbone.weights = CONFIG, torch.nn.ParameterList(weights)
     reader = SimpleNamespace(token_ids=lambda text: list(str(text)))
     return SimpleNamespace(backbone=backbone, text_reader=reader, device=CPU)
 
