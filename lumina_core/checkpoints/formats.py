@@ -231,7 +231,7 @@ def _beside(folder: Path) -> Parts:
         encoder if (encoder / CONFIG).is_file() else None,
         _read(scheduler) if scheduler.is_file() else None,
         dict(_other_networks(folder)) if index else {},
-        {key: value for key, value in index.items() if isinstance(value, bool | int | float)},
+        {k: v for k, v in index.items() if isinstance(v, bool | int | float) or k == CLASS_NAME},
         _arguments(folder),
     )
 

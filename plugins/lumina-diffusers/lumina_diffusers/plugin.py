@@ -6,4 +6,7 @@ from lumina_core import hookimpl
 @hookimpl
 def lumina_networks() -> dict[str, str]:
     """The transformers of diffusers that are read, by the `_class_name` in their config.json."""
-    return {"WanTransformer3DModel": "lumina_diffusers.wan:WanNetwork"}
+    return {
+        "LTXVideoTransformer3DModel": "lumina_diffusers.ltx:LTXNetwork",
+        "WanTransformer3DModel": "lumina_diffusers.wan:WanNetwork",
+    }

@@ -4,21 +4,24 @@ import json
 import shutil
 
 import diffusers
-import numpy as np
 import pytest
 import torch
+from folder_runs import (
+    asked_of,
+    assert_each_as_alone,
+    assert_same_clip,
+    assert_same_path,
+    latent_of,
+    noise,
+    words_for,
+)
 from safetensors.torch import load_file, save_file
 
 from lumina_core import LuminaError
 from lumina_core.checkpoints.formats import find_source, source_of
 from lumina_core.cli.main import main
 from lumina_core.plugins import host
-from lumina_core.runtime import seeded
-from lumina_core.sampling.compose import compose_run
-from lumina_core.sampling.generate import generate_each, load_model, requests_of
-from lumina_core.sampling.sample import sample_latents
-from lumina_core.sampling.settings import sampling_of
-from lumina_core.sampling.velocity import GuidedVelocity
+from lumina_core.sampling.generate import generate_each, load_model
 from lumina_diffusers.wan import WanNetwork
 from tiny_wan import (
     FRAMES,
@@ -30,15 +33,12 @@ from tiny_wan import (
     SCALE,
     SHIFT,
     SIZES,
-    STEPS,
     WIDTH,
     EvenTimes,
     pipeline,
     transformer,
 )
 
-EXACT = 1e-5
-SEED = 3
 RELEASED = {  # transformer/config.json of Wan-AI/Wan2.1-T2V-1.3B-Diffusers, what is no default
     "num_attention_heads": 12,
     "num_layers": 30,
@@ -61,20 +61,11 @@ def copy(folder, tmp_path):
 
 
 def words(folder, *others):
-    asked = ["+modality=video", f"checkpoint={folder}", f"negative_prompt={NEGATIVE}", "device=cpu"]
-    return [*asked, *SIZES, *STEPS, *others]
+    return words_for(folder, *SIZES, *others)
 
 
 def asked(folder, *others):
-    return compose_run([w.removeprefix("+") for w in words(folder, f"prompt={PROMPT}", *others)])
-
-
-def latent_of(config):
-    config_of_one = config
-    (latent,) = sample_latents(
-        load_model(config), requests_of(config_of_one, None), sampling_of(config_of_one)
-    )
-    return latent
+    return asked_of(folder, *SIZES, *others)
 
 
 def theirs(scheduler, output_type):
@@ -87,28 +78,19 @@ def theirs(scheduler, output_type):
             num_frames=FRAMES,
             num_inference_steps=NUM_STEPS,
             guidance_scale=SCALE,
-            latents=noise()[None],
+            latents=noise(LATENT)[None],
             output_type=output_type,
         )
     return made.frames[0]
 
 
-def noise():
-    return torch.randn(LATENT, generator=seeded(SEED))
-
-
-def assert_same_path(ours, reference):
-    assert (ours - reference).abs().max() < EXACT
-    assert (reference - noise()).abs().max() > 0.5  # else it would show nothing
-
-
 def test_our_even_times_in_their_scheduler_give_our_latent(folder):
-    config = asked(folder, f"seed={SEED}", "solver.schedule=even")
+    config = asked(folder, "solver.schedule=even")
     assert_same_path(latent_of(config), theirs(EvenTimes(shift=SHIFT), "latent"))
 
 
 def test_their_own_times_in_our_solver_give_their_latent(folder):
-    config = asked(folder, f"seed={SEED}")
+    config = asked(folder)
     assert config.solver.schedule == "training"
     assert config.solver.shift == SHIFT
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=SHIFT)
@@ -116,31 +98,14 @@ def test_their_own_times_in_our_solver_give_their_latent(folder):
 
 
 def test_a_whole_clip_from_prompts_is_theirs_in_every_pixel(folder):
-    config = asked(folder, f"seed={SEED}")
-    (made,) = generate_each(load_model(config), [config])
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=SHIFT)
-    clip = torch.from_numpy(np.round(theirs(scheduler, "np") * 255)).permute(0, 3, 1, 2)
-    assert torch.equal(made.media, clip.to(torch.uint8))
-    assert clip.std() > 1
-    assert made.network_evaluations == 2 * NUM_STEPS
+    assert_same_clip(asked(folder), theirs(scheduler, "np"))
 
 
 def test_clips_of_a_batch_are_what_they_are_alone(folder):
-    config = asked(folder)
-    model, sampling = load_model(config), sampling_of(config)
-    other = asked(folder, "modality.height=32", "modality.width=16", "modality.frames=5")
-    requests = [
-        *requests_of(config, None),
-        *requests_of(other, None),
-        *requests_of(asked(folder, "seed=9", "prompt=the sun sets", "negative_prompt="), None),
-    ]
-    together = GuidedVelocity(model, requests, sampling)
-    velocity = together.latents(together(0.3, together.x_0))
-    for request, found in zip(requests, velocity, strict=True):
-        alone = GuidedVelocity(model, [request], sampling)
-        (wanted,) = alone.latents(alone(0.3, alone.x_0))
-        assert (found - wanted).abs().max() < EXACT
-        assert wanted.abs().max() > 0.1
+    other = ["modality.height=32", "modality.width=16", "modality.frames=5"]
+    third = ["seed=9", "prompt=the sun sets", "negative_prompt="]
+    assert_each_as_alone([asked(folder, *words) for words in ([], other, third)])
 
 
 def test_released_sizes_have_the_released_weights(monkeypatch):
@@ -186,7 +151,7 @@ def test_half_precision_keeps_what_the_class_keeps_in_float32(folder):
     words = {"encoder_hidden_states": torch.zeros(1, 512, 16).bfloat16(), "return_dict": False}
     with torch.no_grad():
         pair = [
-            each(noise()[None].bfloat16(), time, **words)[0]
+            each(noise(LATENT)[None].bfloat16(), time, **words)[0]
             for each in (network.transformer, reference)
         ]
     assert torch.equal(*pair)
@@ -331,8 +296,8 @@ def test_a_checkpoint_of_ours_may_hold_the_network(folder, tmp_path):
         shutil.copy(path, target / "text_encoder" / path.name)
     shutil.copytree(folder / "vae", target / "vae" / "video")
     write_manifest(target, {**source.manifest, "family": ""})
-    config = asked(folder, f"seed={SEED}")
-    own = asked(target, f"seed={SEED}")
+    config = asked(folder)
+    own = asked(target)
     assert torch.equal(latent_of(own), latent_of(config))
 
 

@@ -35,18 +35,13 @@ def transformer(seed=1, **changes):
         return randomised(diffusers.WanTransformer3DModel(**sizes | changes))
 
 
-def autoencoder():
+def autoencoder(**changes):
+    sizes = {"base_dim": 4, "z_dim": CHANNELS, "num_res_blocks": 1, "dim_mult": [1, 2, 2]}
+    sizes |= {"temperal_downsample": [True, True]}
+    sizes |= {"latents_mean": [0.1] * CHANNELS, "latents_std": [2.0] * CHANNELS}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return diffusers.AutoencoderKLWan(
-            base_dim=4,
-            z_dim=CHANNELS,
-            num_res_blocks=1,
-            dim_mult=[1, 2, 2],
-            temperal_downsample=[True, True],
-            latents_mean=[0.1] * CHANNELS,
-            latents_std=[2.0] * CHANNELS,
-        ).eval()
+        return diffusers.AutoencoderKLWan(**sizes | changes).eval()
 
 
 def text_parts(model=UMT5EncoderModel, config=UMT5Config):
@@ -66,7 +61,7 @@ def text_parts(model=UMT5EncoderModel, config=UMT5Config):
         return tokenizer, model(config(**sizes, num_layers=2, num_heads=2)).eval()
 
 
-def pipeline(**changes):
+def pipeline(of=diffusers.WanPipeline, **changes):
     """The whole of it, with FlowMatchEuler; parts may be exchanged."""
     tokenizer, encoder = text_parts()
     parts = {
@@ -76,7 +71,7 @@ def pipeline(**changes):
         "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(shift=SHIFT),
         "transformer": transformer(),
     }
-    made = diffusers.WanPipeline(**parts | changes)
+    made = of(**parts | changes)
     made.set_progress_bar_config(disable=True)
     return made
 
