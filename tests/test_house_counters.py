@@ -11,14 +11,14 @@ from lumina_core.modality import VAE, Decoder, Modality, Tokenizer, World, membe
 
 NO_PRODUCT = ("templates", "testing")
 """Folders of the core: what a user gets as a start, and the contract as rules."""
-MAX_CODE_LINES = 28_140
+MAX_CODE_LINES = 28_150
 LONG = 40  # characters of a line, without the spaces around it
 MAX_REPEATED = 0.02  # share of the long lines that stand in another file, too
 SETTINGS = frozenset(
     ("config", "settings", "options", "condition", "values", "request", "stored", "manifest")
 )
 """What a mapping of settings is called: of a record, a request inside a file or a checkpoint."""
-PACKAGED = frozenset(("made", "options", "token_dim", "solver", "inputs"))
+PACKAGED = frozenset(("made", "options", "token_dim", "solver", "inputs", "output", "velocity"))
 MEMBERS = frozenset().union(*map(members, (Modality, Tokenizer, VAE, Decoder, World)))
 
 

@@ -154,9 +154,14 @@ class NamedModel(Settings):
         return sum(part.num_bytes for part in self.parts.values())
 
     @property
+    def num_parameters(self) -> int:
+        """Weights of its networks, but for text encoder and autoencoder."""
+        return sum(part.num_parameters for part in (self.backbone, *self.beside))
+
+    @property
     def memory_bytes(self) -> int:
-        """Of the backbone's weights in bfloat16; the text encoder is gone when these run."""
-        return sum(part.num_parameters for part in (self.backbone, *self.beside)) * BYTES_PER_WEIGHT
+        """Of the networks' weights in bfloat16; the text encoder is gone when these run."""
+        return self.num_parameters * BYTES_PER_WEIGHT
 
     @property
     def text_memory_bytes(self) -> int:

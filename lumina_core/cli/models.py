@@ -58,7 +58,7 @@ def _row(name: str, model: NamedModel) -> tuple[str, ...]:
     return (
         name,
         printable(model.modality, _MAX_LICENCE),
-        f"{model.backbone.num_parameters / 10**9:.1f}B",
+        f"{model.num_parameters / 10**9:.1f}B",
         size_text(model.num_bytes),
         size_text(model.memory_bytes),
         text,
@@ -74,7 +74,7 @@ def model_record(name: str, model: NamedModel) -> dict[str, Any]:
         "meaning": model.meaning,
         "modality": model.modality,
         "family": model.family,
-        "parameters": model.backbone.num_parameters,
+        "parameters": model.num_parameters,
         "download_bytes": model.num_bytes,
         "memory_bytes": model.memory_bytes,
         "text_memory_bytes": model.text_memory_bytes,

@@ -140,6 +140,7 @@ def test_the_network_of_a_package_is_part_of_a_description(tmp_path):
     model = described(tmp_path, PACKAGED + beside)
     assert list(model.parts) == ["backbone", "text_encoder", "transformer_2", "vae"]
     assert (model.num_bytes, model.memory_bytes) == (3_000_000_040, 12)
+    assert model.num_parameters == 6
     assert lack_of_package("big_toy", model) == (
         "big_toy needs a network that the package lumina-toys has. Install it: python -m pip "
         "install ./plugins/lumina-toys (in a checkout of the project)"

@@ -1,18 +1,24 @@
-"""WanTransformer3DModel: Wan 2.1, clips from text.
+"""WanTransformer3DModel: Wan 2.1 and 2.2, clips from text and with first frames that are given.
 
-Departure from WanPipeline: where first frames are given, their patches are at t = 1, one time per
-patch, as Wan 2.2 5B was trained; Wan 2.1 knows one time per clip from its training.
+Wan 2.2 14B has two networks, one for times near noise and one for those near data; 5B takes one
+time per patch, and given frames are at t = 1. Departure from WanPipeline: so they are for the
+others, which know one time per clip from their training.
 
-Source: diffusers 0.42, transformer_wan.py and pipeline_wan.py.
+Source: diffusers 0.42, transformer_wan.py, pipeline_wan.py and pipeline_wan_i2v.py.
 """
 
 from collections.abc import Mapping
 from math import prod
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from lumina_core import LuminaError
 from lumina_core.flow.scheduler import SCHEDULER
-from lumina_diffusers.network import DiffusersNetwork, Group, config_of, padded
+from lumina_diffusers.network import TRANSFORMER, DiffusersNetwork, Group, config_of, padded
+
+LATE = "transformer_2"  # the network for times near data, where there are two
 
 
 class WanNetwork(DiffusersNetwork):
@@ -20,6 +26,7 @@ class WanNetwork(DiffusersNetwork):
 
     class_name = "WanTransformer3DModel"
     max_text = 512  # zeros behind a text are read as text, as in its training
+    folders = (LATE,)
     ignored = (r"\bnorm_added_q\b",)
 
     @classmethod
@@ -30,6 +37,11 @@ class WanNetwork(DiffusersNetwork):
             raise LuminaError(
                 "this Wan takes a picture beside its text, and those from text alone are read; "
                 "use a text-to-video model"
+            )
+        if (LATE in about["configs"]) != (about["pipeline"].get("boundary_ratio") is not None):
+            raise LuminaError(
+                f"{LATE} and boundary_ratio in model_index.json belong together, and one of them "
+                "is missing; copy the whole folder again"
             )
         return {"patch": list(config["patch_size"])}
 
@@ -48,12 +60,25 @@ class WanNetwork(DiffusersNetwork):
         is_euler = scheduler.get("_class_name") == SCHEDULER
         return {**solver, **({"schedule": "training"} if is_euler else {})}, notes
 
+    def group_key(self, time: Float[Tensor, "patch"]) -> str:
+        """As in DiffusersNetwork: the folder of the network for a clip at these times."""
+        ratio = self.about["pipeline"].get("boundary_ratio")
+        is_late = ratio is not None and bool(self.scale * (1 - time.min()) < self.scale * ratio)
+        return LATE if is_late else TRANSFORMER
+
+    def velocity(self, group: Group) -> Float[Tensor, "sample channel frame row column"]:
+        """As in DiffusersNetwork."""
+        network = getattr(self, self.group_key(group.time[0]))
+        return -network(**self.inputs(group), return_dict=False)[0]
+
     def inputs(self, group: Group) -> dict[str, Any]:
         """As in DiffusersNetwork."""
         dtype = self.transformer.dtype
         text, _ = padded(group.texts, self.max_text, dtype)
         return {
             "hidden_states": group.latent.to(dtype),
-            "timestep": self.sigma(group),
+            "timestep": self.sigma(
+                group, per_patch=bool(self.about["pipeline"].get("expand_timesteps"))
+            ),
             "encoder_hidden_states": text,
         }

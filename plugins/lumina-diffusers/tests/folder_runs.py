@@ -1,5 +1,8 @@
 """A tiny folder of diffusers, asked as `run` asks it; and what makes two of its paths alike."""
 
+import json
+
+import diffusers
 import torch
 
 from lumina_core.runtime import seeded
@@ -12,6 +15,7 @@ from tiny_wan import NEGATIVE, PROMPT, STEPS
 
 EXACT = 1e-5
 SEED = 3
+OTHER_TEXT = ["seed=9", "prompt=the sun sets", "negative_prompt="]
 
 
 def words_for(folder, *others):
@@ -54,6 +58,35 @@ def assert_same_clip(config, frames, num_ties=0):
     assert (made.media != clip.round()).sum() <= num_ties
     assert clip.std() > 1
     assert made.network_evaluations == 2 * config.solver.num_steps
+
+
+def assert_has_the_weights(network_class, about, count):
+    """The network of a config has the names and shapes that diffusers has for it.
+
+    Args:
+        network_class: of ours.
+        about: of a manifest.
+        count: of all weights together.
+
+    Returns:
+        The shapes, by name.
+    """
+    network = network_class.made(about, None)
+    shapes = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    assert sum(weight.numel() for weight in network.parameters()) == count
+    assert all(weight.is_meta for weight in network.parameters())
+    reference = {}
+    for folder, config in about["configs"].items():
+        with torch.device("meta"):
+            made = getattr(diffusers, network_class.class_name)(**config)
+        reference |= {f"{folder}.{k}": tuple(v.shape) for k, v in made.state_dict().items()}
+    assert shapes == reference
+    return shapes
+
+
+def change(path, **values):
+    """Change values of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def assert_each_as_alone(configs):

@@ -4,12 +4,11 @@ import diffusers
 import torch
 from transformers import T5Config, T5EncoderModel
 
-from tiny_wan import TEXT_DIM, randomised, text_parts
+from tiny_wan import TEXT_DIM, randomised, sized, text_parts
 
 CHANNELS, HEIGHT, WIDTH, FRAMES, FPS = 4, 64, 96, 17, 12
 LATENT = (CHANNELS, 3, 2, 3)
-SIZES = [f"modality.height={HEIGHT}", f"modality.width={WIDTH}", f"modality.frames={FRAMES}"]
-SIZES += [f"modality.fps={FPS}"]
+SIZES = [*sized(HEIGHT, WIDTH, FRAMES), f"modality.fps={FPS}"]
 SCHEDULER = {"use_dynamic_shifting": True, "base_shift": 0.95, "max_shift": 2.05}
 SCHEDULER |= {"base_image_seq_len": 1024, "max_image_seq_len": 4096, "shift_terminal": 0.1}
 

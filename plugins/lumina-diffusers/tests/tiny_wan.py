@@ -10,8 +10,17 @@ CHANNELS, HEIGHT, WIDTH, FRAMES = 4, 16, 32, 9
 LATENT = (CHANNELS, 3, 4, 8)
 PROMPT, NEGATIVE = "a red fox runs over snow", "old hills"
 WORDS = f"{PROMPT} while the sun sets slowly behind {NEGATIVE}".split()
-SIZES = [f"modality.height={HEIGHT}", f"modality.width={WIDTH}", f"modality.frames={FRAMES}"]
+ASKED = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "guidance_scale": SCALE}
+ASKED |= {"num_inference_steps": NUM_STEPS}  # of a pipeline
 STEPS = [f"solver.num_steps={NUM_STEPS}", f"guidance.scale={SCALE}"]
+
+
+def sized(height, width, frames):
+    """Words of `run`."""
+    return [f"modality.height={height}", f"modality.width={width}", f"modality.frames={frames}"]
+
+
+SIZES = sized(HEIGHT, WIDTH, FRAMES)
 
 
 def randomised(model, seed=0):
