@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -22,14 +22,13 @@ from lumina_core.server.jobs import Line
 from lumina_core.server.media_routes import media_routes
 from lumina_core.server.openai_routes import openai_routes
 from lumina_core.server.openapi import described_api
-from lumina_core.server.refusals import FULL_DISK, NO_ROOM, RefusedError, error_of
+from lumina_core.server.refusals import FULL_DISK, NO_ROOM, RefusedError, refusal
 from lumina_core.server.service import Service
 from lumina_core.server.settings import ServeConfig
 from lumina_core.server.slot_kinds import make_slots
 from lumina_core.server.slots import Slot
 
 PAGE = Path(__file__).with_name("page")
-NO_PAGE = "lumina serve: the API is below /v1, see /v1/models and /v1/media\n"
 SECONDS_BETWEEN_SWEEPS = 60.0
 
 
@@ -93,11 +92,10 @@ def build_app(
 
 def _page_routes() -> list[Route | Mount]:
     async def index(request: Request) -> Response:
-        page = PAGE / "index.html"
-        return FileResponse(page) if page.is_file() else PlainTextResponse(NO_PAGE)
+        return FileResponse(PAGE / "index.html")
 
-    files = [Mount("/page", StaticFiles(directory=PAGE))] if PAGE.is_dir() else []
-    return [Route("/", index, include_in_schema=False), *files]
+    files = Mount("/page", StaticFiles(directory=PAGE))
+    return [Route("/", index, include_in_schema=False), files]
 
 
 async def _sweep(line: Line) -> None:
@@ -108,20 +106,19 @@ async def _sweep(line: Line) -> None:
 
 async def _on_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    headers = {"Retry-After": "1"} if error.status in (429, 503) else None
-    body = error_of(str(error), error.status, error.param, error.code)
-    return JSONResponse(body, error.status, headers)
+    return refusal(str(error), error.status, error.code, error.param)
 
 
 async def _on_system(request: Request, error: Exception) -> Response:
     if not is_full_disk(error):
         raise error
-    status = HTTPStatus.INSUFFICIENT_STORAGE
-    return JSONResponse(error_of(FULL_DISK, status, code=NO_ROOM), status)
+    return refusal(FULL_DISK, HTTPStatus.INSUFFICIENT_STORAGE, NO_ROOM)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase.lower()
     text = f"{phrase}: see /v1/models and /v1/media for what there is"
-    return JSONResponse(error_of(text, error.status_code), error.status_code, error.headers)
+    answer = refusal(text, error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer

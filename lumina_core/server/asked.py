@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from lumina_core.sampling.compose import RUN
 from lumina_core.sampling.python_arguments import words_of
 from lumina_core.sampling.settings import RunConfig
 from lumina_core.server.catalogue import MAX_SAMPLES, Served, composed, file_keys, open_keys
-from lumina_core.server.refusals import RefusedError, names_of_sent, without_paths
+from lumina_core.server.refusals import InvalidError, RefusedError, names_of_sent, without_paths
 from lumina_core.server.slots import Slot
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ def asked(
         config = composed(model, _words(model, values) | given, prompt)
     except LuminaError as error:
         text = without_paths(str(error), names_of_sent(files))
-        raise RefusedError(text, code="invalid_value") from error
+        raise InvalidError(text) from error
     return Asked(model, config, suffix)
 
 
@@ -80,18 +80,11 @@ def check_work(config: RunConfig, num_tokens: int, max_work: int) -> None:
         RefusedError: too many tokens, steps or samples, or a solver whose steps nobody knows.
     """
     if config.solver.name in ADAPTIVE:
-        raise RefusedError(
-            f"solver {config.solver.name} has no number of steps, so that it cannot be cancelled; "
-            "choose another one",
-            param="solver",
-            code="invalid_value",
-        )
+        text = f"solver {config.solver.name} has no number of steps, so that it cannot be cancelled"
+        raise InvalidError(f"{text}; choose another one", "solver")
     if config.num_samples > MAX_SAMPLES:
-        raise RefusedError(
-            f"num_samples is {config.num_samples}; at most {MAX_SAMPLES} are made at once",
-            param="num_samples",
-            code="invalid_value",
-        )
+        text = f"num_samples is {config.num_samples}; at most {MAX_SAMPLES} are made at once"
+        raise InvalidError(text, "num_samples")
     num_steps = config.solver.num_intervals
     work = num_tokens * num_steps * config.num_samples
     if num_tokens > MAX_TOKENS or work > max_work:
@@ -120,18 +113,17 @@ def checked(
     """
     suffix = found.suffix or suffixes[0]
     if suffix not in suffixes:
-        raise RefusedError(
+        raise InvalidError(
             f"format is {printable(suffix, MAX_NAME)!r}; {found.model.modality} is written as "
             f"{', '.join(suffixes)}",
-            param="format",
-            code="invalid_value",
+            "format",
         )
     try:
         num_tokens = slot.size(found.config, suffix)
     except LuminaError as error:
-        raise RefusedError(without_paths(str(error), names), code="invalid_value") from error
+        raise InvalidError(without_paths(str(error), names)) from error
     check_work(found.config, num_tokens, max_work)
-    return Asked(found.model, found.config, suffix)
+    return replace(found, suffix=suffix)
 
 
 def renamed(values: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
@@ -167,11 +159,8 @@ def _renamed(body: Mapping[str, Any]) -> dict[str, Any]:
     if size not in (None, "auto"):
         match = SIZE.fullmatch(size) if isinstance(size, str) else None
         if match is None:
-            raise RefusedError(
-                f"size is {printable(str(size), MAX_NAME)!r}; give WIDTHxHEIGHT in pixels",
-                param="size",
-                code="invalid_value",
-            )
+            text = f"size is {printable(str(size), MAX_NAME)!r}; give WIDTHxHEIGHT in pixels"
+            raise InvalidError(text, "size")
         for name in ("width", "height"):
             if values.get(name) is not None:
                 raise _twice(name)
@@ -195,13 +184,13 @@ def _model(name: Any, models: Mapping[str, Served], modality: str) -> Served:
         )
     if known[wanted].modality != modality:
         text = f"the model {wanted} makes {known[wanted].modality}, not {modality}; name another"
-        raise RefusedError(text, param="model", code="invalid_value")
+        raise InvalidError(text, "model")
     return known[wanted]
 
 
 def _text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise RefusedError(f"{key} must be a text", param=key, code="invalid_value")
+        raise InvalidError(f"{key} must be a text", key)
     if len(value) > MAX_TEXT:
         raise RefusedError(f"{key} has {len(value)} characters; at most {MAX_TEXT} are read", 400)
     return value
@@ -254,11 +243,10 @@ def _plain(key: Key, name: str, value: Any) -> Any:
         except ValueError:
             value = None
     if value is None or not _is_right(key, value):
-        raise RefusedError(
+        raise InvalidError(
             f"{name} takes {key.type}{' of ' if key.about.choices else ''}"
             f"{', '.join(key.about.choices)}; got another value",
-            param=name,
-            code="invalid_value",
+            name,
         )
     return value
 

@@ -19,6 +19,7 @@ from lumina_core.config.keys import Key, modality_keys, record_keys
 from lumina_core.config.words import PROMPT_KEYS
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import ADAPTIVE
+from lumina_core.modality import Decoder
 from lumina_core.plugins import demos, host
 from lumina_core.plugins.parts import make_modality
 from lumina_core.plugins.yaml_files import CONDITION
@@ -126,12 +127,12 @@ def _described(name: str, models: list[Served]) -> dict[str, Any]:
     config = composed(models[0], {}, ANY_PROMPT)
     used = flat(told(config)) | flat(told(config.options), "modality.")
     decoder = make_modality(name, config.options, NO_FOLDER).decoder
-    accepts = [each for each in decoder.read_suffixes if each not in decoder.folder_suffixes]
+    accepts = of_files(decoder, decoder.read_suffixes)
     return {
         "modality": name,
         "models": [model.id for model in models],
         "summary": host.find(name).summary,
-        "formats": [each for each in decoder.suffixes if each not in decoder.folder_suffixes],
+        "formats": of_files(decoder, decoder.suffixes),
         "examples": list(_examples(name)),
         "settings": [_setting(key, used) for key in open_keys(name).values()],
         "conditions": [
@@ -139,6 +140,11 @@ def _described(name: str, models: list[Served]) -> dict[str, Any]:
             for short, key in file_keys(name).items()
         ],
     }
+
+
+def of_files(decoder: Decoder, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    """The suffixes that stand for one file."""
+    return tuple(each for each in suffixes if each not in decoder.folder_suffixes)
 
 
 def _examples(name: str) -> Iterator[str]:

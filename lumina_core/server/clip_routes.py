@@ -11,7 +11,7 @@ from lumina_core.media.browsers import content_type_of
 from lumina_core.server.asked import renamed
 from lumina_core.server.jobs import CANCELLED, FAILED, Job
 from lumina_core.server.media_routes import event_stream, file_response, number_of
-from lumina_core.server.refusals import RefusedError
+from lumina_core.server.refusals import InvalidError, RefusedError
 from lumina_core.server.service import Service
 
 VIDEO, AUDIO = "video", "audio"
@@ -63,7 +63,7 @@ def clip_routes(service: Service) -> list[Route]:
         variant = request.query_params.get("variant") or VIDEO
         if variant not in VARIANTS:
             text = f"variant is {' or '.join(VARIANTS)} here"
-            raise RefusedError(text, param="variant", code="invalid_value")
+            raise InvalidError(text, "variant")
         return await file_response(clip(request), 0, VARIANTS[variant])
 
     async def events(request: Request) -> Response:
@@ -97,7 +97,7 @@ def _of_one_sound(body: dict[str, Any]) -> dict[str, Any]:
     for key in ("n", "num_samples"):
         if values.get(key) not in (None, 1, "1"):
             text = f"{key} is 1 here, for the answer is one file; use /v1/media/{AUDIO} for more"
-            raise RefusedError(text, param=key, code="invalid_value")
+            raise InvalidError(text, key)
     return values
 
 
@@ -105,11 +105,11 @@ def _page_of(service: Service, clips: list[Job], request: Request) -> dict[str, 
     """A part of the list of clips, the newest first unless the request says asc."""
     asked = request.query_params
     if asked.get("order", "desc") not in ("asc", "desc"):
-        raise RefusedError("order is asc or desc", param="order", code="invalid_value")
+        raise InvalidError("order is asc or desc", "order")
     limit = number_of(asked.get("limit", str(USUAL_LISTED)))
     if limit is None or not 0 < limit <= MAX_LISTED:
         text = f"limit is a number from 1 to {MAX_LISTED}"
-        raise RefusedError(text, param="limit", code="invalid_value")
+        raise InvalidError(text, "limit")
     if asked.get("order", "desc") == "desc":
         clips = clips[::-1]
     ids = [job.id for job in clips]

@@ -7,11 +7,10 @@ import asyncio
 import json
 
 import h11
-from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lumina_core.server.refusals import error_of
+from lumina_core.server.refusals import error_of, refusal
 
 MAX_CONNECTIONS = 256
 SECONDS_FOR_HEAD = 10
@@ -21,8 +20,7 @@ BUSY = f"{MAX_CONNECTIONS} connections are open already, as many as may; try aga
 
 async def busy(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer that there are too many connections."""
-    answer = JSONResponse(error_of(BUSY, 503, code="busy"), 503, {"Retry-After": "1"})
-    await answer(scope, receive, send)
+    await refusal(BUSY, 503, "busy")(scope, receive, send)
 
 
 class Connection(H11Protocol):

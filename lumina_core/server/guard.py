@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lumina_core.server.refusals import RefusedError, error_of, tell_fault
+from lumina_core.server.refusals import RefusedError, refusal, tell_fault
 from lumina_core.server.settings import LOOPBACK
 
 MAX_BODY = 64 * 10**6  # bytes, of all that a request sends
@@ -95,7 +95,7 @@ class Guard:
                 if status >= HTTPStatus.BAD_REQUEST and not _is_json(message):
                     # a library's own, such as for a range that a file does not have
                     phrase = HTTPStatus(status).phrase.lower()
-                    await _refused(phrase, status, None)(scope, receive, sending)
+                    await refusal(phrase, status)(scope, receive, sending)
                     is_dropped = True
                     return
                 is_begun = True
@@ -129,7 +129,7 @@ class Guard:
         except Exception as error:  # whatever it is, it ends one answer and nothing else
             tell_fault(error)
             if not is_begun:
-                await _refused("internal error", 500, "server_error")(scope, receive, sending)
+                await refusal("internal error", 500, "server_error")(scope, receive, sending)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = {
@@ -137,7 +137,7 @@ class Guard:
         }
         host = headers.pop("host", "")
         if not self._is_ours(host):
-            return _refused(
+            return refusal(
                 "the Host of the request is not one of this server's: use the address "
                 "in digits, localhost, or start it with name=NAME",
                 403,
@@ -146,10 +146,10 @@ class Guard:
         origin = headers.pop("origin", None)
         is_other = origin is not None and origin.partition("://")[2].lower() != host.lower()
         if is_other and not _is_viewer(scope):  # whose own origin is "null"
-            return _refused("requests of other sites are not answered", 403, "wrong_origin")
+            return refusal("requests of other sites are not answered", 403, "wrong_origin")
         length = headers.pop("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY:
-            return _refused(TOO_LARGE, 413, "too_large")
+            return refusal(TOO_LARGE, 413, "too_large")
         is_open = scope["path"] in OPEN_PATHS or scope["path"].startswith(PAGE)
         if self.token is None or is_open:
             return None
@@ -157,7 +157,7 @@ class Guard:
         if hmac.compare_digest(given.encode(), self.token.encode()):
             return None
         text = "this server wants its token: send the header Authorization: Bearer TOKEN"
-        return _refused(text, 401, "invalid_api_key")
+        return refusal(text, 401, "invalid_api_key")
 
     def _is_ours(self, host: str) -> bool:
         name, colon, port = host.rpartition(":")
@@ -177,7 +177,3 @@ def _is_json(message: Message) -> bool:
 
 def _is_viewer(scope: Scope) -> bool:
     return str(scope["path"]).startswith(VIEWER)
-
-
-def _refused(message: str, status: int, code: str | None) -> JSONResponse:
-    return JSONResponse(error_of(message, status, code=code), status)

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lumina_core.errors import LuminaError, is_full_disk
 from lumina_core.files.unfinished import unfinished
@@ -301,7 +300,8 @@ class Line:
         except Cancelled:
             return CANCELLED, None
         except LostError as error:
-            return (CANCELLED, None) if job.is_unwanted else (FAILED, _lost(error))
+            lost = {"code": "slot_lost", "message": str(error)}
+            return (CANCELLED, None) if job.is_unwanted else (FAILED, lost)
         except (Exception, SystemExit) as error:  # whatever it is, the next job runs
             if is_full_disk(error):
                 return FAILED, {"code": NO_ROOM, "message": FULL_DISK}
@@ -333,29 +333,6 @@ def _empty(job: Job) -> None:
     job.num_bytes = 0
 
 
-def _lost(error: LostError) -> dict[str, str]:
-    return {"code": "slot_lost", "message": str(error)}
-
-
 def _wake(job: Job) -> None:
     for event in job.listeners:
         event.set()
-
-
-def job_record(job: Job, keep_seconds: float) -> dict[str, Any]:
-    """A job as answers show it."""
-    over = job.is_over
-    return {
-        "id": job.id,
-        "object": "media",
-        "modality": job.config.modality,
-        "model": job.model,
-        "prompt": job.config.prompt,
-        "status": job.status,
-        "progress": 100 if job.status == COMPLETED else int(100 * job.share),
-        "preview": job.preview,
-        "created_at": int(job.created),
-        "completed_at": int(job.ended or 0) if job.status == COMPLETED else None,
-        "expires_at": int(job.ended + keep_seconds) if over and job.ended else None,
-        "error": job.error,
-    }

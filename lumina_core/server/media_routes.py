@@ -17,9 +17,8 @@ from starlette.types import Receive, Scope, Send
 from lumina_core.media.browsers import content_type_of
 from lumina_core.sampling.file_request import decoders
 from lumina_core.server.bodies import read_body
-from lumina_core.server.inside import suffixes_read, told_inside
 from lumina_core.server.jobs import Job
-from lumina_core.server.other_kinds import PNG, other_kind
+from lumina_core.server.made_files import PNG, other_kind, suffixes_read, told_inside
 from lumina_core.server.refusals import GoneError, RefusedError
 from lumina_core.server.service import Service
 from lumina_core.server.slots import picture_of

@@ -92,8 +92,8 @@ def _is_text(value: Any) -> bool:
 
 def _moved_back(message: Message, folder: Path, home: Path) -> Message:
     """A message that calls files as the server does."""
-    if isinstance(message, Over) and message.fault is not None:
-        return replace(message, fault=message.fault.replace(str(folder), str(home)))
+    if isinstance(message, Over) and isinstance(message.error, LuminaError):
+        return Over(LuminaError(str(message.error).replace(str(folder), str(home))))
     return message
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 from lumina_core import terminal
 from lumina_core.errors import MAX_NAME, MAX_REASON, printable
 
@@ -38,6 +40,18 @@ class RefusedError(Exception):
         self.status, self.param, self.code = status, param, code
 
 
+class InvalidError(RefusedError):
+    """A value that is none, or none that this server takes.
+
+    Args:
+        message: as of RefusedError.
+        param: the key of the body that is meant.
+    """
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message, param=param, code=INVALID)
+
+
 class GoneError(RefusedError):
     """A file of a job that was dropped while somebody asked for it."""
 
@@ -52,6 +66,14 @@ def error_of(
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     told = {"message": printable(message, MAX_MESSAGE), "type": kind, "param": param, "code": code}
     return {"error": told}
+
+
+def refusal(
+    message: str, status: int, code: str | None = None, param: str | None = None
+) -> JSONResponse:
+    """The answer that refuses."""
+    headers = {"Retry-After": "1"} if status in (429, 503) else None
+    return JSONResponse(error_of(message, status, param, code), status, headers)
 
 
 def tell_fault(error: BaseException) -> None:

@@ -27,27 +27,17 @@ from lumina_core.server.slots import (
 class Over:
     """The last message of a job."""
 
-    fault: str | None = None
-    """What went wrong; None: it is completed or cancelled."""
-    is_of_request: bool = False
-    """Whether the request is at fault."""
-    is_disk_full: bool = False
-
-    @property
-    def error(self) -> Exception | None:
-        """What went wrong, as the server raises it."""
-        if self.fault is None:
-            return None
-        if self.is_disk_full:
-            return OSError(ENOSPC, self.fault)
-        return (LuminaError if self.is_of_request else RuntimeError)(self.fault)
+    error: Exception | None = None
+    """What went wrong, as the server raises it; None: it is completed or cancelled."""
 
 
 def over_of(error: BaseException) -> Over:
-    """The last message of a job that failed."""
-    is_of_request = isinstance(error, LuminaError)
-    text = str(error) if is_of_request else "".join(traceback.format_exception(error))
-    return Over(text, is_of_request, is_full_disk(error))
+    """The last message of a job that failed; it holds an exception that every process knows."""
+    if is_full_disk(error):
+        return Over(OSError(ENOSPC, "the disk is full"))
+    if isinstance(error, LuminaError):
+        return Over(LuminaError(str(error)))
+    return Over(RuntimeError("".join(traceback.format_exception(error))))
 
 
 Message = Progress | Made | Over

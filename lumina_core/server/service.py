@@ -18,8 +18,8 @@ from lumina_core.sampling.examples import NO_FOLDER
 from lumina_core.sampling.python_api import ANY_PROMPT
 from lumina_core.server.asked import Asked, asked, checked, settings_of
 from lumina_core.server.bodies import Said, read_body
-from lumina_core.server.catalogue import Served, composed, described
-from lumina_core.server.jobs import FAILED, Job, Line, job_record
+from lumina_core.server.catalogue import Served, composed, described, of_files
+from lumina_core.server.jobs import COMPLETED, FAILED, Job, Line
 from lumina_core.server.refusals import (
     INVALID,
     NO_ROOM,
@@ -78,7 +78,6 @@ class Service:
         Raises:
             RefusedError: the line is full, or the request is not one that can be computed.
         """
-        self.line.check_room()
         job_id, folder = self.line.new_folder(prefix)
         try:
             accepted = await self._accepted(modality) if files else ()
@@ -134,10 +133,22 @@ class Service:
 
     def record(self, job: Job) -> dict[str, Any]:
         """A job as the neutral routes show it."""
-        notes = dict.fromkeys(note for made in job.made for note in made.notes)
+        is_completed, ended = job.status == COMPLETED, job.ended
+        keep_seconds = self.line.config.keep_seconds
         return {
-            **job_record(job, self.line.config.keep_seconds),
-            "notes": list(notes),
+            "id": job.id,
+            "object": "media",
+            "modality": job.config.modality,
+            "model": job.model,
+            "prompt": job.config.prompt,
+            "status": job.status,
+            "progress": 100 if is_completed else int(100 * job.share),
+            "preview": job.preview,
+            "created_at": int(job.created),
+            "completed_at": int(ended) if is_completed and ended else None,
+            "expires_at": int(ended + keep_seconds) if job.is_over and ended else None,
+            "error": job.error,
+            "notes": list(dict.fromkeys(note for made in job.made for note in made.notes)),
             "settings": settings_of(job.config),
             "files": [
                 {
@@ -179,8 +190,3 @@ class Service:
             raise RefusedError(job.error["message"], status, code=job.error["code"])
         if not job.made:
             raise RefusedError("the request was cancelled", 503, code="cancelled")
-
-
-def of_files(decoder: Decoder, suffixes: tuple[str, ...]) -> tuple[str, ...]:
-    """The suffixes that stand for one file."""
-    return tuple(each for each in suffixes if each not in decoder.folder_suffixes)

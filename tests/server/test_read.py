@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from lumina_core.server import other_kinds
+from lumina_core.server import made_files
 
 SMALL = {"prompt": "a star", "height": 32, "width": 48, "num_steps": 2, "seed": 7}
 
@@ -156,6 +156,6 @@ def test_a_kind_that_a_full_disk_cuts_off_leaves_nothing(client, made, monkeypat
     job = made()
     folder = client.app.state.line.folder / job["id"]
     before = set(folder.iterdir())
-    monkeypatch.setattr(other_kinds, "write_sealed", full)
+    monkeypatch.setattr(made_files, "write_sealed", full)
     assert client.get(job["files"][0]["url"] + "?as=jpg").status_code == 507
     assert set(folder.iterdir()) == before
