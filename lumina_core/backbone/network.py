@@ -4,6 +4,7 @@ Our own is transformer.py. Those of other packages are found by the hook `lumina
 knows none of their names.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from lumina_core.backbone.settings import NO_SCALING, RopeScaling
 from lumina_core.sequence import TokenBatch, TokenSample, pack
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """From a packed batch, its times and its texts to the velocity of each token."""
 
     @property
@@ -37,6 +38,7 @@ class Network(nn.Module):
         """Samples end to end, as this network takes them; see `sequence.pack`."""
         return pack(samples, separators=self.separators)
 
+    @abstractmethod
     def prepare(
         self,
         batch: TokenBatch,
@@ -54,8 +56,8 @@ class Network(nn.Module):
         A network of another package gets the defaults of what stands behind the star: whoever asks
         for something else is refused before.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(
         self, batch: TokenBatch, segment_time: Float[Tensor, "segment"], context: Any
     ) -> Float[Tensor, "element"]:
@@ -69,7 +71,6 @@ class Network(nn.Module):
         Returns:
             float32, shaped as the state: data less noise.
         """
-        raise NotImplementedError
 
 
 class PackagedNetwork(Network):
@@ -86,6 +87,7 @@ class PackagedNetwork(Network):
     """Regular expressions for stored names that it never reads."""
 
     @classmethod
+    @abstractmethod
     def made(cls, about: Mapping[str, Any], tokenizer: Any) -> "PackagedNetwork":
         """The network of a manifest, its weights on the meta device.
 
@@ -96,7 +98,6 @@ class PackagedNetwork(Network):
         Raises:
             LuminaError, KeyError, TypeError, ValueError: the configs describe none.
         """
-        raise NotImplementedError
 
     @classmethod
     def options(cls, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,11 +109,12 @@ class PackagedNetwork(Network):
         return {}
 
     @classmethod
+    @abstractmethod
     def token_dim(cls, about: Mapping[str, Any]) -> int:
         """Elements of a token."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def solver(
         cls, about: Mapping[str, Any], scheduler: Mapping[str, Any]
     ) -> tuple[dict[str, Any], list[str]]:
@@ -125,4 +127,3 @@ class PackagedNetwork(Network):
         Raises:
             LuminaError: it steps as no solver here does.
         """
-        raise NotImplementedError
