@@ -28,6 +28,11 @@ class TrainVAEConfig(Settings):
     batch_size: int = setting(8, "samples per step", at_least=1)
     seed: int = setting(0, "of weights and data", at_least=0, at_most=NUM_SEEDS - 1)
     num_threads: int | None = setting(None, "CPU threads; null: torch decides", at_least=1)
+    dtype: str = setting(
+        "float32",
+        "of its computing; bfloat16 is faster where the processor has instructions for it",
+        choices=DTYPE_NAMES[:2],
+    )
     learning_rate: float = setting(0.002, "of AdamW", above=0)
     edge_weight: float = setting(
         0.0,

@@ -50,11 +50,18 @@ class Optimizers:
         return self._states[weight][weight] if weight in self._states else {}
 
 
-def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
+def build_optimizer(
+    networks: nn.Module, config: OptimizerConfig, dtype: torch.dtype = torch.float32
+) -> Optimizers:
     """The optimizer of every trainable weight; vectors (norms, biases, gates) do not decay.
 
     Muon is for matrices that map hidden features to hidden features: those in the blocks of a
     backbone. A text encoder keeps to AdamW, whatever its parts are called.
+
+    Args:
+        networks: what is trained.
+        config: which optimizer, and how fast.
+        dtype: in which Muon multiplies on a CPU.
     """
     trained = [p for p in networks.parameters() if p.requires_grad]
     matrices = set(block_matrices(networks)) if config.name == "muon" else set()
@@ -74,7 +81,7 @@ def build_optimizer(networks: nn.Module, config: OptimizerConfig) -> Optimizers:
         rate, betas = config.learning_rate, config.betas
         members.append(torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True))
     if muon:
-        members.append(Muon(muon, config.muon_learning_rate, config.weight_decay))
+        members.append(Muon(muon, config.muon_learning_rate, config.weight_decay, dtype))
     return Optimizers(members)
 
 

@@ -108,7 +108,8 @@ def start(config: "TrainConfig") -> Run:
         run = _fresh(config)
     if ranks.num_ranks() > 1 or (config.dtype != "float32" and not config.adapter.is_used):
         _cut(run, config)
-    run.optimizer = build_optimizer(run.networks, config.optimizer)
+    dtype = resolve_dtype(config.dtype)
+    run.optimizer = build_optimizer(run.networks, config.optimizer, dtype)
     newest = newest_checkpoint(config)
     if newest is not None:
         with ranks.agreed():

@@ -29,7 +29,7 @@ from lumina_core.files.writing import atomic_folder
 from lumina_core.modality import has_weights
 from lumina_core.plugins.parts import make_modality
 from lumina_core.program import command_line
-from lumina_core.runtime import quiet, seeded
+from lumina_core.runtime import autocast, quiet, seeded
 from lumina_core.training.encoding_settings import TrainVAEConfig
 
 LATENT_NOISE = 0.1  # standard deviation added to z in training, about a tenth of its own
@@ -141,7 +141,8 @@ def train_autoencoder(
         optimizer.param_groups[0]["lr"] = config.learning_rate * min(
             1.0, (config.max_steps - step) / (DECAY_SHARE * config.max_steps)
         )
-        loss = autoencoder_loss(model, pixels, generator, config.edge_weight)
+        with autocast(pixels.device, config.dtype):
+            loss = autoencoder_loss(model, pixels, generator, config.edge_weight)
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()

@@ -259,3 +259,16 @@ def test_a_kept_encoder_must_exist(tmp_path, capsys):
     words = ["train-vae", "+modality=image", f"out={tmp_path / 'out'}", "decoder_only=true"]
     assert main(words) == 2
     assert "give init_from=FOLDER" in capsys.readouterr().err
+
+
+def test_bfloat16_computes_alike_and_stores_float32(tiny_vae, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_vae, "NUM_STATISTICS", 2)
+    made = []
+    for dtype in ("float32", "bfloat16"):
+        words = [f"out={tmp_path / dtype}", f"init_from={tiny_vae}", f"dtype={dtype}"]
+        assert main(["train-vae", "+modality=image", "batch_size=2", "max_steps=2", *words]) == 0
+        weights = load_file(tmp_path / dtype / WEIGHTS)
+        assert {weight.dtype for weight in weights.values()} == {torch.float32}
+        made.append(torch.cat([weight.flatten() for weight in weights.values()]))
+    apart = (made[0] - made[1]).abs().max()
+    assert 0 < apart <= 4.1 * 0.002  # two steps of AdamW, each by at most the rate

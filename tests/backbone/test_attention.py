@@ -68,15 +68,33 @@ def test_sdpa_has_the_gradients_of_attention_sample_by_sample(lengths, kv_heads)
     torch.testing.assert_close(actual, torch.autograd.grad(expected, (q, k, v)))
 
 
+@pytest.mark.parametrize("cast", [False, True])
+def test_a_cpu_trains_attention_of_half_precision_in_float32(cast):
+    lengths = {"query_lengths": [5, 9], "key_lengths": [4, 6], "backend": "sdpa"}
+    half = inputs([5, 9], [4, 6], 2, torch.bfloat16, channels=32)
+    wide = [x.detach().float().requires_grad_() for x in half]
+    with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+        out = attend(*half, **lengths)
+        gradients = torch.autograd.grad(out.float().square().sum(), half)
+    expected = attend(*wide, **lengths)
+    rounded = expected + (expected.bfloat16().float() - expected).detach()
+    wanted = torch.autograd.grad(2 * (expected * rounded.detach().bfloat16().float()).sum(), wide)
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out, expected.bfloat16())
+    for found, each in zip(gradients, wanted, strict=True):
+        assert torch.equal(found, each.bfloat16())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_heads_of_keys_that_are_shared_are_not_copied(dtype):
     """The fused kernel reads them; every bit is that of copies, which a kernel of float32 wants."""
     q, k, v = inputs([200], [200], 2, dtype, channels=32)
     lengths = {"query_lengths": [200], "key_lengths": [200], "backend": "sdpa"}
     copies = (x.repeat_interleave(2, dim=1) for x in (k, v))
-    with TensorBytes() as tensors:
+    with torch.no_grad(), TensorBytes() as tensors:
         out = attend(q, k, v, **lengths)
-    assert torch.equal(out, attend(q, *copies, **lengths))
+    with torch.no_grad():
+        assert torch.equal(out, attend(q, *copies, **lengths))
     views = q.nbytes + k.nbytes + v.nbytes  # count, as they were made before
     assert tensors.peak - views - out.nbytes < k.nbytes
 

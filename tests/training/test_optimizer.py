@@ -122,6 +122,22 @@ def test_muon_is_that_of_torch_but_for_its_rounding(shape):
     assert torch.equal(found[2], wanted[2])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_muon_multiplies_in_the_dtype_of_the_training(dtype):
+    start = torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
+    matrix = nn.Parameter(start.clone())
+    optimizer = Muon([matrix], 0.1, 0.0, dtype)
+    matrix.grad = start
+    optimizer.step()
+    momentum = torch.lerp(start, torch.lerp(torch.zeros(8, 8), start, 0.05), 0.95)
+    near = {"atol": 1e-6, "rtol": 0}  # the two dtypes differ by a thousand times that
+    torch.testing.assert_close(
+        matrix.detach(), start - 0.1 * orthogonal(momentum[None], dtype)[0], **near
+    )
+    other = torch.float32 if dtype == torch.bfloat16 else torch.bfloat16
+    assert (orthogonal(start[None], dtype) - orthogonal(start[None], other)).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("shape", [(3, 20, 6), (3, 6, 20)])
 def test_orthogonal_matrices_keep_their_singular_vectors(shape):
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
