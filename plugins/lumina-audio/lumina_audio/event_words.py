@@ -244,7 +244,7 @@ _FOLLOWERS = (
     *("which", "that", "once", "comes", "coming", "follows", "sounds", "on its own", "alone"),
     *("by itself", "at", "in that order", "first", "second", "later", "lastly", "right", "but"),
     *("preceded", "end", "ends", "ending", "finish", "finishes", "finishing", "silence"),
-    "between",
+    *("between", "following", "third"),
 )
 """Words that may stand behind an adjective that is behind its noun."""
 _FOLLOWED = rf"(?=$| {one_of(_FOLLOWERS)}(?!\S))"
