@@ -1,6 +1,7 @@
 """Connections as uvicorn has them, with what it lacks: patience that ends, and errors in one shape.
 
-A head that does not come would hold one of few connections for ever.
+A head that does not come, or an answer that nobody reads, would hold one of few connections for
+ever.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from lumina_core.server.refusals import error_of, refusal
 
 MAX_CONNECTIONS = 256
 SECONDS_FOR_HEAD = 10
+SECONDS_TO_READ = 60  # what is written ahead, about 64 KiB
 NO_HTTP = "the request is no HTTP/1.1 that this server reads"
 BUSY = f"{MAX_CONNECTIONS} connections are open already, as many as may; try again later"
 
@@ -27,6 +29,7 @@ class Connection(H11Protocol):
     """One client; see the module."""
 
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head, and refuse it where there are too many connections."""
@@ -38,7 +41,18 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
+        self._stop_waiting_for_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait until the client reads what was written ahead; then the connection ends."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(SECONDS_TO_READ, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on writing to a client that reads."""
+        self._stop_waiting_for_reader()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Wait on for a head that is not whole yet."""
@@ -69,3 +83,8 @@ class Connection(H11Protocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from lumina_core.errors import LuminaError
+from lumina_core.server import app as served
 from lumina_core.server import connection, guard, refusals
 from lumina_core.server.app import build_app
 from lumina_core.server.settings import TOKEN, ServeConfig
@@ -170,6 +171,29 @@ def test_a_head_that_does_not_come_is_not_waited_for(address, monkeypatch):
     monkeypatch.setattr(connection, "SECONDS_FOR_HEAD", 0.2)
     assert raw(address, b"GET /health HTTP/1.1\r\nHost: ") == b""
     assert raw(address, b"") == b""
+
+
+VIEWER = served.PAGE / "viewer" / "model-viewer-umd.min.js"
+LONG = f"GET /page/viewer/{VIEWER.name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_answer_that_nobody_reads_is_not_held(address, monkeypatch, reads):
+    """Several answers are more than what the system keeps of them."""
+    monkeypatch.setattr(connection, "SECONDS_TO_READ", 1)
+    host, port = address.removeprefix("http://").split(":")
+    found = b""
+    with socket.create_connection((host, int(port)), timeout=LATE) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
+        sock.sendall(LONG * 8)
+        if not reads:
+            time.sleep(3)
+        try:
+            while len(found) < 8 * VIEWER.stat().st_size and (piece := sock.recv(2**16)):
+                found += piece
+        except ConnectionResetError:
+            pass
+    assert (len(found) >= 8 * VIEWER.stat().st_size) == reads
 
 
 POST = b"POST /v1/media/image HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
