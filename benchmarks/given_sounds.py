@@ -27,7 +27,8 @@ from lumina_audio import grammar, oracle
 from lumina_audio.audio_files import AudioDecoder
 from lumina_audio.mel import log_mel
 from lumina_audio.options import AudioCondition
-from lumina_audio.vae import FULL_SCALE, AudioVAE, Sound
+from lumina_audio.samples import FULL_SCALE, Sound
+from lumina_audio.vae import AudioVAE
 from lumina_core.evaluation.oracle import wilson_interval
 from lumina_core.media.previews import save_contact_sheet
 from lumina_core.plugins import demos
@@ -54,7 +55,7 @@ def middle_of_pause(sound: Sound, rate: int, caption: str) -> float:
 
 def change(made: Sound, whole: Sound, vae: AudioVAE, front_end, start: float, end: float) -> float:
     """Mean difference of two sounds between two moments, in dB."""
-    whole = vae.decode(vae.encode(whole), num_samples=len(whole))
+    whole = vae.decode(vae.encode(whole))[: len(whole)]
     rows = slice(*(round(moment * front_end.sample_rate / front_end.hop_length)
                    for moment in (start, end)))  # fmt: skip
     missing = -len(made) % front_end.hop_length

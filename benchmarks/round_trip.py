@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from lumina_audio.audio import AudioModality
-from lumina_audio.vae import FULL_SCALE, Sound
+from lumina_audio.samples import FULL_SCALE, Sound
 from lumina_core.config.compose import compose_options
 from lumina_core.evaluation.oracle import wilson_interval
 from lumina_core.plugins import demos
@@ -59,7 +59,7 @@ def main() -> None:
         for stage, sound in (
             ("drawn", drawn),
             ("vocoder", after_vocoder(modality, drawn)),
-            ("autoencoder", vae.decode(latent, num_samples=len(drawn))),
+            ("autoencoder", vae.decode(latent)[: len(drawn)]),
         ):
             verdict = world.judge(sound, caption, sized)
             right[stage] += all(verdict.values())

@@ -1,7 +1,7 @@
 """One sample to make, and what is written of it into its file."""
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -69,11 +69,7 @@ def describe(model: Model, request: Request, sampling: Sampling, dtype: str) -> 
     """The request of one sample as it stands inside its file: no date, no path."""
     sampling = sampling_at(model, request.options, sampling)
     fixed = fixed_names(request.options)
-    options = {
-        field.name: getattr(request.options, field.name)
-        for field in fields(request.options)
-        if field.name not in fixed
-    }
+    options = {key: value for key, value in told(request.options).items() if key not in fixed}
     return {
         "modality": model.name,
         "prompt": request.prompt,

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumina_audio.options import AudioOptions
-from lumina_audio.sound_reading import comment_of, read_sound
-from lumina_audio.sound_writing import WRITERS, Sound
+from lumina_audio.options import FLOAT, INT16, MONO, AudioOptions
+from lumina_audio.samples import Sound
+from lumina_audio.sound_reading import Wanted, comment_of, read_sound
+from lumina_audio.sound_writing import WRITERS
 from lumina_core import Decoder, LuminaError, atomic_write
 from lumina_core.media.containers import comment_with, metadata_in, reading, writing
 
@@ -30,19 +31,22 @@ class AudioDecoder(Decoder):
     has_preview_file = True
     noun = "sounds"
 
-    def __init__(self, sample_rate: int) -> None:
-        """Fix the rate at which sounds are read.
+    def __init__(self, sample_rate: int, channels: int = MONO, sample_format: str = INT16) -> None:
+        """Fix as what sounds are read.
 
         Args:
             sample_rate: Hz.
+            channels: 1 or 2.
+            sample_format: int16 or float32.
         """
-        self.sample_rate = sample_rate
+        self._wanted = Wanted(sample_rate, channels, sample_format == FLOAT)
 
     def check_format(
         self, suffix: str, media_shape: tuple[int, ...], options: AudioOptions
     ) -> None:
-        """As in Decoder: a high and odd sample rate in FLAC."""
+        """As in Decoder: a high and odd sample rate in FLAC, and floats."""
         _check_rate(suffix, options.sample_rate)
+        _check_floats(suffix, options.sample_format == FLOAT)
 
     def write(
         self, media: Sound, path: Path, metadata: Mapping[str, Any], options: AudioOptions
@@ -50,19 +54,20 @@ class AudioDecoder(Decoder):
         """Write a WAV, FLAC or Ogg Vorbis, by the suffix, the metadata inside.
 
         Raises:
-            LuminaError: the suffix is another one, or the format takes no such rate, or no request
-                of this length.
+            LuminaError: the suffix is another one, or the format takes no such rate, no floats, or
+                no request of this length.
         """
         self.check_suffix(path)
         suffix = path.suffix.lower()
         with writing(path):
             _check_rate(suffix, options.sample_rate)
+            _check_floats(suffix, media.is_floating_point())
             made = WRITERS[suffix](media, options.sample_rate, comment_with(metadata))
             with atomic_write(path) as file:
                 file.write(made)
 
     def read(self, path: Path) -> Sound:
-        """Read a sound, mono and at this decoder's rate.
+        """Read a sound at this decoder's rate, in its format and with its channels.
 
         Floats beyond [-1, 1] are made softer as a whole; the rest is cut off at full scale.
 
@@ -70,7 +75,7 @@ class AudioDecoder(Decoder):
             LuminaError: no such file, no sound, cut off or damaged, or longer than MAX_SECONDS.
         """
         with reading(path, "a sound"):
-            return torch.from_numpy(read_sound(path, self.sample_rate))
+            return torch.from_numpy(read_sound(path, self._wanted))
 
     def read_beginning(self, path: Path, max_samples: int) -> Sound:
         """Read the first samples of a sound, as `read`.
@@ -83,7 +88,7 @@ class AudioDecoder(Decoder):
             LuminaError: as `read`, but damage behind them may pass.
         """
         with reading(path, "a sound"):
-            return torch.from_numpy(read_sound(path, self.sample_rate, max_samples))
+            return torch.from_numpy(read_sound(path, self._wanted, max_samples))
 
     def read_metadata(self, path: Path) -> dict[str, Any] | None:
         """As in Decoder; a comment of ours that is no JSON is refused."""
@@ -104,4 +109,12 @@ def _check_rate(suffix: str, sample_rate: int) -> None:
         raise LuminaError(
             f"modality.sample_rate={sample_rate} is none that a FLAC holds; use {below} or "
             f"{below + FLAC_STEP}, or write a .wav"
+        )
+
+
+def _check_floats(suffix: str, is_float: bool) -> None:
+    if suffix == ".flac" and is_float:
+        raise LuminaError(
+            f"modality.sample_format={FLOAT} is none that a FLAC holds; write a .wav, or set "
+            f"modality.sample_format={INT16}"
         )

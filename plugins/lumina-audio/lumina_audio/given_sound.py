@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Int16
+from jaxtyping import Bool
 from torch import Tensor
 
 from lumina_audio.options import AudioCondition, AudioOptions
+from lumina_audio.samples import Sound
 from lumina_core import LuminaError
-
-Sound = Int16[Tensor, "sample"]
 
 
 def place(
@@ -43,38 +42,39 @@ def place(
             "sound to make; give less, or set a larger modality.seconds"
         )
     found = read(Path(wanted.sound), asked + 1)
-    if wanted.seconds is None and len(found) > length:
+    there = found.shape[-1]
+    if wanted.seconds is None and there > length:
         raise LuminaError(
             f"condition.sound={wanted.sound} is longer than the {options.seconds:g} s of the sound "
             "to make; set condition.seconds to how much of it is given, or modality.seconds"
         )
-    if wanted.seconds is not None and len(found) < asked:
+    if wanted.seconds is not None and there < asked:
         raise LuminaError(
-            f"condition.seconds={wanted.seconds:g}, but {wanted.sound} has {len(found) / rate:g} s"
+            f"condition.seconds={wanted.seconds:g}, but {wanted.sound} has {there / rate:g} s"
         )
     known = torch.zeros(length, dtype=torch.bool)
-    known[: min(asked, len(found))] = True
+    known[: min(asked, there)] = True
     if wanted.gap is not None:
         start, end = (round(moment * rate) for moment in wanted.gap)
-        if start >= len(found):
+        if start >= there:
             raise LuminaError(
                 f"condition.gap={list(wanted.gap)} begins behind the end of {wanted.sound}, which "
-                f"has {len(found) / rate:g} s"
+                f"has {there / rate:g} s"
             )
         known[start:end] = False
-    sound = torch.zeros(length, dtype=torch.int16)
-    sound[known] = found[: len(known)][known[: len(found)]]
+    sound = torch.zeros(options.shape, dtype=found.dtype)
+    sound[..., known] = found[..., :length][..., known[:there]]
     return sound, known
 
 
-def known_rows(
-    known: Bool[Tensor, "sample"], num_rows: int, samples_per_row: int
-) -> Bool[Tensor, "row"]:
-    """Rows of the latent of which every sample is given.
+def known_cells(
+    known: Bool[Tensor, "sample"], num_cells: int, samples_per_cell: int
+) -> Bool[Tensor, "cell"]:
+    """Cells of the latent along time of which every sample is given.
 
     What lies behind the end of the sound is silence that nobody hears; it is as known as the last
     sample.
     """
-    missing = num_rows * samples_per_row - len(known)
+    missing = num_cells * samples_per_cell - len(known)
     filled = torch.cat([known, known[-1:].expand(missing)])
-    return filled.reshape(num_rows, samples_per_row).all(dim=1)
+    return filled.reshape(num_cells, samples_per_cell).all(dim=1)

@@ -9,6 +9,8 @@ SAMPLE_RATES = (1000, 192_000)
 MAX_FFT = 65_536
 MAX_MELS = 1024
 MEL_SCALES = ("slaney", "htk")
+MONO, STEREO = 1, 2
+INT16, FLOAT = SAMPLE_FORMATS = ("int16", "float32")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,20 @@ class AudioOptions(Options):
         at_most=SAMPLE_RATES[1],
         fixed=True,
     )
+    channels: int = setting(
+        MONO,
+        "1 is mono, 2 is stereo",
+        at_least=MONO,
+        at_most=STEREO,
+        fixed=True,
+        untold=True,
+    )
+    sample_format: str = setting(
+        INT16,
+        "int16: 16 bits; float32: nothing is rounded, for .wav and .ogg",
+        choices=SAMPLE_FORMATS,
+        untold=True,
+    )
     n_fft: int = setting(
         1024, "length of a window", unit="samples", at_least=2, at_most=MAX_FFT, fixed=True
     )
@@ -75,7 +91,7 @@ class AudioOptions(Options):
     )
     patch: tuple[int, int] = setting(
         (2, 5),
-        "size of a token along time and frequency",
+        "size of a token along time and frequency; [1,n] is n columns of time of a waveform",
         unit="latent cells",
         at_least=1,
         at_most=MAX_MELS,
@@ -83,7 +99,7 @@ class AudioOptions(Options):
     )
     vae: str = setting(
         "demo",
-        "the autoencoder: demo, or the folder or hub id of one of spectrograms",
+        "the autoencoder: demo, or the folder or hub id of one of spectrograms or waveforms",
         fixed=True,
     )
     vocoder: str = setting(
@@ -112,6 +128,11 @@ class AudioOptions(Options):
     def num_samples(self) -> int:
         """Samples of the sound."""
         return max(1, round(self.seconds * self.sample_rate))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the sound as media."""
+        return (self.num_samples,) if self.channels == MONO else (self.channels, self.num_samples)
 
     @property
     def front_end(self) -> FrontEnd:

@@ -16,10 +16,12 @@ def lumina_modality() -> ModalitySpec:
 
 @hookimpl
 def lumina_autoencoders() -> dict[str, dict[str, str]]:
-    """The kinds of autoencoder that spectrograms go through."""
+    """The kinds of autoencoder that sounds go through: of spectrograms, and of waveforms."""
     return {
-        "spectrograms": {
+        "sounds": {
             "AutoencoderKL": "lumina_audio.autoencoders:SpectrogramAutoencoder",
             "MelAutoencoder1D": "lumina_audio.mel_autoencoder:MelAutoencoder",
+            "AutoencoderOobleck": "lumina_audio.waveform_autoencoders:OobleckAutoencoder",
+            "AutoencoderSAME": "lumina_audio.waveform_autoencoders:SameAutoencoder",
         }
     }

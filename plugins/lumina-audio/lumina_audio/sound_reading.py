@@ -1,8 +1,9 @@
-"""Samples of sound files: mono, at any rate, in memory that does not grow with what a header says.
+"""Samples of sound files: at any rate, in memory that does not grow with what a header says.
 
 A file is read through its descriptor: libsndfile then has no name by which to guess a format or to
-look for a second file beside it. Stereo and more channels are averaged, unless they cancel each
-other out.
+look for a second file beside it. Where mono is wanted, stereo and more channels are averaged,
+unless they cancel each other out. Where stereo is, a file of two channels is read as it is, and
+any other as mono, for both sides.
 """
 
 import os
@@ -13,12 +14,12 @@ from itertools import chain
 from math import ceil
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int16
+from jaxtyping import Float32, Shaped
 
-from lumina_audio.options import MAX_SECONDS, SAMPLE_RATES
+from lumina_audio.options import MAX_SECONDS, MONO, SAMPLE_RATES, STEREO
 from lumina_audio.wholeness import (
     KINDS,
     check_whole,
@@ -45,17 +46,27 @@ MAX_STEP = 4000  # takes in 44.1 kHz and 0.1 % more or less than 48; the filter 
 
 MP3_LEEWAY = 2 * 1152  # samples, two frames: what a decoder leaves out at the ends
 
-Samples = Float32[np.ndarray, "_"]  # blocks differ in length
+Samples = Float32[np.ndarray, "_ *channel"]  # blocks differ in length
+
+
+class Wanted(NamedTuple):
+    """As what a sound is read."""
+
+    sample_rate: int
+    """Hz."""
+    channels: int = MONO
+    is_float: bool = False
+    """Else 16 bits."""
 
 
 def read_sound(
-    path: Path, sample_rate: int, max_samples: int | None = None
-) -> Int16[np.ndarray, "sample"]:
-    """The samples of a file; those beyond 16 bits are cut off, but floats are made softer.
+    path: Path, wanted: Wanted, max_samples: int | None = None
+) -> Shaped[np.ndarray, "*channel sample"]:
+    """The samples of a file; those beyond full scale are cut off, but floats are made softer.
 
     Args:
         path: of the file.
-        sample_rate: of the result, Hz.
+        wanted: the format of the result.
         max_samples: of the result; the file is read no further. None is all of it.
 
     Raises:
@@ -63,24 +74,32 @@ def read_sound(
             or holds numbers that are none.
         Exception: whatever libsndfile raises for a file that is damaged.
     """
-    samples, louder = _read(path, sample_rate, max_samples)
+    samples, louder = _read(path, wanted, max_samples)
     if louder is not None:
-        samples, _ = _read(path, sample_rate, max_samples, louder)
+        samples, _ = _read(path, wanted, max_samples, louder)
         note(path, f"its channels cancel each other out; number {louder + 1}, the loudest, is read")
+    if wanted.channels == STEREO:
+        samples = np.stack([samples] * STEREO) if samples.ndim == 1 else samples.T
+    if wanted.is_float:
+        return np.ascontiguousarray(samples).clip(-1, 1)
     levels = np.round(samples * FULL_SCALE)
-    return levels.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    levels = levels.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    return np.ascontiguousarray(levels)
 
 
 def _read(
-    path: Path, sample_rate: int, max_samples: int | None, channel: int | None = None
+    path: Path, wanted: Wanted, max_samples: int | None, channel: int | None = None
 ) -> tuple[Samples, int | None]:
-    """The samples of one channel, or of the mean; and which is loudest if they cancel out."""
-    limit = ceil(MAX_SECONDS * sample_rate)
+    """The samples of one channel, of both, or of the mean; which is loudest if they cancel out."""
+    limit = ceil(MAX_SECONDS * wanted.sample_rate)
     made, count = [], 0
     with _opened(path) as (file, opened):
         loudness = _Loudness(opened.channels)
-        blocks = _mono(file, opened, loudness, channel)
-        for piece in resampled(blocks, opened.samplerate, sample_rate):
+        if wanted.channels == opened.channels == STEREO:
+            blocks = _blocks(file, opened)
+        else:
+            blocks = _mono(_blocks(file, opened), loudness, channel)
+        for piece in resampled(blocks, opened.samplerate, wanted.sample_rate):
             made.append(piece)
             count += len(piece)
             if max_samples is not None and count >= max_samples:
@@ -180,18 +199,22 @@ class _Loudness:
         return int(self._powers.argmax()) if is_cancelled else None
 
 
-def _mono(
-    file: BinaryIO, opened: "SoundFile", loudness: _Loudness, channel: int | None
-) -> Iterator[Samples]:
+def _mono(blocks: Iterable[Samples], loudness: _Loudness, channel: int | None) -> Iterator[Samples]:
     """One channel, or the mean of all, block by block."""
+    for block in blocks:
+        mean = block.mean(axis=1)
+        loudness.add(block, mean)
+        yield mean if channel is None else block[:, channel]
+
+
+def _blocks(file: BinaryIO, opened: "SoundFile") -> Iterator[Samples]:
+    """The samples of all channels, block by block."""
     count, size = 0, max(1, BLOCK // opened.channels)
     while len(block := opened.read(size, dtype="float32", always_2d=True)):
         if not np.isfinite(block).all():
             raise ValueError("it holds samples that are infinite or no numbers")
         count += len(block)
-        mean = block.mean(axis=1)
-        loudness.add(block, mean)
-        yield mean if channel is None else block[:, channel]
+        yield block
     if count == 0:
         raise ValueError("it has no samples")
     _check_end(file, opened, count)
@@ -225,9 +248,11 @@ def resampled(blocks: Iterable[Samples], old_rate: int, new_rate: int) -> Iterat
     reach = CROSSINGS * max(up, down)
     window = firwin(2 * reach + 1, 1 / max(up, down), window=("kaiser", KAISER)).astype(np.float32)
     context = ceil((reach / up + 1) / down) * down  # of whole steps, so that the phase stays
-    silence = np.zeros(context + down, np.float32)
-    held, total, given = silence[:context], 0, 0
+    held, total, given = None, 0, 0
     for block in chain(blocks, [None]):
+        if held is None:  # the first, which tells how many channels there are
+            silence = np.zeros((context + down, *np.shape(block)[1:]), np.float32)
+            held = silence[:context]
         total += 0 if block is None else len(block)
         held = np.concatenate([held, silence if block is None else block])
         settled = (len(held) - 2 * context) // down

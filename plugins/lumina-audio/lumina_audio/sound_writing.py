@@ -1,4 +1,4 @@
-"""Sound files as they are written: WAV, FLAC and Ogg Vorbis, a comment inside.
+"""Sound files as they are written: WAV, FLAC and Ogg Vorbis, mono or stereo, a comment inside.
 
 The bytes of a whole file are made in the memory, so that what is on the disk is whole or not there
 at all, and the same sound and comment give the same bytes: no date, and in Ogg no random number.
@@ -12,13 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
-from jaxtyping import Int16
-from torch import Tensor
+from jaxtyping import Shaped
 
-Sound = Int16[Tensor, "sample"]
+from lumina_audio.samples import Sound
 
-BYTES_PER_SAMPLE = 2
-PCM = 1  # format tag of a WAV
+PCM, IEEE_FLOAT = 1, 3  # format tags of a WAV
 MAX_FLAC_COMMENT = 16_000_000  # bytes; a block has a length of 24 bits and also names the encoder
 MAX_WAV = 2**32 - 1  # bytes, less the first eight
 BLOCK = 1 << 16  # samples: libvorbis keeps all that it is given at once on its stack
@@ -29,24 +27,39 @@ MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def wav_bytes(media: Sound, sample_rate: int, comment: str) -> bytes:
-    """A WAV of 16 bits, the comment before its samples, so that a file cut off is told by these.
+    """A WAV, its comment before its samples, so that a file cut off is told by these.
 
     Raises:
         ValueError: it would be too long for the format.
     """
-    text = comment.encode("ascii") + b"\0"
-    fields = (PCM, 1, sample_rate, sample_rate * BYTES_PER_SAMPLE, BYTES_PER_SAMPLE, 16)
+    text, is_float = comment.encode("ascii") + b"\0", media.is_floating_point()
+    samples = _interleaved(media)
+    samples = samples.astype(samples.dtype.newbyteorder("<"))
+    size, channels = samples.itemsize, samples.shape[1] if samples.ndim > 1 else 1
+    rates = (sample_rate, sample_rate * channels * size, channels * size, 8 * size)
+    about = struct.pack("<HHIIHH", IEEE_FLOAT if is_float else PCM, channels, *rates)
+    parts = [_chunk(b"fmt ", about)]
+    if is_float:  # both are asked for where samples are no PCM
+        parts = [
+            _chunk(b"fmt ", about + bytes(2)),
+            _chunk(b"fact", struct.pack("<I", len(samples))),
+        ]
     body = b"".join(
         (
             b"WAVE",
-            _chunk(b"fmt ", struct.pack("<HHIIHH", *fields)),
+            *parts,
             _chunk(b"LIST", b"INFO" + _chunk(b"ICMT", text)),
-            _chunk(b"data", media.numpy().astype("<i2").tobytes()),
+            _chunk(b"data", samples.tobytes()),
         )
     )
     if len(body) > MAX_WAV:
         raise ValueError(f"{len(body)} bytes are more than the {MAX_WAV} of WAV; write a .flac")
     return _chunk(b"RIFF", body)
+
+
+def _interleaved(media: Sound) -> Shaped[np.ndarray, "sample *channel"]:
+    """Samples as files hold them: the channels of a moment beside each other."""
+    return np.ascontiguousarray(media.numpy().T)
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
@@ -92,10 +105,12 @@ def _encoded(media: Sound, sample_rate: int, container: str, codec: str, comment
 
     def encode() -> bytes:
         out = BytesIO()
-        with SoundFile(out, "w", sample_rate, 1, codec, format=container) as file:
+        samples = _interleaved(media)
+        channels = 1 if samples.ndim == 1 else samples.shape[1]
+        with SoundFile(out, "w", sample_rate, channels, codec, format=container) as file:
             file.comment = comment
-            for samples in np.split(media.numpy(), range(BLOCK, len(media), BLOCK)):
-                file.write(samples)
+            for block in np.split(samples, range(BLOCK, len(samples), BLOCK)):
+                file.write(block)
         return out.getvalue()
 
     with ThreadPoolExecutor(max_workers=1) as pool:

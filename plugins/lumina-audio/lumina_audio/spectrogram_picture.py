@@ -7,7 +7,7 @@ decibels below a tone of full scale, the same for every sound, so that soft ones
 from math import ceil, floor, log10
 
 import numpy as np
-from jaxtyping import Float, Int16, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 HEIGHT = 256  # pixels of the spectrogram
@@ -33,17 +33,20 @@ COLOURS = np.array(
 
 
 def spectrogram_picture(
-    samples: Int16[np.ndarray, "sample"], sample_rate: int
+    samples: Shaped[np.ndarray, "*channel sample"], sample_rate: int
 ) -> UInt8[np.ndarray, "3 height width"]:
-    """The spectrogram of a sound, with its axes.
+    """The spectrogram of a sound, with its axes; of stereo the louder side of each place.
 
     Args:
-        samples: one or more.
+        samples: one or more; 16 bits, or floats in [-1, 1].
         sample_rate: Hz.
     """
-    seconds = len(samples) / sample_rate
+    if samples.dtype.kind == "f":
+        samples = samples * FULL_SCALE
+    channels = samples.reshape(-1, samples.shape[-1])
+    seconds = samples.shape[-1] / sample_rate
     width = int(np.clip(round(seconds * PIXELS_PER_SECOND), *WIDTHS))
-    levels = _levels(samples, sample_rate, width)
+    levels = np.max([_levels(channel, sample_rate, width) for channel in channels], axis=0)
     steps = np.linspace(0, 1, len(COLOURS))
     pixels = np.stack([np.interp(levels, steps, channel) for channel in COLOURS.T], axis=-1)
     image = Image.new("RGB", (LEFT + width + RIGHT, TOP + HEIGHT + BOTTOM), PAPER)
@@ -53,7 +56,7 @@ def spectrogram_picture(
 
 
 def _levels(
-    samples: Int16[np.ndarray, "sample"], sample_rate: int, width: int
+    samples: Shaped[np.ndarray, "sample"], sample_rate: int, width: int
 ) -> Float[np.ndarray, "row column"]:
     """How loud each row and column is, from 0 (FLOOR and below) to 1; the highest pitch first."""
     size = 2 * max(1, round(WINDOW_SECONDS * sample_rate / 2))

@@ -1,52 +1,31 @@
 """The VAE of sounds: samples to a log-mel spectrogram to its latent, and back by a vocoder."""
 
-import logging
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
-from jaxtyping import Float, Int16
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
 from lumina_audio.mel import log_mel
 from lumina_audio.neural_vocoder import Vocoder
-from lumina_audio.options import AudioOptions
+from lumina_audio.options import MONO, AudioOptions
+from lumina_audio.samples import Samples, Sound, floats
+from lumina_audio.sound_vae import SoundVAE
 from lumina_audio.vocoders import open_vocoder
-from lumina_core import VAE, LuminaError
-from lumina_core.autoencoder.networks import open_autoencoder
+from lumina_core import LuminaError
 
-FULL_SCALE = 32_767  # of a sample in a file of 16 bits
-
-Sound = Int16[Tensor, "sample"]
 Spectrogram = Float[Tensor, "1 1 time mel"]
-Latent = Float[Tensor, "channel 1 row column"]
-
-_log = logging.getLogger(__name__)
 
 
-class AudioVAE(VAE):
-    """Sound <-> latent (channels, 1, time, frequency); a duration is rounded up to whole tokens."""
+class AudioVAE(SoundVAE):
+    """Sound <-> latent (channels, 1, time, frequency)."""
+
+    time_dim = 2
 
     def __init__(self, folder: Path, options: AudioOptions) -> None:
-        """Read nothing yet.
-
-        Args:
-            folder: of the autoencoder.
-            options: of them, what a checkpoint fixes, and the vocoder.
-        """
-        self.folder = folder
-        self._options = options
-        self._device = torch.device("cpu")
+        super().__init__(folder, options)
         self._vocoders: dict[str, Vocoder] = {}
-
-    @cached_property
-    def autoencoder(self) -> Any:
-        """What its folder holds; the weights are read when they are used."""
-        autoencoder = open_autoencoder(self.folder, "spectrograms", "audio")
-        autoencoder.to(self._device)
-        return autoencoder
 
     def vocoder(self, name: str) -> Vocoder:
         """A vocoder by name, kept once it is open.
@@ -60,35 +39,26 @@ class AudioVAE(VAE):
         return self._vocoders[name]
 
     def to(self, device: torch.device) -> "AudioVAE":
-        """Use this device from now on."""
-        self._device = device
-        if "autoencoder" in vars(self):
-            self.autoencoder.to(device)
+        """As in VAE."""
+        super().to(device)
         for vocoder in self._vocoders.values():
             vocoder.to(device)
         return self
 
     @property
-    def samples_per_row(self) -> int:
-        """Samples along a row of the latent."""
+    def samples_per_cell(self) -> int:
+        """As in SoundVAE: a row has so many hops."""
         return self.autoencoder.strides[0] * self._options.hop_length
 
-    @property
-    def samples_per_token(self) -> int:
-        """Samples along a token."""
-        return self.samples_per_row * self._options.patch[0]
-
-    def latent_shape(self, media_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Shape of the latent of a sound; its duration is rounded up.
-
-        Raises:
-            LuminaError: the mel bands fill no whole tokens; names the nearest numbers that do.
-        """
-        (num_samples,) = media_shape
+    def sizes(self, cells: int) -> tuple[int, int]:
+        """As in SoundVAE: a sound is mono, and its mel bands fill whole tokens."""
+        if self._options.channels != MONO:
+            raise LuminaError(
+                f"modality.channels={self._options.channels}, and spectrograms are those of mono "
+                "sounds; set modality.channels=1, or modality.vae to an autoencoder of waveforms"
+            )
         self._check_bands()
-        rows = -(-num_samples // self.samples_per_token) * self._options.patch[0]
-        columns = self._options.num_mels // self.autoencoder.strides[1]
-        return self.autoencoder.channels, 1, rows, columns
+        return cells, self._options.num_mels // self.autoencoder.strides[1]
 
     def _check_bands(self) -> None:
         bands, (height, width) = self._options.num_mels, self._options.patch
@@ -114,33 +84,22 @@ class AudioVAE(VAE):
 
     def pixels(self, media: Sound) -> Spectrogram:
         """The spectrogram as the autoencoder sees it: about [-1, 1] over the mel_range."""
-        samples = media.float() / FULL_SCALE
+        samples = floats(media)
         samples = pad(samples, (0, -len(samples) % self._options.hop_length))
         low, high = self._options.mel_range
         mel = log_mel(samples, self._options.front_end)
         return ((mel - low) / (high - low) * 2 - 1)[None, None]
 
-    def encode(self, media: Sound) -> Latent:
-        """The latent of a sound and of the silence that fills its last token."""
-        missing = -len(media) % self.samples_per_token
-        return self.autoencoder.encode(self.pixels(pad(media, (0, missing))))
+    def seen(self, media: Sound) -> Spectrogram:
+        """As in SoundVAE."""
+        return self.pixels(media)
 
-    def decode(
-        self, latent: Latent, vocoder: str | None = None, num_samples: int | None = None
-    ) -> Sound:
-        """The sound of a latent; made softer, and a warning logged, where it would be cut off.
+    def check(self, options: AudioOptions) -> None:
+        """As in SoundVAE: a vocoder that is missing, or is none of these spectrograms."""
+        self.vocoder(options.vocoder)
 
-        Args:
-            latent: of `encode`.
-            vocoder: its name; None: that of the options.
-            num_samples: how many are kept; None: all.
-        """
+    def heard(self, made: Spectrogram, options: AudioOptions) -> Samples:
+        """As in SoundVAE, by the vocoder of the options."""
         low, high = self._options.mel_range
-        pixels = self.autoencoder.decode(latent)[0, 0]
-        mel = (pixels + 1) / 2 * (high - low) + low
-        samples = self.vocoder(vocoder or self._options.vocoder)(mel)[:num_samples].cpu()
-        peak = float(samples.abs().max())
-        if peak > 1:
-            _log.warning("the sound is made %.3g times softer, so that nothing is cut off", peak)
-            samples = samples / peak
-        return (samples * FULL_SCALE).round().to(torch.int16)
+        mel = (made[0, 0] + 1) / 2 * (high - low) + low
+        return self.vocoder(options.vocoder)(mel)

@@ -9,10 +9,11 @@ from math import pi
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int16
+from jaxtyping import Float
 from torch import Tensor
 
 from lumina_audio import grammar, nearest, oracle
+from lumina_audio.samples import Sound, mono, sound_of
 from lumina_audio.scene import MAX_EVENTS, REPEATED, Event, ways
 from lumina_core import LuminaError
 from lumina_core.media.worlds.caption_worlds import UNSEEN_WORDINGS, CaptionWorld
@@ -33,7 +34,6 @@ TASK_WEIGHTS = {
 
 Interval = tuple[float, float]
 
-FULL_SCALE = 32_767
 LEAD = (0.12, 0.136)  # seconds of silence before the first event
 FADE_SECONDS = 0.008  # at both ends of everything that sounds, or it would click
 GAP = (0.12, 0.136)  # seconds between two of what is repeated
@@ -105,10 +105,16 @@ class Canvas(Protocol):
     """The options of a sound that drawing and judging read."""
 
     sample_rate: int
+    sample_format: str
 
     @property
     def num_samples(self) -> int:
         """Samples of the sound."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the sound as media."""
         ...
 
 
@@ -119,10 +125,10 @@ class AudioWorld(CaptionWorld):
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
-    def draw(
-        self, caption: str, options: Canvas, generator: torch.Generator
-    ) -> Int16[Tensor, "sample"]:
+    def draw(self, caption: str, options: Canvas, generator: torch.Generator) -> Sound:
         """Make the sound that the caption names, and choose at random what it leaves open.
+
+        Where it is stereo, both channels are alike.
 
         Raises:
             LuminaError: the caption is none of this world, or takes longer than the sound.
@@ -141,15 +147,13 @@ class AudioWorld(CaptionWorld):
                 f"{caption!r} takes {len(sound) / rate:.2f} s, the sound has only "
                 f"{options.num_samples / rate:.2f}; set a larger modality.seconds"
             )
-        found = torch.zeros(options.num_samples, dtype=torch.int16)
-        found[: len(sound)] = (sound * FULL_SCALE).round().to(torch.int16)
-        return found
+        found = torch.zeros(options.num_samples)
+        found[: len(sound)] = sound
+        return sound_of(found.expand(options.shape), options.sample_format)
 
-    def judge(
-        self, media: Int16[Tensor, "sample"], caption: str, options: Canvas
-    ) -> dict[str, bool]:
-        """The verdict of the oracle on a sound at the rate of its options."""
-        return oracle.judge(media, options.sample_rate, grammar.parse(caption))
+    def judge(self, media: Sound, caption: str, options: Canvas) -> dict[str, bool]:
+        """The verdict of the oracle on a sound, its channels averaged, at the rate of options."""
+        return oracle.judge(mono(media), options.sample_rate, grammar.parse(caption))
 
 
 def _uniform(interval: Interval, generator: torch.Generator) -> float:

@@ -12,7 +12,7 @@ from lumina_audio.options import AudioOptions
 from lumina_core import LuminaError
 from lumina_core.autoencoder import networks
 
-open_autoencoder = partial(networks.open_autoencoder, medium="spectrograms", modality="audio")
+open_autoencoder = partial(networks.open_autoencoder, medium="sounds", modality="audio")
 RATE = 16_000
 DECODER = AudioDecoder(RATE)
 LOSSLESS = (".wav", ".flac")

@@ -3,12 +3,12 @@
 import ast
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from lumina_audio import grammar, oracle, scene, world
+from lumina_audio.options import AudioOptions
 from lumina_audio.oracle import find_spans
 from lumina_audio.scene import Event, Scene
 from lumina_audio.world import AudioWorld
@@ -20,7 +20,7 @@ CASES = [(split, task) for split in WORLD.splits for task in WORLD.tasks(split)]
 
 
 def canvas(seconds, rate=RATE):
-    return SimpleNamespace(sample_rate=rate, num_samples=round(seconds * rate))
+    return AudioOptions(seconds=seconds, sample_rate=rate, fmax=rate / 2)
 
 
 CANVAS = canvas(2.5)

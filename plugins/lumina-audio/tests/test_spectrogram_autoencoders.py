@@ -121,9 +121,9 @@ def test_a_config_without_channels_is_one_of_pictures(folder, tmp_path):
         open_autoencoder(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["AutoencoderKLWan", "AutoencoderOobleck", 3])
+@pytest.mark.parametrize("kind", ["AutoencoderKLWan", "AutoencoderDC", 3])
 def test_other_kinds_are_refused_by_name(kind, changed):
-    with pytest.raises(LuminaError, match="spectrograms take AutoencoderKL, MelAutoencoder1D"):
+    with pytest.raises(LuminaError, match="sounds take AutoencoderKL, MelAutoencoder1D"):
         open_autoencoder(changed(_class_name=kind))
 
 
