@@ -6,6 +6,7 @@ knows none of their names.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from re import search
 from typing import Any, ClassVar
 
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from lumina_core.backbone.regions import Regions
 from lumina_core.backbone.settings import NO_SCALING, RopeScaling
+from lumina_core.errors import LuminaError
 from lumina_core.sequence import TokenBatch, TokenSample, pack
 
 
@@ -33,6 +35,24 @@ class Network(nn.Module, ABC):
     def feature_dims(self) -> Mapping[str, int]:
         """By modality, the features of frames that have weights of their own."""
         return {}
+
+    @property
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """What a manifest says of it, as `backbone`."""
+
+    @property
+    @abstractmethod
+    def matrix_shape(self) -> tuple[int, int]:
+        """Inputs and outputs of a linear layer as most of its products are."""
+
+    @abstractmethod
+    def role_of(self, name: str) -> str | None:
+        """The role of a weight, as in roles.py; None: it has none."""
+
+    @abstractmethod
+    def recompute(self) -> None:
+        """From now on keep the inputs of blocks alone for gradients, and compute once more."""
 
     def pack(self, samples: Sequence[TokenSample]) -> TokenBatch:
         """Samples end to end, as this network takes them; see `sequence.pack`."""
@@ -81,10 +101,43 @@ class PackagedNetwork(Network):
     model_index.json. The names of its weights begin with their folder and a dot.
     """
 
+    about: Mapping[str, Any]
+    """Of the manifest."""
+    tokenizer: Any
+    """Of the modality."""
+    roles: ClassVar[Mapping[str, str]] = {}
+    """By role, a regular expression for names of its weights; the first that is found counts."""
     folders: ClassVar[tuple[str, ...]] = ()
     """Folders beside `transformer` whose weights belong to it, too, where they are there."""
     ignored: ClassVar[tuple[str, ...]] = ()
     """Regular expressions for stored names that it never reads."""
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """As in Network."""
+        return dict(self.about)
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """As in Network: those of its largest."""
+        linears = [module for module in self.modules() if isinstance(module, nn.Linear)]
+        largest = max(linears, key=lambda linear: linear.weight.numel())
+        return largest.in_features, largest.out_features
+
+    def role_of(self, name: str) -> str | None:
+        """As in Network."""
+        return next((role for role, each in self.roles.items() if search(each, name)), None)
+
+    def recompute(self) -> None:
+        """As in Network.
+
+        Raises:
+            LuminaError: it cannot.
+        """
+        raise LuminaError(
+            f"activation_checkpointing=blocks: a {type(self).__name__} cannot compute its blocks "
+            "a second time; leave it out"
+        )
 
     @classmethod
     @abstractmethod

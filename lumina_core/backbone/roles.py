@@ -1,6 +1,7 @@
 """The roles of a backbone's weights, in every family: what an adapter changes, what is frozen.
 
-Each weight has one role, by its name. A family may lack a role, or have no linear layer of it.
+Each weight has one role, by its name. A family may lack a role, or have no linear layer of it. The
+network of a package says by names of its own what has which role (`PackagedNetwork.roles`).
 
 | role | weights |
 |---|---|
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 from lumina_core.errors import LuminaError, nearest
 
 if TYPE_CHECKING:
-    from lumina_core.backbone.transformer import Backbone
+    from lumina_core.backbone.network import Network
 
 _PATTERNS = {
     "text": r"(text|pooled)_(refiners|norm|linear|pad)\b|labels\.|"
@@ -61,7 +62,7 @@ def check_roles(key: str, roles: Collection[str], known: Collection[str]) -> Non
         raise LuminaError(f"{key} is {list(roles)}; name each role once")
 
 
-def linear_layers(backbone: "Backbone", roles: Collection[str]) -> list[str]:
+def linear_layers(backbone: "Network", roles: Collection[str]) -> list[str]:
     """The names of the linear layers of these roles.
 
     Raises:
@@ -71,8 +72,8 @@ def linear_layers(backbone: "Backbone", roles: Collection[str]) -> list[str]:
 
     found: dict[str, list[str]] = {}
     for name, module in backbone.named_modules():
-        if isinstance(module, nn.Linear):
-            found.setdefault(role_of(f"{name}.weight"), []).append(name)
+        if isinstance(module, nn.Linear) and (role := backbone.role_of(f"{name}.weight")):
+            found.setdefault(role, []).append(name)
     for role in roles:
         if role not in found:
             raise LuminaError(

@@ -7,7 +7,7 @@ seen.
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lumina_core.backbone.attention import forget_groups
+from lumina_core.backbone.network import PackagedNetwork
 from lumina_core.backbone.settings import LABEL, BackboneConfig
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.sequence import TokenBatch, TokenSample
@@ -112,6 +113,27 @@ def _without_memory(network: nn.Module) -> Iterator[None]:
             yield
     finally:
         forget_groups()  # nobody else may meet indices without memory
+
+
+def evaluation(
+    network: PackagedNetwork, samples: Sequence[TokenSample], text: tuple[int, int]
+) -> Traced:
+    """What an evaluation of the network of a package needs, without gradients.
+
+    Args:
+        network: on the meta device; its weights are without memory afterwards.
+        samples: computed at once.
+        text: tokens of the text of each, and their width.
+    """
+    batch, (length, width) = network.pack(samples), text
+    lengths = [length] * batch.num_samples
+
+    @torch.no_grad()
+    def evaluate() -> None:
+        context = network.prepare(batch, torch.zeros(sum(lengths), width), lengths)
+        network(batch, batch.segment_time(torch.zeros(batch.num_samples)), context)
+
+    return traced(network, evaluate)
 
 
 def sampling_bytes(

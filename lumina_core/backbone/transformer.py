@@ -11,6 +11,7 @@ by `prepare`, refined text included; nothing is written onto the module during a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from math import log
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ from lumina_core.backbone.joint_text import joint_layout
 from lumina_core.backbone.modulation import Modulation
 from lumina_core.backbone.network import Network
 from lumina_core.backbone.regions import Regions, readers_of
+from lumina_core.backbone.roles import role_of
 from lumina_core.backbone.rope import positions_of, rope_tables, table_at
 from lumina_core.backbone.settings import (
     CROSS,
@@ -136,6 +138,25 @@ class Backbone(Network):
     def feature_dims(self) -> Mapping[str, int]:
         """As in Network."""
         return self.config.feature_dims
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """As in Network."""
+        of_modalities = ("token_dims", "feature_dims")
+        return {k: v for k, v in asdict(self.config).items() if k not in of_modalities}
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """As in Network."""
+        return self.config.hidden_size, self.config.ffn_dim
+
+    def role_of(self, name: str) -> str:
+        """As in Network."""
+        return role_of(name)
+
+    def recompute(self) -> None:
+        """As in Network."""
+        self.recomputes = True
 
     @property
     def dtype(self) -> torch.dtype:
@@ -343,8 +364,8 @@ def own_network(network: Network) -> Backbone:
     """
     if not isinstance(network, Backbone):
         raise LuminaError(
-            f"a {type(network).__name__} is the network of another package, which `run` and "
-            "`serve` alone use; take a model of this project"
+            f"a {type(network).__name__} is the network of another package, which `run`, `serve` "
+            "and `train adapter=lora` use; take a model of this project"
         )
     return network
 

@@ -24,7 +24,7 @@ from lumina_core.backbone.families.registry import FAMILIES
 from lumina_core.backbone.low_rank import LowRank
 from lumina_core.checkpoints.adapter_files import CONFIG, FILES, HEADER, PEFT, STYLES, open_adapter
 from lumina_core.checkpoints.adapters import WEIGHT
-from lumina_core.checkpoints.manifest import read_manifest, verify
+from lumina_core.checkpoints.manifest import KIND, read_manifest, verify
 from lumina_core.checkpoints.model import backbone_config
 from lumina_core.checkpoints.newest import checkpoint_folder
 from lumina_core.errors import MAX_NAME, LuminaError, printable
@@ -99,7 +99,10 @@ def convert_adapter(folder: Path, target: Path, style: str, dtype: str | None = 
         raise LuminaError(f"--to {style} writes {what} .safetensors, not {target}")
     changes = dict(open_adapter(folder).changes)
     kind = next(iter(changes.values())).down.dtype if dtype is None else getattr(torch, dtype)
-    layout = _layout(manifest, style)
+    is_packaged = KIND in manifest["backbone"]
+    if is_packaged:
+        _check_packaged(manifest, changes, style)
+    layout = None if is_packaged else _layout(manifest, style)
     if layout is not None:
         changes = _stored_changes(changes, manifest, layout)
     if style == "peft":
@@ -162,6 +165,24 @@ def _comfyui(changes: Changes) -> tuple[dict[str, Tensor], dict[str, str]]:
         if change.magnitude is not None:
             tensors[f"{key}.dora_scale"] = change.magnitude[:, None]
     return tensors, {"format": "pt"}
+
+
+def _check_packaged(manifest: Mapping[str, Any], changes: Changes, style: str) -> None:
+    """Refuse a style that has no names for the network of a package, whose own are those of
+    diffusers.
+    """
+    name = printable(str(manifest["backbone"][KIND]), MAX_NAME)
+    if style == "comfyui":
+        raise LuminaError(
+            f"the adapter is of a {name}, for which {style} has no names; --to takes peft, "
+            "diffusers"
+        )
+    for folder in manifest["backbone"]["configs"]:
+        if any(layer.startswith(f"{folder}.") for layer in changes):
+            raise LuminaError(
+                f"the adapter changes {folder}, too, and other programs have one file for each "
+                "network; use it here: adapters=FOLDER"
+            )
 
 
 def _layout(manifest: Mapping[str, Any], style: str) -> Layout | None:

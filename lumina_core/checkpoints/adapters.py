@@ -24,7 +24,7 @@ from lumina_core.checkpoints.adapter_files import (
     open_adapter,
     shown_names,
 )
-from lumina_core.checkpoints.formats import adapter_manifest
+from lumina_core.checkpoints.formats import TRANSFORMER, adapter_manifest
 from lumina_core.checkpoints.stored import MAX_NAME
 from lumina_core.errors import LuminaError, printable
 
@@ -110,6 +110,8 @@ def layers_of(backbone: Network, modality: str, family: str, channels: int) -> L
                 if twins:
                     tied[name] = (stored, *twins)
         own = found | own
+    start = f"{TRANSFORMER}."  # of the networks of packages; adapters leave it out
+    own |= {k.removeprefix(start): v for k, v in own.items() if k.startswith(start)}
     own |= {_flat(name): places for name, places in own.items()}
     tied |= {_flat(name): tuple(map(_flat, twins)) for name, twins in tied.items()}
     return Layers(own, tied, modality)

@@ -202,10 +202,10 @@ def made_manifest(
 
 
 def network_of_package(manifest: Mapping[str, Any]) -> str:
-    """Why a model cannot be trained, planned or converted whose `backbone` has a KIND."""
+    """Why a model cannot be planned or converted whose `backbone` has a KIND."""
     return (
         f"its network is a {printable(str(manifest['backbone'][KIND]), MAX_NAME)} of another "
-        "package, which `run` and `serve` alone use; take a model of this project"
+        "package, which `run`, `serve` and `train adapter=lora` use; take a model of this project"
     )
 
 

@@ -1,7 +1,7 @@
 """A checkpoint in memory: loaded strictly onto a device, and described for its manifest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from lumina_core import __version__
 from lumina_core.backbone.network import Network
 from lumina_core.backbone.settings import BackboneConfig
-from lumina_core.backbone.transformer import Backbone, own_network
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.adapters import (
     NO_ADAPTATION,
     NO_ADAPTERS,
@@ -140,23 +140,19 @@ def describe(models: Sequence[Model]) -> dict[str, Any]:
         models: of each modality that shares a backbone and a text encoder.
     """
     first = models[0]
-    config = asdict(own_network(first.backbone).config)
-    token_dims, feature_dims = config.pop("token_dims"), config.pop("feature_dims")
     return {
         "format": FORMAT_VERSION,
         "lumina_core": __version__,
-        "modalities": {each.name: _entry(each, token_dims, feature_dims) for each in models},
+        "modalities": {each.name: _entry(each) for each in models},
         "network": NETWORK,
         "family": first.family,
-        "backbone": config,
+        "backbone": first.backbone.described,
         "adapters": [],
         "text_encoder": _describe_text_encoder(first.text_encoder),
     }
 
 
-def _entry(
-    model: Model, token_dims: Mapping[str, int], feature_dims: Mapping[str, int]
-) -> dict[str, Any]:
+def _entry(model: Model) -> dict[str, Any]:
     """What a manifest says of a modality."""
     options = model.modality.options
     architecture = {
@@ -164,9 +160,9 @@ def _entry(
         for name in fixed_names(options)
         if name != VAE  # the checkpoint holds it
     }
-    entry = {"options": architecture, "token_dim": token_dims[model.name]}
-    if model.name in feature_dims:
-        entry["feature_dim"] = feature_dims[model.name]
+    entry = {"options": architecture, "token_dim": model.modality.tokenizer.token_dim}
+    if model.name in model.backbone.feature_dims:
+        entry["feature_dim"] = model.backbone.feature_dims[model.name]
     return entry
 
 
@@ -265,7 +261,11 @@ def _adaptation(
     """What adapters do to a backbone, on which nothing is changed yet."""
     if not adapters.files:
         return NO_ADAPTATION
-    channels, *_ = modality.vae.latent_shape(modality.media_shape(modality.options))
+    channels = 0
+    if isinstance(
+        backbone, Backbone
+    ):  # of layouts of its family; others have their own names alone
+        channels, *_ = modality.vae.latent_shape(modality.media_shape(modality.options))
     return read_adapters(adapters, layers_of(backbone, name, family, channels))
 
 

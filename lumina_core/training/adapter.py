@@ -7,12 +7,13 @@ memory and give the same numbers. What is frozen is in no optimizer, and its ave
 
 import copy
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from lumina_core.backbone.network import Network, PackagedNetwork
 from lumina_core.backbone.roles import linear_layers, role_of
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone, block_matrices
@@ -28,7 +29,7 @@ from lumina_core.training.init_from import init_source, read_weights, without_ot
 from lumina_core.training.settings import AdapterConfig, TrainConfig
 
 
-def put_adapter(backbone: Backbone, config: AdapterConfig, seed: int) -> None:
+def put_adapter(backbone: Network, config: AdapterConfig, seed: int) -> None:
     """Put an adapter on a backbone, whose own weights are frozen.
 
     Args:
@@ -116,7 +117,10 @@ def trained_share(shape: BackboneConfig, config: TrainConfig) -> float:
 
 def averaged_copy(networks: nn.ModuleDict) -> nn.ModuleDict:
     """The networks whose weights will be averages; frozen ones are the same tensors in both."""
-    shared = {id(weight): weight for weight in networks.parameters() if not weight.requires_grad}
+    kept: list[Any] = [weight for weight in networks.parameters() if not weight.requires_grad]
+    if isinstance(backbone := networks["backbone"], PackagedNetwork):
+        kept.append(backbone.tokenizer)  # a part of the modality
+    shared = {id(each): each for each in kept}
     return copy.deepcopy(networks, shared).requires_grad_(False).eval()
 
 
@@ -124,6 +128,25 @@ def kept_names(networks: nn.Module) -> set[str]:
     """Names of the weights that a run goes on with: all, or those of the adapter alone."""
     names = set(networks.state_dict())
     return {name for name in names if name.endswith(TRAINED)} or names
+
+
+def check_packaged(config: TrainConfig, num_ranks: int) -> None:
+    """Refuse what a training cannot do with the network of a package.
+
+    Raises:
+        LuminaError: says which setting.
+    """
+    asked = {
+        "compile": config.compile,
+        "attention": config.attention != "auto",
+        "parallel": num_ranks > 1,
+    }
+    for key in [key for key, is_asked in asked.items() if is_asked]:
+        what = f"{num_ranks} ranks are" if key == "parallel" else f"{key} is"
+        raise LuminaError(
+            f"{what} for the networks of this project, and init_from={config.init_from} has that "
+            f"of another package; {'train on one' if key == 'parallel' else f'leave {key} out'}"
+        )
 
 
 def base_of(config: TrainConfig, newest: Path | None) -> Source:
@@ -166,8 +189,10 @@ def read_base(source: Source, model: Model, dtype: str) -> None:
 
     Args:
         source: the model.
-        model: of the run, its backbone without weights yet; changed in place.
-        dtype: in which the matrices of the blocks stand; the other weights are float32.
+        model: of the run, its backbone without weights yet, unless a package brings it; changed
+            in place.
+        dtype: in which the matrices of the blocks stand; the other weights are float32. The network
+            of a package says itself which of its weights are.
 
     Raises:
         LuminaError: the model is damaged, or the run would change it in another way.
@@ -185,6 +210,9 @@ def read_base(source: Source, model: Model, dtype: str) -> None:
             f"{source.path} was trained with {'; '.join(found)}; an adapter changes its model as "
             "it is, so leave such settings out"
         )
+    if isinstance(backbone, PackagedNetwork):  # it was read with its weights
+        backbone.to(dtype=resolve_dtype(dtype))
+        return
     own = set(block_matrices(backbone))
     lowered = {name for name, weight in backbone.named_parameters() if weight in own}
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints.formats import find_source
-from lumina_core.checkpoints.manifest import KIND, network_of_package
+from lumina_core.checkpoints.manifest import KIND
 from lumina_core.checkpoints.newest import DEMO
 from lumina_core.checkpoints.source import demo_source, fixed_options
 from lumina_core.config.compose import composed, each_of
@@ -35,6 +35,7 @@ from lumina_core.training.settings import (
 )
 from lumina_core.training.written_settings import SETTINGS, default_out, placed, read_settings
 
+ADAPTER_RATE = 1e-4  # as trainers of such models have it
 OF_ORDER = ("shuffle_window", "num_workers")
 """Keys of a stream that are of no use where everything is encoded once."""
 
@@ -202,14 +203,22 @@ def _put_released(layers: Layers) -> None:
     except LuminaError:  # the start of the training says it
         return
     manifest = source.manifest
-    if KIND in manifest["backbone"]:
+    is_packaged = KIND in manifest["backbone"]
+    if is_packaged and not is_adapted:
+        shown = printable(str(named), MAX_REASON)
         raise LuminaError(
-            f"init_from={printable(str(named), MAX_REASON)}: {network_of_package(manifest)}"
+            f"init_from={shown} has a network of another package, of which an adapter is trained "
+            "and not the weights; give adapter=lora"
         )
     is_fixed = manifest["family"] or is_adapted or named == DEMO
     if not is_fixed or not set(trained) & manifest["modalities"].keys():
         return
-    layers.replace("backbone", manifest["backbone"], str(named))
+    if is_packaged:
+        if asked := [key for key in words.values if key.partition(".")[0] == "backbone"]:
+            raise LuminaError(f"{asked[0]} is fixed by init_from={named}; leave it out")
+        layers.put(_of_packaged(manifest), str(named))
+    else:
+        layers.replace("backbone", manifest["backbone"], str(named))
     if name not in manifest["modalities"]:
         return
     options = fixed_options(name, manifest)
@@ -217,6 +226,22 @@ def _put_released(layers: Layers) -> None:
     if vae is not None and has_weights(host.options_class(name)):
         options |= {"vae": DEMO if named == DEMO else str(vae)}
     layers.put({"modality": options}, str(named))
+
+
+def _of_packaged(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What is recommended for an adapter of the network of a package, and where no separators are.
+
+    Times are drawn as the model steps, if it shifts by one number.
+    """
+    shift = manifest["sampling"].get("solver", {}).get("shift")
+    time = {"distribution": "uniform"} | ({"shift": shift} if isinstance(shift, float) else {})
+    return {
+        "backbone": {"separators": False},
+        "time": time,
+        "optimizer": {"name": "adamw", "learning_rate": ADAPTER_RATE},
+        "condition_share": 0.0,
+        "position_jitter": 0.0,
+    }
 
 
 def _put_cached(layers: Layers) -> None:

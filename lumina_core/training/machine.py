@@ -126,14 +126,14 @@ def flops_per_second(inputs: int, outputs: int, dtype: torch.dtype, device: torc
     return best
 
 
-def matmul_peak(config: BackboneConfig, dtype: torch.dtype, device: torch.device) -> Peak:
+def matmul_peak(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Peak:
     """Operations per second of large products: of a known GPU from a table, else as measured."""
     if device.type == "cuda" and dtype == torch.bfloat16:
         words = torch.cuda.get_device_name(device).replace("-", " ").split()
         for names, peak in BFLOAT16_PEAKS:
             if set(names) <= set(words):
                 return Peak(peak, f"data sheet of {' '.join(names)}")
-    return Peak(_measured(config.hidden_size, config.ffn_dim, dtype, device), "measured")
+    return Peak(_measured(*shape, dtype, device), "measured")
 
 
 @cache  # a process that trains often measures once

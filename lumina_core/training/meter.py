@@ -1,24 +1,28 @@
 """What a run costs while it goes on: speed, waiting, memory, and the time that is left.
 
-Operations follow from the sizes of samples by the formulas of backbone/cost.py, so to count them
-costs nothing on the device. They are those of the backbone, without what is computed twice to save
-memory; the text encoder and the autoencoder are not counted. Tokens and operations are those of all
-ranks, and memory and time those of this process.
+Operations follow from the sizes of samples by the formulas of backbone/cost.py, or are counted once
+per size on tensors without memory, so they cost nothing on the device. They are those of the
+backbone, without what is computed twice to save memory; the text encoder and the autoencoder are
+not counted. Tokens and operations are those of all ranks, and memory and time those of this
+process.
 """
 
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from lumina_core.backbone.cost import FORWARD_AND_BACKWARD, Sizes, flops
-from lumina_core.backbone.transformer import own_network
+from lumina_core.backbone.network import PackagedNetwork
+from lumina_core.backbone.trace import evaluation
+from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.model import Model
 from lumina_core.data.source import CaptionedSample
 from lumina_core.parallel import ranks
+from lumina_core.sequence import TokenSample
 from lumina_core.training.loss import text_of
 from lumina_core.training.machine import matmul_peak, peak_bytes
 
@@ -36,19 +40,21 @@ class Meter:
 
     def __init__(self, model: Model, dtype: torch.dtype) -> None:
         self._model = model
-        self._peak = matmul_peak(own_network(model.backbone).config, dtype, model.device)
+        self._peak = matmul_peak(model.backbone.matrix_shape, dtype, model.device)
         weights = list(model.backbone.parameters())
         trained = sum(weight.numel() for weight in weights if weight.requires_grad)
         share = trained / sum(weight.numel() for weight in weights)
         # a frozen weight has no gradient, one of the products that the formulas count
         self._computed_share = (FORWARD_AND_BACKWARD - 1 + share) / FORWARD_AND_BACKWARD
         self.num_steps = 0
+        self._traced: dict[tuple[str, int, int], int] = {}
         self._begin()
 
     def _begin(self) -> None:
         self.num_steps = 0
         self._seconds, self._wait_seconds = 0.0, 0.0
         self._sizes: Counter[tuple[str, int, int]] = Counter()
+        self._likes: dict[tuple[str, int, int], TokenSample] = {}  # one sample of each size
         self._captions: dict[str, deque[str]] = {}
 
     def add(self, seconds: float, wait_seconds: float, samples: Sequence[CaptionedSample]) -> None:
@@ -65,7 +71,9 @@ class Meter:
         separators = self._model.backbone.separators
         for tokens, caption in ((sample.tokens, sample.caption) for sample in samples):
             name, grid = tokens.modality, tokens.grid
-            self._sizes[name, grid.num_patches, grid.num_positions(separators)] += 1
+            size = name, grid.num_patches, grid.num_positions(separators)
+            self._sizes[size] += 1
+            self._likes[size] = tokens
             self._captions.setdefault(name, deque(maxlen=NUM_CAPTIONS)).append(caption)
 
     def take(self, num_alike: int = 1) -> dict[str, Any]:
@@ -92,11 +100,23 @@ class Meter:
     def _flops(self) -> float:
         """Operations on all samples."""
         lengths = {name: self._text_length(texts) for name, texts in self._captions.items()}
-        config = own_network(self._model.backbone).config
         return self._computed_share * sum(
-            count * flops(config, name, Sizes(patches, positions, lengths[name])).training
-            for (name, patches, positions), count in self._sizes.items()
+            count * self._training_flops(size, lengths[size[0]])
+            for size, count in self._sizes.items()
         )
+
+    def _training_flops(self, size: tuple[str, int, int], text: int) -> int:
+        """Operations on a sample; of the network of a package its code is asked once per size."""
+        backbone, (name, patches, positions) = self._model.backbone, size
+        if isinstance(backbone, Backbone):
+            return flops(backbone.config, name, Sizes(patches, positions, text)).training
+        if size not in self._traced:
+            packaged = cast(PackagedNetwork, backbone)
+            empty = packaged.made(packaged.about, packaged.tokenizer)
+            width = self._model.text_reader.text_dim
+            found = evaluation(empty, [self._likes[size]], (text, width))
+            self._traced[size] = FORWARD_AND_BACKWARD * found.flops
+        return self._traced[size]
 
     def _text_length(self, captions: Sequence[str]) -> int:
         reader = self._model.text_reader

@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from lumina_core.backbone.attention import resolve_backend
-from lumina_core.backbone.transformer import Backbone
+from lumina_core.backbone.network import Network
+from lumina_core.backbone.transformer import Backbone, own_network
 from lumina_core.checkpoints import differences
 from lumina_core.checkpoints import manifest as checkpoints_manifest
 from lumina_core.checkpoints.manifest import data_seen, recommended
 from lumina_core.checkpoints.model import Model
+from lumina_core.checkpoints.packaged import read_network
 from lumina_core.checkpoints.vae_folder import modality_with_vae
 from lumina_core.data.mixture import Mixture
 from lumina_core.errors import LuminaError, when_interrupted
@@ -27,6 +29,7 @@ from lumina_core.training import state as training_state
 from lumina_core.training.adapter import (
     averaged_copy,
     base_of,
+    check_packaged,
     freeze,
     put_adapter,
     read_base,
@@ -123,6 +126,11 @@ def _fresh(config: "TrainConfig") -> Run:
     """Whole networks as a run begins with them; nothing is there yet to update them."""
     device, dtype = resolve_device(ranks.local_device(config.device)), resolve_dtype(config.dtype)
     resolve_backend(config.attention, device.type, dtype)  # or refuses it
+    is_adapted, newest = config.adapter.is_used, newest_checkpoint(config)
+    first = base_of(config, newest) if is_adapted else None
+    is_packaged = first is not None and checkpoints_manifest.KIND in first.manifest["backbone"]
+    if is_packaged:
+        check_packaged(config, ranks.num_ranks())
     modalities = {
         name: modality_with_vae(name, member.options, download=config.download)
         for name, member in config.members.items()
@@ -141,17 +149,18 @@ def _fresh(config: "TrainConfig") -> Run:
         feature_dims=dims,
         text_dim=encoder.text_dim,
     )
-    is_adapted = config.adapter.is_used
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        with torch.device("meta") if is_adapted else nullcontext():
-            backbone = Backbone(shape)
-    newest, first = newest_checkpoint(config), None
+    backbone: Network
+    if first is not None and is_packaged:
+        backbone = read_network(first, modalities[config.modality].tokenizer)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            with torch.device("meta") if is_adapted else nullcontext():
+                backbone = Backbone(shape)
     data_before: list[str] = []
     sampling: dict[str, dict[str, Any]] = {}
     family = ""
-    if is_adapted:
-        first = base_of(config, newest)
+    if first is not None:
         family, data_before = first.manifest["family"], data_seen(first.manifest)
     elif newest is not None:
         family = checkpoints_manifest.read_manifest(newest)["family"]
@@ -191,9 +200,10 @@ def _fresh(config: "TrainConfig") -> Run:
     if config.freeze:
         freeze(networks, config.freeze)
     average = averaged_copy(networks)
-    backbone.recomputes = config.activation_checkpointing == BLOCKS
+    if config.activation_checkpointing == BLOCKS:
+        backbone.recompute()
     if config.compile:
-        compile_layers(backbone, config.dtype)
+        compile_layers(own_network(backbone), config.dtype)
     meter = Meter(next(iter(models.values())), dtype)
     return Run(
         *(models, networks, average, Optimizers([]), mixture, 0, Measured(list(models)), meter),
@@ -241,7 +251,7 @@ def averaged(run: Run) -> dict[str, Model]:
     All ranks call it together; where weights are cut, those of rank 0 alone are there then.
     """
     average = run.average if run.plain is None else _gathered(run.average, run.plain)
-    backbone = cast(Backbone, average["backbone"])
+    backbone = cast(Network, average["backbone"])
     models = {name: replace(model, backbone=backbone) for name, model in run.models.items()}
     if "text_encoder" not in average:  # frozen
         return models

@@ -15,6 +15,7 @@ import torch
 from diffusers.utils import logging
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.functional import pad
 from torch.overrides import TorchFunctionMode
 
@@ -63,6 +64,16 @@ class DiffusersNetwork(PackagedNetwork):
     """Whether texts of different lengths may share a call."""
     scale: ClassVar[float] = 1000.0
     """Of sigma, for the time that the transformer takes."""
+
+    roles: ClassVar[Mapping[str, str]] = {
+        "text": r"\.attn2\.|text_embedder\.|caption_projection\.",
+        "attention": r"\.attn1\.",
+        "feed_forward": r"\.ffn?\.",
+        "modulation": r"\.time_|scale_shift_table$",
+        "projections": r"^\w+\.(patch_embedding|proj_in|proj_out)\.",
+        "norms": r"\.norm",
+    }
+    """As in PackagedNetwork, by the names that most classes have."""
 
     transformer: Any
     """The main network."""
@@ -171,6 +182,11 @@ class DiffusersNetwork(PackagedNetwork):
                 found[number] = self.tokenizer.tokenize(latent).flatten()
         return torch.cat(found)
 
+    def recompute(self) -> None:
+        """As in Network."""
+        for part in self.children():
+            part.enable_gradient_checkpointing()  # refused by a class that cannot
+
     def group_key(self, time: Float[Tensor, "patch"]) -> Any:
         """What samples must have alike to share a call, beside their size; of any value."""
         return None
@@ -196,8 +212,13 @@ class DiffusersNetwork(PackagedNetwork):
             per_patch: one per patch in any case.
         """
         sigma = self.scale * (1 - group.time)
-        is_shared = not per_patch and bool((sigma == sigma[:, :1]).all())
+        is_shared = not per_patch and is_true((sigma == sigma[:, :1]).all(), planned=True)
         return sigma[:, 0] if is_shared else sigma
+
+
+def is_true(value: Bool[Tensor, ""], *, planned: bool) -> bool:
+    """Whether a value is true; where tensors have no memory, as in a plan, the usual answer."""
+    return planned if isinstance(value, FakeTensor) else bool(value)
 
 
 def padded(

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.flow.scheduler import SCHEDULER
-from lumina_diffusers.network import TRANSFORMER, DiffusersNetwork, Group, config_of, padded
+from lumina_diffusers.network import (
+    TRANSFORMER,
+    DiffusersNetwork,
+    Group,
+    config_of,
+    is_true,
+    padded,
+)
 
 LATE = "transformer_2"  # the network for times near data, where there are two
 
@@ -63,8 +70,10 @@ class WanNetwork(DiffusersNetwork):
     def group_key(self, time: Float[Tensor, "patch"]) -> str:
         """As in DiffusersNetwork: the folder of the network for a clip at these times."""
         ratio = self.about["pipeline"].get("boundary_ratio")
-        is_late = ratio is not None and bool(self.scale * (1 - time.min()) < self.scale * ratio)
-        return LATE if is_late else TRANSFORMER
+        if ratio is None:
+            return TRANSFORMER
+        is_late = self.scale * (1 - time.min()) < self.scale * ratio
+        return LATE if is_true(is_late, planned=False) else TRANSFORMER
 
     def velocity(self, group: Group) -> Float[Tensor, "sample channel frame row column"]:
         """As in DiffusersNetwork."""

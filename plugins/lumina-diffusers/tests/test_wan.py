@@ -236,7 +236,6 @@ def test_what_the_network_does_not_have_is_refused_in_one_line(
 @pytest.mark.parametrize(
     "command",
     [
-        ["train", "+modality=video", "init_from={}", "adapter=lora", "data=folder", "data.path=x"],
         ["plan", "+modality=video", "checkpoint={}"],
         ["convert", "{}", "out", "--to", "lumina"],
     ],
@@ -245,7 +244,7 @@ def test_what_is_not_there_for_networks_of_packages_says_so(folder, tmp_path, ca
     asked = [str(tmp_path / "out") if word == "out" else word.format(folder) for word in command]
     assert main(asked) == 2
     error = capsys.readouterr().err
-    assert "is a WanTransformer3DModel of another package, which `run` and `serve` alone" in error
+    assert "is a WanTransformer3DModel of another package, which `run`, `serve` and" in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
