@@ -18,14 +18,19 @@ SEED = 3
 OTHER_TEXT = ["seed=9", "prompt=the sun sets", "negative_prompt="]
 
 
-def words_for(folder, *others):
+def words_for(folder, *others, modality="video"):
     """Of `run`: everything but the prompt."""
-    asked = ["+modality=video", f"checkpoint={folder}", f"negative_prompt={NEGATIVE}", "device=cpu"]
+    asked = [
+        f"+modality={modality}",
+        f"checkpoint={folder}",
+        f"negative_prompt={NEGATIVE}",
+        "device=cpu",
+    ]
     return [*asked, *STEPS, *others]
 
 
-def asked_of(folder, *others):
-    words = words_for(folder, f"prompt={PROMPT}", f"seed={SEED}", *others)
+def asked_of(folder, *others, modality="video"):
+    words = words_for(folder, f"prompt={PROMPT}", f"seed={SEED}", *others, modality=modality)
     return compose_run([word.removeprefix("+") for word in words])
 
 

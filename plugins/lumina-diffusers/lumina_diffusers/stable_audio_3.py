@@ -1,0 +1,85 @@
+"""StableAudio3DiTModel: Stable Audio 3, stereo sounds of any duration from text.
+
+The duration is one more token behind the text, and modulates every block; it comes from the
+features. Places behind a text hold a vector of the network's own, and are read. The base models
+step by Euler, evenly in the logarithm of signal to noise. Departures: distilled models, which draw
+noise at every step, are refused; so are given sounds, for the network takes one time for all.
+
+Source: diffusers 0.42, transformer_stable_audio3.py and pipeline_stable_audio_3.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import diffusers
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from lumina_core import LuminaError
+from lumina_core.flow.scheduler import solver_of_scheduler
+from lumina_diffusers.network import DiffusersNetwork, Group, config_of, padded
+
+DURATION = "duration_embedder"
+LONG_SECONDS = 32.0  # where the audio modality's feature of the duration is 1
+LOG_SNR = [-6.2, 2.0]  # of the pipeline, which no scheduler holds
+
+
+class StableAudio3Network(DiffusersNetwork):
+    """Stable Audio 3, and what embeds the duration."""
+
+    class_name = "StableAudio3DiTModel"
+    max_text = 256
+    scale = 1.0
+    folders: ClassVar[tuple[str, ...]] = (DURATION,)
+
+    @classmethod
+    def part_class(cls, folder: str) -> Any:
+        """As in DiffusersNetwork."""
+        is_duration = folder == DURATION
+        return diffusers.StableAudio3DurationEmbedder if is_duration else super().part_class(folder)
+
+    @classmethod
+    def options(cls, about: Mapping[str, Any]) -> dict[str, Any]:
+        """As in PackagedNetwork."""
+        if DURATION not in about["configs"]:
+            raise LuminaError(f"{DURATION} is missing beside it; copy the whole folder again")
+        return {"patch": [1, int(config_of(about, cls.class_name)["patch_size"])]}
+
+    @classmethod
+    def token_dim(cls, about: Mapping[str, Any]) -> int:
+        """As in PackagedNetwork."""
+        config = config_of(about, cls.class_name)
+        return int(config["io_channels"]) * int(config["patch_size"])
+
+    @classmethod
+    def solver(
+        cls, about: Mapping[str, Any], scheduler: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """As in PackagedNetwork: the pipeline gives the scheduler its times, from 1 to 0."""
+        if scheduler.get("num_train_timesteps", 1) != 1:
+            raise LuminaError("the scheduler counts time to more than 1, and this network does not")
+        solver = solver_of_scheduler({**scheduler, "num_train_timesteps": 1000})
+        return {**solver, "schedule": "log_snr", "log_snr": LOG_SNR}, []
+
+    def inputs(self, group: Group) -> dict[str, Any]:
+        """As in DiffusersNetwork."""
+        dtype, time = self.transformer.dtype, self.sigma(group)
+        if time.ndim > 1:
+            raise LuminaError(
+                "Stable Audio 3 takes one time for the whole sound, so no part of it can be given; "
+                "leave out condition.sound"
+            )
+        duration = self.duration_embedder(LONG_SECONDS * group.features[:, 0, 0]).to(dtype)
+        text, valid = padded(group.texts, self.max_text, dtype)
+        return {
+            "hidden_states": group.latent[:, :, 0, 0].to(dtype),
+            "timestep": time,
+            "encoder_hidden_states": torch.cat([text, duration[:, None]], dim=1),
+            "global_hidden_states": duration,
+            "encoder_attention_mask": pad(valid, (0, 1), value=True),
+        }
+
+    def output(self, made: Tensor, group: Group) -> Tensor:
+        """As in DiffusersNetwork."""
+        return made[:, :, None, None]

@@ -1,0 +1,161 @@
+"""Stable Audio 3 from a folder of diffusers makes what its own pipeline makes."""
+
+import shutil
+from dataclasses import replace
+
+import diffusers
+import pytest
+import soundfile
+import tiny_sounds
+import torch
+from diffusers.pipelines.stable_audio_3.pipeline_stable_audio_3 import logsnr_sigma_schedule
+from folder_runs import (
+    EXACT,
+    OTHER_TEXT,
+    asked_of,
+    assert_each_as_alone,
+    assert_same_path,
+    change,
+    latent_of,
+    noise,
+    words_for,
+)
+
+from lumina_core import LuminaError
+from lumina_core.checkpoints.formats import source_of
+from lumina_core.cli.main import main
+from lumina_core.flow.settings import SolverConfig
+from lumina_core.flow.solver import times_of
+from lumina_core.sampling.generate import generate_each, load_model
+from lumina_diffusers.stable_audio_3 import StableAudio3Network
+from tiny_wan import ASKED, NUM_STEPS, PROMPT
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models") / "sounds"
+    tiny_sounds.pipeline().save_pretrained(place)
+    return place
+
+
+def asked(folder, *others):
+    return asked_of(folder, *tiny_sounds.SIZES, *others, modality="audio")
+
+
+def theirs(output_type, made_by=None, **others):
+    words = {**ASKED, "duration": tiny_sounds.SECONDS, "output_type": output_type, **others}
+    start = noise(tiny_sounds.LATENT)[None, :, 0, 0]
+    with torch.no_grad():
+        (made,) = (made_by or tiny_sounds.pipeline())(latents=start, **words).audios
+    return made[:, None, None] if output_type == "latent" else made
+
+
+class GivenTimes(diffusers.FlowMatchEulerDiscreteScheduler):
+    """Their scheduler on our even times, whatever the pipeline says."""
+
+    def set_timesteps(self, sigmas=None, device=None, **_):
+        count = len(sigmas)
+        super().set_timesteps(sigmas=[1 - n / count for n in range(count)], device=device)
+
+
+def test_our_even_times_in_their_scheduler_give_our_latent(folder):
+    made_by = tiny_sounds.pipeline(GivenTimes(num_train_timesteps=1))
+    config = asked(folder, "solver.schedule=even")
+    assert_same_path(latent_of(config), theirs("latent", made_by))
+
+
+def test_their_own_times_in_our_solver_give_their_latent(folder):
+    sigmas = logsnr_sigma_schedule(NUM_STEPS, -6.2, 2.0)
+    solver = SolverConfig(schedule="listed", times=(*(1 - sigma for sigma in sigmas), 1.0))
+    assert_same_path(latent_of(replace(asked(folder), solver=solver)), theirs("latent"))
+
+
+def test_the_schedule_of_the_folder_is_theirs_but_for_the_last_bits_of_a_time(folder):
+    config = asked(folder)
+    assert (config.solver.schedule, config.solver.log_snr) == ("log_snr", (-6.2, 2.0))
+    sigmas = torch.tensor(logsnr_sigma_schedule(NUM_STEPS, -6.2, 2.0))
+    assert (torch.tensor(times_of(config.solver)[:-1]) - (1 - sigmas)).abs().max() < 1e-7
+    ours, reference = latent_of(config), theirs("latent")
+    moved = (reference - noise(reference.shape)).abs().max()
+    assert (ours - reference).abs().max() < EXACT * moved  # time has waves of 10,000 turns
+    even = latent_of(asked(folder, "solver.schedule=even"))
+    assert (even - reference).abs().max() > 0.01
+
+
+def test_a_whole_sound_from_prompts_is_theirs(folder):
+    config = asked(folder, "modality.sample_format=float32")
+    (made,) = generate_each(load_model(config), [config])
+    wanted = torch.from_numpy(theirs("np"))
+    assert made.media.shape == wanted.shape == (2, 441)
+    assert wanted.abs().max() < 1  # else theirs would be cut off, and ours softer
+    assert (made.media - wanted).abs().max() < EXACT
+    assert wanted.std() > 0.01
+
+
+def test_sounds_of_a_batch_are_what_they_are_alone(folder):
+    longer, other = ["modality.seconds=0.02"], ["modality.seconds=0.0101", *OTHER_TEXT]
+    assert_each_as_alone([asked(folder, *words) for words in ([], longer, OTHER_TEXT, other)])
+
+
+def test_the_duration_counts(folder):
+    short, long = (latent_of(asked(folder, f"modality.seconds={s}")) for s in (0.01, 0.0101))
+    assert short.shape == long.shape and (short - long).abs().max() > 1e-4
+
+
+def test_run_writes_a_stereo_file_and_repeats_it(folder, tmp_path):
+    words = words_for(folder, *tiny_sounds.SIZES, PROMPT, modality="audio")
+    assert main(["run", *words, f"out={tmp_path / 'a.wav'}"]) == 0
+    info = soundfile.info(tmp_path / "a.wav")
+    assert (info.channels, info.samplerate, info.frames) == (2, 44_100, 441)
+    again = ["run", f"repeat={tmp_path / 'a.wav'}", f"checkpoint={folder}", "device=cpu"]
+    assert main([*again, f"out={tmp_path / 'b.wav'}"]) == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    given = f"condition.sound={tmp_path / 'a.wav'}"
+    assert main(["run", *words, given, "condition.seconds=0.005", f"out={tmp_path / 'c.wav'}"]) == 2
+    assert not (tmp_path / "c.wav").exists()
+
+
+def test_released_sizes_have_the_weights_of_diffusers():
+    sizes = {"transformer": {}, "duration_embedder": {}}  # the defaults are those of the medium one
+    about = {"configs": sizes, "pipeline": {}}
+    network = StableAudio3Network.made(about, None)
+    shapes = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    with torch.device("meta"):
+        parts = [diffusers.StableAudio3DiTModel(), diffusers.StableAudio3DurationEmbedder()]
+    wanted = {
+        f"{folder}.{name}": tuple(weight.shape)
+        for folder, part in zip(sizes, parts, strict=True)
+        for name, weight in part.state_dict().items()
+    }
+    assert shapes == wanted
+    assert all(weight.is_meta for weight in network.parameters())
+    assert StableAudio3Network.token_dim(about) == 256
+    assert StableAudio3Network.options(about) == {"patch": [1, 1]}
+    assert sum(weight.numel() for weight in network.duration_embedder.parameters()) == 197_376
+
+
+def test_the_named_model_describes_a_folder_without_a_name(folder):
+    source = source_of(folder)
+    assert source.model == "stable_audio_3_small"
+    options = source.manifest["modalities"]["audio"]["options"]
+    assert options == {"sample_rate": 44_100, "channels": 2, "patch": [1, 1]}
+    assert not source.notes
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "said"),
+    [
+        ("scheduler/scheduler_config.json", {"stochastic_sampling": True}, "stochastic_sampling"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 1000}, "counts time to more"),
+        ("scheduler/scheduler_config.json", {"_class_name": "PingPongScheduler"}, "PingPong"),
+        ("duration_embedder/config.json", {"_class_name": None}, "duration_embedder is missing"),
+        ("vae/config.json", {"sampling_rate": 48_000}, "modality.sample_rate=44100, and the"),
+    ],
+)
+def test_what_is_not_read_is_refused_in_one_line(folder, tmp_path, file, values, said):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    change(copy / file, **values)
+    with pytest.raises(LuminaError) as raised:
+        latent_of(asked(copy))
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
