@@ -22,6 +22,7 @@ def lumina_autoencoders() -> dict[str, dict[str, str]]:
             "AutoencoderKL": "lumina_audio.autoencoders:SpectrogramAutoencoder",
             "MelAutoencoder1D": "lumina_audio.mel_autoencoder:MelAutoencoder",
             "AutoencoderOobleck": "lumina_audio.waveform_autoencoders:OobleckAutoencoder",
+            "LongCatAudioDiTVae": "lumina_audio.waveform_autoencoders:LongCatAutoencoder",
             "AutoencoderSAME": "lumina_audio.waveform_autoencoders:SameAutoencoder",
         }
     }

@@ -151,19 +151,65 @@ class OobleckAutoencoder(WaveformAutoencoder):
             yield "encoder_hidden_size", f"twice the {config[self.channels_key]} latent channels"
 
     @property
+    def ratios(self) -> list[int]:
+        """By which each level of the encoder makes a sound shorter."""
+        return list(self.config["downsampling_ratios"])
+
+    @property
     def stride(self) -> int:
         """As in WaveformAutoencoder."""
-        return prod(self.config["downsampling_ratios"])
+        return prod(self.ratios)
 
     @property
     def reach(self) -> int:
         """As in WaveformAutoencoder, from the kernels on the way to either side."""
-        ratios = self.config["downsampling_ratios"]
-        return max(_reach_of_encoder(ratios), _reach_of_decoder(ratios))
+        return max(_reach_of_encoder(self.ratios), _reach_of_decoder(self.ratios))
 
     def encoded(self, samples: Float[Tensor, "1 channel sample"]) -> Tensor:
         """As in WaveformAutoencoder."""
         found: Tensor = self.model().encode(samples).latent_dist.mode()
+        return found
+
+
+class LongCatAutoencoder(OobleckAutoencoder):
+    """LongCatAudioDiTVae: Oobleck with short cuts around its levels, which reach no farther."""
+
+    kind = "LongCatAudioDiTVae"
+    rate_key, channels_key, sides_key = "sample_rate", "latent_dim", "in_channels"
+    defaults: ClassVar[dict[str, Any]] = {
+        "in_channels": MONO,
+        "c_mults": None,
+        "strides": None,
+        "latent_dim": 64,
+        "encoder_latent_dim": 128,
+        "downsampling_ratio": 2048,
+        "sample_rate": 24_000,
+        "scaling_factor": 1.0,
+        "shift_factor": None,
+    }
+
+    def faults(self, config: Config) -> Faults:
+        """As in Autoencoder."""
+        yield from WaveformAutoencoder.faults(self, config)
+        for key in ("c_mults", "strides"):
+            if config[key] is not None and not are_widths(config[key]):
+                yield key, f"a list of 1 to {MAX_LEVELS} whole numbers"
+        ratios = _ratios_of_longcat(config)
+        if any(ratio % 2 for ratio in ratios):
+            yield "strides", "a list of even numbers"
+        if config["downsampling_ratio"] != prod(ratios):
+            yield "downsampling_ratio", f"{prod(ratios)}, the product of its strides"
+        if config["encoder_latent_dim"] != 2 * config["latent_dim"]:
+            yield "encoder_latent_dim", f"twice the {config['latent_dim']} latent channels"
+
+    @property
+    def ratios(self) -> list[int]:
+        """As in OobleckAutoencoder."""
+        return _ratios_of_longcat(self.config)
+
+    def encoded(self, samples: Float[Tensor, "1 channel sample"]) -> Tensor:
+        """As in WaveformAutoencoder."""
+        found: Tensor = self.model().encode(samples, sample_posterior=False).latents
         return found
 
 
@@ -209,6 +255,13 @@ class SameAutoencoder(WaveformAutoencoder):
         """As in WaveformAutoencoder."""
         found: Tensor = self.model().encode(samples).latents
         return found
+
+
+def _ratios_of_longcat(config: Config) -> list[int]:
+    """A stride per level: the last one again where they are too few."""
+    count = len(config["c_mults"] or range(5))
+    strides = config["strides"] or [2]
+    return [strides[min(level, len(strides) - 1)] for level in range(count)]
 
 
 def _reach_of_encoder(ratios: list[int]) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_waveforms import oobleck, same
+from tiny_waveforms import longcat, oobleck, same
 
 from lumina_audio import waveform_autoencoders
 from lumina_audio.audio import AudioModality
@@ -15,7 +15,7 @@ from lumina_core import LuminaError, SizeLimits
 from lumina_core.config.compose import compose_options
 from sounds import open_autoencoder
 
-MADE = {"oobleck": (oobleck, 8), "same": (same, 16)}
+MADE = {"oobleck": (oobleck, 8), "same": (same, 16), "longcat": (longcat, 8)}
 """Makers, and samples per column."""
 RATE, CLOSE = 8000, 1e-5
 
@@ -61,8 +61,9 @@ def test_latents_and_samples_are_those_of_diffusers(kind, modality):
     made_by, stride = MADE[kind][0](), MADE[kind][1]
     media = sound_of(noise((2, 800)), "int16")
     latent = modality.vae.encode(media)
-    found = made_by.encode(floats(media)[None])
-    (wanted,) = found.latents if kind == "same" else found.latent_dist.mode()
+    how = {"sample_posterior": False} if kind == "longcat" else {}
+    found = made_by.encode(floats(media)[None], **how)
+    (wanted,) = found.latent_dist.mode() if kind == "oobleck" else found.latents
     assert latent.shape == (4, 1, 1, 800 // stride)
     assert latent.shape == modality.vae.latent_shape((2, 800))
     assert (latent[:, 0, 0] - normalised(wanted)).abs().max() < CLOSE
@@ -180,6 +181,31 @@ def test_a_config_that_describes_none_is_refused(tmp_path, values, said):
     (tmp_path / "config.json").write_text(json.dumps(config | values))
     with pytest.raises(LuminaError, match=said):
         open_autoencoder(tmp_path).stride  # noqa: B018, it reads the config
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"strides": [2, 3]}, "strides is .* not a list of even numbers"),
+        ({"strides": 2}, "strides is '2', not a list of 1 to 10 whole numbers"),
+        ({"downsampling_ratio": 4}, "downsampling_ratio is '4', not 8, the product"),
+        ({"encoder_latent_dim": 4}, "not twice the 4 latent channels"),
+    ],
+)
+def test_a_config_of_longcat_that_describes_none_is_refused(tmp_path, values, said):
+    longcat().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | values))
+    with pytest.raises(LuminaError, match=said):
+        open_autoencoder(tmp_path).stride  # noqa: B018, it reads the config
+
+
+def test_strides_that_longcat_leaves_out_are_those_of_diffusers(tmp_path):
+    made_by = longcat(c_mults=[1, 1, 2], strides=[4], downsampling_ratio=64)
+    made_by.save_pretrained(tmp_path)
+    assert open_autoencoder(tmp_path).stride == 64
+    with torch.no_grad():
+        assert made_by.decode(noise((1, 4, 5))).sample.shape == (1, 2, 320)
 
 
 def test_the_duration_is_a_feature(modality):

@@ -28,3 +28,11 @@ def same(**changes):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return randomised(diffusers.AutoencoderSAME(**sizes | changes))
+
+
+def longcat(**changes):
+    sizes = {"in_channels": 2, "channels": 8, "c_mults": [1, 2], "strides": [2, 4]}
+    sizes |= {"latent_dim": 4, "encoder_latent_dim": 8, "downsampling_ratio": 8}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return randomised(diffusers.LongCatAudioDiTVae(**sizes | {"sample_rate": 8000} | changes))

@@ -49,8 +49,8 @@ class StableAudio3Network(DiffusersNetwork):
     @classmethod
     def token_dim(cls, about: Mapping[str, Any]) -> int:
         """As in PackagedNetwork."""
-        config = config_of(about, cls.class_name)
-        return int(config["io_channels"]) * int(config["patch_size"])
+        sizes = config_of(about, cls.class_name)
+        return int(sizes["io_channels"]) * int(sizes["patch_size"])
 
     @classmethod
     def solver(
