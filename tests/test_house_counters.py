@@ -18,7 +18,9 @@ SETTINGS = frozenset(
     ("config", "settings", "options", "condition", "values", "request", "stored", "manifest")
 )
 """What a mapping of settings is called: of a record, a request inside a file or a checkpoint."""
-PACKAGED = frozenset(("made", "options", "token_dim", "solver", "inputs", "output", "velocity"))
+PACKAGED = frozenset(
+    ("made", "options", "token_dim", "solver", "prepare", "inputs", "output", "velocity")
+)
 MEMBERS = frozenset().union(*map(members, (Modality, Tokenizer, VAE, Decoder, World)))
 
 

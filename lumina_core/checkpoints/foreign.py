@@ -28,7 +28,7 @@ from lumina_core.checkpoints.consolidated import open_parts
 from lumina_core.checkpoints.manifest import VAE, made_manifest
 from lumina_core.checkpoints.named import NamedModel, read_model
 from lumina_core.checkpoints.newest import DEMO
-from lumina_core.checkpoints.packaged import network_class, packaged_source, size_of
+from lumina_core.checkpoints.packaged import WRONG_CONFIGS, network_class, packaged_source, size_of
 from lumina_core.checkpoints.source import Parts, Source
 from lumina_core.checkpoints.stored import Stored, open_weights, without_prefix
 from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
@@ -36,9 +36,6 @@ from lumina_core.files.weights import built_within
 from lumina_core.flow.scheduler import solver_of_scheduler
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import model_files
-
-WRONG_VALUES = (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError)
-"""What is raised where settings of others describe no network."""
 
 
 def foreign_source(
@@ -75,7 +72,7 @@ def foreign_source(
             backbone = resolved(config_of(settings, family.modality))
             channels = backbone.token_dims[family.modality] // patch_size**2
             wanted = pieces(backbone, layout, channels)
-    except (LuminaError, *WRONG_VALUES) as error:
+    except (LuminaError, *WRONG_CONFIGS) as error:
         raise LuminaError(f"{path} describes no network: {reason_of(error)}") from error
     check_names(wanted, layout, shapes, str(path))
     model_name, model = _described(path, family.name, parts)
@@ -170,7 +167,7 @@ def _settings(
     """The settings of a backbone, and its patch size.
 
     Raises:
-        LuminaError, WRONG_VALUES: the config or the shapes give none.
+        LuminaError, WRONG_CONFIGS: the config or the shapes give none.
     """
     if config is None or family.values_of_config is None:
         return values_of_shapes(family, family.layouts[layout_name], shapes), family.patch_size
@@ -215,13 +212,16 @@ def _described(path: Path, family: str, parts: Parts, size: int = 0) -> tuple[st
         )
     place = _letters(str(path.absolute()))
 
-    def likeness(name: str) -> tuple[int, bool, int]:
+    def likeness(name: str) -> tuple[int, int, int, bool]:
         model = known[name]
         words = {_letters(each) for each in (name, model.hub_id.rpartition("/")[2])}
         named = max((len(word) for word in words if word in place), default=0)
         shift = model.sampling.get("solver", {}).get("shift")
         distance = abs(model.backbone.num_parameters - size) if size else 0
-        return named, scheduler is not None and scheduler.get("shift") == shift, -distance
+        beside = {part.folder for part in model.beside}
+        fitting = len(beside) if beside <= parts.beside.keys() else -1
+        is_shift = scheduler is not None and scheduler.get("shift") == shift
+        return named, fitting, -distance, is_shift
 
     best = max(known, key=likeness)  # the first of those that are alike
     return best, known[best]

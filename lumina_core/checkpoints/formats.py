@@ -240,9 +240,10 @@ def _other_networks(folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], P
     """Config and weights of each network of diffusers in a pipeline, but for the main ones."""
     for path in sorted(folder.glob(f"*/{CONFIG}")):
         name = path.parent.name
-        if name not in (TRANSFORMER, VAE, TEXT_ENCODER) and (config := _read(path)).get(CLASS_NAME):
+        if name not in (TRANSFORMER, VAE, TEXT_ENCODER):
             with suppress(LuminaError):  # a part that is not whole; whoever needs it says so
-                yield name, (config, transformer_file(path.parent))
+                if (config := _read(path)).get(CLASS_NAME):
+                    yield name, (config, transformer_file(path.parent))
 
 
 def _arguments(folder: Path) -> dict[str, Any]:

@@ -25,7 +25,10 @@ from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import Plugin
 
 TRANSFORMER = "transformer"
-WRONG_CONFIGS = (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError)
+WRONG_CONFIGS = (
+    *(LookupError, TypeError, ValueError, ArithmeticError),
+    *(RuntimeError, AttributeError, AssertionError),
+)
 """What is raised where configs of others describe no network."""
 
 

@@ -19,31 +19,27 @@ from lumina_diffusers.network import DiffusersNetwork, Group, config_of, padded
 
 PIXELS_PER_CELL = 32  # of the autoencoder of every release
 SECONDS = 1  # which of a frame's features says when it is
-LATER = "LTXConditionPipeline"  # of later releases
 
 
 class LTXNetwork(DiffusersNetwork):
     """LTX-Video 0.9, one latent cell per token."""
 
     class_name = "LTXVideoTransformer3DModel"
+    pipelines = ("LTXPipeline", "LTXImageToVideoPipeline")  # later ones place frames otherwise
+    text_key = "caption_channels"
     max_text = 128
 
     @classmethod
     def options(cls, about: Mapping[str, Any]) -> dict[str, Any]:
         """As in PackagedNetwork."""
-        config = config_of(about, cls.class_name)
-        if about["pipeline"].get("_class_name") == LATER:
-            raise LuminaError(
-                f"this LTX-Video is for {LATER}, which places frames in time and steps otherwise "
-                "than is read; use one for LTXPipeline"
-            )
+        config, found = config_of(about, cls.class_name), super().options(about)
         patch = [config["patch_size_t"], config["patch_size"], config["patch_size"]]
-        if patch != [1, 1, 1] or config["out_channels"] not in (None, config["in_channels"]):
+        if patch != [1, 1, 1] or config["out_channels"] != config["in_channels"]:
             raise LuminaError(
                 "this LTX-Video has tokens of several cells, and those of one cell are read; use a "
                 "released one"
             )
-        return {"patch": patch}
+        return {**found, "patch": patch}
 
     @classmethod
     def token_dim(cls, about: Mapping[str, Any]) -> int:

@@ -7,7 +7,8 @@ theirs most often the negative. What one family needs beyond that stands in its 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
+from inspect import signature
 from typing import Any, ClassVar
 
 import diffusers
@@ -21,10 +22,19 @@ from torch.overrides import TorchFunctionMode
 
 from lumina_core import Grid, LuminaError
 from lumina_core.backbone.network import PackagedNetwork
+from lumina_core.errors import MAX_NAME, printable
 from lumina_core.flow.scheduler import SCHEDULER, solver_of_scheduler
+from lumina_core.records import build, shown
 from lumina_core.sequence import TokenBatch, unpack
 
 TRANSFORMER = "transformer"
+MAX_SIZE = 1 << 17  # of a config: by some of its numbers tables are made; those released stay below
+FLOW_OF_UNIPC = {
+    "use_flow_sigmas": True,
+    "prediction_type": "flow_prediction",
+    "use_dynamic_shifting": False,
+}
+"""What UniPC has to say of itself, or it takes something else than our velocity and times."""
 FIRST_VALUES = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn)
 """Of what weights are made of before they are read."""
 
@@ -58,6 +68,11 @@ class DiffusersNetwork(PackagedNetwork):
 
     class_name: ClassVar[str]
     """In diffusers, of `transformer`."""
+    pipelines: ClassVar[tuple[str, ...]] = ()
+    """Of diffusers, that sample as is done here; others make something else of the same network.
+    Empty: all do."""
+    text_key: ClassVar[str | None] = None
+    """Of the config: the width of the features of texts; None: of any width."""
     max_text: ClassVar[int]
     """Tokens to which texts are filled with zeros."""
     batches_texts: ClassVar[bool] = True
@@ -104,7 +119,7 @@ class DiffusersNetwork(PackagedNetwork):
         """As in PackagedNetwork."""
         with _Unallocated(), _quiet():
             parts = {
-                folder: cls.part_class(folder).from_config(config)
+                folder: cls.part_class(folder).from_config(_checked(config, cls.part_class(folder)))
                 for folder, config in about["configs"].items()
             }
         network = cls(about, parts, tokenizer)
@@ -114,6 +129,17 @@ class DiffusersNetwork(PackagedNetwork):
         return network
 
     @classmethod
+    def options(cls, about: Mapping[str, Any]) -> dict[str, Any]:
+        """As in PackagedNetwork; those of a family begin with it."""
+        pipeline = about["pipeline"].get("_class_name")
+        if cls.pipelines and pipeline not in (None, *cls.pipelines):
+            raise LuminaError(
+                f"this model is for {printable(str(pipeline), MAX_NAME)}, which samples otherwise "
+                f"than is done here; use one for {' or '.join(cls.pipelines)}"
+            )
+        return {}
+
+    @classmethod
     def solver(
         cls, about: Mapping[str, Any], scheduler: Mapping[str, Any]
     ) -> tuple[dict[str, Any], list[str]]:
@@ -121,9 +147,15 @@ class DiffusersNetwork(PackagedNetwork):
         name = scheduler.get("_class_name")
         if name != "UniPCMultistepScheduler":
             return solver_of_scheduler(scheduler), []
-        if not scheduler.get("use_flow_sigmas"):
-            raise LuminaError("the scheduler is UniPC without use_flow_sigmas, which is no flow")
+        for key, wanted in FLOW_OF_UNIPC.items():
+            if scheduler.get(key, False) != wanted:
+                raise LuminaError(
+                    f"the scheduler is UniPC with {key}={shown(scheduler.get(key))}; "
+                    f"{shown(wanted)} is read"
+                )
         euler = {"_class_name": SCHEDULER, "shift": scheduler.get("flow_shift", 1.0)}
+        same = ("num_train_timesteps", "shift_terminal")
+        euler |= {key: scheduler[key] for key in same if key in scheduler}
         solver = solver_of_scheduler(euler)
         shift = solver["shift"]
         return solver, [f"the model names UniPC; it is sampled by Euler with its shift {shift:g}"]
@@ -156,6 +188,12 @@ class DiffusersNetwork(PackagedNetwork):
         """As in Network."""
         if len(text_lengths) != batch.num_samples:
             raise ValueError(f"one text per sample is expected, got {list(text_lengths)}")
+        width = text.shape[1] if self.text_key is None else self.transformer.config[self.text_key]
+        if text.shape[1] != width:
+            raise LuminaError(
+                f"the text encoder gives features of {text.shape[1]}, and this network reads those "
+                f"of {width}; name the encoder of its training: text_encoder=FOLDER"
+            )
         return Context(tuple(text.split(list(text_lengths))))
 
     def forward(self, batch: TokenBatch, segment_time: Tensor, context: Context) -> Tensor:
@@ -238,14 +276,26 @@ def padded(
 
 
 def config_of(about: Mapping[str, Any], class_name: str) -> dict[str, Any]:
-    """The config of `transformer`, with the defaults of its class for what it leaves out."""
-    import inspect
+    """The config of `transformer`, with the defaults of its class for what it leaves out.
 
-    arguments = inspect.signature(getattr(diffusers, class_name).__init__).parameters
-    usual = {
-        name: each.default for name, each in arguments.items() if each.default is not each.empty
-    }
-    return {**usual, **about["configs"][TRANSFORMER]}
+    Raises:
+        LuminaError: a value is none that its class takes.
+    """
+    return _checked(about["configs"][TRANSFORMER], getattr(diffusers, class_name))
+
+
+def _checked(config: Mapping[str, Any], made_by: type) -> dict[str, Any]:
+    """A config with the defaults of a class, each other value of the type that this declares."""
+    found = signature(made_by, eval_str=True).parameters.values()
+    arguments = [each for each in found if each.default is not each.empty]
+    usual = {each.name: each.default for each in arguments}
+    given = {key: config[key] for key in usual.keys() & config.keys() if config[key] != usual[key]}
+    kinds = [(each.name, each.annotation, None) for each in arguments]
+    build(make_dataclass(made_by.__name__, kinds), given)
+    for key, value in given.items():
+        if isinstance(value, int) and value > MAX_SIZE:
+            raise LuminaError(f"{key} is {shown(value)}; at most {MAX_SIZE} is read")
+    return {**usual, **config}
 
 
 class _Unallocated(TorchFunctionMode):

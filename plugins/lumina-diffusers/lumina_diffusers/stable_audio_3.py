@@ -29,6 +29,8 @@ class StableAudio3Network(DiffusersNetwork):
     """Stable Audio 3, and what embeds the duration."""
 
     class_name = "StableAudio3DiTModel"
+    pipelines = ("StableAudio3Pipeline",)
+    text_key = "cond_token_dim"
     max_text = 256
     scale = 1.0
     folders: ClassVar[tuple[str, ...]] = (DURATION,)
@@ -44,7 +46,8 @@ class StableAudio3Network(DiffusersNetwork):
         """As in PackagedNetwork."""
         if DURATION not in about["configs"]:
             raise LuminaError(f"{DURATION} is missing beside it; copy the whole folder again")
-        return {"patch": [1, int(config_of(about, cls.class_name)["patch_size"])]}
+        found, config = super().options(about), config_of(about, cls.class_name)
+        return {**found, "patch": [1, int(config["patch_size"])]}
 
     @classmethod
     def token_dim(cls, about: Mapping[str, Any]) -> int:

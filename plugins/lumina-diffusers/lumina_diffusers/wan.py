@@ -7,7 +7,7 @@ others, which know one time per clip from their training.
 Source: diffusers 0.42, transformer_wan.py, pipeline_wan.py and pipeline_wan_i2v.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -16,8 +16,11 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.flow.scheduler import SCHEDULER
+from lumina_core.records import shown
+from lumina_core.sequence import TokenBatch
 from lumina_diffusers.network import (
     TRANSFORMER,
+    Context,
     DiffusersNetwork,
     Group,
     config_of,
@@ -32,6 +35,8 @@ class WanNetwork(DiffusersNetwork):
     """Wan from text; a network that takes a picture is refused."""
 
     class_name = "WanTransformer3DModel"
+    pipelines = ("WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline")
+    text_key = "text_dim"
     max_text = 512  # zeros behind a text are read as text, as in its training
     folders = (LATE,)
     ignored = (r"\bnorm_added_q\b",)
@@ -39,18 +44,22 @@ class WanNetwork(DiffusersNetwork):
     @classmethod
     def options(cls, about: Mapping[str, Any]) -> dict[str, Any]:
         """As in PackagedNetwork."""
-        config = config_of(about, cls.class_name)
-        if config["image_dim"] is not None or config["in_channels"] != config["out_channels"]:
+        config, found = config_of(about, cls.class_name), super().options(about)
+        ratio = about["pipeline"].get("boundary_ratio")
+        takes_picture = any(config[key] is not None for key in ("image_dim", "added_kv_proj_dim"))
+        if takes_picture or config["in_channels"] != config["out_channels"]:
             raise LuminaError(
                 "this Wan takes a picture beside its text, and those from text alone are read; "
                 "use a text-to-video model"
             )
-        if (LATE in about["configs"]) != (about["pipeline"].get("boundary_ratio") is not None):
+        if ratio is not None and not 0 < ratio < 1:
+            raise LuminaError(f"boundary_ratio is {shown(ratio)}; it is between 0 and 1")
+        if (LATE in about["configs"]) != (ratio is not None):
             raise LuminaError(
                 f"{LATE} and boundary_ratio in model_index.json belong together, and one of them "
                 "is missing; copy the whole folder again"
             )
-        return {"patch": list(config["patch_size"])}
+        return {**found, "patch": list(config["patch_size"])}
 
     @classmethod
     def token_dim(cls, about: Mapping[str, Any]) -> int:
@@ -66,6 +75,22 @@ class WanNetwork(DiffusersNetwork):
         solver, notes = super().solver(about, scheduler)
         is_euler = scheduler.get("_class_name") == SCHEDULER
         return {**solver, **({"schedule": "training"} if is_euler else {})}, notes
+
+    def prepare(
+        self, batch: TokenBatch, text: Tensor, text_lengths: Sequence[int], **ways: Any
+    ) -> Context:
+        """As in Network.
+
+        Raises:
+            LuminaError: a clip has more places along a side than the network has a table for.
+        """
+        longest = max(max(grid.frames, grid.rows, grid.columns) for grid in batch.grids)
+        if longest > (most := self.transformer.config["rope_max_seq_len"]):
+            raise LuminaError(
+                f"a side of the clip is {longest} tokens long, and this network knows places for "
+                f"{most}; ask for a smaller or shorter one"
+            )
+        return super().prepare(batch, text, text_lengths, **ways)
 
     def group_key(self, time: Float[Tensor, "patch"]) -> str:
         """As in DiffusersNetwork: the folder of the network for a clip at these times."""

@@ -164,6 +164,67 @@ def test_unipc_becomes_euler_on_its_shift_and_the_user_is_told(copy, capsys):
     assert "note: the model names UniPC; it is sampled by Euler" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"use_flow_sigmas": False}, "UniPC with use_flow_sigmas=false; true is read"),
+        ({"prediction_type": "epsilon"}, "UniPC with prediction_type='epsilon'"),
+        ({"use_dynamic_shifting": True}, "UniPC with use_dynamic_shifting=true; false is read"),
+        ({"num_train_timesteps": 500}, "the scheduler has num_train_timesteps=500"),
+    ],
+)
+def test_unipc_that_is_no_flow_of_ours_is_refused(copy, values, said):
+    diffusers.UniPCMultistepScheduler(
+        **{"prediction_type": "flow_prediction", "use_flow_sigmas": True} | values
+    ).save_pretrained(copy / "scheduler")
+    with pytest.raises(LuminaError) as raised:
+        source_of(copy)
+    assert said in str(raised.value)
+
+
+def test_times_that_unipc_stretches_are_stretched(copy):
+    diffusers.UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, shift_terminal=0.1
+    ).save_pretrained(copy / "scheduler")
+    assert source_of(copy).manifest["sampling"]["solver"]["terminal"] == 0.1
+
+
+def test_a_pipeline_that_samples_otherwise_is_refused_in_one_line(copy):
+    change(copy / "model_index.json", _class_name="WanDMD\x1b[2J")
+    with pytest.raises(LuminaError, match="is for WanDMD\ufffd") as raised:
+        source_of(copy)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_that_nobody_needs_may_be_broken(copy):
+    (copy / "samples").mkdir()
+    (copy / "samples" / "config.json").write_text("[1, 2")
+    assert source_of(copy).beside == {}
+
+
+def test_the_size_of_the_network_says_more_than_the_shift(copy, monkeypatch):
+    """A small model that was trained further with another shift stays a small one."""
+    small = 1_418_996_800
+    monkeypatch.setattr("lumina_core.checkpoints.foreign.size_of", lambda stored: small)
+    change(copy / "scheduler" / "scheduler_config.json", shift=5.0)
+    assert source_of(copy).model == "wan_t2v_1_3b"
+
+
+def test_a_side_that_the_network_has_no_places_for_is_refused(copy):
+    change(copy / "transformer" / "config.json", rope_max_seq_len=3)
+    config = asked(copy)
+    with pytest.raises(LuminaError, match="a side of the clip is 4 tokens long"):
+        latent_of(config)
+
+
+def test_a_text_encoder_of_another_width_is_refused(copy):
+    change(copy / "transformer" / "config.json", text_dim=8)
+    weights = transformer(text_dim=8).state_dict()
+    save_file(weights, copy / "transformer" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(LuminaError, match="features of 16, and this network reads those of 8"):
+        latent_of(asked(copy))
+
+
 def run(folder, *others):
     assert main(["run", *words(folder, *others)]) == 0
 
@@ -254,13 +315,18 @@ def test_what_is_not_there_for_networks_of_packages_says_so(folder, tmp_path, ca
     [
         ({"in_channels": 36}, "this Wan takes a picture beside its text"),
         ({"image_dim": 1280}, "this Wan takes a picture beside its text"),
-        ({"num_layers": 10**9}, "its config asks for more weights"),
+        ({"num_layers": 10**5}, "its config asks for more weights"),
         ({"num_layers": 3}, "it lacks transformer.blocks.2."),
         ({"num_layers": 1}, "it holds transformer.blocks.1."),
         ({"ffn_dim": 16}, "net.0.proj.bias is (32,) of torch.float32, not (16,)"),
-        ({"patch_size": "\x1b[2J"}, "describes no network"),
-        ({"num_attention_heads": "two"}, "do not belong together"),
+        ({"patch_size": "\x1b[2J"}, "patch_size must be a list"),
+        ({"num_attention_heads": "two"}, "num_attention_heads must be a whole number"),
         ({"_class_name": "Other\x1b[2J"}, "holds a Other\ufffd[2J of diffusers"),
+        ({"added_kv_proj_dim": 1280}, "this Wan takes a picture beside its text"),
+        ({"attention_head_dim": 13}, "do not belong together"),
+        ({"eps": "1e-6"}, "eps must be a number, got '1e-6'"),
+        ({"eps": 10**400}, "eps must be a number"),
+        ({"rope_max_seq_len": 10**9}, "rope_max_seq_len is 1000000000"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused_in_one_line(copy, values, said):

@@ -12,6 +12,7 @@ from folder_runs import (
     assert_has_the_weights,
     assert_same_clip,
     assert_same_path,
+    change,
     latent_of,
     noise,
 )
@@ -137,5 +138,19 @@ def test_a_folder_with_one_of_two_networks_is_refused_in_one_line(folders, tmp_p
     copy = shutil.copytree(folders[LARGE], tmp_path / "copy")
     shutil.rmtree(copy / "transformer_2")
     with pytest.raises(LuminaError, match="transformer_2 and boundary_ratio") as raised:
+        source_of(copy)
+    assert "\n" not in str(raised.value)
+
+
+def test_two_networks_are_described_as_the_model_of_two_networks(folders, tmp_path):
+    copy = shutil.copytree(folders[LARGE], tmp_path / "own")
+    assert source_of(copy).model == "wan22_t2v_a14b"
+
+
+@pytest.mark.parametrize("ratio", [True, 5, 0, 10**400])
+def test_a_boundary_that_is_no_share_is_refused_in_one_line(folders, tmp_path, ratio):
+    copy = shutil.copytree(folders[LARGE], tmp_path / "own")
+    change(copy / "model_index.json", boundary_ratio=ratio)
+    with pytest.raises(LuminaError, match="boundary_ratio is") as raised:
         source_of(copy)
     assert "\n" not in str(raised.value)
