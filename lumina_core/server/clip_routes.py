@@ -1,6 +1,5 @@
 """Routes for clips as jobs, and for sounds as bytes, under the names that other servers use."""
 
-import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -74,11 +73,7 @@ def clip_routes(service: Service) -> list[Route]:
         """Make a sound; the answer is its file."""
         body, files = await service.body(request)
         job = await service.submit(_of_one_sound(body), files, AUDIO, is_watched=False)
-        try:
-            await service.finished(request, job)
-            data = await asyncio.to_thread((job.folder / job.made[0].name).read_bytes)
-        finally:
-            service.line.drop(job)
+        (data,) = await service.result(request, job)
         return Response(data, media_type=content_type_of(job.suffix))
 
     return [

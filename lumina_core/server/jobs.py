@@ -182,6 +182,7 @@ class Line:
             job.is_unwanted = True
             if job in self.waiting:
                 self.waiting.remove(job)  # frees its place in the line at once
+                _empty(job)  # of what was sent, which counts for nobody
                 self._end(job, CANCELLED)
             elif job.is_over:
                 self._drop(job)
@@ -214,8 +215,13 @@ class Line:
             slot.close()
         self._ending.close()
 
-    async def changes(self, job: Job) -> AsyncIterator[Job]:
-        """The job now and after each change; of changes faster than they are read the last."""
+    async def changes(self, job: Job, patience: float | None = None) -> AsyncIterator[Job | None]:
+        """The job now and after each change; of changes faster than they are read the last.
+
+        Args:
+            job: that changes.
+            patience: seconds without a change, after each of which there is a None.
+        """
         event = asyncio.Event()
         job.listeners.add(event)
         try:
@@ -225,7 +231,11 @@ class Line:
                 yield job
                 if is_last:
                     return
-                await event.wait()
+                while not event.is_set():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(event.wait(), patience)
+                    if not event.is_set():
+                        yield None
         finally:
             job.listeners.discard(event)
 
@@ -250,7 +260,12 @@ class Line:
                 self.running.remove(job)
                 job.num_bytes = _num_bytes(job.folder)
                 if status == COMPLETED and job.num_bytes > self._room:
-                    status, error = FAILED, self._too_large(job)
+                    text = (
+                        f"the result has {job.num_bytes} bytes and this server keeps {self._room}; "
+                        "ask for less"
+                    )
+                    status, error = FAILED, {"code": INVALID, "message": text}
+                    _empty(job)  # it would be dropped before anybody read it
                 if error is not None and error["code"] == NO_ROOM:
                     _empty(job)
                 self._end(job, status, error)
@@ -261,14 +276,6 @@ class Line:
     def _room(self) -> int:
         """Bytes of all results that are kept."""
         return self.config.keep_megabytes * MEGABYTE
-
-    def _too_large(self, job: Job) -> dict[str, str]:
-        """Drop the files of a job that would be dropped before anybody read them."""
-        text = (
-            f"the result has {job.num_bytes} bytes and this server keeps {self._room}; ask for less"
-        )
-        _empty(job)
-        return {"code": INVALID, "message": text}
 
     def _next(self) -> Job | None:
         """The first job of the line, once there is one; None at the end."""

@@ -99,23 +99,9 @@ def event_stream(
     """Each change of a job, as it is shown, as a server-sent event; the last one is its end."""
 
     async def stream() -> AsyncIterator[bytes]:
-        changes = service.line.changes(job)
-        waited: asyncio.Task[Job] | None = None
-        try:
-            while True:
-                waited = waited or asyncio.ensure_future(anext(changes))
-                ready, _ = await asyncio.wait([waited], timeout=SECONDS_OF_SILENCE)
-                if not ready:
-                    yield b": still here\n\n"
-                    continue
-                try:
-                    found, waited = waited.result(), None
-                except StopAsyncIteration:
-                    return
-                yield b"data: " + json.dumps(show(found)).encode() + b"\n\n"
-        finally:
-            if waited is not None:
-                waited.cancel()
+        async for found in service.line.changes(job, SECONDS_OF_SILENCE):
+            told = ": still here" if found is None else f"data: {json.dumps(show(found))}"
+            yield f"{told}\n\n".encode()
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers=STREAM)
 

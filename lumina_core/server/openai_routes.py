@@ -1,6 +1,5 @@
 """Routes that clients of OpenAI's API know: models and pictures; a request waits for its result."""
 
-import asyncio
 import base64
 from collections.abc import Mapping
 from typing import Any
@@ -69,16 +68,11 @@ async def _pictures(
     if shape not in (None, B64):
         raise RefusedError(f"response_format is {B64} here", param="response_format")
     job = await service.submit(body, files, IMAGE, change=change, is_watched=False)
-    try:
-        await service.finished(request, job)
-        paths = [job.folder / made.name for made in job.made]
-        data = await asyncio.to_thread(lambda: [path.read_bytes() for path in paths])
-    finally:
-        service.line.drop(job)
+    data = [{B64: base64.b64encode(each).decode()} for each in await service.result(request, job)]
     return JSONResponse(
         {
             "created": int(job.created),
-            "data": [{B64: base64.b64encode(each).decode()} for each in data],
+            "data": data,
             "output_format": {".jpg": "jpeg"}.get(job.suffix, job.suffix.removeprefix(".")),
         }
     )

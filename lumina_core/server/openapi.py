@@ -29,30 +29,24 @@ Schema = dict[str, Any]
 TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "null": "null"}
 PROMPT: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
 FILE: Schema = {"type": "string", "format": "binary"}
-ERROR: Schema = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "param": {"type": ["string", "null"]},
-                "code": {"type": ["string", "null"]},
-            },
-        }
-    },
-}
+TEXT: Schema = {"type": "string"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+
+
+def _with(**parts: Schema) -> Schema:
+    """An object that has all of these."""
+    return {"type": "object", "required": list(parts), "properties": parts}
+
+
+ERROR = _with(error=_with(message=TEXT, type=TEXT, param=TEXT_OR_NULL, code=TEXT_OR_NULL))
 QUERIES: dict[str, dict[str, Schema]] = {
     "/v1/videos": {
-        "after": {"type": "string"},
+        "after": TEXT,
         "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LISTED},
         "order": {"enum": ["asc", "desc"]},
     },
     "/v1/videos/{id}/content": {"variant": {"enum": list(VARIANTS)}},
-    "/v1/media/jobs/{id}/files/{index}": {"as": {"type": "string"}},
+    "/v1/media/jobs/{id}/files/{index}": {"as": TEXT},
 }
 EDIT: Schema = {"anyOf": [{"required": [name]} for name in (IMAGE, *OF_PICTURES)]}
 OF_OPENAI: Schema = {"type": "string", "pattern": r"^[0-9.]+$"}  # what its clients send as seconds
@@ -121,7 +115,7 @@ def _part(name: str, media: Sequence[Mapping[str, Any]]) -> Schema:
     """Of an address."""
     if name == "modality":
         return {"enum": [each["modality"] for each in media]}
-    return {"type": "integer", "minimum": 0} if name == "index" else {"type": "string"}
+    return {"type": "integer", "minimum": 0} if name == "index" else TEXT
 
 
 def _bodies(path: str, media: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -129,8 +123,7 @@ def _bodies(path: str, media: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     there = [each["modality"] for each in media]
     known = {name: _ref(name) if name in there else {"type": "object"} for name in _NAMED.values()}
     if path == "/v1/media/read":
-        file = {"type": "object", "required": ["file"], "properties": {"file": FILE}}
-        return {FORM: {"schema": file}}
+        return {FORM: {"schema": _with(file=FILE)}}
     if path == "/v1/images/edits":
         both = {"allOf": [known[IMAGE], EDIT]}
         return {FORM: {"schema": both}}

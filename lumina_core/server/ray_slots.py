@@ -80,14 +80,13 @@ def _moved(task: Task, folder: Path) -> Task:
     """The task with another folder, in which its files are."""
     condition = task.config.condition
     if condition.wanted is not None:
-        texts = {key: value for key, value in vars(condition.wanted).items() if _is_text(value)}
-        names = {key: text.replace(str(task.folder), str(folder)) for key, text in texts.items()}
+        names = {
+            key: value.replace(str(task.folder), str(folder))
+            for key, value in vars(condition.wanted).items()
+            if isinstance(value, str)
+        }
         condition = replace(condition, wanted=replace(condition.wanted, **names))
     return replace(task, folder=folder, config=replace(task.config, condition=condition))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def _moved_back(message: Message, folder: Path, home: Path) -> Message:

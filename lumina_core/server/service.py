@@ -23,6 +23,7 @@ from lumina_core.server.jobs import COMPLETED, FAILED, Job, Line
 from lumina_core.server.refusals import (
     INVALID,
     NO_ROOM,
+    GoneError,
     RefusedError,
     names_of_sent,
     without_paths,
@@ -162,8 +163,8 @@ class Service:
             ],
         }
 
-    async def finished(self, request: Request, job: Job) -> None:
-        """Wait until a job is completed; a client that leaves meanwhile cancels it.
+    async def result(self, request: Request, job: Job) -> list[bytes]:
+        """The files of a job, awaited; nothing of it stays. A client that leaves cancels it.
 
         Raises:
             RefusedError: it ended in another way.
@@ -172,21 +173,25 @@ class Service:
         async def left() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
+            self.line.delete(job)
 
-        async def over() -> None:
+        leaving = asyncio.create_task(left())
+        try:
             async for _ in self.line.changes(job):
                 pass
-
-        tasks = [asyncio.create_task(left()), asyncio.create_task(over())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if job.status == FAILED and job.error is not None:
+                status = {INVALID: 400, NO_ROOM: 507}.get(job.error["code"], 500)
+                raise RefusedError(job.error["message"], status, code=job.error["code"])
+            if job.status != COMPLETED:
+                raise RefusedError("the request was cancelled", 503, code="cancelled")
+            return await asyncio.to_thread(_files_of, job)
         finally:
-            for task in tasks:
-                task.cancel()
-            if not job.is_over:
-                self.line.drop(job)
-        if job.status == FAILED and job.error is not None:
-            status = {INVALID: 400, NO_ROOM: 507}.get(job.error["code"], 500)
-            raise RefusedError(job.error["message"], status, code=job.error["code"])
-        if not job.made:
-            raise RefusedError("the request was cancelled", 503, code="cancelled")
+            leaving.cancel()
+            self.line.drop(job)
+
+
+def _files_of(job: Job) -> list[bytes]:
+    try:
+        return [(job.folder / made.name).read_bytes() for made in job.made]
+    except FileNotFoundError as error:  # what was made since left no room for it
+        raise GoneError from error

@@ -1,13 +1,20 @@
 """The line: who waits, who is cancelled, and what is kept of it."""
 
+import asyncio
 import errno
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from lumina_core import terminal
 from lumina_core.files.unfinished import unwritable
+from lumina_core.server.jobs import COMPLETED, Job, Line, _wake
+from lumina_core.server.refusals import RefusedError
+from lumina_core.server.service import Service
+from lumina_core.server.settings import ServeConfig
 from lumina_core.server.slots import Made
 
 REQUEST = {"prompt": "a star"}
@@ -44,6 +51,61 @@ def test_a_running_job_is_cancelled_between_steps_and_the_next_one_runs(waiting,
     until(lambda: state(waiting, first) == "cancelled")
     slot.gate.release(4)
     until(lambda: state(waiting, second) == "completed")
+
+
+def test_what_was_sent_with_a_cancelled_request_goes_at_once(waiting, slot, until, tmp_path):
+    post(waiting)
+    until(lambda: slot.tasks)
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    with (tmp_path / "a.png").open("rb") as file:
+        asked = {**REQUEST, "height": 32, "width": 32}
+        job = waiting.post("/v1/media/image", data=asked, files={"image": file}).json()
+    folder = waiting.line.folder / job["id"]
+    assert list(folder.iterdir())
+    waiting.delete(f"/v1/media/jobs/{job['id']}")
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("status", "is_there", "code"),
+    [("completed", False, "not_found"), ("cancelled", True, "cancelled")],
+)
+def test_a_result_that_is_not_whole_is_refused(tmp_path, status, is_there, code):
+    if is_there:
+        (tmp_path / "0.png").write_bytes(b"x")
+    job = SimpleNamespace(
+        status=status, error=None, folder=tmp_path, made=[Made("0.png", 0, "0" * 64, ())]
+    )
+    dropped = []
+
+    async def changes(job):
+        yield job
+
+    async def receive():
+        await asyncio.sleep(300)
+
+    line = SimpleNamespace(changes=changes, drop=dropped.append)
+    with pytest.raises(RefusedError) as raised:
+        asyncio.run(Service({}, line).result(SimpleNamespace(receive=receive), job))
+    assert raised.value.code == code
+    assert dropped == [job]
+
+
+def test_silence_of_a_job_is_told_to_who_waits(tmp_path):
+    job = Job("a", "model", None, ".png", tmp_path, {})
+    line = Line([], ServeConfig())
+
+    async def seen():
+        found = []
+        async for each in line.changes(job, 0.01):
+            found.append(each)
+            if len(found) == 3:
+                job.status = COMPLETED
+                _wake(job)
+        return found
+
+    assert asyncio.run(seen()) == [job, None, None, job]
+    assert not job.listeners
 
 
 def test_previews_are_made_where_somebody_may_look(waiting, slot, until):
