@@ -197,7 +197,7 @@ class World(ABC):
             text: of a person, anything.
 
         Returns:
-            A caption; None where the text is none, or where the world cannot tell.
+            A caption of the same meaning; None where the text is no caption of this world.
         """
         return None
 

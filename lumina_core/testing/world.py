@@ -10,6 +10,7 @@ from lumina_core.testing.rules import builds_on, rule
 from lumina_core.testing.samples import all_sizes
 from lumina_core.testing.subject import Subject
 from lumina_core.testing.verdicts import NotApplicableError, demand
+from lumina_core.text.tiny import words_of
 
 HELD_OUT = "held_out"  # the split whose captions training never shows
 NUM_CAPTIONS = 1500
@@ -108,6 +109,49 @@ def nearest_captions_are_captions(subject: Subject) -> None:
         )
         world.task_of(found)  # refuses what it cannot draw
         demand(found == world.nearest(text), f"of {text!r} it changes", "choose without chance")
+
+
+@rule
+def vocabularies_hold_every_word(subject: Subject) -> None:
+    """A world with `vocabulary` names every word of the captions of its first split."""
+    world = subject.world
+    if not world.overrides("vocabulary"):
+        raise NotApplicableError("its world does not override vocabulary")
+    captions = [world.caption(world.splits[0], seeded(10, n)) for n in range(NUM_CAPTIONS)]
+    lost = sorted(words_of(captions) - words_of(world.vocabulary()))
+    demand(
+        not lost,
+        f"{lost[:3]} stand in captions and not in the vocabulary",
+        "name every word of the captions of the first split",
+    )
+
+
+@rule
+def plainest_captions_say_the_same(subject: Subject) -> None:
+    """A world with `plainest` keeps the meaning: what is drawn of one caption shows the other."""
+    world = subject.world
+    if not world.overrides("plainest"):
+        raise NotApplicableError("its world does not override plainest")
+    for number, sample in enumerate(subject.drawn(NUM_JUDGED // 2)):
+        plain = world.plainest(sample.caption)
+        demand(
+            plain is not None and world.plainest(plain) == plain,
+            f"of {sample.caption!r} the plainest caption is {plain!r}, and of this it is "
+            f"{plain and world.plainest(plain)!r}",
+            "give a caption of every caption, and of the plainest itself",
+        )
+        drawn = world.draw(plain, sample.options, seeded(11, number))
+        for media in (sample.media, drawn):
+            verdicts = [
+                all(world.judge(media, caption, sample.options).values())
+                for caption in (sample.caption, plain)
+            ]
+            demand(
+                verdicts[0] == verdicts[1],
+                f"of {sample.caption!r} the plainest caption is {plain!r}, and one of them alone "
+                "is judged right",
+                "give a caption that says the same",
+            )
 
 
 @rule

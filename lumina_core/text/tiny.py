@@ -119,18 +119,29 @@ def add_words(encoder: TextEncoder, captions: Iterable[str], seed: int) -> list[
     return words
 
 
+def words_of(texts: Iterable[str]) -> frozenset[str]:
+    """The words of texts as a tiny encoder reads them: in lower case, without punctuation."""
+    split = _splitter().pre_tokenize_str
+    return frozenset(word for text in texts for word, _ in split(text.lower()))
+
+
+def _splitter() -> Any:
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("removed")]
+    )
+
+
 def _word_tokenizer(captions: Iterable[str]) -> Any:
     """Lower-cased words, each one token, between [BOS] and [EOS]."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer, models, normalizers, processors
 
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("removed")]
-    )
-    split = tokenizer.pre_tokenizer.pre_tokenize_str
-    words = sorted({word for text in captions for word, _ in split(text.lower())})
-    vocabulary = {word: i for i, word in enumerate([PAD, START, END, UNKNOWN, *words])}
+    tokenizer.pre_tokenizer = _splitter()
+    words = [PAD, START, END, UNKNOWN, *sorted(words_of(captions))]
+    vocabulary = {word: number for number, word in enumerate(words)}
     tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{START} $A {END}",

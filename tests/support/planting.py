@@ -152,6 +152,45 @@ def reordered(order: str) -> tuple[Edit, Edit]:
 """)
 
 
+LINE_PLAIN = (
+    ahead(
+        WORLD,
+        "    def variants(self",
+        '''    def vocabulary(self) -> frozenset[str]:
+        """All words."""
+        return frozenset({"a", *SPEEDS, *LEVELS, *FORMS})
+
+    def plainest(self, text: str) -> str | None:
+        """The caption itself."""
+        try:
+            return f"a {' '.join(_parse(text))}"
+        except LuminaError:
+            return None
+
+''',
+    ),
+)
+GRID_PLAIN = (
+    ahead(
+        WORLD,
+        "    def variants(self",
+        '''    def vocabulary(self) -> frozenset[str]:
+        """All words."""
+        return frozenset({*COLOURS, *RELATIONS})
+
+    def plainest(self, text: str) -> str | None:
+        """The caption itself."""
+        try:
+            first, relation, second = _parse(text)
+        except LuminaError:
+            return None
+        return f"{first} {relation} {second}"
+
+''',
+    ),
+)
+"""A world that tells its words, and says captions in the plainest of them."""
+
 NO_WORLD = ((PARTS, "self.world = SproutWorld()", "self.world = None"),)
 """A modality that nothing draws."""
 

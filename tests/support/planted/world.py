@@ -3,7 +3,9 @@
 from planting import (
     GRID_JUDGE,
     GRID_PIXELS,
+    GRID_PLAIN,
     LINE_JUDGE,
+    LINE_PLAIN,
     LINE_START,
     LINE_WORDS,
     PARTS,
@@ -175,6 +177,53 @@ WORLD_RULES = (
         "nearest_captions_are_captions",
         "the text itself",
         (WORLD, "LEXICON.ranked(LEXICON.understood(text), CAPTIONS)[0]", "spoken(text)"),
+    ),
+    line(
+        "vocabularies_hold_every_word",
+        "the article is no word",
+        (WORLD, 'frozenset({"a", *SPEEDS', "frozenset({*SPEEDS"),
+        sound=LINE_PLAIN,
+    ),
+    grid(
+        "vocabularies_hold_every_word",
+        "colours are no words",
+        (WORLD, "frozenset({*COLOURS, *RELATIONS})", "frozenset(RELATIONS)"),
+        sound=GRID_PLAIN,
+    ),
+    line(
+        "plainest_captions_say_the_same",
+        "always the same caption",
+        (WORLD, "return f\"a {' '.join(_parse(text))}\"", "return text and CAPTIONS[0]"),
+        sound=LINE_PLAIN,
+    ),
+    line(
+        "plainest_captions_say_the_same",
+        "of some captions none",
+        (
+            WORLD,
+            "            return f\"a {' '.join(_parse(text))}\"",
+            "            words = _parse(text)\n"
+            "            return f\"a {' '.join(words)}\" if words[2] == 'sine' else None",
+        ),
+        sound=LINE_PLAIN,
+    ),
+    grid(
+        "plainest_captions_say_the_same",
+        "the other way round",
+        (WORLD, 'f"{first} {relation} {second}"', 'f"{second} {relation} {first}"'),
+        sound=GRID_PLAIN,
+    ),
+    grid(
+        "plainest_captions_say_the_same",
+        "another second colour",
+        (
+            WORLD,
+            '        return f"{first} {relation} {second}"',
+            "        names = [*COLOURS]\n"
+            "        further = names[(names.index(second) + 1) % len(names)]\n"
+            '        return f"{first} {relation} {further if further != first else second}"',
+        ),
+        sound=GRID_PLAIN,
     ),
     line(
         "unknown_splits_are_refused",
