@@ -36,6 +36,7 @@ from lumina_core.sampling.sample import sample
 from lumina_core.sampling.settings import Condition
 from lumina_video import grammar
 from lumina_video.options import VideoCondition
+from lumina_video.scenes import Scene
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import VideoWorld
 
@@ -44,7 +45,7 @@ GIVEN = 1 / 3  # of the frames
 NUM_SHOWN = 6  # frames of a clip in the sheet
 
 
-def draw_scene(kind: str, generator: torch.Generator) -> tuple[grammar.Scene, grammar.Scene]:
+def draw_scene(kind: str, generator: torch.Generator) -> tuple[Scene, Scene]:
     """A scene that says all, and what the caption says of it."""
     tasks = {"named": ("motion",), "unnamed": ("passing",), "one_frame": ("motion", "passing")}
     task = tasks[kind][int(torch.randint(len(tasks[kind]), (), generator=generator))]

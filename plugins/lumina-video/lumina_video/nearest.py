@@ -5,9 +5,9 @@ from itertools import groupby, permutations, product
 
 from lumina_core.media.worlds.lexicon import Lexicon, Meaning, meant_by, values_of
 from lumina_core.media.worlds.words import COLOURS, MEANINGS, SHAPES, background_meant
-from lumina_video.grammar import Scene, Thing, has_room, is_drawn, task_of
 from lumina_video.motions import DIRECTIONS, EVENTS, LEXICON_OF, MOVING_WORDS, TURN
 from lumina_video.names import SIZE_OF, SIZES
+from lumina_video.scenes import Scene, Thing, has_room, is_drawn, task_of
 
 MAX_NAMED = 2  # shapes, colours and motions that are looked at; a clip shows no more
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from lumina_core.media.worlds.finding import Found, find_objects, is_background
 from lumina_video import grammar
-from lumina_video.grammar import Scene, Thing
-from lumina_video.motions import TURN
+from lumina_video.motions import DIRECTIONS, GROWTHS, TURN
+from lumina_video.scenes import Scene, Thing, turning_of
 
 MIN_GOOD_FRAMES = 0.8  # of all, with as many objects as the caption says
 MIN_ALIKE = 0.75  # of the good ones, in which a shape or colour is the one that is asked for
@@ -123,12 +123,12 @@ def _judge_tracks(
     verdict = {}
     for number, (thing, track) in enumerate(zip(scene.things, tracks, strict=True), start=1):
         verdict[f"shape_{number}"] = _mostly(track, lambda found, t=thing: found.shape == t.shape)
-        is_turning = bool(scene.new_colour) and number == grammar.turning_of(scene) + 1
+        is_turning = bool(scene.new_colour) and number == turning_of(scene) + 1
         verdict[f"colour_{number}"] = is_turning or _has_colour(thing, track)
         if is_turning:  # the colours in between have no name; `change` judges both ends
             verdict["change"] = _changes(scene, thing, track)
         if thing.size:
-            is_growing = bool(set(thing.motions) & set(grammar.GROWTHS))
+            is_growing = bool(set(thing.motions) & set(GROWTHS))
             begun = [s for s in track if not is_growing or s.moment < START]
             verdict[f"size_{number}"] = _has_size(thing.size, begun)
         if thing.motions:
@@ -206,7 +206,7 @@ def _shows(motion: str, track: Track, sides: tuple[int, int], limits: Limits) ->
     ratio = _ratio(last.radius, first.radius)
     down, right = last.row - first.row, last.column - first.column
     drift = math.hypot(down, right)
-    if motion in grammar.GROWTHS:
+    if motion in GROWTHS:
         growth = ratio if motion == "grow" else _ratio(first.radius, last.radius)
         return growth >= limits.growth and drift <= MAX_DRIFT * min(sides)
     towards = {"left": -right, "right": right, "up": -down, "down": down}[motion]
@@ -237,7 +237,7 @@ def _passes(thing: Thing, tracks: tuple[Track, ...], sides: tuple[int, int]) -> 
     passer, passed = tracks
     if not passer or not passed:
         return False
-    for direction in thing.motions or grammar.DIRECTIONS:
+    for direction in thing.motions or DIRECTIONS:
         if _shows(direction, passer, sides, IN_LANES):
             axis = "row" if direction in ("up", "down") else "column"
             gaps = [

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from lumina_video.grammar import DIRECTIONS, GROWTHS, Scene, Thing
+from lumina_video.motions import DIRECTIONS, GROWTHS
+from lumina_video.scenes import Scene, Thing
 
 # Half the longer side of an object where it is largest, as a share of the shorter side of the clip.
 RADII = (0.19, 0.25)  # of one that has one thing to do

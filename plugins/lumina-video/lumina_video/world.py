@@ -18,9 +18,9 @@ from lumina_core.media.worlds.captions import pick
 from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.media.worlds.words import FREE_BACKGROUNDS, free_colours
 from lumina_video import grammar, nearest, oracle
-from lumina_video.grammar import Scene, Thing
-from lumina_video.motions import TURN
+from lumina_video.motions import DIRECTIONS, TURN
 from lumina_video.paths import poses_of
+from lumina_video.scenes import HELD_OUT_MOTIONS, Scene, Thing, turning_of
 
 TASK_WEIGHTS = {
     "motion": 0.18,
@@ -109,7 +109,7 @@ class VideoWorld(CaptionWorld):
                 zip(scene.things, colours, shown, strict=True)
             ):
                 now = PALETTE[colour]
-                if scene.new_colour and number == grammar.turning_of(scene):
+                if scene.new_colour and number == turning_of(scene):
                     share = _share_of_turn(thing, moment)
                     now = _changing(now, PALETTE[scene.new_colour], background, share)
                 paint(frame, thing.shape, now, (pose.row, pose.column), pose.radius)
@@ -142,7 +142,7 @@ def _told(scene: Scene, generator: torch.Generator) -> Scene:
     first, *others = scene.things
     if scene.task != "passing" or first.motions:
         return scene
-    free = [way for way in grammar.DIRECTIONS if (first.shape, way) not in grammar.HELD_OUT_MOTIONS]
+    free = [way for way in DIRECTIONS if (first.shape, way) not in HELD_OUT_MOTIONS]
     return replace(scene, things=(replace(first, motions=(pick(free, generator),)), *others))
 
 

@@ -19,10 +19,11 @@ from lumina_core.media.worlds.words import (
     SHAPES,
     split_background,
 )
-from lumina_video import grammar, motions, names, wordings
-from lumina_video.grammar import Scene, Thing, caption_of, parse
+from lumina_video import grammar, motions, names, scenes, wordings
+from lumina_video.grammar import caption_of, parse
 from lumina_video.options import VideoOptions
 from lumina_video.paths import poses_of
+from lumina_video.scenes import Scene, Thing
 from lumina_video.video_files import VideoDecoder
 from lumina_video.world import FREE_COLOURS, VideoWorld
 
@@ -243,7 +244,7 @@ def test_every_meaning_has_three_wordings_and_one_that_is_unseen():
     assert plain == {name for name in unseen if not name.endswith("_read")}
     assert min(map(len, trained.values())) >= 3
     assert all(unseen.values())
-    for motion in grammar.MOTIONS:
+    for motion in motions.MOTIONS:
         assert len(motions.DOING[motion]) >= 2
         assert not set(motions.DOING[motion]) & set(motions.UNSEEN_DOING[motion])
         assert motions.UNSEEN_DOING[motion]
@@ -261,9 +262,9 @@ def test_held_out_captions_and_no_others_name_a_held_out_combination():
     for split in WORLD.splits:
         found = [grammar.is_held_out(parse(WORLD.caption(split, seeded(s)))) for s in range(200)]
         assert all(found) if split == "held_out" else not any(found)
-    shapes = {shape for shape, _ in grammar.HELD_OUT_MOTIONS}
-    motions = {motion for _, motion in grammar.HELD_OUT_MOTIONS}
-    assert len(shapes) == len(motions) == len(grammar.EVENTS)
+    shapes = {shape for shape, _ in scenes.HELD_OUT_MOTIONS}
+    held = {motion for _, motion in scenes.HELD_OUT_MOTIONS}
+    assert len(shapes) == len(held) == len(motions.EVENTS)
 
 
 @pytest.mark.worlds
@@ -277,14 +278,14 @@ def test_training_never_shows_a_held_out_pair_even_where_the_caption_leaves_it_o
             first = scene.things[0]
             seen = [
                 direction
-                for direction in grammar.DIRECTIONS
+                for direction in motions.DIRECTIONS
                 if is_right(
                     clip,
                     caption_of(replace_thing(scene, 0, motions=(direction,)), seeded(0)),
                 )
             ]
             assert len(seen) == 1
-            assert (first.shape, seen[0]) not in grammar.HELD_OUT_MOTIONS
+            assert (first.shape, seen[0]) not in scenes.HELD_OUT_MOTIONS
 
 
 def test_clips_are_as_large_and_long_as_asked_and_the_same_every_time():
@@ -304,14 +305,14 @@ def test_twice_the_frames_show_the_same_in_between():
 def pairs(sizes=(None, None)):
     """A scene of each two things that two things of some sizes do at once."""
     for task in ("two_motions", "two_ways"):
-        for ways in product((*grammar.MOTIONS, motions.TURN), repeat=2):
-            if grammar.task_of(tuple((way,) for way in ways)) == task:
+        for ways in product((*motions.MOTIONS, motions.TURN), repeat=2):
+            if scenes.task_of(tuple((way,) for way in ways)) == task:
                 things = (
                     Thing(None, "star", ways[:1], sizes[0]),
                     Thing(None, "ring", ways[1:], sizes[1]),
                 )
                 new_colour = "red" if motions.TURN in ways else None
-                yield from filter(grammar.has_room, [Scene(task, things, new_colour)])
+                yield from filter(scenes.has_room, [Scene(task, things, new_colour)])
 
 
 def test_two_things_keep_apart_and_inside_at_every_trained_size():
@@ -424,14 +425,14 @@ def changed(scene):
                 if colour not in taken
             ]
         for place, motion in enumerate(thing.motions):
-            for other in grammar.MOTIONS:
+            for other in motions.MOTIONS:
                 ways = tuple(other if i == place else way for i, way in enumerate(thing.motions))
                 if other != motion:
                     new_colour = None if motion == motions.TURN else scene.new_colour
                     wrong = replace_thing(scene, number, motions=ways)
                     kinds["motion"].append(replace(wrong, new_colour=new_colour))
     if scene.new_colour:
-        turning = grammar.turning_of(scene)
+        turning = scenes.turning_of(scene)
         first = scene.things[turning].colour
         swapped = replace_thing(scene, turning, colour=scene.new_colour)
         kinds["change"] = [
