@@ -25,6 +25,8 @@ from lumina_core.errors import LuminaError, nearest
 from lumina_core.sequence import sent
 
 HALF_TYPES = (torch.float16, torch.bfloat16)
+LONG = 20_000  # queries times keys from which blocks of bfloat16 pay on a CPU
+BLOCK_SCORES = 2**19  # a mebibyte of bfloat16
 
 
 def attend(
@@ -170,8 +172,41 @@ def _dense(q: Tensor, k: Tensor, v: Tensor, count: int) -> Tensor:
         k, v = _head_for_head(q, k, v)
     shares = k.shape[1] < q.shape[1]
     q, k, v = (rearrange(x, "(b l) h c -> b h l c", b=count) for x in (q, k, v))
-    made = scaled_dot_product_attention(q, k, v, enable_gqa=shares)
+    if v.device.type == "cpu" and v.dtype == torch.bfloat16 and q.shape[2] * k.shape[2] >= LONG:
+        made = _in_blocks(q, k, v)
+    else:
+        made = scaled_dot_product_attention(q, k, v, enable_gqa=shares)
     return rearrange(made, "b h l c -> (b l) h c")
+
+
+def _in_blocks(
+    q: Float[Tensor, "b head query channel"],
+    k: Float[Tensor, "b kv_head key channel"],
+    v: Float[Tensor, "b kv_head key channel"],
+) -> Float[Tensor, "b head query channel"]:
+    """softmax(q k^T / sqrt(channel)) v by products of blocks whose scores stay in a CPU's cache.
+
+    In bfloat16 products of a CPU are up to 1.5 times as fast as torch's fused kernel. Scores are
+    rounded to bfloat16, which that keeps in float32.
+    """
+    num_keys, channels = k.shape[2:]
+    queries = q.reshape(-1, q.shape[1] // k.shape[1] * q.shape[2], channels)  # of a head of keys
+    keys, values = k.flatten(0, 1).mT.contiguous(), v.flatten(0, 1)
+    made = torch.empty_like(queries)
+    num_blocks = -(-queries.shape[1] * num_keys // BLOCK_SCORES)
+    num_rows = -(-queries.shape[1] // num_blocks)
+    num_heads = max(1, BLOCK_SCORES // (num_rows * num_keys))
+    for head in range(0, len(queries), num_heads):
+        heads = slice(head, head + num_heads)
+        for row in range(0, queries.shape[1], num_rows):
+            rows = slice(row, row + num_rows)
+            scores = torch.baddbmm(
+                *(q.new_empty(()), queries[heads, rows], keys[heads]),
+                beta=0,
+                alpha=channels**-0.5,
+            )
+            made[heads, rows] = scores.softmax(-1) @ values[heads]
+    return made.view_as(q)
 
 
 def _reads_shared_heads(q: Tensor, k: Tensor, v: Tensor) -> bool:

@@ -88,8 +88,8 @@ def test_a_cpu_trains_attention_of_half_precision_in_float32(cast):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_heads_of_keys_that_are_shared_are_not_copied(dtype):
     """The fused kernel reads them; every bit is that of copies, which a kernel of float32 wants."""
-    q, k, v = inputs([200], [200], 2, dtype, channels=32)
-    lengths = {"query_lengths": [200], "key_lengths": [200], "backend": "sdpa"}
+    q, k, v = inputs([120], [120], 2, dtype, channels=32)
+    lengths = {"query_lengths": [120], "key_lengths": [120], "backend": "sdpa"}
     copies = (x.repeat_interleave(2, dim=1) for x in (k, v))
     with torch.no_grad(), TensorBytes() as tensors:
         out = attend(q, k, v, **lengths)
@@ -97,6 +97,29 @@ def test_heads_of_keys_that_are_shared_are_not_copied(dtype):
         assert torch.equal(out, attend(q, *copies, **lengths))
     views = q.nbytes + k.nbytes + v.nbytes  # count, as they were made before
     assert tensors.peak - views - out.nbytes < k.nbytes
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+@pytest.mark.parametrize(("queries", "keys"), [(200, 150), (150, 200), (37, 700)])
+def test_blocks_of_bfloat16_are_attention(monkeypatch, queries, keys, kv_heads):
+    """Whatever the blocks are, also uneven ones; short samples stay with the fused kernel."""
+    lengths = {"query_lengths": [queries, 9], "key_lengths": [keys, 9], "backend": "sdpa"}
+    half = inputs([queries, 9], [keys, 9], kv_heads, torch.bfloat16, channels=32)
+    expected = naive(*(x.double() for x in half), [queries, 9], [keys, 9])
+    fused = []
+    kernel = attention.scaled_dot_product_attention
+    monkeypatch.setattr(
+        attention,
+        "scaled_dot_product_attention",
+        lambda *given, **options: fused.append(len(given[0])) or kernel(*given, **options),
+    )
+    for size in (1, 2**13, 2**19):
+        monkeypatch.setattr(attention, "BLOCK_SCORES", size)
+        with torch.no_grad():
+            out = attend(*half, **lengths)
+        assert out.dtype == torch.bfloat16
+        torch.testing.assert_close(out.double(), expected, atol=0.02, rtol=0.02)
+    assert fused == [1, 1, 1]  # the short sample, each time
 
 
 def test_a_gpu_without_the_kernel_gets_copies_of_shared_heads(monkeypatch):
