@@ -11,8 +11,8 @@ rk4. The fixed-step solvers are our own: torchdiffeq gives no word between steps
 
 from collections.abc import Callable
 from itertools import pairwise
-from math import exp
-from typing import cast
+from math import exp, log
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -148,10 +148,13 @@ def integrate(
     times = times_of(config, start, is_counted=is_counted)  # refuses a bad start for dopri5 too
     if config.name == "dopri5":
         return _integrate_dopri5(velocity, x_0, config, start)
-    take_step = _FIXED[config.name]
-    x = x_0
+    x, before = x_0, None
     for step, (t, t_next) in enumerate(pairwise(times), start=1):
-        x = take_step(velocity, x, t, t_next)
+        if config.name in _MULTISTEP:
+            now = Step(t, x, velocity(t, x))
+            x, before = _MULTISTEP[config.name](now, t_next, before), now
+        else:
+            x = _ONE_STEP[config.name](velocity, x, t, t_next)
         if on_step is not None:
             on_step(step, config.num_intervals)
     return x
@@ -188,12 +191,58 @@ def _rk4_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
     return x + h / 8 * (k1 + 3 * (k2 + k3) + k4)  # weights of the rule
 
 
-_FIXED: dict[str, Callable[[Velocity, Tensor, float, float], Tensor]] = {
+_ONE_STEP: dict[str, Callable[[Velocity, Tensor, float, float], Tensor]] = {
     "euler": _euler_step,
     "midpoint": _midpoint_step,
     "heun": _heun_step,
     "rk4": _rk4_step,
 }
+
+
+class Step(NamedTuple):
+    """Where a step began, and what was evaluated there."""
+
+    t: float
+    x: Tensor
+    v: Tensor
+
+
+def _ab2_step(now: Step, t_next: float, before: Step | None) -> Tensor:
+    """Give x + h (v + h / (2 h_before) (v - v_before)): Adams and Bashforth's second order."""
+    t, x, v = now
+    h = t_next - t
+    if before is None:
+        return x + h * v
+    return x + h * (v + h / (2 * (t - before.t)) * (v - before.v))
+
+
+def _dpmpp_2m_step(now: Step, t_next: float, before: Step | None) -> Tensor:
+    """Give (1 - t') / (1 - t) x + (t' - t) / (1 - t) D, D the data that two velocities lead to.
+
+    d = x + (1 - t) v is the data that one leads to, l = log(t / (1 - t)) half the logarithm of
+    signal to noise: D = d + (l' - l) / (2 (l - l_before)) (d - d_before). Where one of them is
+    infinite, at both ends, the step is that of Euler.
+
+    Source: Lu et al. 2022, arXiv:2211.01095, algorithm 2, for alpha = t and sigma = 1 - t.
+    """
+    t, x, v = now
+    data = x + (1 - t) * v
+    if before is not None and before.t > 0 and t_next < 1:
+        ahead, behind = _half_log_snr(t_next, t), _half_log_snr(t, before.t)
+        data = data + ahead / (2 * behind) * (data - before.x - (1 - before.t) * before.v)
+    return (1 - t_next) / (1 - t) * x + (t_next - t) / (1 - t) * data
+
+
+def _half_log_snr(t: float, since: float) -> float:
+    """Half the logarithm of signal to noise at t, less that at an earlier time; both in (0, 1)."""
+    return log(t * (1 - since) / (since * (1 - t)))
+
+
+_MULTISTEP: dict[str, Callable[[Step, float, Step | None], Tensor]] = {
+    "ab2": _ab2_step,
+    "dpmpp_2m": _dpmpp_2m_step,
+}
+"""These evaluate once a step, and remember what the step before evaluated."""
 
 
 def _integrate_dopri5(

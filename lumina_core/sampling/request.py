@@ -54,8 +54,8 @@ def num_positions(model: Model, options: Any) -> int:
 
 
 def sampling_at(model: Model, options: Any, sampling: Sampling) -> Sampling:
-    """How a medium with these options is made, where its size matters; see resolution.py."""
-    return at_size(sampling, num_patches(model, options), model.config)
+    """How a medium with these options is made, by speed and size; see resolution.py."""
+    return at_size(sampling.at_speed(), num_patches(model, options), model.config)
 
 
 def media_sha256(media: Tensor) -> str:

@@ -85,7 +85,7 @@ def check_work(config: RunConfig, num_tokens: int, max_work: int) -> None:
     if config.num_samples > MAX_SAMPLES:
         text = f"num_samples is {config.num_samples}; at most {MAX_SAMPLES} are made at once"
         raise InvalidError(text, "num_samples")
-    num_steps = config.solver.num_intervals
+    num_steps = config.at_speed().solver.num_intervals
     work = num_tokens * num_steps * config.num_samples
     if num_tokens > MAX_TOKENS or work > max_work:
         raise RefusedError(

@@ -108,6 +108,7 @@ def plan_run(config: RunPlan) -> Plan:
     Raises:
         LuminaError: there is no such network, or it makes no medium of that size.
     """
+    config = config.at_speed()
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     Placement(device, dtype, config.offload, config.quantise).check()
     with subject_of_run(config) as subject:

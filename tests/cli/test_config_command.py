@@ -198,7 +198,7 @@ def test_every_text_is_read_as_it_was(work):
         ("seed: x", "f.yaml: seed must be a whole number, got 'x'"),
         ("prompt: 3", "f.yaml: prompt must be a text, got 3"),
         ("out: 3", "f.yaml: out must be a text or null, got 3"),
-        ("solver: eulre", "f.yaml: solver=eulre is unknown; choose one of dopri5"),
+        ("solver: eulre", "f.yaml: solver=eulre is unknown; choose one of ab2, dopri5"),
         ("rope_scaling: 3", "f.yaml: 'rope_scaling' is a block of keys"),
         ("backbone.depth: 3", "f.yaml: unknown key 'backbone.depth'"),
         ("modality.patch_size: 3", "f.yaml: modality.patch_size belongs to the architecture"),

@@ -58,7 +58,10 @@ def test_a_chosen_group_beats_recommendations_and_keeps_what_it_does_not_decide(
         ("sedd=3", "unknown key 'sedd'. Did you mean 'seed'?"),
         ("+nope=3", "unknown key 'nope'."),
         ("~seed=3", "Drop the ~"),
-        ("solver=eulre", "choose one of dopri5, euler, heun, midpoint, rk4. Did you mean 'euler'?"),
+        (
+            "solver=eulre",
+            "choose one of ab2, dopri5, dpmpp_2m, euler, heun, midpoint, rk4. Did you mean 'euler'?",
+        ),
         ("rope_scaling=3", "a block of keys"),
         ("seed.x=3", "unknown key 'seed.x'. Did you mean 'seed'?"),
         ("solver.num_steps.x=3", "Did you mean 'solver.num_steps'?"),

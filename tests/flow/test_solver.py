@@ -4,20 +4,22 @@ The field is dx/dt = cos(t) x (1 - x), nonlinear, whose logit moves by the integ
 """
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 import torchdiffeq
+from diffusers import DPMSolverMultistepScheduler
 
 from lumina_core.errors import LuminaError
 from lumina_core.flow.path import shift_time
 from lumina_core.flow.settings import SolverConfig
 from lumina_core.flow.solver import integrate, time_grid
 
-FIXED = ("euler", "midpoint", "heun", "rk4")
-EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}  # per step
-ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}
+FIXED = ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m")
+EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ab2": 1, "dpmpp_2m": 1}  # per step
+ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ab2": 2}
 
 
 def solver_config(name="euler", **changes):
@@ -45,7 +47,7 @@ def error(name, num_steps, shift):
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])
-@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("name", ORDERS)
 def test_error_falls_at_the_order_of_the_solver(name, shift):
     orders = [math.log2(error(name, n, shift) / error(name, 2 * n, shift)) for n in (32, 64)]
     assert orders == pytest.approx([ORDERS[name]] * 2, abs=0.05)
@@ -78,6 +80,45 @@ def test_fixed_solvers_are_those_of_torchdiffeq(name, x_0):
     reference = torchdiffeq.odeint(logistic, x_0, grid, method=name)[-1]
     x_1 = integrate(logistic, x_0, solver_config(name, num_steps=5, shift=4.0))
     torch.testing.assert_close(x_1, reference, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 7, 20])
+def test_dpmpp_2m_is_that_of_diffusers(num_steps, x_0):
+    times = time_grid(num_steps, 2.0)
+    scheduler = DPMSolverMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, final_sigmas_type="zero"
+    )
+    scheduler.set_timesteps(num_steps)
+    scheduler.sigmas = 1 - torch.tensor(times, dtype=torch.float64)
+    x = x_0.double()
+    for step, t in enumerate(times[:-1]):
+        x = scheduler.step(-logistic(t, x), scheduler.timesteps[step], x).prev_sample
+    config = solver_config("dpmpp_2m", num_steps=num_steps, shift=2.0)
+    torch.testing.assert_close(integrate(logistic, x_0.double(), config), x, atol=1e-6, rtol=0)
+
+
+def test_solvers_of_several_steps_gain_on_euler_by_the_same_evaluations():
+    assert error("ab2", 16, 1.0) < error("euler", 16, 1.0) / 5
+    assert error("dpmpp_2m", 16, 1.0) < error("euler", 16, 1.0) / 5
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"num_steps": 24}, {"name": "ab2", "num_steps": 6}),
+        ({"num_steps": 5}, {"name": "ab2", "num_steps": 2}),
+        ({"num_steps": 1}, {"name": "ab2", "num_steps": 1}),
+        ({"name": "heun", "num_steps": 8}, {"name": "heun", "num_steps": 2}),
+        (
+            {"schedule": "listed", "times": (0.0, 0.1, 0.2, 0.3, 0.4, 0.7, 1.0)},
+            {"name": "ab2", "times": (0.0, 0.4, 1.0)},
+        ),
+    ],
+)
+def test_a_quicker_solver_leaves_steps_out(given, wanted):
+    quick = solver_config(**given).quicker(4)
+    assert quick == replace(solver_config(**given), **wanted)
+    assert integrate(logistic, torch.full((2,), 0.5), quick).isfinite().all()
 
 
 @pytest.mark.parametrize("start", [0.0, 0.5])

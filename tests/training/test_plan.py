@@ -62,6 +62,7 @@ def highest(code, *words):
         "guidance.scale=1 solver.num_steps=2",
         "solver.num_steps=4 guidance.share_of_steps=0.5 guidance.interval=[0,1]",
         "solver.num_steps=3 coarse.above=60 coarse.tokens=40",
+        "solver.num_steps=8 speed=fast",
     ],
 )
 def test_evaluations_are_those_of_the_run(words):
