@@ -44,7 +44,7 @@ def test_a_repeated_file_can_be_made_faster(tiny_checkpoint, tmp_path, monkeypat
 
 
 def test_an_adaptive_solver_has_no_speed():
-    with pytest.raises(LuminaError, match="speed=fast leaves steps out, and solver.name=dopri5"):
+    with pytest.raises(LuminaError, match=r"speed=fast leaves .*solver\.name=dopri5"):
         compose_run(["modality=image", "prompt=x", "solver=dopri5", "speed=fast"])
 
 
