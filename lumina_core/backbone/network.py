@@ -32,6 +32,11 @@ class Network(nn.Module, ABC):
         return 1.0
 
     @property
+    def text_dim(self) -> int | None:
+        """Width of the features of texts that it reads; None: it does not say."""
+        return None
+
+    @property
     def feature_dims(self) -> Mapping[str, int]:
         """By modality, the features of frames that have weights of their own."""
         return {}

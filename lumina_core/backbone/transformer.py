@@ -135,6 +135,11 @@ class Backbone(Network):
         return self.config.time_scale
 
     @property
+    def text_dim(self) -> int:
+        """As in Network."""
+        return self.config.text_dim
+
+    @property
     def feature_dims(self) -> Mapping[str, int]:
         """As in Network."""
         return self.config.feature_dims

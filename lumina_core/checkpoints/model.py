@@ -238,6 +238,7 @@ def opened(
     modality = make_modality(name, options, _vae_folder(source, name, options, download=download))
     _check_latents(source, name, modality)
     backbone: Network = read_network(source, modality.tokenizer) if own is None else own
+    _check_features(source, encoder, backbone)
     adaptation = _adaptation(backbone, modality, name, source.manifest["family"], adapters)
     modality.vae.to(placement.device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(source.manifest))
@@ -284,6 +285,17 @@ def label_encoder(num_classes: int, about: Mapping[str, Any]) -> LabelEncoder:
             "package has such names; install the one that described the model"
         )
     return LabelEncoder(num_classes, file)
+
+
+def _check_features(
+    source: Source, encoder: FrozenTextEncoder | LabelEncoder, backbone: Network
+) -> None:
+    """Refuse a text encoder whose features are wider or narrower than those that are read."""
+    if isinstance(encoder, FrozenTextEncoder) and backbone.text_dim not in (None, encoder.text_dim):
+        raise LuminaError(
+            f"{source.path} reads features of {backbone.text_dim} elements, and this text encoder "
+            f"gives {encoder.text_dim}; name the one of its training: text_encoder=FOLDER"
+        )
 
 
 def _check_latents(source: Source, name: str, modality: Modality) -> None:

@@ -42,6 +42,19 @@ def test_weights_without_an_encoder_say_how_to_give_one(bare):
         lumina_core.load(weights, modality="image", vae=str(pipeline / "vae"))
 
 
+def test_an_encoder_of_another_width_is_refused_before_anything_is_computed(bare, tmp_path):
+    from transformers import Qwen3Config, Qwen3Model
+
+    weights, pipeline = bare
+    other = shutil.copytree(pipeline / "text_encoder", tmp_path / "other")
+    for file in (pipeline / "tokenizer").iterdir():
+        shutil.copy(file, other)
+    Qwen3Model(Qwen3Config.from_pretrained(other, hidden_size=8)).save_pretrained(other)
+    parts = {"vae": str(pipeline / "vae"), "text_encoder": str(other)}
+    with pytest.raises(LuminaError, match=r"elements, and this text encoder gives 8; name the one"):
+        lumina_core.load(weights, modality="image", **parts)
+
+
 def test_an_encoder_beside_one_that_the_checkpoint_has_is_refused(ask, tiny_pipeline, capsys):
     folder = tiny_pipeline("z_image").folder
     assert main(ask(f"text_encoder={folder}", "a red circle")) == 2

@@ -160,6 +160,11 @@ class DiffusersNetwork(PackagedNetwork):
         shift = solver["shift"]
         return solver, [f"the model names UniPC; it is sampled by Euler with its shift {shift:g}"]
 
+    @property
+    def text_dim(self) -> int | None:
+        """As in Network."""
+        return None if self.text_key is None else int(self.transformer.config[self.text_key])
+
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> "DiffusersNetwork":  # type: ignore[override]
         """Move and cast, weight by weight, but for weights that their class keeps in float32.
 
@@ -188,12 +193,6 @@ class DiffusersNetwork(PackagedNetwork):
         """As in Network."""
         if len(text_lengths) != batch.num_samples:
             raise ValueError(f"one text per sample is expected, got {list(text_lengths)}")
-        width = text.shape[1] if self.text_key is None else self.transformer.config[self.text_key]
-        if text.shape[1] != width:
-            raise LuminaError(
-                f"the text encoder gives features of {text.shape[1]}, and this network reads those "
-                f"of {width}; name the encoder of its training: text_encoder=FOLDER"
-            )
         return Context(tuple(text.split(list(text_lengths))))
 
     def forward(self, batch: TokenBatch, segment_time: Tensor, context: Context) -> Tensor:
