@@ -56,6 +56,11 @@ def why(error: BaseException) -> str:
     return getattr(error, "strerror", None) or reason_of(error)
 
 
+def unread(path: object, error: BaseException) -> LuminaError:
+    """The refusal of a file that somebody else made and that cannot be read."""
+    return LuminaError(f"{path} cannot be read: {why(error)}; copy it again")
+
+
 def printable(text: str, length: int) -> str:
     """A text that others wrote as one line that no terminal obeys.
 

@@ -28,7 +28,7 @@ from lumina_core.checkpoints.named import NamedModel, named_model
 from lumina_core.checkpoints.newest import DEMO, checkpoint_folder
 from lumina_core.checkpoints.obtaining import Located, obtain
 from lumina_core.checkpoints.source import Parts, Source, own_source
-from lumina_core.errors import MAX_NAME, LuminaError, nearest, printable, why
+from lumina_core.errors import MAX_NAME, LuminaError, nearest, printable, unread
 from lumina_core.files.reading import open_regular, read_json
 from lumina_core.hub import is_hub_id, local_folder
 from lumina_core.plugins.yaml_files import model_files
@@ -267,7 +267,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:
-        raise LuminaError(f"{path} cannot be read: {why(error)}; copy it again") from error
+        raise unread(path, error) from error
     if not isinstance(found, dict):
         raise LuminaError(f"{path} holds no keys; copy it again")
     return found

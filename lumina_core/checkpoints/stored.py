@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
+from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of, unread
 from lumina_core.files.reading import open_regular, read_json
 from lumina_core.files.tensors import DTYPES
 
@@ -103,8 +103,7 @@ def open_weights(path: Path) -> Stored:
     except (LuminaError, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever torch and safetensors meet in a file of others
-        reason = getattr(error, "strerror", None) or reason_of(error)
-        raise LuminaError(f"{path} cannot be read: {reason}; copy it again") from error
+        raise unread(path, error) from error
     return Stored(path, (path,), found)
 
 
@@ -164,8 +163,7 @@ def _open_index(path: Path) -> Stored:
     try:
         content = read_json(path, MAX_INDEX_BYTES)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or reason_of(error)
-        raise LuminaError(f"{path} cannot be read: {reason}; copy it again") from error
+        raise unread(path, error) from error
     listed = content.get("weight_map") if isinstance(content, dict) else None
     is_map = isinstance(listed, dict) and all(map(_is_file_name, listed.values()))
     if not listed or not is_map:

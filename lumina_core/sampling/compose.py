@@ -17,7 +17,7 @@ from lumina_core.config.keys import Command
 from lumina_core.config.layers import Layers, advised, build_record
 from lumina_core.config.modality_file import build_condition
 from lumina_core.config.words import Overrides
-from lumina_core.errors import LuminaError, reason_of, unknown_key
+from lumina_core.errors import LuminaError, unknown_key, why
 from lumina_core.plugins import demos, host
 from lumina_core.plugins.yaml_files import CONDITION
 from lumina_core.program import program
@@ -202,8 +202,7 @@ def _check_given_again(key: str, path: str | None, sha256: str) -> None:
     try:
         found = sha256_of(Path(path))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or reason_of(error)
-        raise LuminaError(f"condition.{key}={path} cannot be read: {reason}") from error
+        raise LuminaError(f"condition.{key}={path} cannot be read: {why(error)}") from error
     if found != sha256:
         raise LuminaError(
             f"condition.{key}={path} differs from the file that the repeated one was made from; "

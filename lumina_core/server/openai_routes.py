@@ -37,8 +37,7 @@ def openai_routes(service: Service) -> list[Route]:
 
     async def generations(request: Request) -> Response:
         """Make pictures; the answer holds their files in base64."""
-        body, files = await service.body(request)
-        return await _pictures(service, request, body, files)
+        return await _pictures(service, request, *await service.body(request))
 
     async def edits(request: Request) -> Response:
         """Fill a picture where its mask is clear or white, or change or extend it."""

@@ -233,7 +233,7 @@ def _of_packaged(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     Times are drawn as the model steps, if it shifts by one number.
     """
-    shift = manifest["sampling"].get("solver", {}).get("shift")
+    shift = (manifest["sampling"].get("solver") or {}).get("shift")
     time = {"distribution": "uniform"} | ({"shift": shift} if isinstance(shift, float) else {})
     return {
         "backbone": {"separators": False},
