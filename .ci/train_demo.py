@@ -47,7 +47,7 @@ class Leg(NamedTuple):
     def command(self) -> list[str]:
         """What to run now."""
         out = f"out={OUT / self.folder}"
-        name, *words = (word.format(out=OUT) for word in self.words)
+        name, *words = (word.format(out=OUT, **MADE) for word in self.words)
         words = [*words, out, "num_threads=1"]  # nearly as fast as two for models of this size
         if self.is_autoencoder:
             return [name, *words]
@@ -57,40 +57,71 @@ class Leg(NamedTuple):
         return [name, *words]
 
 
-IMAGE, VIEWS, SOUND = (
-    ("train-vae", f"+modality={name}") for name in ("image", "multiview", "audio")
+BEGUN = Path(__file__).with_name("demo_in_training")
+"""What an unfinished training came to. While it is there, the recipe goes on with it: its legs
+before are left out, and latents stay those of its encoders."""
+IMAGE, VIDEO, VIEWS, SOUND = (
+    ("train-vae", f"+modality={name}", "dtype=bfloat16")
+    for name in ("image", "video", "multiview", "audio")
 )
 LONGER = ("batch_size=12", "learning_rate=0.0015")
 SHORTER = ("max_steps=1500", "batch_size=5", "learning_rate=0.0015")
 WIDER = ("batch_size=3", "learning_rate=0.0015")
 DECODER = "decoder_only=true"  # what is learned before keeps its latents
-JOINT = (
-    *("train", TRAINED),
-    *("modality.image.vae={out}/image-3", "modality.video.vae={out}/image-3"),
-    *("modality.multiview.vae={out}/views-2", "modality.audio.vae={out}/sound-4"),
-    *("backbone.hidden_size=192", "backbone.rope_dims=[8,12,12,8,8]"),
-    *("text_encoder.depth=3", "text_encoder.max_tokens=48"),
-    *("mixing.image=0.3", "mixing.video=0.34", "mixing.multiview=0.13", "mixing.audio=0.23"),
-    *("position_jitter.image=0.3", "keep_last=1"),
-    *("data.image.pool_size=2048", "data.video.pool_size=1024"),
-    *("data.multiview.pool_size=512", "data.audio.pool_size=768"),
-    *("data.image.refresh_per_step=3", "data.video.refresh_per_step=2"),
-    *("data.multiview.refresh_per_step=1", "data.audio.refresh_per_step=2"),
-)
-LEGS = (
+ENCODERS = (
     Leg("image-1", IMAGE),
-    Leg("image-2", (*IMAGE, "init_from={out}/image-1", "max_steps=2000", *LONGER)),
-    Leg("image-3", (*IMAGE, "init_from={out}/image-2", DECODER, "max_steps=2500", *LONGER)),
+    Leg("image-2", (*IMAGE, "init_from={out}/image-1", "max_steps=5000", *LONGER)),
+    Leg(
+        "image-3",
+        (
+            *(*VIDEO, "init_from={out}/image-2", "edge_weight=2"),
+            *("max_steps=600", "batch_size=3", "learning_rate=0.0012"),
+        ),
+    ),
     Leg("views-1", (*VIEWS, "init_from={out}/image-3", *SHORTER)),
     Leg("views-2", (*VIEWS, "init_from={out}/views-1", DECODER, *SHORTER)),
     Leg("sound-1", (*SOUND, "max_steps=1600", "batch_size=2")),
     Leg("sound-2", (*SOUND, "init_from={out}/sound-1", "max_steps=2400", "batch_size=2")),
     Leg("sound-3", (*SOUND, "init_from={out}/sound-2", "max_steps=1600", *WIDER)),
     Leg("sound-4", (*SOUND, "init_from={out}/sound-3", DECODER, "max_steps=1500", *WIDER)),
+)
+MADE = {
+    name: BEGUN / "vae" / modality if BEGUN.is_dir() else OUT / folder
+    for name, modality, folder in (
+        ("image", "image", "image-3"),
+        ("views", "multiview", "views-2"),
+        ("sound", "audio", "sound-4"),
+    )
+}
+FAINT_EDGES = (DECODER, "edge_weight=4", "max_steps=2200")
+DECODERS = (
+    Leg("image-4", (*IMAGE, "init_from={image}", *FAINT_EDGES, *LONGER)),
+    Leg("clips-1", (*VIDEO, "init_from={image}", *FAINT_EDGES, *WIDER)),
+)
+JOINT = (
+    *("train", TRAINED, "dtype=bfloat16"),
+    *("modality.image.vae={out}/image-4", "modality.video.vae={out}/clips-1"),
+    *("modality.multiview.vae={views}", "modality.audio.vae={sound}"),
+    *("backbone.hidden_size=192", "backbone.rope_dims=[8,12,12,8,8]"),
+    *("text_encoder.depth=3", "text_encoder.max_tokens=48"),
+    *("mixing.image=0.3", "mixing.video=0.34", "mixing.multiview=0.13", "mixing.audio=0.23"),
+    *("position_jitter.image=0.3", "keep_last=1"),
+    *("data.image.pool_size=2048", "data.video.pool_size=1024"),
+    *("data.multiview.pool_size=512", "data.audio.pool_size=768"),
+    *("data.image.refresh_per_step=4", "data.video.refresh_per_step=3"),
+    *("data.multiview.refresh_per_step=1", "data.audio.refresh_per_step=2"),
+)
+# more samples in each step: what captions mean is learned at small sizes, and sizes afterwards
+SMALL = ("data.image.max_tokens=64", "data.video.max_tokens=150", "data.multiview.max_tokens=160")
+STEADY = (*JOINT, "optimizer.decay_share=0")
+GOES_ON = (f"init_from={BEGUN}",) if BEGUN.is_dir() else ()
+BACKBONE = (
     # the training decides how many steps of the backbone are needed, and its size
-    *(Leg("steady", (*JOINT, "optimizer.decay_share=0"), steps) for steps in (4000, 8000, 12000)),
+    *(Leg("small", (*STEADY, *SMALL, *GOES_ON), steps) for steps in (4000, 8000)),
+    *(Leg("steady", (*STEADY, "init_from={out}/small"), steps) for steps in (4000, 8000)),
     Leg("falling", (*JOINT, "init_from={out}/steady", "optimizer.decay_share=1"), 4000),
 )
+LEGS = (*(() if BEGUN.is_dir() else ENCODERS), *DECODERS, *BACKBONE)
 ADVICE: dict[str, dict[str, Any]] = {
     "image": {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0},
     "audio": {"position_limit": 32.0},  # 4 s, the longest of training
