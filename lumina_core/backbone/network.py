@@ -112,6 +112,9 @@ class PackagedNetwork(Network):
     """Of the modality."""
     roles: ClassVar[Mapping[str, str]] = {}
     """By role, a regular expression for names of its weights; the first that is found counts."""
+    streams: ClassVar[bool] = False
+    """Whether it goes through each list of its blocks once, in order: so they may come to a GPU in
+    turn."""
     folders: ClassVar[tuple[str, ...]] = ()
     """Folders beside `transformer` whose weights belong to it, too, where they are there."""
     ignored: ClassVar[tuple[str, ...]] = ()
@@ -128,6 +131,15 @@ class PackagedNetwork(Network):
         linears = [module for module in self.modules() if isinstance(module, nn.Linear)]
         largest = max(linears, key=lambda linear: linear.weight.numel())
         return largest.in_features, largest.out_features
+
+    def block_lists(self) -> list[tuple[nn.Module, str]]:
+        """What holds a list of blocks of one shape, and the name that it has there."""
+        return [
+            (part, name)
+            for part in self.children()
+            for name, blocks in part.named_children()
+            if isinstance(blocks, nn.ModuleList) and len(set(map(_shapes, blocks))) == 1
+        ]
 
     def role_of(self, name: str) -> str | None:
         """As in Network."""
@@ -185,3 +197,7 @@ class PackagedNetwork(Network):
         Raises:
             LuminaError: it steps as no solver here does.
         """
+
+
+def _shapes(module: nn.Module) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((name, tuple(weight.shape)) for name, weight in module.named_parameters())

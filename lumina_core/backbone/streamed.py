@@ -13,7 +13,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-ALIGNED = 64  # elements; matrix kernels are fast where a weight begins at 128 bytes
+ALIGNED = 128  # bytes; matrix kernels are fast where a weight begins at their multiples
 
 
 class StreamedBlocks(nn.Module):
@@ -24,20 +24,23 @@ class StreamedBlocks(nn.Module):
     """
 
     def __init__(
-        self, blocks: Sequence[nn.Module], device: torch.device, dtype: torch.dtype
+        self, blocks: Sequence[nn.Module], device: torch.device, dtype: torch.dtype | None
     ) -> None:
         """Copy blocks into pinned memory; they are left on the meta device.
 
         Args:
             blocks: at least one, all of one shape.
             device: a GPU.
-            dtype: in which they compute.
+            dtype: in which they compute; None: each weight in its own.
         """
         super().__init__()
-        self._device, self._dtype = device, dtype
+        self._device = device
         self._shapes = {name: tuple(w.shape) for name, w in blocks[0].named_parameters()}
-        sizes = (-(-prod(shape) // ALIGNED) * ALIGNED for shape in self._shapes.values())
-        *self._starts, self._size = accumulate(sizes, initial=0)
+        self._dtypes = [dtype or weight.dtype for weight in blocks[0].parameters()]
+        pairs = zip(self._shapes.values(), self._dtypes, strict=True)
+        self._sizes = [prod(shape) * each.itemsize for shape, each in pairs]
+        spaces = (-(-size // ALIGNED) * ALIGNED for size in self._sizes)
+        *self._starts, self._size = accumulate(spaces, initial=0)
         self._waiting: list[Tensor] = []
         for block in blocks:
             if {name: tuple(w.shape) for name, w in block.named_parameters()} != self._shapes:
@@ -48,16 +51,17 @@ class StreamedBlocks(nn.Module):
         self._free: list[_Places] = []
 
     def _pinned(self, block: nn.Module) -> Tensor:
-        flat = torch.empty(self._size, dtype=self._dtype, pin_memory=True)
+        flat = torch.empty(self._size, dtype=torch.uint8, pin_memory=True)
         for view, weight in zip(self._views(flat), block.parameters(), strict=True):
             view.copy_(weight.detach())
         return flat
 
     def _views(self, flat: Tensor) -> list[Tensor]:
         """The weights of a block in one piece of memory."""
+        places = zip(self._starts, self._sizes, self._dtypes, self._shapes.values(), strict=True)
         return [
-            flat.narrow(0, start, prod(shape)).view(shape)
-            for start, shape in zip(self._starts, self._shapes.values(), strict=True)
+            flat.narrow(0, start, size).view(dtype).view(shape)
+            for start, size, dtype, shape in places
         ]
 
     def __len__(self) -> int:
@@ -95,7 +99,7 @@ class _Places:
         self.flats: list[Tensor] = []
         self.blocks: list[nn.Module] = []
         for _ in range(2):
-            flat = torch.empty(streamed._size, dtype=streamed._dtype, device=streamed._device)
+            flat = torch.empty(streamed._size, dtype=torch.uint8, device=streamed._device)
             weights = [nn.Parameter(view, requires_grad=False) for view in streamed._views(flat)]
             own = {id(w): new for w, new in zip(pattern.parameters(), weights, strict=True)}
             self.flats.append(flat)

@@ -26,7 +26,7 @@ from lumina_core.checkpoints.manifest import (
 )
 from lumina_core.checkpoints.named import NamedModel, named_model
 from lumina_core.checkpoints.newest import DEMO, checkpoint_folder
-from lumina_core.checkpoints.obtaining import Located, obtain
+from lumina_core.checkpoints.obtaining import Located, located, obtain
 from lumina_core.checkpoints.source import Parts, Source, own_source
 from lumina_core.errors import MAX_NAME, LuminaError, nearest, printable, unread
 from lumina_core.files.reading import open_regular, read_json
@@ -90,12 +90,13 @@ def adapter_manifest(path: Path) -> dict[str, Any] | None:
     return manifest if manifest["network"] == ADAPTER else None
 
 
-def find_source(name: str, *, download: bool) -> Source:
+def find_source(name: str, *, download: bool, described: bool = False) -> Source:
     """The model that a path, the name of a model or an id of the hub means.
 
     Args:
         name: what a user wrote; a path that is there comes first.
         download: fetch what is named and is not there yet.
+        described: of a name that is not there its description serves, if that says enough.
 
     Raises:
         LuminaError: as `source_of`, or there is nothing of this name.
@@ -104,6 +105,10 @@ def find_source(name: str, *, download: bool) -> Source:
     if path.exists():
         return source_of(path)
     model = named_model(name)
+    if model is not None and described and model.configs and located(model) is None:
+        from lumina_core.checkpoints.packaged import described_source
+
+        return described_source(name, model)
     if model is not None:
         return _of_named(name, model, obtain(name, model, download=download))
     if is_hub_id(name) and name.count("/") == 1:

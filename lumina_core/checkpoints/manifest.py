@@ -202,7 +202,7 @@ def made_manifest(
 
 
 def network_of_package(manifest: Mapping[str, Any]) -> str:
-    """Why a model cannot be planned or converted whose `backbone` has a KIND."""
+    """Why a model cannot be converted whose `backbone` has a KIND."""
     return (
         f"its network is a {printable(str(manifest['backbone'][KIND]), MAX_NAME)} of another "
         "package, which `run`, `serve` and `train adapter=lora` use; take a model of this project"

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 
 from lumina_core import __version__
-from lumina_core.backbone.network import Network
+from lumina_core.backbone.network import Network, PackagedNetwork
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.adapters import (
@@ -225,20 +225,24 @@ def opened(
         )
     source.verify()
     about = source.manifest["backbone"]
-    if KIND in about:
-        placement.check_packaged()
     own = None if KIND in about else _load_backbone(source)
     encoder: FrozenTextEncoder | LabelEncoder
     if about.get("num_classes") is not None:
         encoder = label_encoder(about["num_classes"], source.manifest["text_encoder"])
     else:
         encoder = load_frozen_encoder(
-            source, placement.device, dtype=placement.dtype, download=download
+            source,
+            placement.text_device or placement.device,
+            dtype=placement.dtype,
+            download=download,
         )
+        encoder.features_on = placement.device
     modality = make_modality(name, options, _vae_folder(source, name, options, download=download))
     _check_latents(source, name, modality)
     backbone: Network = read_network(source, modality.tokenizer) if own is None else own
     _check_features(source, encoder, backbone)
+    if isinstance(backbone, PackagedNetwork):
+        placement.check_packaged(backbone)
     adaptation = _adaptation(backbone, modality, name, source.manifest["family"], adapters)
     modality.vae.to(placement.device)
     is_of_world = all(kind == SYNTHETIC for kind in data_seen(source.manifest))

@@ -106,6 +106,12 @@ class NamedModel(Settings):
         MISSING, "options of the modality with which it was trained, the usual ones first"
     )
     sampling: Mapping[str, Any] = setting(MISSING, "keys of `run` that it recommends")
+    configs: Mapping[str, Any] | None = setting(
+        None,
+        "config.json of the networks of a package and of vae, by folder, and of model_index.json "
+        "the plain values as pipeline; without defaults of the classes. For `plan` before a "
+        "download; null: it is planned when it is there",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any, cast
 from safetensors import SafetensorError
 
 from lumina_core.backbone.network import PackagedNetwork
-from lumina_core.checkpoints.manifest import KIND, made_manifest
+from lumina_core.checkpoints.manifest import KIND, VAE, made_manifest
 from lumina_core.checkpoints.named import NamedModel, TextTower, lack_of_package
-from lumina_core.checkpoints.source import Parts, Source
+from lumina_core.checkpoints.source import Parts, Source, parts_of
 from lumina_core.checkpoints.stored import Stored, open_weights
 from lumina_core.checkpoints.weights import fill
 from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
@@ -25,6 +26,7 @@ from lumina_core.plugins import host
 from lumina_core.plugins.entry_points import Plugin
 
 TRANSFORMER = "transformer"
+PIPELINE = "pipeline"  # beside the folders of networks: plain values of model_index.json
 WRONG_CONFIGS = (
     *(LookupError, TypeError, ValueError, ArithmeticError),
     *(RuntimeError, AttributeError, AssertionError),
@@ -92,26 +94,12 @@ def packaged_source(
         "configs": {name: _without_history(found) for name, found in configs.items()},
         "pipeline": dict(parts.pipeline),
     }
-    sampling, notes = dict(model.sampling), list[str]()
     try:
-        options = {**model.options, **network.options(about)}
-        token_dim = network.token_dim(about)
-        if parts.scheduler is not None:
-            solver, notes = network.solver(about, parts.scheduler)
-            sampling["solver"] = {**sampling.get("solver", {}), **solver}
+        manifest, notes = _manifest(network, about, model, parts.scheduler)
     except LuminaError as error:
         raise LuminaError(f"{path}: {error}") from error
     except WRONG_CONFIGS as error:
-        why = reason_of(error)
-        raise LuminaError(f"{path} describes no network: {why}") from error
-    tower = cast(TextTower, model.text_encoder)
-    manifest = made_manifest(
-        about[KIND],
-        {model.modality: {"token_dim": token_dim, "options": options}},
-        about,
-        {**tower.reading, "hub_id": None},
-        sampling,
-    )
+        raise LuminaError(f"{path} describes no network: {reason_of(error)}") from error
     return Source(
         name=parts.name or str(path),
         path=path,
@@ -123,6 +111,47 @@ def packaged_source(
         beside={name: file for name, (_, file) in beside.items()},
         notes=tuple(notes),
     )
+
+
+def described_source(name: str, model: NamedModel) -> Source:
+    """A model that is not on this disk, as its description has it: for plans, without a file.
+
+    Args:
+        name: of the model.
+        model: its description, which has `configs`.
+
+    Raises:
+        LuminaError: its package is missing, or the configs describe no network.
+    """
+    network = cast(type[PackagedNetwork], network_class(model.family, {name: model}))
+    told = dict(model.configs or {})
+    about: dict[str, Any] = {KIND: model.family, PIPELINE: told.pop(PIPELINE, {})}
+    about["configs"] = {key: value for key, value in told.items() if key != VAE}
+    try:
+        manifest, _ = _manifest(network, about, model, None)
+    except WRONG_CONFIGS as error:
+        raise LuminaError(f"the configs of {name} describe no network: {reason_of(error)}") from (
+            error
+        )
+    usual = dict(model.trained[0])
+    return Source(name, Path(name), "diffusers", manifest, (), usual=usual, model=name)
+
+
+def _manifest(
+    network: type[PackagedNetwork],
+    about: Mapping[str, Any],
+    model: NamedModel,
+    scheduler: Mapping[str, Any] | None,
+) -> tuple[dict[str, Any], list[str]]:
+    """The manifest of a network of a package, and notes for the user."""
+    sampling, notes = dict(model.sampling), list[str]()
+    options = {**model.options, **network.options(about)}
+    entry = {"token_dim": network.token_dim(about), "options": options}
+    if scheduler is not None:
+        solver, notes = network.solver(about, scheduler)
+        sampling["solver"] = {**sampling.get("solver", {}), **solver}
+    reading = cast(TextTower, model.text_encoder).reading | {"hub_id": None}
+    return made_manifest(about[KIND], {model.modality: entry}, about, reading, sampling), notes
 
 
 def _without_history(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,12 +174,7 @@ def read_network(source: Source, tokenizer: Tokenizer) -> PackagedNetwork:
     Raises:
         LuminaError: its package is not there, or weights and configs do not belong together.
     """
-    about = source.manifest["backbone"]
-    kind = str(about[KIND])
-    made_by = network_class(kind, {})
-    if made_by is None:
-        name = printable(kind, MAX_NAME)
-        raise LuminaError(f"{source.path} has a network {name}, which no installed package brings")
+    about, made_by = source.manifest["backbone"], _class_of(source)
     places = {TRANSFORMER: source.weights[0]} | dict(source.beside)
     files = {"": source.weights[0]} if source.is_ours else {f"{k}.": v for k, v in places.items()}
     try:
@@ -163,6 +187,33 @@ def read_network(source: Source, tokenizer: Tokenizer) -> PackagedNetwork:
             f"{source.path} and its settings do not belong together: {reason_of(error)}"
         ) from error
     return network.eval().requires_grad_(False)
+
+
+def empty_network(source: Source, tokenizer: Tokenizer) -> PackagedNetwork:
+    """The network of a model on the meta device.
+
+    Args:
+        source: of the model, on this disk or described.
+        tokenizer: of its modality.
+
+    Raises:
+        LuminaError: its package is not there, or the configs describe none.
+    """
+    files = [path for file in (*source.weights, *source.beside.values()) for path in parts_of(file)]
+    about, made_by = source.manifest["backbone"], _class_of(source)
+    try:
+        with built_within(files) if files else nullcontext():
+            return made_by.made(about, tokenizer)
+    except (LuminaError, OSError, *WRONG_CONFIGS) as error:
+        raise LuminaError(f"{source.path} describes no network: {reason_of(error)}") from error
+
+
+def _class_of(source: Source) -> type[PackagedNetwork]:
+    kind = str(source.manifest["backbone"][KIND])
+    if (made_by := network_class(kind, {})) is None:
+        name = printable(kind, MAX_NAME)
+        raise LuminaError(f"{source.path} has a network {name}, which no installed package brings")
+    return made_by
 
 
 def _tensors(stored: Mapping[str, Stored], ignored: tuple[str, ...]) -> Iterator[Any]:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from lumina_core.backbone.low_rank import Weighted
-from lumina_core.backbone.network import Network
+from lumina_core.backbone.network import Network, PackagedNetwork
 from lumina_core.backbone.streamed import StreamedBlocks
 from lumina_core.backbone.transformer import own_network
 from lumina_core.checkpoints.adapters import NO_ADAPTATION, Adaptation, adapt
@@ -30,6 +30,8 @@ class Placement:
     dtype: torch.dtype
     offload: str = RESIDENT
     quantise: str = EXACT
+    text_device: torch.device | None = None
+    """Where the text encoder computes; None: where the backbone does."""
 
     def check(self) -> None:
         """Refuse what cannot be done here, before anything is read.
@@ -53,20 +55,20 @@ class Placement:
                 "quantise=int8 needs another package; pip install 'lumina-core[quantised]'"
             )
 
-    def check_packaged(self) -> None:
-        """Refuse ways to keep weights that need to know the blocks of a network.
+    def check_packaged(self, network: PackagedNetwork) -> None:
+        """Refuse ways to keep weights that the network of a package has not.
 
         Raises:
             LuminaError: one is asked for.
         """
         for key, is_asked in {
-            "offload": self.offload == BLOCKS,
+            "offload": self.offload == BLOCKS and not network.streams,
             "quantise": self.quantise == INT8,
         }.items():
             if is_asked:
                 raise LuminaError(
-                    f"{key}={getattr(self, key)} is for the networks of this project, and this "
-                    f"model has that of another package; use {key}=none"
+                    f"{key}={getattr(self, key)} is not there for a {type(network).__name__}, the "
+                    f"network of another package; use {key}=none"
                 )
 
     def adapt(
@@ -84,7 +86,12 @@ class Placement:
         if self.quantise == INT8:
             for block in own_network(backbone).blocks:
                 to_int8(block.to(self.device, self.dtype))
-        if self.offload == BLOCKS:
+        if self.offload == BLOCKS and isinstance(backbone, PackagedNetwork):
+            backbone.to(dtype=self.dtype)  # in the host, each weight as its class wants it
+            for holder, name in backbone.block_lists():
+                blocks = list(getattr(holder, name))
+                setattr(holder, name, StreamedBlocks(blocks, self.device, None))
+        elif self.offload == BLOCKS:
             own = own_network(backbone)
             if isinstance(own.blocks, nn.ModuleList):
                 streamed = StreamedBlocks(list(own.blocks), self.device, self.dtype)

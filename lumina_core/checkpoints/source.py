@@ -159,15 +159,15 @@ class Source:
         found = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
         own = [*self.weights, *self.beside.values()]
         if KIND in self.manifest["backbone"]:  # the sums of the others are known to files made
-            own += [path for file in own for path in _listed_by(file)]
+            own += [path for file in own for path in parts_of(file) if path != file]
         hashes = [known_sha256(path) for path in (*own, *found)]
         text = json.dumps([hashes, self.manifest["backbone"]], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _listed_by(file: Path) -> list[Path]:
-    """The parts of weights whose index a file is: what it says of them is no hash."""
-    return sorted(file.parent.glob("*.safetensors")) if file.suffix == ".json" else []
+def parts_of(file: Path) -> list[Path]:
+    """The parts of weights whose index a file is, which says no hash of them; else the file."""
+    return sorted(file.parent.glob("*.safetensors")) if file.suffix == ".json" else [file]
 
 
 def own_source(folder: Path) -> Source:

@@ -198,6 +198,12 @@ class GuidanceConfig(Settings, block="guidance"):
         None, "guide only the first latent channels; null: all", at_least=1
     )
     """The released image models guide 3."""
+    in_turn: bool = setting(
+        False,
+        "compute the two velocities of a guided step one after the other: half the memory of both "
+        "at once, other rounding",
+        untold=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,18 +39,19 @@ _REPEATED = (
 )
 
 
-def modalities_named(values: Mapping[str, str]) -> list[str]:
+def modalities_named(values: Mapping[str, str], *, described: bool = False) -> list[str]:
     """The modalities of the checkpoint that values name; empty where they name none."""
-    source = _source_named(values)
+    source = _source_named(values, described=described)
     return [] if source is None else list(source.manifest["modalities"])
 
 
-def _source_named(values: Mapping[str, str]) -> Source | None:
+def _source_named(values: Mapping[str, str], *, described: bool) -> Source | None:
     """The checkpoint that the words of a command line name, fetched where they say so."""
     named = values.get("checkpoint")
     if named in (None, "", "null"):
         return None
-    return find_source(str(named), download=values.get("download") == "true")
+    download = values.get("download") == "true"
+    return find_source(str(named), download=download, described=described)
 
 
 def compose_run(overrides: list[str]) -> RunConfig:
@@ -121,18 +122,23 @@ def compose_sampling(name: str, recommended: Mapping[str, Any] | None = None) ->
     return layers.built(lambda values: build(Sampling, {key: values[key] for key in used}))
 
 
-def _put(layers: Layers) -> None:
-    """Put the layers of a checkpoint and of a file that is made again."""
-    _put_checkpoint(layers)
+def put_between(layers: Layers, *, described: bool = False) -> None:
+    """Put the layers of a checkpoint and of a file that is made again.
+
+    Args:
+        layers: changed in place.
+        described: as in `find_source`.
+    """
+    _put_checkpoint(layers, described=described)
     if layers.known:
         _put_request(layers, layers.known, layers.words.values["repeat"])
 
 
-def _put_checkpoint(layers: Layers) -> None:
+def _put_checkpoint(layers: Layers, *, described: bool) -> None:
     """Add the checkpoint's recommendation, and take from it what it fixes."""
     name, named = layers.name, layers.words.values.get("checkpoint")
     demo = demos.demo_folder(name)
-    source = _source_named(layers.words.values) or (demo and own_source(demo))
+    source = _source_named(layers.words.values, described=described) or (demo and own_source(demo))
     if not source:
         return
     manifest = source.manifest
@@ -245,7 +251,7 @@ RUN = Command(
     SAMPLING_SETTINGS,
     "checkpoint",
     _repeated_request,
-    _put,
+    put_between,
 )
 INFER = RUN._replace(
     name="infer", modalities=lambda values: modalities_named(values) or [host.usual()]

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from lumina_core import terminal
 from lumina_core.backbone.attention import resolve_backend
@@ -229,7 +230,8 @@ def load_model(config: ModelSource, held: Model | None = None) -> Model:
         raise demos.lack_of_demo(config.modality, "give checkpoint=FOLDER")
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     resolve_backend(config.attention, device.type, dtype)  # or refuses it
-    placement = Placement(device, dtype, config.offload, config.quantise)
+    text_device = torch.device("cpu") if config.text_encoder_device == "cpu" else None
+    placement = Placement(device, dtype, config.offload, config.quantise, text_device)
     placement.check()
     model = _kept(config, placement) if held is None else held
     text_cache = None if config.text_cache is None else Path(config.text_cache)

@@ -50,13 +50,13 @@ ELSEWHERE = {
 """Keys of commands that are no settings in Python, and what is there in their place."""
 OF_THE_MACHINE = {
     *("modality", "checkpoint", "download"),
-    *("device", "attention", "offload", "token_budget", "text_cache"),
+    *("device", "attention", "offload", "token_budget", "text_cache", "text_encoder_device"),
     *("adapters", "merge_adapters"),
 }
 """Keys of which a file that is repeated says nothing."""
 OF_WEIGHTS = (
     *("checkpoint", "adapters", "merge_adapters", "text_encoder"),
-    *("device", "dtype", "offload", "quantise"),
+    *("device", "dtype", "offload", "quantise", "text_encoder_device"),
 )
 """Keys that decide which weights are in memory, and how."""
 ANY_PROMPT = "any prompt"  # where a request is composed before there is one

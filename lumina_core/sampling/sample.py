@@ -48,7 +48,7 @@ def batches(model: Model, requests: Sequence[Request], sampling: Sampling) -> li
     On a CPU, and by an adaptive solver, whose steps depend on the error of the whole batch, each is
     alone; else as many of the same steps as the budget holds, where a guided sample counts twice.
     """
-    copies = 2 if sampling.guidance.is_on else 1
+    copies = 2 if sampling.guidance.is_on and not sampling.guidance.in_turn else 1
     is_alone = model.device.type == "cpu" or sampling.solver.name in ADAPTIVE
     groups: list[list[Request]] = []
     total = 0

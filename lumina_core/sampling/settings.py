@@ -180,6 +180,12 @@ class ModelSource(Settings):
         "checkpoint",
         file=True,
     )
+    text_encoder_device: str = setting(
+        "auto",
+        "cpu: the text encoder stays in the memory of the host while the backbone computes on a "
+        "GPU; auto: it computes there, too, before",
+        choices=("auto", "cpu"),
+    )
     text_cache: str | None = setting(
         None,
         "folder that keeps text features, for encoders that are slow to read; null: memory only",

@@ -124,11 +124,15 @@ class GuidedVelocity:
             return batch, context
 
         self.batch, self._context = prepared(samples, [asked_of(each) for each in requests])
-        if sampling.guidance.is_on:
+        if sampling.guidance.is_on and sampling.guidance.in_turn:
+            without = [asked_without(request) for request in requests]
+            self._without, self._without_context = prepared(samples, without)
+        elif sampling.guidance.is_on:
             pairs = [asked for r in requests for asked in (asked_of(r), asked_without(r))]
             twice = [item for item in samples for _ in range(2)]
             self._double, self._double_context = prepared(twice, pairs)
             self._first, self._second, self._both = _pair_indices(self.batch)
+        if sampling.guidance.is_on:
             self._mask = _guided_elements(model, samples, requests, sampling.guidance)
 
     @property
@@ -157,8 +161,7 @@ class GuidedVelocity:
             self.num_evaluations += 1
             return self._evaluate(self.batch.with_state(x), t, self._context)
         self.num_evaluations += 2
-        both = self._evaluate(self._double.with_state(x[self._both]), t, self._double_context)
-        conditional, unconditional = both[self._first], both[self._second]
+        conditional, unconditional = self._pair(t, x)
         config = self._guidance
         velocity = guided(
             *(conditional, unconditional, config.scale), rule=config.rule, channel_mask=self._mask
@@ -169,6 +172,16 @@ class GuidedVelocity:
         latents = [renormalised(*pair, config) for pair in pairs]
         tokenizer = self._model.modality.tokenizer
         return torch.cat([tokenizer.tokenize(latent).flatten() for latent in latents])
+
+    def _pair(self, t: float, x: Float[Tensor, "element"]) -> tuple[Tensor, Tensor]:
+        """The velocities with the prompts and without them."""
+        if self._guidance.in_turn:
+            conditional = self._evaluate(self.batch.with_state(x), t, self._context)
+            return conditional, self._evaluate(
+                self._without.with_state(x), t, self._without_context
+            )
+        both = self._evaluate(self._double.with_state(x[self._both]), t, self._double_context)
+        return both[self._first], both[self._second]
 
     def _evaluate(self, batch: TokenBatch, t: float, context: Any) -> Float[Tensor, "element"]:
         time = torch.full((batch.num_samples,), t, device=batch.state.device)

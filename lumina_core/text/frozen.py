@@ -54,7 +54,7 @@ class FrozenTextEncoder(TextReader):
         Args:
             folder: of a transformers encoder.
             reading: how it reads texts.
-            device: where it computes, and where features go.
+            device: where it computes; features go there, too, unless `features_on` is set.
             cache: folder that keeps features where a call names none; None: memory only.
             hub_id: what the folder is a snapshot of; None: it is nothing but a folder.
 
@@ -64,6 +64,8 @@ class FrozenTextEncoder(TextReader):
         self.folder = folder.absolute()  # it is read later, maybe from elsewhere
         self.reading = reading
         self.device = device
+        self.features_on = device
+        """Where the features of a call go."""
         self.hub_id = hub_id
         self._config, self.tokenizer = open_folder(folder, reading)
         self.cache = cache
@@ -92,7 +94,7 @@ class FrozenTextEncoder(TextReader):
         with self._lock:
             features = {
                 text: self._features_of(text, cache).to(
-                    self.device, torch.float32, non_blocking=self.device.type != "cpu"
+                    self.features_on, torch.float32, non_blocking=self.features_on.type != "cpu"
                 )
                 for text in dict.fromkeys(texts)
             }

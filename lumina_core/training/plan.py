@@ -6,7 +6,9 @@ the memory from above, for the longest text, and the time from below: nothing is
 product of large matrices.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from math import sqrt
 
 import torch
@@ -19,13 +21,13 @@ from lumina_core.backbone.cost import (
     num_parameters,
     training_bytes,
 )
-from lumina_core.backbone.trace import sampling_bytes, training_step_bytes
+from lumina_core.backbone.trace import training_step_bytes
 from lumina_core.checkpoints.manifest import TEXT_ENCODER
 from lumina_core.checkpoints.placement import Placement
 from lumina_core.errors import LuminaError
 from lumina_core.flow.guidance import end_of_guidance, is_guided_at
 from lumina_core.flow.solver import TIME_COUNT, integrate, times_of
-from lumina_core.records import BLOCKS, INT8
+from lumina_core.records import BLOCKS, EXACT, RESIDENT
 from lumina_core.runtime import resolve_device, resolve_dtype
 from lumina_core.sampling.settings import Sampling
 from lumina_core.sequence import Grid, TokenSample, pack
@@ -38,13 +40,30 @@ from lumina_core.training.machine import (
     program_bytes,
     rehearse,
 )
+from lumina_core.training.plan_network import (
+    evaluation_bytes,
+    matrix_shape,
+    num_weights,
+    operations,
+    weight_bytes,
+)
 from lumina_core.training.plan_parts import Part, vae_part
 from lumina_core.training.plan_subject import Subject, subject_of_run, subject_of_training
 from lumina_core.training.plan_words import MAX_TOKENS, RunPlan, TrainPlan
 
 SAME_SHARE = 0.1  # of weights of one type a file differs by less, for its header
-NUM_STREAMED = 2  # blocks on the GPU at once: one computes, the next one comes
 NUM_STATES = 4  # of a weight that AdamW trains: itself, two moments and an average
+GPU_GIGABYTES = (8, 12, 24, 80)  # of GPUs that people have
+TEXT_ON_CPU, IN_TURN, STREAMED = SAVING = (
+    "text_encoder_device=cpu",
+    "guidance.in_turn=true",
+    f"offload={BLOCKS}",
+)
+"""Settings that need less memory of a GPU, the last of them slowest."""
+WAYS = sorted(
+    (frozenset(each) for count in range(4) for each in combinations(SAVING, count)),
+    key=lambda each: (STREAMED in each, len(each), IN_TURN in each),
+)
 CPU_ALLOCATION = 1.25  # what malloc takes of a step over the tensors that are alive; measured (log)
 
 
@@ -81,6 +100,9 @@ class Plan:
     speed: float
     """Operations per second of a product of matrices."""
     notes: tuple[str, ...]
+    gpus: Mapping[int, str | None]
+    """By the size of a GPU in GB (10^9 bytes) the settings with which a request fits, as few and as
+    fast as possible; None: with none. Empty for a training."""
 
     def bytes_of(self, stage: str) -> int:
         """Memory of a stage."""
@@ -114,28 +136,31 @@ def plan_run(config: RunPlan) -> Plan:
     with subject_of_run(config) as subject:
         item, vae = _sample_and_vae(subject, config.tokens)
         backbone, text = subject.backbone, subject.text
-        speed = flops_per_second(backbone.hidden_size, backbone.ffn_dim, dtype, device)
+        speed = flops_per_second(*matrix_shape(backbone), dtype, device)
         rehearse(config.dtype, device, is_training=False)
         program = program_bytes(device)
         reading, decoding = text.use(), vae.use()
         sizes = _sizes(subject, item)
-        copies = 2 if config.guidance.is_on else 1
+        copies = 2 if config.guidance.is_on and not config.guidance.in_turn else 1
         batch = 1
         if device.type != "cpu":
             batch = min(config.num_samples, config.token_budget // (copies * sizes.positions)) or 1
-        weights = _weight_bytes(config, subject, dtype)
+        weights = weight_bytes(backbone, dtype, config.offload, config.quantise)
         stored = subject.stored_bytes or weights
-        exact = num_parameters(backbone) * dtype.itemsize
+        exact = num_weights(backbone) * dtype.itemsize
         is_same = abs(stored - exact) < SAME_SHARE * exact  # else they are cast beside the file
-        activations = sampling_bytes(
-            backbone, [item] * batch, sizes.text, dtype, is_guided=copies == 2
+        text_shape = sizes.text, subject.text_dim
+        activations = evaluation_bytes(
+            backbone, [item] * batch, text_shape, dtype, is_guided=copies == 2
         )
-        counted = flops(backbone, subject.name, sizes)
-        num_evaluations, steps = _all_steps(subject, config, sizes)
+        counted = operations(backbone, item, sizes, subject.text_dim)
+        per_evaluation = sum(counted.evaluation.values())
+        num_evaluations, steps = _all_steps(subject, config, sizes, per_evaluation)
         beside = {
-            "texts": copies * (reading.flops + sum(counted.once.values())),
+            "texts": (1 + config.guidance.is_on) * (reading.flops + sum(counted.once.values())),
             "decoding": decoding.flops,
         }
+        on_gpu = text.num_bytes + reading.num_bytes, vae.num_bytes + decoding.num_bytes
         resident = ("text encoder",) * (text.num_bytes <= RESIDENT_BYTES)  # else it is given up
         held = ("program", "weights")
         return Plan(
@@ -143,7 +168,7 @@ def plan_run(config: RunPlan) -> Plan:
             modality=subject.name,
             sizes=sizes,
             batch=batch,
-            num_parameters=num_parameters(backbone),
+            num_parameters=num_weights(backbone),
             num_steps=config.solver.num_intervals,
             num_evaluations=num_evaluations,
             evaluation=counted.evaluation,
@@ -170,6 +195,7 @@ def plan_run(config: RunPlan) -> Plan:
             device=device.type,
             speed=speed,
             notes=_notes(subject, vae),
+            gpus=gpus(subject, item, sizes, is_guided=copies == 2, beside=on_gpu),
         )
 
 
@@ -189,7 +215,7 @@ def plan_training(config: TrainPlan) -> Plan:
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     with subject_of_training(config) as subject:
         item, vae = _sample_and_vae(subject, config.tokens)
-        backbone, text, encoder = subject.backbone, subject.text, config.text_encoder
+        backbone, text, encoder = subject.settings, subject.text, config.text_encoder
         speed = flops_per_second(backbone.hidden_size, backbone.ffn_dim, dtype, device)
         rehearse(config.dtype, device, is_training=True)
         program = program_bytes(device)
@@ -249,18 +275,43 @@ def plan_training(config: TrainPlan) -> Plan:
             device=device.type,
             speed=speed,
             notes=_notes(subject, vae),
+            gpus={},
         )
 
 
-def _weight_bytes(config: RunPlan, subject: Subject, dtype: torch.dtype) -> int:
-    """Of the backbone on the device that computes."""
-    backbone = subject.backbone
-    total = num_parameters(backbone)
-    block = num_parameters(replace(backbone, depth=backbone.depth + 1)) - total
-    rest = (total - backbone.depth * block) * dtype.itemsize
-    if config.offload == BLOCKS:
-        return rest + NUM_STREAMED * block * dtype.itemsize
-    return rest + backbone.depth * block * (1 if config.quantise == INT8 else dtype.itemsize)
+def gpus(
+    subject: Subject, item: TokenSample, sizes: Sizes, *, is_guided: bool, beside: tuple[int, int]
+) -> dict[int, str | None]:
+    """With which settings one sample fits on each GPU of GPU_GIGABYTES; see Plan.gpus.
+
+    Args:
+        subject: what is planned.
+        item: the sample.
+        sizes: of it.
+        is_guided: whether it is computed twice.
+        beside: bytes of reading the text and of decoding, the weights that these use included.
+    """
+    text, decoding = beside
+    shape, dtype = (sizes.text, subject.text_dim), torch.bfloat16
+    of_weights = {
+        name: weight_bytes(subject.backbone, dtype, name, EXACT) for name in (RESIDENT, BLOCKS)
+    }
+    once = evaluation_bytes(subject.backbone, [item], shape, dtype, is_guided=False)
+    both = once
+    if is_guided:
+        both = evaluation_bytes(subject.backbone, [item], shape, dtype, is_guided=True)
+    peaks = {}
+    for way in WAYS:
+        if IN_TURN in way and not is_guided:
+            continue
+        weights = of_weights[BLOCKS if STREAMED in way else RESIDENT]
+        used = weights + max(once if IN_TURN in way else both, decoding)
+        words = " ".join(["dtype=bfloat16", *(each for each in SAVING if each in way)])
+        peaks[words] = used if TEXT_ON_CPU in way else max(text, used)
+    return {
+        size: next((words for words, peak in peaks.items() if peak <= size * 10**9), None)
+        for size in GPU_GIGABYTES
+    }
 
 
 def _sample_and_vae(subject: Subject, tokens: int | None) -> tuple[TokenSample, Part]:
@@ -285,9 +336,10 @@ def _sizes(subject: Subject, item: TokenSample) -> Sizes:
     return Sizes(item.grid.num_patches, length, subject.text_length, segments)
 
 
-def _all_steps(subject: Subject, config: RunPlan, sizes: Sizes) -> tuple[int, int]:
+def _all_steps(
+    subject: Subject, config: RunPlan, sizes: Sizes, per_evaluation: int
+) -> tuple[int, int]:
     """Evaluations of one sample, and their operations; those of one begun small included."""
-    per_evaluation = sum(flops(subject.backbone, subject.name, sizes).evaluation.values())
     coarse = config.coarse
     is_counted = subject.backbone.time_scale == TIME_COUNT
     if coarse.above is None or sizes.positions <= coarse.above:
@@ -298,8 +350,9 @@ def _all_steps(subject: Subject, config: RunPlan, sizes: Sizes) -> tuple[int, in
     item, _ = _sample_and_vae(replace(subject, options=small), None)
     first = _num_evaluations(config, item.grid.num_patches, is_counted)
     last = _num_evaluations(config, sizes.patches, is_counted, start=1 - coarse.strength)
-    counted = flops(subject.backbone, subject.name, _sizes(subject, item)).evaluation
-    return first + last, first * sum(counted.values()) + last * per_evaluation
+    counted = operations(subject.backbone, item, _sizes(subject, item), subject.text_dim)
+    steps = first * sum(counted.evaluation.values()) + last * per_evaluation
+    return first + last, steps
 
 
 def _num_evaluations(

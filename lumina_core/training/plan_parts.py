@@ -18,12 +18,14 @@ from torch import Tensor, nn
 from lumina_core.autoencoder.networks import Autoencoder
 from lumina_core.backbone.cost import FLOAT32_BYTES
 from lumina_core.backbone.trace import Traced, traced
+from lumina_core.checkpoints.named import TextTower
 from lumina_core.checkpoints.vae_folder import described_config, find_vae
 from lumina_core.errors import LuminaError
 from lumina_core.files.weights import stored_in, weights_in
 from lumina_core.modality import Modality, has_weights
 from lumina_core.plugins import host
 from lumina_core.plugins.parts import make_modality
+from lumina_core.runtime import DTYPES
 from lumina_core.text.folder import open_folder, width_of, without_weights
 from lumina_core.text.settings import Reading, TextEncoderConfig
 from lumina_core.text.tiny import shape_of
@@ -134,6 +136,13 @@ def text_part(folder: Path, reading: Reading) -> tuple[Part, int]:
     """
     config, _ = open_folder(folder, reading)
     return _text_part(without_weights(folder, config, reading), reading), width_of(config)
+
+
+def described_text(tower: TextTower) -> Part:
+    """A text encoder that is not here."""
+    num_bytes = tower.num_parameters * DTYPES[tower.dtype].itemsize
+    note = "the text encoder is not here: its weights are counted, and not how it reads"
+    return Part(tower.num_parameters, num_bytes, note=note)
 
 
 def new_text_part(config: TextEncoderConfig) -> Part:

@@ -102,6 +102,7 @@ def lines_of(plan: Plan, lower: list[tuple[str, int]]) -> list[str]:
         *(f"  {name}: {size_text(size)}" for name, size in plan.parts.items() if size),
         f"time: at least {duration_text(plan.step / plan.speed)} per step, "
         f"{duration_text(plan.total / plan.speed)} in all, at {flop_text(plan.speed)}/s (measured)",
+        *([f"on a GPU, one at a time: {_gpu_text(plan)}"] if plan.gpus else []),
         *(f"note: {note}" for note in plan.notes),
     ]
     if not plan.fits:
@@ -112,6 +113,14 @@ def lines_of(plan: Plan, lower: list[tuple[str, int]]) -> list[str]:
                 "  no size fits beside the weights; use a smaller network or another machine"
             )
     return lines
+
+
+def _gpu_text(plan: Plan) -> str:
+    """With which settings a sample fits on which GPU."""
+    return "; ".join(
+        f"{size} GB with {words}" if words else f"{size} GB too small"
+        for size, words in plan.gpus.items()
+    )
 
 
 def record_of(plan: Plan, lower: list[tuple[str, int]]) -> dict[str, Any]:
@@ -142,6 +151,7 @@ def record_of(plan: Plan, lower: list[tuple[str, int]]) -> dict[str, Any]:
         "seconds": {"step": plan.step / plan.speed, "all": plan.total / plan.speed},
         "flops_per_second": plan.speed,
         "fits": plan.fits,
+        "gpus": {str(size): words for size, words in plan.gpus.items()},
         "lower": [{"words": words, "peak": peak} for words, peak in lower],
         "notes": list(plan.notes),
     }

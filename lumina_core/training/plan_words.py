@@ -1,6 +1,7 @@
 """From the words of `plan` to what is planned: those of `run` or `train`, and a few of its own."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lumina_core.backbone.settings import BackboneConfig
@@ -9,7 +10,13 @@ from lumina_core.config.keys import Command
 from lumina_core.config.words import ARCHITECTURE_KEYS, modalities_in_use
 from lumina_core.errors import LuminaError
 from lumina_core.records import block, setting
-from lumina_core.sampling.compose import INFER, RUN, composed_request
+from lumina_core.sampling.compose import (
+    INFER,
+    RUN,
+    composed_request,
+    modalities_named,
+    put_between,
+)
 from lumina_core.sampling.settings import RunConfig
 from lumina_core.text.settings import TextEncoderConfig
 from lumina_core.training.compose import TRAIN, composed_training
@@ -44,8 +51,13 @@ class TrainPlan(TrainConfig):
     json: bool = setting(False, "print the result as JSON")
 
 
-PLAN_RUN = RUN._replace(record=RunPlan)
-PLAN_INFER = INFER._replace(record=RunPlan)
+_named = partial(modalities_named, described=True)
+PLAN_RUN = RUN._replace(
+    record=RunPlan, modalities=_named, between=partial(put_between, described=True)
+)
+PLAN_INFER = PLAN_RUN._replace(
+    name=INFER.name, modalities=lambda values: _named(values) or INFER.modalities(values)
+)
 PLAN_NEW = RUN._replace(
     record=NewRunPlan, checkpoint=None, read=lambda words: {}, between=lambda layers: None
 )

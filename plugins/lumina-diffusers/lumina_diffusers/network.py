@@ -16,7 +16,6 @@ import torch
 from diffusers.utils import logging
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.functional import pad
 from torch.overrides import TorchFunctionMode
 
@@ -25,6 +24,7 @@ from lumina_core.backbone.network import PackagedNetwork
 from lumina_core.errors import MAX_NAME, printable
 from lumina_core.flow.scheduler import SCHEDULER, solver_of_scheduler
 from lumina_core.records import build, shown
+from lumina_core.runtime import is_true
 from lumina_core.sequence import TokenBatch, unpack
 
 TRANSFORMER = "transformer"
@@ -89,6 +89,9 @@ class DiffusersNetwork(PackagedNetwork):
         "norms": r"\.norm",
     }
     """As in PackagedNetwork, by the names that most classes have."""
+
+    streams = True
+    """As in PackagedNetwork: diffusers iterates over its blocks."""
 
     transformer: Any
     """The main network."""
@@ -221,8 +224,12 @@ class DiffusersNetwork(PackagedNetwork):
 
     def recompute(self) -> None:
         """As in Network."""
+        if not self.transformer._supports_gradient_checkpointing:
+            super().recompute()  # refuses it
+        part: Any
         for part in self.children():
-            part.enable_gradient_checkpointing()  # refused by a class that cannot
+            if part._supports_gradient_checkpointing:
+                part.enable_gradient_checkpointing()
 
     def group_key(self, time: Float[Tensor, "patch"]) -> Any:
         """What samples must have alike to share a call, beside their size; of any value."""
@@ -251,11 +258,6 @@ class DiffusersNetwork(PackagedNetwork):
         sigma = self.scale * (1 - group.time)
         is_shared = not per_patch and is_true((sigma == sigma[:, :1]).all(), planned=True)
         return sigma[:, 0] if is_shared else sigma
-
-
-def is_true(value: Bool[Tensor, ""], *, planned: bool) -> bool:
-    """Whether a value is true; where tensors have no memory, as in a plan, the usual answer."""
-    return planned if isinstance(value, FakeTensor) else bool(value)
 
 
 def padded(

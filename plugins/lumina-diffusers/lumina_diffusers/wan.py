@@ -17,6 +17,7 @@ from torch import Tensor
 from lumina_core import LuminaError
 from lumina_core.flow.scheduler import SCHEDULER
 from lumina_core.records import shown
+from lumina_core.runtime import is_true
 from lumina_core.sequence import TokenBatch
 from lumina_diffusers.network import (
     TRANSFORMER,
@@ -24,7 +25,6 @@ from lumina_diffusers.network import (
     DiffusersNetwork,
     Group,
     config_of,
-    is_true,
     padded,
 )
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lumina_core import LuminaError
 from lumina_core.autoencoder.networks import MAX_NUMBER, is_count, statistic_faults
+from lumina_core.runtime import is_true
 from lumina_video.streaming import Layer, streamed
 from lumina_video.temporal import (
     Batch,
@@ -79,8 +80,8 @@ class LTXAutoencoder(TemporalAutoencoder):
         """
         model = self.model()
         mean, std = model.latents_mean.float(), model.latents_std.float()
-        is_fit = std.min() >= 1 / MAX_NUMBER and std.max() <= MAX_NUMBER
-        if not (is_fit and mean.abs().max() <= MAX_NUMBER):
+        is_fit = (std.min() >= 1 / MAX_NUMBER) & (std.max() <= MAX_NUMBER)
+        if not is_true(is_fit & (mean.abs().max() <= MAX_NUMBER), planned=True):
             raise LuminaError(
                 f"the latents_mean and latents_std of the autoencoder in {self.folder} are no "
                 "statistics of latents; give another diffusers folder"
