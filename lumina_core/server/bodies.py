@@ -50,8 +50,6 @@ async def _json_of(request: Request) -> bytes:
     async for piece in request.stream():
         content += piece
         if len(content) > MAX_JSON:
-            text = (
-                f"the body has more than {MAX_JSON} bytes of JSON; send less, and files in a form"
-            )
+            text = f"the body has more than {MAX_JSON} bytes of JSON; send files in a form"
             raise RefusedError(text, 413, code="too_large")
     return bytes(content)

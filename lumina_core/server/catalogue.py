@@ -158,18 +158,15 @@ def _examples(name: str) -> Iterator[str]:
 
 def _setting(key: Key, used: Mapping[str, Any]) -> dict[str, Any]:
     about = key.about
-    choices = [each for each in about.choices if each not in ADAPTIVE]
-    least = about.at_least if about.at_least is not None else about.above
     most = about.at_most if about.at_most is not None else about.below
-    default = used.get(key.name, key.default)
     return {
         "key": key.name,
         "type": _type_name(key.type),
-        "default": _plain(default),
+        "default": _plain(used.get(key.name, key.default)),
         "unit": about.unit,
         "meaning": about.meaning,
-        "choices": choices,
-        "least": least,
+        "choices": [each for each in about.choices if each not in ADAPTIVE],
+        "least": about.at_least if about.at_least is not None else about.above,
         "most": MAX_SAMPLES if key.name == "num_samples" else most,
     }
 

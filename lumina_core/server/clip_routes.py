@@ -61,8 +61,7 @@ def clip_routes(service: Service) -> list[Route]:
         """The file of a clip; variant=spritesheet is a picture of its frames."""
         variant = request.query_params.get("variant") or VIDEO
         if variant not in VARIANTS:
-            text = f"variant is {' or '.join(VARIANTS)} here"
-            raise InvalidError(text, "variant")
+            raise InvalidError(f"variant is {' or '.join(VARIANTS)} here", "variant")
         return await file_response(clip(request), 0, VARIANTS[variant])
 
     async def events(request: Request) -> Response:
@@ -103,8 +102,7 @@ def _page_of(service: Service, clips: list[Job], request: Request) -> dict[str, 
         raise InvalidError("order is asc or desc", "order")
     limit = number_of(asked.get("limit", str(USUAL_LISTED)))
     if limit is None or not 0 < limit <= MAX_LISTED:
-        text = f"limit is a number from 1 to {MAX_LISTED}"
-        raise InvalidError(text, "limit")
+        raise InvalidError(f"limit is a number from 1 to {MAX_LISTED}", "limit")
     if asked.get("order", "desc") == "desc":
         clips = clips[::-1]
     ids = [job.id for job in clips]

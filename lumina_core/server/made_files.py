@@ -78,8 +78,7 @@ def other_kind(job: Job, index: int, kind: str) -> Path:
     known = of_files(decoder, decoder.suffixes)
     if suffix not in known:
         listed = dict.fromkeys((PNG, *(each.removeprefix(".") for each in known)))
-        text = f"as takes {', '.join(listed)}"
-        raise InvalidError(text, "as")
+        raise InvalidError(f"as takes {', '.join(listed)}", "as")
     target = path.with_suffix(suffix)
     if target.exists():
         return target
