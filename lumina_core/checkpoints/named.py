@@ -101,6 +101,9 @@ class NamedModel(Settings):
     text_encoder: TextTower | None = setting(None, "null: it takes the number of a class")
     labels: str | None = setting(None, "names of its classes, conf/labels/NAME.txt of a package")
     revision: str | None = setting(None, "commit, branch or tag of hub_id; null: the newest")
+    convert: str | None = setting(
+        None, "what makes a folder that is read of its files; null: they are read as they are"
+    )
     options: Mapping[str, Any] = setting(MISSING, "of the modality, which the weights fix")
     trained: tuple[Mapping[str, Any], ...] = setting(
         MISSING, "options of the modality with which it was trained, the usual ones first"
@@ -215,8 +218,10 @@ def read_model(path: Path) -> NamedModel:
 
 
 def use_words(name: str, model: NamedModel) -> list[str]:
-    """The words of a command that makes something with a model, and fetches it before."""
+    """The words of a command that makes something with a model, fetched before or converted."""
     prompt = model.prompt if model.text_encoder else f"condition.label={model.prompt}"
+    if model.convert is not None:
+        return ["infer", "checkpoint=FOLDER", prompt]
     return ["infer", f"checkpoint={name}", "download=true", prompt]
 
 

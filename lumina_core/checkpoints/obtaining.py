@@ -52,11 +52,18 @@ def obtain(name: str, model: NamedModel, *, download: bool) -> Located:
         download: fetch what is missing; else nothing leaves the machine.
 
     Raises:
-        LuminaError: it is not there; or it cannot be fetched, as `fetching.fetch` says.
+        LuminaError: it is not there, or has to be converted; or it cannot be fetched, as
+            `fetching.fetch` says.
     """
     found = located(model)
     if (lack := lack_of_package(name, model)) is not None:
         raise LuminaError(lack)
+    if found is None and model.convert is not None:
+        command = command_line(*use_words(name, model))
+        raise LuminaError(
+            f"{model.hub_id} holds {name} in files that are not read as they are: {model.convert}; "
+            f"then give the folder: {command}"
+        )
     if found is None and download:
         from lumina_core.fetching import fetch
 

@@ -87,6 +87,7 @@ def model_record(name: str, model: NamedModel) -> dict[str, Any]:
         "trained": [dict(options) for options in model.trained],
         "sampling": dict(model.sampling),
         "on_disk": located(model) is not None,
+        **({"convert": model.convert} if model.convert else {}),
         **({"needs": lack} if (lack := lack_of_package(name, model)) else {}),
         "command": command_line(*use_words(name, model)),
     }

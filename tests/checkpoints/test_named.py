@@ -1,6 +1,7 @@
 """Models with a name: what their descriptions say, what is refused of them, and where they are."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -266,6 +267,17 @@ def test_without_download_a_model_is_told_with_size_licence_and_command(shop, hu
     text = str(error.value)
     assert "3.0 GB from owner/toys under MIT (no commercial use)" in text
     assert "infer checkpoint=big_toy download=true 'a red toy'" in text
+    assert not hub.asked
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_a_model_to_be_converted_is_not_fetched(tmp_path, hub, download):
+    model = replace(described(tmp_path), convert="use convert_toys.py")
+    with pytest.raises(LuminaError) as error:
+        obtain("big_toy", model, download=download)
+    text = str(error.value)
+    assert "holds big_toy in files that are not read as they are: use convert_toys.py; then" in text
+    assert text.endswith("infer checkpoint=FOLDER 'a red toy'")
     assert not hub.asked
 
 

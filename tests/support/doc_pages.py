@@ -206,7 +206,7 @@ def _model_rows() -> list[tuple[str, ...]]:
     for name, model in all_models()[0].items():
         text = size_text(model.text_memory_bytes) if model.text_encoder else ""
         sizes = (size_text(model.num_bytes), size_text(model.memory_bytes), text)
-        licence = "; ".join(filter(None, (model.licence.name, model.licence.note)))
+        licence = "; ".join(filter(None, (model.licence.name, model.licence.note, model.convert)))
         weights = f"{model.num_parameters / 10**9:.1f}B"
         rows.append((f"`{name}`", model.meaning, weights, *sizes, licence))
     return rows
