@@ -106,10 +106,3 @@ def quiet(library_logging: ModuleType) -> Iterator[None]:
         library_logging.set_verbosity(verbosity)
         if has_bars:
             library_logging.enable_progress_bar()
-
-
-def is_true(value: torch.Tensor, *, planned: bool) -> bool:
-    """Whether a value is true; where tensors have no memory, as in a plan, the usual answer."""
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    return planned if isinstance(value, FakeTensor) else bool(value)

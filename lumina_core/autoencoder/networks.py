@@ -335,3 +335,10 @@ def read_autoencoder(folder: Path, kind: str = FramewiseAutoencoder.kind) -> Any
             f"the weights of the autoencoder in {folder} do not fit its config.json: {wrong[0]}"
         )
     return model
+
+
+def is_true(value: torch.Tensor, *, planned: bool) -> bool:
+    """Whether a value is true; where tensors have no memory, as in a plan, the usual answer."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return planned if isinstance(value, FakeTensor) else bool(value)

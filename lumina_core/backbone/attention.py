@@ -57,9 +57,7 @@ def attend(
         # its gradient takes a CPU three times as long in half precision
         with torch.autocast("cpu", enabled=False):
             wide = (x.float() for x in (q, k, v))
-            made = attend(
-                *wide, query_lengths=query_lengths, key_lengths=key_lengths, backend=backend
-            )
+            made = _attend_sdpa(*wide, tuple(query_lengths), tuple(key_lengths))
         return made.to(v.dtype)
     # Under autocast on CUDA a LayerNorm answers in float32 and a linear layer in half precision, so
     # normed q and k arrive wider than v. No kernel takes both; v's dtype is the one asked for.

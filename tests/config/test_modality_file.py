@@ -74,7 +74,7 @@ ACTS = {  # all that `train` and `run` read and a plugin may not decide
         *("prompt", "prompt_file", "negative_prompt", "seed", "num_samples", "out", "overwrite"),
         *("checkpoint", "repeat", "regions", "json", "text_encoder", "text_cache", "download"),
         *("device", "dtype"),
-        *("offload", "quantise"),
+        *("offload", "quantise", "text_encoder_device"),
         *("token_budget", "condition", "attention", "adapters", "merge_adapters"),
     ),
     "training": (

@@ -51,6 +51,7 @@ class AudioOptions(Options):
     channels: int = setting(
         MONO,
         "1 is mono, 2 is stereo",
+        unit="channels",
         at_least=MONO,
         at_most=STEREO,
         fixed=True,

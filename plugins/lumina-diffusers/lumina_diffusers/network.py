@@ -20,11 +20,11 @@ from torch.nn.functional import pad
 from torch.overrides import TorchFunctionMode
 
 from lumina_core import Grid, LuminaError
+from lumina_core.autoencoder.networks import is_true
 from lumina_core.backbone.network import PackagedNetwork
 from lumina_core.errors import MAX_NAME, printable
 from lumina_core.flow.scheduler import SCHEDULER, solver_of_scheduler
 from lumina_core.records import build, shown
-from lumina_core.runtime import is_true
 from lumina_core.sequence import TokenBatch, unpack
 
 TRANSFORMER = "transformer"

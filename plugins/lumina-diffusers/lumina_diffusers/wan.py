@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core import LuminaError
+from lumina_core.autoencoder.networks import is_true
 from lumina_core.flow.scheduler import SCHEDULER
 from lumina_core.records import shown
-from lumina_core.runtime import is_true
 from lumina_core.sequence import TokenBatch
 from lumina_diffusers.network import (
     TRANSFORMER,

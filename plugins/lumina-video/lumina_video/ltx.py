@@ -16,8 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core import LuminaError
-from lumina_core.autoencoder.networks import MAX_NUMBER, is_count, statistic_faults
-from lumina_core.runtime import is_true
+from lumina_core.autoencoder.networks import MAX_NUMBER, is_count, is_true, statistic_faults
 from lumina_video.streaming import Layer, streamed
 from lumina_video.temporal import (
     Batch,
