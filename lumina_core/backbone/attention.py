@@ -52,17 +52,16 @@ def attend(
         LuminaError: the backend is unknown, or cannot run here.
     """
     name = resolve_backend(backend, v.device.type, v.dtype)
+    lengths = tuple(query_lengths), tuple(key_lengths)
     is_half_on_cpu = v.device.type == "cpu" and v.dtype in HALF_TYPES
     if name == "sdpa" and is_half_on_cpu and torch.is_grad_enabled():
         # its gradient takes a CPU three times as long in half precision
         with torch.autocast("cpu", enabled=False):
-            wide = (x.float() for x in (q, k, v))
-            made = _attend_sdpa(*wide, tuple(query_lengths), tuple(key_lengths))
-        return made.to(v.dtype)
+            return _attend_sdpa(q.float(), k.float(), v.float(), *lengths).to(v.dtype)
     # Under autocast on CUDA a LayerNorm answers in float32 and a linear layer in half precision, so
     # normed q and k arrive wider than v. No kernel takes both; v's dtype is the one asked for.
     q, k = q.to(v.dtype), k.to(v.dtype)
-    return _ATTENDERS[name](q, k, v, tuple(query_lengths), tuple(key_lengths))
+    return _ATTENDERS[name](q, k, v, *lengths)
 
 
 @lru_cache(maxsize=64)  # for every layer asks
