@@ -210,7 +210,11 @@ WORLD_RULES = (
     grid(
         "plainest_captions_say_the_same",
         "the other way round",
-        (WORLD, 'f"{first} {relation} {second}"', 'f"{second} {relation} {first}"'),
+        (
+            WORLD,
+            '        return f"{first} {relation} {second}"',
+            '        return f"{second} {relation} {first}"',
+        ),
         sound=GRID_PLAIN,
     ),
     grid(
