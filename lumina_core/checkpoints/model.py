@@ -266,10 +266,8 @@ def _adaptation(
     """What adapters do to a backbone, on which nothing is changed yet."""
     if not adapters.files:
         return NO_ADAPTATION
-    channels = 0
-    if isinstance(
-        backbone, Backbone
-    ):  # of layouts of its family; others have their own names alone
+    channels = 0  # which the layouts of our families read
+    if isinstance(backbone, Backbone):
         channels, *_ = modality.vae.latent_shape(modality.media_shape(modality.options))
     return read_adapters(adapters, layers_of(backbone, name, family, channels))
 
