@@ -26,7 +26,6 @@ from lumina_core.errors import (
     reason_of,
     when_interrupted,
 )
-from lumina_core.files.hashes import CHUNK_BYTES
 from lumina_core.files.locks import sole_process
 from lumina_core.files.writing import atomic_write
 from lumina_core.hub_cache import COMMIT, MAIN, repository_folder
@@ -296,9 +295,7 @@ def _digest_of(file: _File) -> str:
     else:
         digest = hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
     with file.begun.open("rb") as content:
-        while chunk := content.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(content, lambda: digest).hexdigest()
 
 
 def _url(file: _File) -> str:

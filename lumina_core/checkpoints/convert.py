@@ -28,13 +28,7 @@ from lumina_core.backbone.families.registry import FAMILIES
 from lumina_core.backbone.low_rank import Weighted, merged_weight
 from lumina_core.backbone.settings import BackboneConfig
 from lumina_core.backbone.transformer import Backbone
-from lumina_core.checkpoints.adapters import (
-    NO_ADAPTERS,
-    WEIGHT,
-    Adapters,
-    layers_of,
-    read_adapters,
-)
+from lumina_core.checkpoints.adapters import NO_ADAPTERS, WEIGHT, Adapters, layers_of, read_adapters
 from lumina_core.checkpoints.folder import write_manifest
 from lumina_core.checkpoints.foreign import open_backbone, resolved
 from lumina_core.checkpoints.manifest import BACKBONE, TEXT_ENCODER, VAE, is_of_state

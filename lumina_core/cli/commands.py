@@ -10,12 +10,7 @@ from lumina_core.config.compose import composed
 from lumina_core.config.keys import Command
 from lumina_core.config.settings_file import settings_text
 from lumina_core.config.several import keys_of
-from lumina_core.config.words import (
-    ARCHITECTURE_KEYS,
-    modalities_in_use,
-    parse,
-    without_multirun,
-)
+from lumina_core.config.words import ARCHITECTURE_KEYS, modalities_in_use, parse, without_multirun
 from lumina_core.errors import LuminaError, nearest
 from lumina_core.parallel import ranks
 from lumina_core.plugins import host

@@ -17,7 +17,7 @@ from lumina_core.data.index import CONTENT_BYTES
 from lumina_core.data.settings import SHARDS
 from lumina_core.data.tar_shards import folder_files
 from lumina_core.errors import NO_SPACE, LuminaError, why
-from lumina_core.files.hashes import CHUNK_BYTES, sha256_of
+from lumina_core.files.hashes import sha256_of
 from lumina_core.files.reading import open_regular
 from lumina_core.files.unfinished import discard, unfinished
 from lumina_core.media.seal import check_undamaged
@@ -185,12 +185,6 @@ def _write(path: Path, content: bytes, name: str) -> None:
 
 def _hash_of(path: Path) -> bytes:
     try:
-        if path.is_dir():
-            return bytes.fromhex(sha256_of(path))[:CONTENT_BYTES]
-        digest = hashlib.sha256()
-        with open_regular(path) as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-        return digest.digest()[:CONTENT_BYTES]
+        return bytes.fromhex(sha256_of(path))[:CONTENT_BYTES]
     except (OSError, ValueError) as error:
         raise LuminaError(f"{path} cannot be read: {why(error)}") from error

@@ -20,7 +20,6 @@ from lumina_core.errors import LuminaError
 from lumina_core.files.reading import open_regular, parse_json
 from lumina_core.files.writing import atomic_write
 
-CHUNK_BYTES = 1 << 20
 LARGE_BYTES = 1 << 26  # a file of this size takes 0.1 s; smaller ones are hashed in each process
 RECENT_NS = 2_000_000_000  # the clocks of file systems tick in up to two seconds
 REMEMBERED = Path(".cache", "lumina", "sha256")  # below the home of the user
@@ -45,11 +44,8 @@ def sha256_of(path: Path) -> str:
 
 
 def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with open_regular(path) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class State(NamedTuple):

@@ -4,9 +4,10 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from errno import EFBIG, EINVAL
+from io import BufferedReader
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO
+from typing import Any
 
 from lumina_core.errors import LuminaError
 
@@ -16,7 +17,7 @@ MAX_DEPTH = 32  # levels of JSON; a manifest has 5, a request 3, and Python's st
 TOO_DEEP = f"it has more than {MAX_DEPTH} levels"
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file that others may have put there: no pipe and no device, which may never end.
 
     Raises:

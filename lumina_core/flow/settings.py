@@ -7,7 +7,8 @@ from math import exp
 from lumina_core.errors import LuminaError
 from lumina_core.records import Settings, setting
 
-ADAPTIVE, FIXED_STEP = ("dopri5",), ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m")
+ADAPTIVE = ("dopri5",)
+FIXED_STEP = ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m", "unipc")
 EVEN, TRAINING, LOG_SNR, LISTED = SCHEDULES = ("even", "training", "log_snr", "listed")
 
 SOLVERS = FIXED_STEP + ADAPTIVE

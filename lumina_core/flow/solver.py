@@ -22,6 +22,7 @@ from lumina_core.flow.path import shift_time
 from lumina_core.flow.settings import EVEN, LISTED, TRAINING, SolverConfig
 
 TIME_COUNT = 1000  # steps of the training of models that do not have time in [0, 1]
+FIRST_TIME = 1e-6  # of UniPC, in place of 0, whose logarithm is infinite
 OnStep = Callable[[int, int], None]
 """Called as on_step(step, total) after each step; may raise to cancel."""
 Velocity = Callable[[float, Tensor], Tensor]
@@ -148,11 +149,11 @@ def integrate(
     times = times_of(config, start, is_counted=is_counted)  # refuses a bad start for dopri5 too
     if config.name == "dopri5":
         return _integrate_dopri5(velocity, x_0, config, start)
-    x, before = x_0, None
+    x, steps = x_0, list[Step]()
     for step, (t, t_next) in enumerate(pairwise(times), start=1):
         if config.name in _MULTISTEP:
-            now = Step(t, x, velocity(t, x))
-            x, before = _MULTISTEP[config.name](now, t_next, before), now
+            steps = [Step(t, x, velocity(t, x)), *steps[:2]]
+            x = _MULTISTEP[config.name](t_next, *steps)
         else:
             x = _ONE_STEP[config.name](velocity, x, t, t_next)
         if on_step is not None:
@@ -206,8 +207,13 @@ class Step(NamedTuple):
     x: Tensor
     v: Tensor
 
+    @property
+    def data(self) -> Tensor:
+        """Where the velocity leads to."""
+        return self.x + (1 - self.t) * self.v
 
-def _ab2_step(now: Step, t_next: float, before: Step | None) -> Tensor:
+
+def _ab2_step(t_next: float, now: Step, before: Step | None = None, *_: Step) -> Tensor:
     """Give x + h (v + h / (2 h_before) (v - v_before)): Adams and Bashforth's second order."""
     t, x, v = now
     h = t_next - t
@@ -216,7 +222,7 @@ def _ab2_step(now: Step, t_next: float, before: Step | None) -> Tensor:
     return x + h * (v + h / (2 * (t - before.t)) * (v - before.v))
 
 
-def _dpmpp_2m_step(now: Step, t_next: float, before: Step | None) -> Tensor:
+def _dpmpp_2m_step(t_next: float, now: Step, before: Step | None = None, *_: Step) -> Tensor:
     """Give (1 - t') / (1 - t) x + (t' - t) / (1 - t) D, D the data that two velocities lead to.
 
     d = x + (1 - t) v is the data that one leads to, l = log(t / (1 - t)) half the logarithm of
@@ -225,11 +231,40 @@ def _dpmpp_2m_step(now: Step, t_next: float, before: Step | None) -> Tensor:
 
     Source: Lu et al. 2022, arXiv:2211.01095, algorithm 2, for alpha = t and sigma = 1 - t.
     """
-    t, x, v = now
-    data = x + (1 - t) * v
+    t, x, _v = now
+    data = now.data
     if before is not None and before.t > 0 and t_next < 1:
         ahead, behind = _half_log_snr(t_next, t), _half_log_snr(t, before.t)
-        data = data + ahead / (2 * behind) * (data - before.x - (1 - before.t) * before.v)
+        data = data + ahead / (2 * behind) * (data - before.data)
+    return (1 - t_next) / (1 - t) * x + (t_next - t) / (1 - t) * data
+
+
+def _unipc_step(
+    t_next: float, now: Step, before: Step | None = None, older: Step | None = None
+) -> Tensor:
+    """Step as dpmpp_2m does, from an x that what was evaluated there has corrected.
+
+    With r = (l - l_before) / (l_before - l_older), e = (d - d_before), g as in that step:
+    x + g (c_2 e + (c_1 - 1 / 2) r (d_before - d_older)), c of the second order, is the corrected x;
+    after a first step, x + g e / 2. In the logarithms 0, where noise is, counts as FIRST_TIME.
+
+    Source: Zhao et al. 2023, arXiv:2302.04867, algorithms 1 and 2 with B(h) = exp(h) - 1;
+    FIRST_TIME from UniPCMultistepScheduler of diffusers.
+    """
+    t, x, _v = now
+    data = now.data
+    if before is not None and t_next < 1:
+        change, gain = data - before.data, (t - before.t) / (1 - before.t)
+        behind = _half_log_snr(t, max(before.t, FIRST_TIME))
+        x = x + gain * change / 2
+        if older is not None:
+            ratio = behind / _half_log_snr(before.t, max(older.t, FIRST_TIME))
+            first = t / gain - 1 / behind
+            second = t / gain - 2 * first / behind
+            past = (first - second) * ratio / (1 + ratio)
+            x = x + gain * ((first - past - 1 / 2) * change)
+            x = x + gain * ((past - 1 / 2) * ratio * (before.data - older.data))
+        data = data + _half_log_snr(t_next, t) / (2 * behind) * change
     return (1 - t_next) / (1 - t) * x + (t_next - t) / (1 - t) * data
 
 
@@ -238,11 +273,13 @@ def _half_log_snr(t: float, since: float) -> float:
     return log(t * (1 - since) / (since * (1 - t)))
 
 
-_MULTISTEP: dict[str, Callable[[Step, float, Step | None], Tensor]] = {
+_MULTISTEP: dict[str, Callable[..., Tensor]] = {
     "ab2": _ab2_step,
     "dpmpp_2m": _dpmpp_2m_step,
+    "unipc": _unipc_step,
 }
-"""These evaluate once a step, and remember what the step before evaluated."""
+"""These evaluate once a step, and remember what the steps before evaluated: (t_next, *steps), the
+newest first, three at most."""
 
 
 def _integrate_dopri5(

@@ -14,14 +14,7 @@ from lumina_core import __version__
 from lumina_core.records import MAX_TEXT
 from lumina_core.server.asked import OF_OTHERS, SIZE, UNUSED
 from lumina_core.server.bodies import FORM, JSON
-from lumina_core.server.clip_routes import (
-    AUDIO,
-    MAX_LISTED,
-    OF_CLIPS,
-    OF_SOUNDS,
-    VARIANTS,
-    VIDEO,
-)
+from lumina_core.server.clip_routes import AUDIO, MAX_LISTED, OF_CLIPS, OF_SOUNDS, VARIANTS, VIDEO
 from lumina_core.server.masks import IMAGE
 from lumina_core.server.openai_routes import B64, OF_PICTURES
 

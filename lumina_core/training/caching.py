@@ -17,14 +17,7 @@ import torch
 
 from lumina_core import __version__, terminal
 from lumina_core.checkpoints.vae_folder import modality_with_vae
-from lumina_core.data.caches.manifest import (
-    INDEX,
-    LATENTS,
-    LOOKUP,
-    MANIFEST,
-    TEXTS,
-    write_manifest,
-)
+from lumina_core.data.caches.manifest import INDEX, LATENTS, LOOKUP, MANIFEST, TEXTS, write_manifest
 from lumina_core.data.caches.names import NAME, tables_in
 from lumina_core.data.caches.reading import FEATURES, latents_row, text_key
 from lumina_core.data.caches.store import Store

@@ -12,13 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lumina_core.checkpoints.manifest import SYNTHETIC
-from lumina_core.data.settings import (
-    FOLDER,
-    MANIFEST,
-    WINDOW,
-    FilesConfig,
-    SyntheticConfig,
-)
+from lumina_core.data.settings import FOLDER, MANIFEST, WINDOW, FilesConfig, SyntheticConfig
 from lumina_core.data.source import CaptionedSample
 from lumina_core.errors import LuminaError
 from lumina_core.modality import Modality

@@ -18,12 +18,7 @@ from torch import Tensor
 
 from lumina_core.checkpoints.model import Model
 from lumina_core.data.settings import SyntheticConfig
-from lumina_core.data.synthetic import (
-    longest_sample,
-    trained_split,
-    training_variants,
-    world_of,
-)
+from lumina_core.data.synthetic import longest_sample, trained_split, training_variants, world_of
 from lumina_core.modality import Modality
 from lumina_core.runtime import seeded
 from lumina_core.training.settings import TrainConfig

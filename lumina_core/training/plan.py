@@ -34,12 +34,7 @@ from lumina_core.sequence import Grid, TokenSample, pack
 from lumina_core.text.frozen import RESIDENT_BYTES
 from lumina_core.training import settings as training_settings
 from lumina_core.training.adapter import trained_share
-from lumina_core.training.machine import (
-    available_bytes,
-    flops_per_second,
-    program_bytes,
-    rehearse,
-)
+from lumina_core.training.machine import available_bytes, flops_per_second, program_bytes, rehearse
 from lumina_core.training.plan_network import (
     evaluation_bytes,
     matrix_shape,

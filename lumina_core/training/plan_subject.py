@@ -13,11 +13,7 @@ import torch
 from lumina_core.backbone.settings import LABEL, BackboneConfig
 from lumina_core.checkpoints.formats import find_source
 from lumina_core.checkpoints.manifest import KIND, VAE
-from lumina_core.checkpoints.model import (
-    WRONG_SHAPES,
-    backbone_config,
-    load_frozen_encoder,
-)
+from lumina_core.checkpoints.model import WRONG_SHAPES, backbone_config, load_frozen_encoder
 from lumina_core.checkpoints.named import TextTower, known_model
 from lumina_core.checkpoints.packaged import empty_network
 from lumina_core.checkpoints.source import Source, parts_of

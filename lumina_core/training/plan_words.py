@@ -10,13 +10,7 @@ from lumina_core.config.keys import Command
 from lumina_core.config.words import ARCHITECTURE_KEYS, modalities_in_use
 from lumina_core.errors import LuminaError
 from lumina_core.records import block, setting
-from lumina_core.sampling.compose import (
-    INFER,
-    RUN,
-    composed_request,
-    modalities_named,
-    put_between,
-)
+from lumina_core.sampling.compose import INFER, RUN, composed_request, modalities_named, put_between
 from lumina_core.sampling.settings import RunConfig
 from lumina_core.text.settings import TextEncoderConfig
 from lumina_core.training.compose import TRAIN, composed_training

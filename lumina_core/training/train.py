@@ -23,11 +23,7 @@ from lumina_core.runtime import autocast, resolve_dtype, seeded
 from lumina_core.sampling.request import Request
 from lumina_core.sampling.sample import sample
 from lumina_core.sampling.settings import Sampling
-from lumina_core.training.folder import (
-    METRICS,
-    SAMPLES,
-    finished_checkpoints,
-)
+from lumina_core.training.folder import METRICS, SAMPLES, finished_checkpoints
 from lumina_core.training.forgetting import before, start_samples
 from lumina_core.training.log import MetricsLog, TrainingBar, stop_on_signal
 from lumina_core.training.meter import Pace

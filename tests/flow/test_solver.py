@@ -7,18 +7,19 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 import torchdiffeq
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
 from lumina_core.errors import LuminaError
 from lumina_core.flow.path import shift_time
 from lumina_core.flow.settings import SolverConfig
 from lumina_core.flow.solver import integrate, time_grid
 
-FIXED = ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m")
-EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ab2": 1, "dpmpp_2m": 1}  # per step
+FIXED = ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m", "unipc")
+EVALUATIONS = {"midpoint": 2, "heun": 2, "rk4": 4}  # per step; all others 1
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ab2": 2}
 
 
@@ -97,9 +98,43 @@ def test_dpmpp_2m_is_that_of_diffusers(num_steps, x_0):
     torch.testing.assert_close(integrate(logistic, x_0.double(), config), x, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 20])
+def test_unipc_is_that_of_diffusers(num_steps, shift, x_0):
+    config = solver_config("unipc", num_steps=num_steps, shift=shift)
+    times = time_grid(num_steps, shift)
+    scheduler = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True)
+    scheduler.set_timesteps(sigmas=1 - np.array(times[:-1]))
+    x = x_0[None]
+    for t, number in zip(times, scheduler.timesteps, strict=False):
+        x = scheduler.step(-logistic(t, x), number, x).prev_sample
+    torch.testing.assert_close(integrate(logistic, x_0, config), x[0], atol=2e-6, rtol=0)
+
+
+def error_on_the_way(name, num_steps):
+    """At t = 0.6 of a path from 0.2: logarithms of signal to noise are finite at both."""
+    x, seen = torch.linspace(0.1, 0.9, 7, dtype=torch.float64), []
+
+    def record(t, x):
+        seen.append(x)
+        return logistic(t, x)
+
+    integrate(record, x, solver_config(name, num_steps=2 * num_steps), start=0.2)
+    wanted = torch.sigmoid(torch.logit(x) + math.sin(0.6) - math.sin(0.2))
+    return (seen[num_steps] - wanted).abs().max().item()
+
+
+@pytest.mark.parametrize(("name", "order"), [("dpmpp_2m", 2), ("unipc", 3)])
+def test_error_of_logarithmic_solvers_falls_between_the_ends(name, order):
+    errors = [error_on_the_way(name, num_steps) for num_steps in (32, 64, 128)]
+    orders = [math.log2(a / b) for a, b in pairwise(errors)]
+    assert orders == pytest.approx([order] * 2, abs=0.1)
+
+
 def test_solvers_of_several_steps_gain_on_euler_by_the_same_evaluations():
     assert error("ab2", 16, 1.0) < error("euler", 16, 1.0) / 5
     assert error("dpmpp_2m", 16, 1.0) < error("euler", 16, 1.0) / 5
+    assert error("unipc", 16, 1.0) < error("dpmpp_2m", 16, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +199,7 @@ def test_fixed_steps_evaluate_the_velocity_as_often_as_they_must(name, x_0):
         return logistic(t, x)
 
     integrate(count, x_0, solver_config(name, num_steps=3))
-    assert len(times) == 3 * EVALUATIONS[name]
+    assert len(times) == 3 * EVALUATIONS.get(name, 1)
     assert all(isinstance(t, float) and 0 <= t <= 1 for t in times)
 
 

@@ -11,13 +11,7 @@ from typing import Any, NamedTuple
 
 from lumina_core.files.reading import open_regular
 from lumina_core.media.clips.gif_blocks import gif_images
-from lumina_core.media.clips.reading import (
-    MOVING,
-    container_of,
-    open_film,
-    told_end,
-    video_stream,
-)
+from lumina_core.media.clips.reading import MOVING, container_of, open_film, told_end, video_stream
 from lumina_core.media.pictures import opened
 
 PICTURES = ("PNG", "WEBP", "JPEG", "GIF", "BMP", "TIFF", "AVIF", "HEIF")

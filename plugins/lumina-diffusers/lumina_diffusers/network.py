@@ -161,7 +161,10 @@ class DiffusersNetwork(PackagedNetwork):
         euler |= {key: scheduler[key] for key in same if key in scheduler}
         solver = solver_of_scheduler(euler)
         shift = solver["shift"]
-        return solver, [f"the model names UniPC; it is sampled by Euler with its shift {shift:g}"]
+        return solver, [
+            f"the model names UniPC; it is sampled by Euler with its shift {shift:g}, and by UniPC "
+            "with solver.name=unipc"
+        ]
 
     @property
     def text_dim(self) -> int | None:

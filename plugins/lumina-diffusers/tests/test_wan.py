@@ -1,8 +1,10 @@
 """Wan 2.1 from a folder of diffusers makes what its own pipeline makes."""
 
 import shutil
+from dataclasses import replace
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 from folder_runs import (
@@ -41,6 +43,8 @@ from tiny_wan import (
     pipeline,
     transformer,
 )
+
+UNIPC = "solver.name=unipc"
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +160,29 @@ def test_unipc_becomes_euler_on_its_shift_and_the_user_is_told(copy, capsys):
     assert (config.solver.name, config.solver.shift) == ("euler", 5.0)
     assert config.solver.schedule == "even"
     run(copy, PROMPT, f"out={copy / 'a.mp4'}")
-    assert "note: the model names UniPC; it is sampled by Euler" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "note: the model names UniPC; it is sampled by Euler with its shift 5, and by" in said
+    by_name = asked(copy, UNIPC).solver
+    assert by_name == replace(config.solver, name="unipc")
+
+
+class UniPCAtEvenTimes(diffusers.UniPCMultistepScheduler):
+    """Their scheduler on our even times; it rounds them for the network, which is left out."""
+
+    def set_timesteps(self, num_inference_steps=None, device=None, **_):
+        count = num_inference_steps
+        super().set_timesteps(sigmas=1 - np.arange(count) / count, device=device)
+        self.timesteps = 1000 * self.sigmas[:-1]
+
+
+def test_solver_unipc_makes_the_latent_of_their_scheduler(folder):
+    scheduler = UniPCAtEvenTimes(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT
+    )
+    reference = theirs(scheduler, "latent")
+    assert_same_path(latent_of(asked(folder, "solver.schedule=even", UNIPC)), reference)
+    by_euler = latent_of(asked(folder, "solver.schedule=even"))
+    assert (by_euler - reference).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(
