@@ -1,8 +1,8 @@
 """The manifest that weights of others lack: from their settings, shapes and names.
 
 How texts are read and samples made stands in no file of weights. It comes from the description of
-the named model of the same family that is most alike: whose name stands in the path, else whose
-shift is that of the scheduler, else the first.
+the named model of the same family that is most alike: that draws noise at its steps as the
+scheduler does, whose name stands in the path, whose size and shift are most alike, else the first.
 """
 
 import re
@@ -34,6 +34,7 @@ from lumina_core.checkpoints.stored import Stored, open_weights, without_prefix
 from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
 from lumina_core.files.weights import built_within
 from lumina_core.flow.scheduler import solver_of_scheduler
+from lumina_core.flow.settings import PING_PONG
 from lumina_core.plugins import host
 from lumina_core.plugins.yaml_files import model_files
 
@@ -212,16 +213,18 @@ def _described(path: Path, family: str, parts: Parts, size: int = 0) -> tuple[st
         )
     place = _letters(str(path.absolute()))
 
-    def likeness(name: str) -> tuple[int, int, int, bool]:
+    def likeness(name: str) -> tuple[bool, int, int, int, bool]:
         model = known[name]
         words = {_letters(each) for each in (name, model.hub_id.rpartition("/")[2])}
         named = max((len(word) for word in words if word in place), default=0)
-        shift = model.sampling.get("solver", {}).get("shift")
+        solver = model.sampling.get("solver", {})
         distance = abs(model.backbone.num_parameters - size) if size else 0
         beside = {part.folder for part in model.beside}
         fitting = len(beside) if beside <= parts.beside.keys() else -1
-        is_shift = scheduler is not None and scheduler.get("shift") == shift
-        return named, fitting, -distance, is_shift
+        is_random = solver.get("name") == PING_PONG
+        is_shift = scheduler is not None and scheduler.get("shift") == solver.get("shift")
+        is_alike = scheduler is None or is_random == scheduler.get("stochastic_sampling", False)
+        return is_alike, named, fitting, -distance, is_shift
 
     best = max(known, key=likeness)  # the first of those that are alike
     return best, known[best]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lumina_core.errors import LuminaError, printable
-from lumina_core.flow.settings import SolverConfig
+from lumina_core.flow.settings import PING_PONG, SolverConfig
 from lumina_core.records import build, shown
 
 SCHEDULER = "FlowMatchEulerDiscreteScheduler"
@@ -22,6 +22,7 @@ _DEFAULTS = {  # of diffusers, for what a folder leaves out
     "max_shift": 1.15,
     "time_shift_type": "exponential",
     "shift_terminal": None,
+    "stochastic_sampling": False,
 }
 _LENGTH_SHIFT = ("base_image_seq_len", "base_shift", "max_image_seq_len", "max_shift")
 MAX_SHOWN = 60  # characters of a foreign name
@@ -43,8 +44,9 @@ def solver_of_scheduler(config: Mapping[str, Any]) -> dict[str, Any]:
     values = {"_class_name": None, **_DEFAULTS, **config}
     if values["_class_name"] != SCHEDULER:
         raise LuminaError(f"the scheduler is {shown(values['_class_name'])}; use {SCHEDULER}")
-    is_dynamic = values["use_dynamic_shifting"]
+    is_dynamic, is_random = values["use_dynamic_shifting"], values["stochastic_sampling"]
     only: dict[str, Any] = {"use_dynamic_shifting": bool(is_dynamic), "num_train_timesteps": 1000}
+    only["stochastic_sampling"] = bool(is_random)
     if is_dynamic:
         only["time_shift_type"] = "exponential"
     for key, value in values.items():
@@ -56,7 +58,7 @@ def solver_of_scheduler(config: Mapping[str, Any]) -> dict[str, Any]:
                 f"steps as no solver here does; only {wanted} is taken there"
             )
     shift = [values[key] for key in _LENGTH_SHIFT] if is_dynamic else values["shift"]
-    solver = {"name": "euler", "shift": shift}
+    solver = {"name": PING_PONG if is_random else "euler", "shift": shift}
     if values["shift_terminal"]:
         solver["terminal"] = values["shift_terminal"]
     build(SolverConfig, solver, "solver.")
@@ -71,6 +73,7 @@ def scheduler_of_solver(solver: Mapping[str, Any]) -> dict[str, Any]:
     """
     shift = solver.get("shift")
     values = {"_class_name": SCHEDULER, **_DEFAULTS, "shift_terminal": solver.get("terminal")}
+    values["stochastic_sampling"] = solver.get("name") == PING_PONG
     if isinstance(shift, list | tuple):
         return (
             values | dict(zip(_LENGTH_SHIFT, shift, strict=True)) | {"use_dynamic_shifting": True}

@@ -8,7 +8,8 @@ from lumina_core.errors import LuminaError
 from lumina_core.records import Settings, setting
 
 ADAPTIVE = ("dopri5",)
-FIXED_STEP = ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m", "unipc")
+PING_PONG = "ping_pong"
+FIXED_STEP = ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m", "unipc", PING_PONG)
 EVEN, TRAINING, LOG_SNR, LISTED = SCHEDULES = ("even", "training", "log_snr", "listed")
 
 SOLVERS = FIXED_STEP + ADAPTIVE

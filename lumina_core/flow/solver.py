@@ -1,7 +1,8 @@
 """Ordinary differential equation solvers from noise (t = 0) to data (t = 1).
 
-A solver is a function of two neighbouring times; a sample is a plain loop over them. No scheduler
-object and no noise: the path is deterministic. Gradients are the caller's choice (`no_grad`).
+A solver is a function of two neighbouring times; a sample is a plain loop over them. There is no
+scheduler object. All but ping_pong follow a path without noise; that one asks its caller for noise.
+Gradients are the caller's choice (`no_grad`).
 
 Departures from the released sampler: `num_steps` counts intervals, where it counted grid points,
 so its N is our N - 1; the state keeps its dtype (float32), where it was integrated in bfloat16;
@@ -9,7 +10,7 @@ no trajectory is kept. `rk4` is the 3/8 rule, which torchdiffeq, and so the rele
 rk4. The fixed-step solvers are our own: torchdiffeq gives no word between steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import exp, log
 from typing import NamedTuple, cast
@@ -19,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumina_core.flow.path import shift_time
-from lumina_core.flow.settings import EVEN, LISTED, TRAINING, SolverConfig
+from lumina_core.flow.settings import EVEN, LISTED, PING_PONG, TRAINING, SolverConfig
 
 TIME_COUNT = 1000  # steps of the training of models that do not have time in [0, 1]
 FIRST_TIME = 1e-6  # of UniPC, in place of 0, whose logarithm is infinite
@@ -117,43 +118,51 @@ def _scheduled(config: SolverConfig) -> list[float]:
     return [0.0, *(shift_time(u, shift) for u in even), 1.0]
 
 
+def no_noise() -> Tensor:
+    """Refuse to draw noise."""
+    raise ValueError(f"{PING_PONG} draws noise; give integrate some, such as noise=velocity.noise")
+
+
 def integrate(
     velocity: Velocity,
     x_0: Float[Tensor, "element"],
     config: SolverConfig,
     *,
+    times: Sequence[float] | None = None,
+    noise: Callable[[], Tensor] = no_noise,
     on_step: OnStep | None = None,
-    start: float = 0.0,
-    is_counted: bool = False,
 ) -> Float[Tensor, "element"]:
-    """Follow dx/dt = velocity(t, x) from x_0 at `start` to t = 1.
+    """Follow dx/dt = velocity(t, x) from x_0 at the first of the times to t = 1.
 
     dopri5 does not use num_steps and shift, and does not call on_step. Its step size follows the
     error over the whole state: give it one sample at a time, or samples depend on one another.
 
     Args:
-        velocity: (t, x) -> dx/dt in the dtype of x; t in [start, 1]. What it raises comes through.
-        x_0: noise, or the state at `start`; not modified.
+        velocity: (t, x) -> dx/dt in the dtype of x, at those times and between them. What it
+            raises comes through.
+        x_0: noise, or the state at the first time; not modified.
         config: solver, steps and tolerances; its shift is a number.
+        times: from `times_of`; None: those from noise to data.
+        noise: gives fresh noise, shaped as x_0; of ping_pong alone.
         on_step: called as (step, total) after each fixed step, step from 1 to total; it may raise
             to cancel.
-        start: first time, in [0, 1).
-        is_counted: as in times_of.
 
     Returns:
         The state at t = 1.
 
     Raises:
-        ValueError: start is outside [0, 1), or the shift depends on the length of a sample.
+        ValueError: the shift depends on the length of a sample, or noise is needed and not given.
     """
-    times = times_of(config, start, is_counted=is_counted)  # refuses a bad start for dopri5 too
+    times = times_of(config) if times is None else times
     if config.name == "dopri5":
-        return _integrate_dopri5(velocity, x_0, config, start)
+        return _integrate_dopri5(velocity, x_0, config, times[0])
     x, steps = x_0, list[Step]()
     for step, (t, t_next) in enumerate(pairwise(times), start=1):
         if config.name in _MULTISTEP:
             steps = [Step(t, x, velocity(t, x)), *steps[:2]]
             x = _MULTISTEP[config.name](t_next, *steps)
+        elif config.name == PING_PONG:
+            x = _ping_pong_step(Step(t, x, velocity(t, x)), t_next, noise)
         else:
             x = _ONE_STEP[config.name](velocity, x, t, t_next)
         if on_step is not None:
@@ -266,6 +275,15 @@ def _unipc_step(
             x = x + gain * ((past - 1 / 2) * ratio * (before.data - older.data))
         data = data + _half_log_snr(t_next, t) / (2 * behind) * change
     return (1 - t_next) / (1 - t) * x + (t_next - t) / (1 - t) * data
+
+
+def _ping_pong_step(now: Step, t_next: float, noise: Callable[[], Tensor]) -> Tensor:
+    """Give t' d + (1 - t') fresh noise, d the data that the velocity leads to.
+
+    Source: Novack et al. 2025, arXiv:2505.08175, section 3.3; Song et al. 2023, arXiv:2303.01469,
+    algorithm 1.
+    """
+    return now.data if t_next == 1 else t_next * now.data + (1 - t_next) * noise()
 
 
 def _half_log_snr(t: float, since: float) -> float:

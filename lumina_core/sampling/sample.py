@@ -160,8 +160,8 @@ def _followed(
         velocity.x_0,
         velocity.solver,
         on_step=on_step,
-        start=velocity.start,
-        is_counted=velocity.is_counted,
+        times=velocity.times,
+        noise=velocity.noise,
     )
     if not state.isfinite().all():
         raise LuminaError(

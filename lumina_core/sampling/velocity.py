@@ -1,7 +1,8 @@
 """The guided velocity of a batch: two evaluations where guidance acts, one elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -34,11 +35,18 @@ def _limited(sample: TokenSample, sampling: Sampling) -> TokenSample:
     return replace(sample, grid=replace(grid, position_limit=sampling.position_limit))
 
 
+def noise_of(model: Model, request: Request) -> Iterator[Float[Tensor, "patch token_dim"]]:
+    """Noise of a sample, by its seed and size alone: where the flow starts, then for its steps."""
+    generator, shape = seeded(request.seed), latent_shape(model, request.options)
+    while True:
+        yield model.modality.tokenizer.tokenize(torch.randn(shape, generator=generator))
+
+
 def first_tokens(model: Model, request: Request) -> TokenSample:
     """Where the flow starts: noise, which depends on seed and size alone, and what is given."""
     tokenizer = model.modality.tokenizer
     shape = latent_shape(model, request.options)
-    tokens = tokenizer.tokenize(torch.randn(shape, generator=seeded(request.seed)))
+    tokens = next(noise_of(model, request))
     grid, given = tokenizer.grid(shape), request.given
     features = model.modality.features(request.options, grid)
     if given is None:
@@ -93,18 +101,18 @@ class GuidedVelocity:
         starts = {request.given.start if request.given else 0.0 for request in requests}
         if len(starts) > 1:
             raise ValueError(f"one batch has one start, got {sorted(starts)}")
-        self.start = starts.pop()
-        """Time at which the flow starts; above 0 it starts from something that is given."""
+        start = starts.pop()  # above 0 it starts from something that is given
         solvers = {sampling.solver.at_length(item.grid.num_patches) for item in samples}
         if len(solvers) > 1:
             shifts = sorted(solver.shift for solver in solvers)
             raise ValueError(f"one batch has one shift, got {shifts}")
         self.solver = solvers.pop()
         """The solver of these samples: its shift is a number."""
-        self.is_counted = model.backbone.time_scale == TIME_COUNT
-        """Whether the network counts time, as `flow.solver.times_of` means it."""
-        times = times_of(self.solver, self.start, is_counted=self.is_counted)
-        self._end_of_guidance = end_of_guidance(times, self._guidance.share_of_steps)
+        is_counted = model.backbone.time_scale == TIME_COUNT
+        self.times = times_of(self.solver, start, is_counted=is_counted)
+        """Between which a fixed-step solver steps."""
+        self._noise = [islice(noise_of(model, request), 1, None) for request in requests]
+        self._end_of_guidance = end_of_guidance(self.times, self._guidance.share_of_steps)
         self.num_evaluations = 0
 
         def prepared(items: list[TokenSample], asked: Sequence[Asked]) -> tuple[TokenBatch, Any]:
@@ -139,6 +147,11 @@ class GuidedVelocity:
     def x_0(self) -> Float[Tensor, "element"]:
         """Where the flow starts: noise, which follows from the seeds, and what is given."""
         return self.batch.state
+
+    def noise(self) -> Float[Tensor, "element"]:
+        """Fresh noise of each sample, which follows from its seed; what is given stays."""
+        fresh = torch.cat([next(each).flatten() for each in self._noise]).to(self.x_0)
+        return torch.where(self.batch.unknown, fresh, self.x_0)
 
     def latents(self, x: Float[Tensor, "element"]) -> list[Tensor]:
         """The latent of each sample at a state of the flow."""

@@ -361,8 +361,8 @@ def _num_evaluations(
         times.append(t)
         return torch.zeros_like(x)
 
-    integrate(still, torch.zeros(1), solver, start=start, is_counted=is_counted)
     grid = times_of(solver, start, is_counted=is_counted)
+    integrate(still, torch.zeros(1), solver, times=grid, noise=lambda: torch.zeros(1))
     end = end_of_guidance(grid, guidance.share_of_steps)
     num_guided = sum(is_guided_at(t, guidance) and t < end for t in times)
     return len(times) + num_guided

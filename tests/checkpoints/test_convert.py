@@ -60,7 +60,7 @@ def latent_of(path, **more):
     """The noise and the sample of a request, as latents."""
     model = lumina_core.load(path, **{"solver.num_steps": 2}, **SIZE, **more)
     velocity = model.velocity(PROMPT)
-    end = integrate(velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted)
+    end = integrate(velocity, velocity.x_0, velocity.solver, times=velocity.times)
     return [velocity.latents(x)[0][None, :, 0] for x in (velocity.x_0, end)]
 
 

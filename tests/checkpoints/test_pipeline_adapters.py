@@ -34,7 +34,7 @@ def pictures(family, folder, pipeline, adapters, **more):
     """Latents and pictures, ours and those of the pipeline, from the same noise."""
     model = lumina_core.load(folder, adapters=adapters, **SIZE, **more)
     velocity = model.velocity(PROMPT)
-    end = integrate(velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted)
+    end = integrate(velocity, velocity.x_0, velocity.solver, times=velocity.times)
     noise, latent = (velocity.latents(x)[0][None, :, 0] for x in (velocity.x_0, end))
     wanted, picture = theirs(pipeline, family, noise, SIZE["guidance.scale"])
     made = np.asarray(velocity.media(end)[0], int).transpose(1, 2, 0)

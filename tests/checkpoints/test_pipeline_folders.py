@@ -47,7 +47,7 @@ def test_a_pipeline_folder_gives_the_pipelines_own_picture(opened, family, size,
     settings = settings_of(family, size, scale)
     velocity = model.velocity(PROMPT, **settings)
     end = integrate(
-        velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted
+        velocity, velocity.x_0, velocity.solver, times=velocity.times
     )  # as a request of `run` is followed
     noise, latent = (velocity.latents(x)[0][None, :, 0] for x in (velocity.x_0, end))
     wanted, picture = theirs(pipeline, family, noise, scale)

@@ -305,7 +305,7 @@ def test_help_of_run_lists_keys_units_and_modalities(toy, write_distribution, ca
     assert main(["run", "--help"]) == 0
     out = capsys.readouterr().out
     assert "solver=euler" in out
-    assert "ab2, dopri5, dpmpp_2m, euler, heun, midpoint, rk4, unipc" in out
+    assert "ab2, dopri5, dpmpp_2m, euler, heun, midpoint, ping_pong, rk4, unipc" in out
     assert "solver.num_steps=30" in out
     assert "solver.shift=1.0" in out
     assert "modality toy (lumina-toy 0.1): About lumina-toy" in out

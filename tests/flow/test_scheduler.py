@@ -106,6 +106,14 @@ def test_a_terminal_becomes_that_of_a_scheduler_again():
     assert scheduler_of_solver(solver_of_scheduler(config))["shift_terminal"] == 0.1
 
 
+def test_a_scheduler_that_draws_noise_is_ping_pong_and_becomes_one_again():
+    config = {"_class_name": SCHEDULER, "stochastic_sampling": True}
+    solver = solver_of_scheduler(config)
+    assert solver == {"name": "ping_pong", "shift": 1.0}
+    assert scheduler_of_solver(solver)["stochastic_sampling"] is True
+    assert scheduler_of_solver({"name": "euler"})["stochastic_sampling"] is False
+
+
 @pytest.mark.parametrize("shift", [1.0, 3.0, 6.0, 2.7])
 @pytest.mark.parametrize("num_steps", [1, 4, 8, 28, 50])
 def test_counted_times_are_those_of_z_image_pipeline_to_the_bit(num_steps, shift):
@@ -137,7 +145,7 @@ def test_what_a_folder_leaves_out_is_as_in_diffusers():
         ({"use_beta_sigmas": True}, "use_beta_sigmas=true"),
         ({"use_exponential_sigmas": True}, "use_exponential_sigmas=true"),
         ({"invert_sigmas": True}, "invert_sigmas=true"),
-        ({"stochastic_sampling": True}, "stochastic_sampling=true"),
+        ({"stochastic_sampling": "no"}, "stochastic_sampling='no' (str)"),
         ({"shift_terminal": 1}, "solver.terminal is 1.0; set a finite number above 0 and below 1"),
         ({"new\nkey": [1]}, "new key=[1] (list)"),
         ({"use_dynamic_shifting": "no"}, "use_dynamic_shifting='no' (str)"),

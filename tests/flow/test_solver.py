@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 import torch
 import torchdiffeq
-from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
 
 from lumina_core.errors import LuminaError
 from lumina_core.flow.path import shift_time
 from lumina_core.flow.settings import SolverConfig
-from lumina_core.flow.solver import integrate, time_grid
+from lumina_core.flow.solver import integrate, time_grid, times_of
 
-FIXED = ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m", "unipc")
+FIXED = ("euler", "midpoint", "heun", "rk4", "ab2", "dpmpp_2m", "unipc", "ping_pong")
 EVALUATIONS = {"midpoint": 2, "heun": 2, "rk4": 4}  # per step; all others 1
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "ab2": 2}
 
@@ -58,7 +62,8 @@ def test_error_falls_at_the_order_of_the_solver(name, shift):
 @pytest.mark.parametrize("name", FIXED)
 def test_one_step_is_exact_on_a_straight_path(name, start, x_0):
     v = torch.randn(64, generator=torch.Generator().manual_seed(1))
-    x_1 = integrate(lambda t, x: v, x_0, solver_config(name, num_steps=1), start=start)
+    config = solver_config(name, num_steps=1)
+    x_1 = integrate(lambda t, x: v, x_0, config, times=times_of(config, start))
     torch.testing.assert_close(x_1, x_0 + (1 - start) * v, atol=1e-6, rtol=1e-6)
 
 
@@ -111,6 +116,26 @@ def test_unipc_is_that_of_diffusers(num_steps, shift, x_0):
     torch.testing.assert_close(integrate(logistic, x_0, config), x[0], atol=2e-6, rtol=0)
 
 
+@pytest.mark.parametrize("num_steps", [1, 3, 8])
+def test_ping_pong_is_that_of_diffusers(num_steps, x_0):
+    times, generator = time_grid(num_steps, 3.0), torch.Generator()
+    scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, stochastic_sampling=True)
+    scheduler.set_timesteps(sigmas=[1 - t for t in times[:-1]])
+    x = x_0
+    generator.manual_seed(5)
+    for t, theirs in zip(times, scheduler.timesteps, strict=False):
+        x = scheduler.step(-logistic(t, x), theirs, x, generator=generator).prev_sample
+    generator.manual_seed(5)
+    config = solver_config("ping_pong", num_steps=num_steps, shift=3.0)
+    ours = integrate(logistic, x_0, config, noise=lambda: torch.randn(64, generator=generator))
+    torch.testing.assert_close(ours, x, atol=1e-6, rtol=1e-5)  # the field amplifies noise
+
+
+def test_ping_pong_without_noise_is_refused(x_0):
+    with pytest.raises(ValueError, match="ping_pong draws noise; give integrate some"):
+        integrate(logistic, x_0, solver_config("ping_pong", num_steps=2))
+
+
 def error_on_the_way(name, num_steps):
     """At t = 0.6 of a path from 0.2: logarithms of signal to noise are finite at both."""
     x, seen = torch.linspace(0.1, 0.9, 7, dtype=torch.float64), []
@@ -119,7 +144,8 @@ def error_on_the_way(name, num_steps):
         seen.append(x)
         return logistic(t, x)
 
-    integrate(record, x, solver_config(name, num_steps=2 * num_steps), start=0.2)
+    times = time_grid(2 * num_steps, 1.0, start=0.2)
+    integrate(record, x, solver_config(name), times=times)
     wanted = torch.sigmoid(torch.logit(x) + math.sin(0.6) - math.sin(0.2))
     return (seen[num_steps] - wanted).abs().max().item()
 
@@ -158,7 +184,7 @@ def test_a_quicker_solver_leaves_steps_out(given, wanted):
 
 @pytest.mark.parametrize("start", [0.0, 0.5])
 def test_dopri5_is_close_to_the_exact_solution(start, x_0):
-    x_1 = integrate(logistic, x_0, solver_config("dopri5"), start=start)
+    x_1 = integrate(logistic, x_0, solver_config("dopri5"), times=[start, 1.0])
     torch.testing.assert_close(x_1, exact(x_0, start), atol=1e-5, rtol=1e-5)
 
 
@@ -186,7 +212,8 @@ def test_dopri5_takes_no_step_beyond_the_data(speed, x_0):
 @pytest.mark.parametrize("name", [*FIXED, "dopri5"])
 def test_state_stays_float32_and_the_noise_unmodified(name, x_0):
     before = x_0.clone()
-    assert integrate(logistic, x_0, solver_config(name)).dtype == torch.float32
+    x_1 = integrate(logistic, x_0, solver_config(name), noise=lambda: x_0)
+    assert x_1.dtype == torch.float32
     assert torch.equal(x_0, before)
 
 
@@ -198,7 +225,7 @@ def test_fixed_steps_evaluate_the_velocity_as_often_as_they_must(name, x_0):
         times.append(t)
         return logistic(t, x)
 
-    integrate(count, x_0, solver_config(name, num_steps=3))
+    integrate(count, x_0, solver_config(name, num_steps=3), noise=lambda: x_0)
     assert len(times) == 3 * EVALUATIONS.get(name, 1)
     assert all(isinstance(t, float) and 0 <= t <= 1 for t in times)
 
@@ -232,9 +259,9 @@ def test_a_grid_from_a_grid_point_is_the_rest_of_the_grid():
 
 @pytest.mark.parametrize("name", ["euler", "dopri5"])
 @pytest.mark.parametrize("start", [-0.1, 1.0])
-def test_start_outside_the_path_is_refused(name, start, x_0):
+def test_start_outside_the_path_is_refused(name, start):
     with pytest.raises(ValueError, match="start is"):
-        integrate(logistic, x_0, solver_config(name), start=start)
+        times_of(solver_config(name), start)
 
 
 def test_on_step_is_told_each_finished_step(x_0):

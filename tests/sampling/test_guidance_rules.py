@@ -47,7 +47,7 @@ def sampling(solver="euler", **guidance):
 
 def made(model, requests, asked):
     velocity = GuidedVelocity(model, requests, asked)
-    state = integrate(velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted)
+    state = integrate(velocity, velocity.x_0, velocity.solver, times=velocity.times)
     return velocity, velocity.latents(state)
 
 

@@ -69,7 +69,9 @@ def test_a_modality_may_decode_as_the_options_say(model, request_, settings):
     assert torch.equal(found.media, whole.media[:, :, :43])
 
 
-def test_a_sample_does_not_depend_on_its_batch_mates(model, request_, settings):
+@pytest.mark.parametrize("solver", ["euler", "ping_pong"])
+def test_a_sample_does_not_depend_on_its_batch_mates(solver, model, request_, settings):
+    settings = replace(settings, solver=replace(settings.solver, name=solver))
     options = request_.options
     others = [
         replace(request_, seed=4, prompt="four grey crosses"),
@@ -229,7 +231,9 @@ def led(model, request_):
     return replace(request_, given=GivenTokens(tokens, known, 0.25, {}))
 
 
-def test_known_tokens_stay_and_lead_the_others(model, request_, settings, led, monkeypatch):
+@pytest.mark.parametrize("solver", ["euler", "ping_pong"])
+def test_known_tokens_stay_and_lead_the_others(solver, model, request_, settings, led, monkeypatch):
+    settings = replace(settings, solver=replace(settings.solver, name=solver))
     monkeypatch.setattr(model.modality.vae, "decode", lambda latent: latent)
     tokenizer = model.modality.tokenizer
 

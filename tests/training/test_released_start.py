@@ -75,7 +75,7 @@ def test_what_was_trained_goes_back_to_diffusers(tiny_pipeline, pictures, tmp_pa
     settings = {"solver.num_steps": 2, "guidance.scale": 4.0}
     model = lumina_core.load(tmp_path / "out", **settings, height=64, width=64)
     velocity = model.velocity(PROMPT)
-    end = integrate(velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted)
+    end = integrate(velocity, velocity.x_0, velocity.solver, times=velocity.times)
     noise, latent = (velocity.latents(x)[0][None, :, 0] for x in (velocity.x_0, end))
     loaded = diffusers.ZImagePipeline.from_pretrained(tmp_path / "back")
     loaded.set_progress_bar_config(disable=True)
@@ -108,7 +108,7 @@ def test_an_adapter_that_was_trained_here_changes_the_picture_of_diffusers_alike
     settings = {"solver.num_steps": 2, "guidance.scale": 2.0}
     model = lumina_core.load(pipeline.folder, adapters=[str(out)], **settings, height=64, width=64)
     velocity = model.velocity(PROMPT)
-    end = integrate(velocity, velocity.x_0, velocity.solver, is_counted=velocity.is_counted)
+    end = integrate(velocity, velocity.x_0, velocity.solver, times=velocity.times)
     noise, latent = (velocity.latents(x)[0][None, :, 0] for x in (velocity.x_0, end))
     loaded = diffusers.ZImagePipeline.from_pretrained(pipeline.folder)
     loaded.set_progress_bar_config(disable=True)

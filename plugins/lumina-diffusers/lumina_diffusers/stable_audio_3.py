@@ -2,8 +2,8 @@
 
 The duration is one more token behind the text, and modulates every block; it comes from the
 features. Places behind a text hold a vector of the network's own, and are read. The base models
-step by Euler, evenly in the logarithm of signal to noise. Departures: distilled models, which draw
-noise at every step, are refused; so are given sounds, for the network takes one time for all.
+step by Euler, the distilled ones draw noise at every step (ping_pong), evenly in the logarithm of
+signal to noise. Departure: given sounds are refused, for the network takes one time for all.
 
 Source: diffusers 0.42, transformer_stable_audio3.py and pipeline_stable_audio_3.py.
 """

@@ -12,6 +12,7 @@ from diffusers.pipelines.stable_audio_3.pipeline_stable_audio_3 import logsnr_si
 from folder_runs import (
     EXACT,
     OTHER_TEXT,
+    SEED,
     asked_of,
     assert_each_as_alone,
     assert_same_path,
@@ -26,7 +27,11 @@ from lumina_core.checkpoints.formats import source_of
 from lumina_core.cli.main import main
 from lumina_core.flow.settings import SolverConfig
 from lumina_core.flow.solver import times_of
-from lumina_core.sampling.generate import generate_each, load_model
+from lumina_core.runtime import seeded
+from lumina_core.sampling.compose import compose_run
+from lumina_core.sampling.generate import all_requests, generate_each, load_model
+from lumina_core.sampling.sample import sample_latents
+from lumina_core.sampling.settings import sampling_of
 from lumina_diffusers.stable_audio_3 import StableAudio3Network
 from tiny_wan import ASKED, NUM_STEPS, PROMPT
 
@@ -38,15 +43,29 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.fixture(scope="module")
+def distilled(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models") / "distilled"
+    tiny_sounds.pipeline(drawing()).save_pretrained(place)
+    return place
+
+
+def drawing():
+    """The scheduler of the distilled models."""
+    return diffusers.FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=1, stochastic_sampling=True
+    )
+
+
 def asked(folder, *others):
     return asked_of(folder, *tiny_sounds.SIZES, *others, modality="audio")
 
 
 def theirs(output_type, made_by=None, **others):
     words = {**ASKED, "duration": tiny_sounds.SECONDS, "output_type": output_type, **others}
-    start = noise(tiny_sounds.LATENT)[None, :, 0, 0]
+    words["generator"] = seeded(SEED)  # gives the first noise, and that of the steps
     with torch.no_grad():
-        (made,) = (made_by or tiny_sounds.pipeline())(latents=start, **words).audios
+        (made,) = (made_by or tiny_sounds.pipeline())(**words).audios
     return made[:, None, None] if output_type == "latent" else made
 
 
@@ -142,10 +161,56 @@ def test_the_named_model_describes_a_folder_without_a_name(folder):
     assert not source.notes
 
 
+def test_a_distilled_model_makes_with_a_seed_what_its_pipeline_makes(distilled):
+    made_by = tiny_sounds.pipeline(drawing())
+    config = asked(distilled)
+    sigmas = logsnr_sigma_schedule(NUM_STEPS, -6.2, 2.0)
+    listed = SolverConfig("ping_pong", schedule="listed", times=(*(1 - s for s in sigmas), 1.0))
+    reference = theirs("latent", made_by)
+    assert_same_path(latent_of(replace(config, solver=listed)), reference)
+    moved = (reference - noise(reference.shape)).abs().max()
+    assert (latent_of(config) - reference).abs().max() < EXACT * moved  # as above, for the base
+    assert (latent_of(asked(distilled, "solver.name=euler")) - reference).abs().max() > 0.1
+
+
+def test_a_distilled_folder_is_sampled_as_such_whatever_its_name(distilled, folder, tmp_path):
+    words = [f"checkpoint={distilled}", "prompt=x", "modality=audio", *tiny_sounds.SIZES]
+    config = compose_run(words)
+    assert (config.solver.name, config.solver.num_steps) == ("ping_pong", 8)
+    assert config.solver.schedule == "log_snr"
+    assert config.guidance.scale == 1
+    assert source_of(distilled).model == "stable_audio_3_small_distilled"
+    called = shutil.copytree(distilled, tmp_path / "stable-audio-3-small")
+    assert source_of(called).model == "stable_audio_3_small_distilled"
+    base = shutil.copytree(folder, tmp_path / "stable-audio-3-medium")
+    assert source_of(base).model == "stable_audio_3_small"
+
+
+def test_noise_of_the_steps_does_not_depend_on_the_batch(distilled):
+    configs = [asked(distilled, *words) for words in ([], ["modality.seconds=0.02"], OTHER_TEXT)]
+    model = load_model(configs[0])
+    requests = all_requests(model, configs)
+    together = sample_latents(model, requests, sampling_of(configs[0]))
+    for config, latent in zip(configs, together, strict=True):
+        assert (latent - latent_of(config)).abs().max() < EXACT * latent.abs().max()
+
+
+def test_a_distilled_model_repeats_its_file(distilled, tmp_path):
+    words = words_for(distilled, *tiny_sounds.SIZES, PROMPT, modality="audio")
+    assert main(["run", *words, "num_samples=2", f"out={tmp_path / 'both'}"]) == 0
+    first, second = sorted((tmp_path / "both").glob("*.wav"))
+    again = ["run", f"repeat={second}", f"checkpoint={distilled}", "device=cpu"]
+    assert main([*again, f"out={tmp_path / 'again.wav'}"]) == 0
+    assert (tmp_path / "again.wav").read_bytes() == second.read_bytes() != first.read_bytes()
+    alone = [*words, "seed=1", f"out={tmp_path / 'alone.wav'}"]
+    assert main(["run", *alone]) == 0
+    assert soundfile.read(tmp_path / "alone.wav")[0].tolist() == soundfile.read(second)[0].tolist()
+
+
 @pytest.mark.parametrize(
     ("file", "values", "said"),
     [
-        ("scheduler/scheduler_config.json", {"stochastic_sampling": True}, "stochastic_sampling"),
+        ("scheduler/scheduler_config.json", {"stochastic_sampling": 2}, "stochastic_sampling=2"),
         ("scheduler/scheduler_config.json", {"num_train_timesteps": 1000}, "counts time to more"),
         ("scheduler/scheduler_config.json", {"_class_name": "PingPongScheduler"}, "PingPong"),
         ("duration_embedder/config.json", {"_class_name": None}, "duration_embedder is missing"),
