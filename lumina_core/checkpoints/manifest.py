@@ -60,6 +60,8 @@ TEXT_ENCODER_ENTRIES: dict[str, type] = {
     "add_eos": bool,
     "padded": bool,
     "keeps_pads": bool,
+    "adds_embedding": bool,
+    "empty_is_zero": bool,
     "dtype": str,
     "template": str,
     "template_for": str,

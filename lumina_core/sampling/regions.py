@@ -62,7 +62,7 @@ def asked_of(request: Request) -> Asked:
 
 def asked_without(request: Request) -> Asked:
     """What the velocity without the prompt needs."""
-    text = Negative(request.negative_prompt)
+    text = Negative(request.negative_prompt, request.prompt)
     return Asked([text], _WHOLE, text if request.regions is None else asked_of(request).pooled)
 
 

@@ -32,9 +32,9 @@ Features = tuple[Float[Tensor, "text text_dim"], tuple[int, ...]]
 """Of several texts, packed end to end, and how many tokens each has."""
 
 
-def packed(texts: Sequence[Text], features: Mapping[Text, Tensor]) -> Features:
-    """The features of texts, from those of each."""
-    parts = [features[text] for text in texts]
+def packed(texts: Sequence[Text], features: Mapping[Text, Tensor], reading: Reading) -> Features:
+    """The features of texts, from those of what is read for each."""
+    parts = [features[text] * (not reading.is_zero(text)) for text in texts]
     return torch.cat(parts), tuple(map(len, parts))
 
 
@@ -130,7 +130,7 @@ class TextEncoder(nn.Module, TextReader):
     @property
     def text_dim(self) -> int:
         """Width of the features."""
-        return width_of(self.model.config)
+        return width_of(self.model.config) * (1 + self.reading.adds_embedding)
 
     def forward(self, texts: Sequence[Text]) -> Features:
         """Features of several texts in one padded call, of the valid tokens alone.
@@ -168,12 +168,15 @@ class TextEncoder(nn.Module, TextReader):
         hidden = (
             output.last_hidden_state if is_last else output.hidden_states[self.reading.hidden_state]
         )
+        if self.reading.adds_embedding:
+            hidden = torch.cat([self.model.get_input_embeddings()(ids), hidden], dim=-1)
         return hidden.flatten(0, 1).index_select(0, places), lengths
 
     @torch.no_grad()
     def encode(self, texts: Sequence[Text]) -> Features:
         """Features of several texts, each distinct one encoded alone."""
-        return packed(texts, {text: self([text])[0] for text in dict.fromkeys(texts)})
+        features = {text: self([text])[0] for text in dict.fromkeys(texts)}
+        return packed(texts, features, self.reading)
 
     def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
         """Write a folder that `load_text_encoder` and transformers read.

@@ -79,7 +79,7 @@ class FrozenTextEncoder(TextReader):
     @property
     def text_dim(self) -> int:
         """Width of the features."""
-        return width_of(self._config)
+        return width_of(self._config) * (1 + self.reading.adds_embedding)
 
     def __call__(self, texts: Sequence[Text], *, cache: Path | None = None) -> Features:
         """Features of several texts, in float32.
@@ -98,7 +98,7 @@ class FrozenTextEncoder(TextReader):
                 )
                 for text in dict.fromkeys(texts)
             }
-        return packed(texts, features)
+        return packed(texts, features, self.reading)
 
     encode = __call__
 

@@ -13,7 +13,7 @@ import torch
 
 from lumina_core.errors import MAX_REASON, LuminaError, nearest, printable
 from lumina_core.files.reading import read_regular
-from lumina_core.text.encoder import Features, packed
+from lumina_core.text.encoder import Features
 from lumina_core.text.settings import Negative, Text
 
 MAX_LABELS_BYTES = 1 << 20  # 30 times the names of ImageNet
@@ -46,8 +46,8 @@ class LabelEncoder:
         Raises:
             LuminaError: a text names no class, or more than one.
         """
-        found = {text: torch.tensor([[float(self.number(text))]]) for text in dict.fromkeys(texts)}
-        return packed(texts, found)
+        numbers = [[float(self.number(text))] for text in texts]
+        return torch.tensor(numbers), (1,) * len(texts)
 
     def number(self, text: Text) -> int:
         """The number of the class that a text names; num_classes for an empty one.

@@ -18,6 +18,8 @@ class Negative(NamedTuple):
     """What guidance moves away from: a negative prompt, or a caption that training left out."""
 
     text: str
+    prompt: str = ""
+    """In whose place it stands."""
 
 
 Text = str | Negative
@@ -42,6 +44,12 @@ class Reading(Settings, block="text_encoder"):
         idle={"padded": (False,)},
         untold=True,
     )
+    adds_embedding: bool = setting(
+        False, "put the embedding of each token before its features: twice the width", untold=True
+    )
+    empty_is_zero: bool = setting(
+        False, "an empty negative prompt is zeros, as many as the prompt has tokens", untold=True
+    )
     dtype: str = setting("float32", "of the weights of a frozen encoder", choices=DTYPE_NAMES)
     template: str = setting(PLACE, f"what the encoder reads, with {PLACE} for the text")
     template_for: str = setting(
@@ -59,8 +67,14 @@ class Reading(Settings, block="text_encoder"):
                 "goes, or leave text_encoder.template out for the text alone"
             )
 
+    def is_zero(self, text: Text) -> bool:
+        """Whether the features of a text are zeros, as many as its prompt has tokens."""
+        return self.empty_is_zero and isinstance(text, Negative) and not text.text
+
     def written_out(self, text: Text) -> str:
         """What the encoder reads where it is asked a text."""
+        if isinstance(text, Negative) and self.is_zero(text):
+            text = text.prompt
         if isinstance(text, Negative):
             if self.template_for == "prompts":
                 return text.text

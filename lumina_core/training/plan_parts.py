@@ -135,7 +135,8 @@ def text_part(folder: Path, reading: Reading) -> tuple[Part, int]:
         LuminaError: the folder holds no encoder that can be read this way.
     """
     config, _ = open_folder(folder, reading)
-    return _text_part(without_weights(folder, config, reading), reading), width_of(config)
+    width = width_of(config) * (1 + reading.adds_embedding)
+    return _text_part(without_weights(folder, config, reading), reading), width
 
 
 def described_text(tower: TextTower) -> Part:

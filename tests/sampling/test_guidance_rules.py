@@ -195,7 +195,7 @@ def test_texts_ahead_are_those_that_guidance_needs(model):
         return encoder.texts
 
     assert read(scale=0.0, rule="added") == ["a ring"]
-    assert read(scale=0.0) == ["a ring", Negative("")]
+    assert read(scale=0.0) == ["a ring", Negative("", "a ring")]
 
 
 def test_a_request_says_nothing_of_rules_that_are_off():

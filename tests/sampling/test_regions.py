@@ -50,11 +50,11 @@ def test_the_parts_of_a_prompt_are_parted_by_bars():
     asked = asked_of(request())
     assert asked.texts == ["a red ring", "a blue star", "a green cross", "a grey circle"]
     assert asked.pooled == "a red ring a blue star a green cross a grey circle"
-    assert asked_without(request()) == ([Negative("a star")], (1, 1), asked.pooled)
+    assert asked_without(request()) == ([Negative("a star", FOUR)], (1, 1), asked.pooled)
     plain = request("a ring | a star", None)
     assert asked_of(plain) == (["a ring | a star"], (1, 1), "a ring | a star")
     assert asked_of(plain).is_plain and asked_without(plain).is_plain
-    assert asked_without(plain).texts == [Negative("a star")]
+    assert asked_without(plain).texts == [Negative("a star", "a ring | a star")]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,8 @@ def test_all_texts_are_encoded_ahead(model):
     given = replace(model, text_encoder=encoder)
     list(in_turn(given, [[request("a ring | a star", (1, 2))]], GuidanceConfig()))
     pooled = "a ring a star"
-    assert encoder.texts == ["a ring", "a star", pooled, Negative("a star"), pooled]
+    without = Negative("a star", "a ring | a star")
+    assert encoder.texts == ["a ring", "a star", pooled, without, pooled]
 
 
 @pytest.mark.parametrize(

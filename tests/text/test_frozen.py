@@ -15,7 +15,7 @@ from lumina_core.cli.main import main
 from lumina_core.text import frozen
 from lumina_core.text.encoder import TextEncoder, load_text_encoder
 from lumina_core.text.frozen import FrozenTextEncoder, read_features
-from lumina_core.text.settings import Reading
+from lumina_core.text.settings import Negative, Reading
 from lumina_core.training.compose import compose_train
 
 TEXTS = ["a red circle and a blue square", "", "Müller's ☃ star", "a red circle " * 40]
@@ -95,6 +95,32 @@ def test_hidden_state_is_the_output_of_that_layer(named):
     assert not torch.allclose(before([TEXTS[0]])[0], last([TEXTS[0]])[0])
     with pytest.raises(LuminaError, match=r"beyond the 2 layers .* use -1 to -3"):
         load_text_encoder(folder, Reading(64, hidden_state=-4))
+
+
+@torch.no_grad()
+def test_an_embedding_stands_before_the_features(named):
+    name, folder = named
+    plain = load_text_encoder(folder, Reading(64))
+    both = load_text_encoder(folder, Reading(64, adds_embedding=True))
+    assert both.text_dim == 2 * plain.text_dim
+    first, last = both([TEXTS[0]])[0].chunk(2, dim=1)
+    assert torch.equal(last, plain([TEXTS[0]])[0])
+    embedding = model_of(name, folder).get_input_embeddings()
+    assert torch.equal(first, embedding(torch.tensor(plain.token_ids(TEXTS[0]))))
+    frozen_one = FrozenTextEncoder(folder, both.reading, CPU)
+    assert frozen_one.text_dim == both.text_dim
+    assert torch.equal(frozen_one([TEXTS[0]])[0], torch.cat([first, last], dim=1))
+
+
+def test_an_empty_negative_prompt_may_be_zeros_of_the_length_of_its_prompt(encoder_folders):
+    encoder = FrozenTextEncoder(encoder_folders["t5"], Reading(64, empty_is_zero=True), CPU)
+    asked = [TEXTS[0], Negative("", TEXTS[0]), Negative(OTHER, TEXTS[0]), "", OTHER]
+    features, lengths = encoder(asked)
+    prompt, empty, other, nothing, same = features.split(lengths)
+    assert len(empty) == len(prompt) > 1 and not empty.any()
+    assert torch.equal(other, same) and nothing.any()
+    read_as_ever = FrozenTextEncoder(encoder_folders["t5"], Reading(64), CPU)
+    assert torch.equal(read_as_ever([Negative("", TEXTS[0])])[0], nothing)
 
 
 def test_marks_are_those_of_the_released_models(encoder_folders):

@@ -79,6 +79,8 @@ class DiffusersNetwork(PackagedNetwork):
     """Whether texts of different lengths may share a call."""
     scale: ClassVar[float] = 1000.0
     """Of sigma, for the time that the transformer takes."""
+    sign: ClassVar[float] = -1.0
+    """Of what the transformer makes, times data less noise."""
 
     roles: ClassVar[Mapping[str, str]] = {
         "text": r"\.attn2\.|text_embedder\.|caption_projection\.",
@@ -241,7 +243,7 @@ class DiffusersNetwork(PackagedNetwork):
     def velocity(self, group: Group) -> Float[Tensor, "sample channel frame row column"]:
         """Data less noise, from what the transformer makes of the group."""
         made = self.transformer(**self.inputs(group), return_dict=False)[0]
-        return -self.output(made, group)
+        return self.sign * self.output(made, group)
 
     def inputs(self, group: Group) -> dict[str, Any]:
         """Keyword arguments of the transformer."""
@@ -261,6 +263,24 @@ class DiffusersNetwork(PackagedNetwork):
         sigma = self.scale * (1 - group.time)
         is_shared = not per_patch and is_true((sigma == sigma[:, :1]).all(), planned=True)
         return sigma[:, 0] if is_shared else sigma
+
+    def shared_sigma(self, group: Group, name: str) -> Float[Tensor, "sample"]:
+        """The time of a transformer of sounds that takes one for each sample.
+
+        Args:
+            group: the samples.
+            name: of the model.
+
+        Raises:
+            LuminaError: a part of a sample is given.
+        """
+        sigma = self.sigma(group)
+        if sigma.ndim > 1:
+            raise LuminaError(
+                f"{name} takes one time for the whole sound, so no part of it can be given; leave "
+                "out condition.sound"
+            )
+        return sigma
 
 
 def padded(

@@ -8,6 +8,7 @@ def lumina_networks() -> dict[str, str]:
     """The transformers of diffusers that are read, by the `_class_name` in their config.json."""
     return {
         "LTXVideoTransformer3DModel": "lumina_diffusers.ltx:LTXNetwork",
+        "LongCatAudioDiTTransformer": "lumina_diffusers.longcat:LongCatNetwork",
         "StableAudio3DiTModel": "lumina_diffusers.stable_audio_3:StableAudio3Network",
         "WanTransformer3DModel": "lumina_diffusers.wan:WanNetwork",
     }

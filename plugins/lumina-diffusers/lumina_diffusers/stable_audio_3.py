@@ -67,12 +67,7 @@ class StableAudio3Network(DiffusersNetwork):
 
     def inputs(self, group: Group) -> dict[str, Any]:
         """As in DiffusersNetwork."""
-        dtype, time = self.transformer.dtype, self.sigma(group)
-        if time.ndim > 1:
-            raise LuminaError(
-                "Stable Audio 3 takes one time for the whole sound, so no part of it can be given; "
-                "leave out condition.sound"
-            )
+        dtype, time = self.transformer.dtype, self.shared_sigma(group, "Stable Audio 3")
         duration = self.duration_embedder(LONG_SECONDS * group.features[:, 0, 0]).to(dtype)
         text, valid = padded(group.texts, self.max_text, dtype)
         return {
