@@ -10,7 +10,7 @@ from torch import Generator
 
 from lumina_core.errors import LuminaError
 from lumina_core.media.worlds.captions import check_split, pick, pick_weighted
-from lumina_core.media.worlds.lexicon import Lexicon, Meaning, spoken
+from lumina_core.media.worlds.lexicon import Lexicon, Meaning
 from lumina_core.modality import World
 
 HELD_OUT = "held_out"
@@ -28,7 +28,7 @@ class Grammar(Protocol):
     """Those that can name a held-out combination."""
 
     def parse(self, caption: str) -> Any:
-        """The scene of a caption, whatever its case, spaces and final full stop; it has a `task`.
+        """The scene of a text, whatever its case, spaces and punctuation; it has a `task`.
 
         Raises:
             LuminaError: the caption is no caption of this world.
@@ -134,23 +134,23 @@ class CaptionWorld(World):
     def plainest(self, text: str) -> str | None:
         """The caption of the same scene in the first of each choice of words."""
         try:
-            scene = self.grammar.parse(spoken(text))
+            scene = self.grammar.parse(text)
         except LuminaError:
             return None
         return self.grammar.caption_of(scene, None) if self.grammar.is_drawn(scene) else None
 
     def nearest(self, text: str) -> str | None:
         """The caption that says most of what a text says; None where the text is a caption."""
-        if self.is_caption(spoken(text)):
+        if self.is_caption(text):
             return None
         meant = self.words.LEXICON.understood(text)
         captions = (self.grammar.caption_of(scene, None) for scene in self.words.scenes(meant))
         return next(filter(self.is_caption, self.words.LEXICON.ranked(meant, captions)))
 
-    def is_caption(self, words: str) -> bool:
-        """Whether spoken words are a caption of some split."""
+    def is_caption(self, text: str) -> bool:
+        """Whether a text is a caption of some split."""
         try:
-            return self.grammar.is_drawn(self.grammar.parse(words))
+            return self.grammar.is_drawn(self.grammar.parse(text))
         except LuminaError:
             return False
 

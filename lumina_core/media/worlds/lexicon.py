@@ -68,6 +68,14 @@ def _is_punctuation(letter: str) -> bool:
     return letter in "$+<=>^`|~" or unicodedata.category(letter).startswith("P")
 
 
+def corrected(word: str, known: Iterable[str]) -> str:
+    """The known word of nearly the same letters, the first of them the same, or the word."""
+    if len(word) < MIN_SPELT or word in WELL_SPELT:
+        return word
+    alike = [each for each in known if each[0] == word[0]]
+    return next(iter(get_close_matches(word, alike, 1, MIN_ALIKE)), word)
+
+
 class Lexicon:
     """The words of a world that mean something."""
 
@@ -88,7 +96,7 @@ class Lexicon:
 
     def understood(self, text: str) -> tuple[Meaning, ...]:
         """The same for a text of a person: words may be misspelt, or say a thing twice in a row."""
-        words = " ".join(self._corrected(word) for word in spoken(text).split())
+        words = " ".join(corrected(word, self._words) for word in spoken(text).split())
         return tuple(meaning for meaning, _ in groupby(self.meanings(words)))
 
     def ranked(self, meant: Sequence[Meaning], captions: Iterable[str]) -> list[str]:
@@ -104,13 +112,6 @@ class Lexicon:
             key=lambda caption: likeness.to(self.meanings(caption)),
             reverse=True,
         )
-
-    def _corrected(self, word: str) -> str:
-        """The known word of nearly the same letters, the first of them the same, or the word."""
-        if len(word) < MIN_SPELT or word in WELL_SPELT:
-            return word
-        known = [each for each in self._words if each[0] == word[0]]
-        return next(iter(get_close_matches(word, known, 1, MIN_ALIKE)), word)
 
 
 class _Likeness:

@@ -15,6 +15,7 @@ from lumina_core.media.worlds.captions import chance, pick, pick_two
 from lumina_core.media.worlds.lexicon import spoken
 from lumina_core.media.worlds.wordings import Reading, words_in
 from lumina_multiview import sentences, wordings
+from lumina_multiview.loose_texts import Told, told_by
 from lumina_multiview.sentences import SENTENCES
 from lumina_multiview.wordings import COLOURS, PLACES, SIDES
 
@@ -69,6 +70,9 @@ def parse(caption: str) -> Scene:
         scene = scene_of(reading)
         if scene is not None:
             return scene
+    told = told_by(caption)
+    if told is not None and (scene := _scene_told(told)):
+        return scene
     raise LuminaError(
         f"{caption!r} is no caption of the multi-view world, which knows the solids "
         f"{', '.join(SHAPES)}, {' or '.join(SIZES)}, of one or two of the colours "
@@ -162,7 +166,7 @@ def _said(scene: Scene, generator: torch.Generator | None) -> tuple[str, dict[st
 
 def scene_of(reading: Reading) -> Scene | None:
     """None where what is said of the two sides does not fit together."""
-    texts, name = reading.texts, reading.name.removesuffix(sentences.READ)
+    texts, name = reading.texts, reading.name
     shape = wordings.shape_of(texts["shape"])
     sizes = wordings.sizes_of(texts["size"] + texts["shape"] + texts["ending"])
     if len(sizes) > 1:
@@ -183,6 +187,24 @@ def scene_of(reading: Reading) -> Scene | None:
         colours = colours[:: 1 if first else -1]
     is_odd = "c" in texts and wordings.colour_of(texts["c"]) not in colours
     return None if is_odd or colours[0] == colours[1] else Scene(task, shape, colours, size)
+
+
+def _scene_told(told: Told) -> Scene | None:
+    """None where two colours are the same, or are on sides that do not face each other."""
+    parts = told.parts or ((None, None),)
+    colours = [colour for colour, _ in parts]
+    sides = [side for _, side in parts if side]
+    if len(set(colours)) < len(colours):
+        return None
+    if len(parts) == 1 and not sides:
+        return Scene(ONE_COLOUR, told.shape, (colours[0],), told.size)
+    named = sides[0] if sides else "left"
+    task, halves = next((task, halves) for task, halves in HALVES.items() if named in halves)
+    by_side = dict(zip(sides or halves, colours, strict=False))
+    if len(by_side) < len(sides) or not by_side.keys() <= set(halves):
+        return None
+    rest = None if len(by_side) == len(parts) else colours[-1]
+    return Scene(task, told.shape, tuple(by_side.get(side, rest) for side in halves), told.size)
 
 
 def _side(texts: Mapping[str, str], letter: str) -> str | None:

@@ -214,57 +214,6 @@ _UNSEEN = {
         "half of (a|the) {size}{shape} {be_a}{a} {and}the other half {be_b}{b}",
     ),
 }
-READ = " read"
-"""Ends the names of sentences that no caption has."""
-_READ = {
-    "one": (
-        "THING with (a )?{a} colour",
-        "THING {is} {a} (all|on all|on every) (side|sides|faces)",
-        "THING {a} (all around|everywhere|all over)",
-    ),
-    "halves": (
-        "{article}{size}{a} and {b} {shape} (from )?{side_a} (and|to) {side_b}",
-        "THING {is} (half )?{a} and (half )?{b} (from )?{side_a} (and|to) {side_b}",
-        "THING (in |with |of )?(half )?{a} {and}(half )?{b} (from )?{side_a} (and|to) {side_b}",
-        "THING {is} half {a} {place_a} {and}half {b} {place_b}",
-        "THING half {a} {place_a} {and}half {b} {place_b}",
-        "THING {with} (a )?{a} (half|side|face|part) {place_a} {and}(a )?{b} "
-        "(half|side|face|part|a) {place_b}",
-        "THING {is} (the )?{side_a} {be_a}{a} {and}(the )?{side_b} {be_b}{b}",
-        "THING (in|of|with) (two|2|the) (different )?colours {a} {place_a} {and}{b} {place_b}",
-        "THING (in|of|with) (two|2|the) (different )?colours {side_a} {be_a}{a} {and}"
-        "{side_b} {be_b}{b}",
-        "(the )?{side_a} of (a|the) {size}{shape} {be_a}{a} {and}{place_b} {be_b}{b}",
-        "(the )?{side_a} {be_a}{a} {and}(the )?{side_b} {be_b}{b} (on|of|for) THING",
-        "(the )?{side_a} {be_a}{a} {and}(the )?{side_b} {be_b}{b} THING",
-        "(with )?(a )?{a} {side_a} {and}(a )?{b} {side_b} (on |of )?THING",
-        "{article}{size}{side_a} {a} {and}{side_b} {b} {shape}",
-        "{article}{size}{a} {side_a} {and}{b} {side_b} {shape}",
-        "{article}{size}{b} {side_b} {shape} {with} (a )?{a} {side_a}",
-    ),
-    "rest": (
-        "{article}{size}{c} {shape} {with} (a )?{b} {side_b} {and}(a )?{a} {side_a}",
-        "{article}{size}{c} {shape} {b} {place_b} {and}{a} {place_a}",
-        "THING {is} {a} {with} (a )?{b} {side_b}",
-        "COLOURED (with|where|but|and|only) (only )?(the )?{side_b} {be_b}{b}",
-        "COLOURED {with} only (a )?{b} {side_b}",
-        "THING (that is |which is )?mostly {a} {and}{b} {place_b}",
-    ),
-    "part": (
-        "{article}{size}{b} {side_b} {shape}",
-        "(the )?{side_b} of (a|the) {size}{shape} {be_b}{b}",
-    ),
-    "mixed": (
-        "THING {a} and {b}",
-        "THING half {a} half {b}",
-        "THING {is} {a} and {b}",
-        "THING (|that is |that has been )(split|divided) (in|into)( a| two halves)? "
-        "{a} and (a )?{b}( half| halves| part)?",
-        "THING {with} (a )?{a} and (a )?{b} (half|side|halves|sides|part|parts)",
-        "{article}{size}{a} {b} {shape}",
-        "THING half (of it )?{be_a}{a} {and}(the )?(other )?half (of it )?{be_b}{b}",
-    ),
-}
 """What is said: one solid of any colour, of one colour, its halves, the colour of one half and that
 of the rest, the colour of one half alone, or two colours without their places."""
 
@@ -279,7 +228,7 @@ SENTENCES = Wordings(
     _SLOTS,
     *(
         {name: tuple(map(_whole, several)) for name, several in sentences.items()}
-        for sentences in (_TRAINED, _UNSEEN | {name + READ: each for name, each in _READ.items()})
+        for sentences in (_TRAINED, _UNSEEN)
     ),
 )
 

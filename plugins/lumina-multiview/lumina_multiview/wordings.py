@@ -65,7 +65,7 @@ SIDES = {
     "right": ("right half", "right side", "right", "right part"),
 }
 """What a side is called, as in "with a red front"; what faces it has names of the same kind."""
-_SIDE_WORDS = {
+SIDE_WORDS = {
     **{"front": "front", "back": "back", "rear": "back", "behind": "back"},
     **{"top": "top", "upper": "top", "above": "top", "bottom": "bottom", "lower": "bottom"},
     **{"base": "bottom", "underside": "bottom", "below": "bottom", "underneath": "bottom"},
@@ -76,7 +76,7 @@ MODIFIERS = ("bright", "pure", "all", "completely", "entirely", "fully")
 HAS_MODIFIER = 0.06
 """How often the colour of a caption that is not in plain words has one of these."""
 
-_FILLERS = (
+FILLERS = (
     *("please", "just", "simple", "simply", "plain", "single", "basic", "only", "nice", "kindly"),
     *("very", "really", "quite", "rather", "sized", "thanks", "normal", "regular", "geometric"),
     *("also", "ok", "hello", "hi", "exactly", "perfect", "perfectly", "in 3d", "3d", "upright"),
@@ -103,7 +103,7 @@ _LIKE = re.compile(
     r"(?:shaped like|that looks like|in the (?:shape|form) of) (?:a|the) (?:letter )?"
 )
 _SOLID = re.compile(r"(?<!shaped )\bsolid\b ?")
-_FILLER = re.compile(rf"\b{one_of(_FILLERS)}\b ?")
+_FILLER = re.compile(rf"\b{one_of(FILLERS)}\b ?")
 
 
 def plain(text: str) -> str:
@@ -126,7 +126,7 @@ SIZE_OF = by_wording(SIZES)
 
 def side_of(words: str) -> str | None:
     """The side that is named, in words of the slots of places and sides."""
-    return next((_SIDE_WORDS[word] for word in words.split() if word in _SIDE_WORDS), None)
+    return next((SIDE_WORDS[word] for word in words.split() if word in SIDE_WORDS), None)
 
 
 def colour_of(words: str | None) -> str | None:

