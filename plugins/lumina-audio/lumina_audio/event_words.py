@@ -161,11 +161,16 @@ def event_of(text: str, before: Event | None) -> Event | None:
     if found is None:
         return None
     kind, direction, implied = found
-    return _event(kind, direction, times[0] if times else count, implied | values)
+    return event_from(kind, direction, times[0] if times else count, implied | values)
 
 
-def _event(kind: str, direction: str | None, count: int, values: dict[str, str]) -> Event | None:
-    """A short tone is a beep, and of what is long anyway nobody need say it."""
+def event_from(
+    kind: str, direction: str | None, count: int, values: dict[str, str]
+) -> Event | None:
+    """The event of a kind with these values of its fields; None where it cannot have them.
+
+    A short tone is a beep, and of what is long anyway nobody need say it.
+    """
     if values.get("speed") and kind != "sweep":
         return None
     values = {field: value for field, value in values.items() if field != "speed"}

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 
 from lumina_audio.event_words import EVENT, RARE, event_of, worded
+from lumina_audio.loose_texts import told_by
 from lumina_audio.scene import (
     DIRECTIONS,
     KINDS,
@@ -214,6 +215,9 @@ def parse(caption: str) -> Scene:
             marks = [reading.texts[slot.pop()] for slot in slots if slot]
             if events := _events_of([said[int(mark[1]) - 1] for mark in marks]):
                 return Scene(_task_of(events), events)
+    events = told_by(caption) or ()
+    if events and is_possible(events):
+        return Scene(_task_of(events), events)
     raise LuminaError(
         f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
         "noise bursts, short or up to three long, tones and chords (with slow or fast tremolo), "
