@@ -98,6 +98,8 @@ class Guard:
                 async with asyncio.timeout_at(None if is_whole else end):
                     message = await receive()
             except TimeoutError as error:
+                if is_begun:  # answered without the body, which nobody needs any more
+                    return {"type": "http.disconnect"}
                 text = f"the body did not come within {SECONDS_TO_SEND} seconds"
                 raise RefusedError(text, 408, code="too_slow") from error
             is_whole = not message.get("more_body", False)

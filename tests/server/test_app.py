@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import lumina_core
-from lumina_core.server.app import build_app
+from lumina_core.records import MAX_TEXT
+from lumina_core.server.app import PAGE, build_app
 from lumina_core.server.settings import ServeConfig
 
 SMALL = {"prompt": "a star", "height": 32, "width": 32, "num_steps": 2}
@@ -195,3 +196,8 @@ def test_a_token_guards_all_but_the_page(tiny_checkpoint):
     assert client.get("/health").status_code == client.get("/").status_code == 200
     client.headers["authorization"] = "Bearer secret"
     assert client.get("/v1/models").status_code == 200
+
+
+def test_the_page_takes_a_prompt_as_long_as_the_server_does():
+    page = (PAGE / "index.html").read_text("utf-8")
+    assert f'id="prompt" rows="3" maxlength="{MAX_TEXT}"' in page

@@ -1,5 +1,6 @@
 """A server with the demos on a real port: the openai SDK, and plain HTTP."""
 
+import asyncio
 import base64
 import errno
 import io
@@ -205,6 +206,22 @@ def test_a_body_that_does_not_come_is_not_waited_for(address, monkeypatch):
     head, _, body = raw(address, POST).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408")
     assert json.loads(body)["error"]["code"] == "too_slow"
+
+
+def test_a_body_that_does_not_come_ends_an_answer_that_is_under_way(monkeypatch):
+    monkeypatch.setattr(guard, "SECONDS_TO_SEND", 0.05)
+    heard = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        heard.append(await receive())
+
+    async def send(message):
+        heard.append(message)
+
+    scope = {"type": "http", "path": "/health", "headers": [(b"host", b"localhost")]}
+    asyncio.run(guard.Guard(app, [], None)(scope, asyncio.Event().wait, send))
+    assert [message["type"] for message in heard] == ["http.response.start", "http.disconnect"]
 
 
 def test_who_leaves_while_sending_is_no_fault(http, address, monkeypatch):
