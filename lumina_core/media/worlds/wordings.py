@@ -26,7 +26,7 @@ class Reading:
     name: str
     """Of the sentence, a key of `trained` or `unseen`."""
     texts: Mapping[str, str]
-    """What stands in each of its slots."""
+    """What stands in each of its slots, but for those that are left out."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ class Wordings:
                 and all(map(has_words_for, sentence.slots))
                 and (match := self._pattern(sentence.whole).fullmatch(text))
             ):
-                yield Reading(sentence.name, match.groupdict())
+                said = match.groupdict().items()
+                texts = {slot: words for slot, words in said if words is not None}
+                yield Reading(sentence.name, texts)
 
     @cached_property
     def _sentences(self) -> tuple["_Sentence", ...]:

@@ -36,6 +36,7 @@ from lumina_core.media.worlds.words import (
     split_background,
 )
 
+from .reading import read
 from .scenes import (
     HELD_OUT_TASKS,
     HELD_OUT_TRIPLES,
@@ -108,7 +109,20 @@ _NUMBER = re.compile("(?:there|here) (is|are)")
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    words = spoken(caption)
+    scene = _sentence_of(spoken(caption))
+    if scene is None or not is_drawn(scene):
+        scene = read(caption) or scene
+    if scene:
+        return scene
+    raise LuminaError(
+        f"{caption!r} is no caption of the image world, which knows the colours "
+        f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)} and counts up to "
+        f"{NUMBERS[-1]}; write, say, 'a red circle to the left of a blue square'."
+    )
+
+
+def _sentence_of(words: str) -> Scene | None:
+    """The scene of one of the sentences of the world."""
     opening = OPENING.match(words)[0]  # type: ignore[index]
     for start in dict.fromkeys((opening, "")):
         text, middle = _without_endings(words[len(start) :])
@@ -120,11 +134,7 @@ def parse(caption: str) -> Scene:
             scene = _read(reading, start + inner, background, found)
             if scene is not None and not ((middle or middle_too) and scene.count > 1):
                 return scene
-    raise LuminaError(
-        f"{caption!r} is no caption of the image world, which knows the colours "
-        f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)} and counts up to "
-        f"{NUMBERS[-1]}; write, say, 'a red circle to the left of a blue square'."
-    )
+    return None
 
 
 def _without_endings(words: str) -> tuple[str, bool]:

@@ -229,9 +229,9 @@ def test_half_of_the_captions_are_in_the_plainest_words():
 @pytest.mark.parametrize(
     "caption",
     (
-        *("", "a dog", "a pink circle", "two circle", "one circles", "there are a star", "a red"),
+        *("", "a dog", "a pink circle", "one circles", "a red"),
         *("a circle to the left of", "five stars", "a star on a pink background", "a star and"),
-        *("there is two stars", "three stars above a ring", "three stars and two rings"),
+        *("three stars above a ring", "three stars and two rings"),
         *("a red blue star", "a small large star", "a star a ring a cross and a circle"),
         *("two stars 3", "a star 3", "star 3 blue", "a red star small large"),
     ),

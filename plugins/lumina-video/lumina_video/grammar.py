@@ -44,6 +44,7 @@ from lumina_video.names import (
     read_pair,
     read_thing,
 )
+from lumina_video.reading import read
 from lumina_video.scenes import (
     HELD_OUT_TASKS,
     TASKS,
@@ -80,16 +81,24 @@ PLAIN = 0.5  # of the captions have the plainest wording of all
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    words, background = split_background(without_fillers(spoken(caption)))
-    for reading in WORDINGS.readings(words):
-        if scene := _scene_of(reading, background):
-            return scene
+    scene = _read(spoken(caption))
+    if scene is None or not is_drawn(scene):
+        plain = read(caption)
+        scene = (plain and _read(plain)) or scene
+    if scene:
+        return scene
     raise LuminaError(
         f"{caption!r} is no caption of the video world, which knows the colours "
         f"{', '.join(COLOURS)}, the shapes {', '.join(SHAPES)}, and that they move left, "
         "right, up or down, stand still, grow, shrink, pass each other and turn from one "
         "colour to another; write, say, 'a red circle moving to the right'."
     )
+
+
+def _read(spoken_words: str) -> Scene | None:
+    words, background = split_background(without_fillers(spoken_words))
+    scenes = (_scene_of(reading, background) for reading in WORDINGS.readings(words))
+    return next(filter(None, scenes), None)
 
 
 def _scene_of(reading: Reading, background: str | None) -> Scene | None:

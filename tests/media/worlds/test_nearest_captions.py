@@ -13,8 +13,6 @@ OUTSIDE = {
         "a purple ring on a purple background": "a purple ring",
         "a red circle and a red circle": "a green circle and a red circle",
         "a circle to the left of a circle": "a circle to the left of a square",
-        "a red circel": "a red circle",
-        "two circle": "two circles",
         "stars": "a star",
         "five yellow stars": "four yellow stars",
         "a pink disc on a dark background": "a red circle on a black background",
@@ -28,11 +26,9 @@ OUTSIDE = {
     },
     "video": {
         "a blue ring melting and fading to yellow": "a ring turning from blue to yellow",
-        "red circel moves rightward": "a red circle moving to the right",
         "a red circle moving right and growing": (
             "a red circle moving to the right and then growing"
         ),
-        "a red circle overtakes the green triangel": "a red circle passing a green triangle",
         "a star turning from red to blue to green": "a star turning from red to blue",
         "a small yellow star that dances and grows": "a small yellow star growing",
         "two tiny stars jumping to the left": "two small stars moving to the left",
@@ -43,11 +39,11 @@ OUTSIDE = {
             "a small star moving up and a large ring moving up"
         ),
         "a bouncy ball that doesn't move": "a circle standing still",
-        "a white ring going lazily down": "a white ring moving down",
+        "a white ring going wildly down": "a white ring moving down",
         "a green star spinning on a black background": (
             "a green star moving to the left on a black background"
         ),
-        "a red square stays where it is as the green cross starts to rise": (
+        "a red square stays where it is as the green cross tries to rise": (
             "a red square standing still and a green cross moving up"
         ),
         "a purple star shrinking on a purple background": "a star shrinking on a purple background",
@@ -79,7 +75,6 @@ OUTSIDE = {
         "five short beeps": "four short beeps",
         "a siren": "a rising sweep",
         "a low beep, a high beep, a chord and a tone": "a low beep then a high beep then a chord",
-        "a shrill beep then a quieter one": "a high beep then a soft beep",
         "a soft tone that gets loud": "a soft tone then a loud tone",
         "a fast trembling high note followed by a beep": "a high tone then a beep",
         "a long beep, a short beep and a long beep": "a long beep then a short beep",
