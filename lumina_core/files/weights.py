@@ -8,12 +8,14 @@ more tensors than they hold; a config counts no more layers than that.
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -23,6 +25,7 @@ TENSORS_PER_STORED = 4  # weight norm makes four of three, and tied weights begi
 SPARE_TENSORS, SPARE_ELEMENTS = 64, 1 << 20  # of parts that need not be stored, such as a pooler
 BYTES_PER_TENSOR = 64  # of a file that is no safetensors, at least: it aligns each to as many
 SPARE_COUNT = 1000  # layers and the like that a config may name where few tensors are stored
+Built = TypeVar("Built", bound=nn.Module)
 _COUNTS = re.compile(r"layer|depth|label|expert|extra_ids")
 """In the names of settings for which lists and modules are made, one by one."""
 
@@ -104,6 +107,24 @@ def built_within(paths: Iterable[Path]) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def read_float32(make: Callable[[], Built], path: Path) -> Built:
+    """A model with all its weights from one file, in float32.
+
+    Args:
+        make: builds it.
+        path: of safetensors, with exactly these names and shapes.
+
+    Raises:
+        ValueError, OSError, SafetensorError: as `built_within`.
+        RuntimeError: other weights are stored.
+    """
+    with built_within([path]), torch.device("meta"):
+        model = make()
+    stored = {name: x.to(torch.float32, copy=True) for name, x in load_file(path).items()}
+    model.load_state_dict(stored, assign=True)
+    return model
 
 
 def check_counts(config: Any, stored: Stored) -> None:

@@ -14,6 +14,8 @@ import json
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from threading import RLock
 
@@ -32,6 +34,7 @@ from lumina_core.runtime import release_memory
 from lumina_core.text.encoder import Features, TextEncoder, TextReader, packed
 from lumina_core.text.folder import encoder_files, open_folder, read_weights, width_of
 from lumina_core.text.settings import Reading, Text
+from lumina_core.text.tiny_reader import Opened, open_tiny
 
 RESIDENT_BYTES = 64 << 20  # of weights; reading so few again costs more than keeping them
 MEMORY_BYTES = 1 << 30  # of features; the texts used longest ago give way
@@ -67,7 +70,13 @@ class FrozenTextEncoder(TextReader):
         self.features_on = device
         """Where the features of a call go."""
         self.hub_id = hub_id
-        self._config, self.tokenizer = open_folder(folder, reading)
+        opened = open_tiny(folder, reading)
+        if opened is None:
+            config, tokenizer = open_folder(folder, reading)
+            read = partial(read_weights, self.folder, config, reading)
+            width = width_of(config) * (1 + reading.adds_embedding)
+            opened = Opened(width, tokenizer, read)
+        self.text_dim, self.tokenizer, self._read = opened
         self.cache = cache
         self.stored: Callable[[str], Tensor | None] | None = None
         """Gives the features of what it would read, where they were computed before."""
@@ -75,11 +84,6 @@ class FrozenTextEncoder(TextReader):
         self._features: OrderedDict[str, Tensor] = OrderedDict()
         self._num_bytes = 0  # of these
         self._lock = RLock()
-
-    @property
-    def text_dim(self) -> int:
-        """Width of the features."""
-        return width_of(self._config) * (1 + self.reading.adds_embedding)
 
     def __call__(self, texts: Sequence[Text], *, cache: Path | None = None) -> Features:
         """Features of several texts, in float32.
@@ -172,16 +176,13 @@ class FrozenTextEncoder(TextReader):
 
     def _weights(self) -> TextEncoder:
         if self._encoder is None:
-            model = read_weights(self.folder, self._config, self.reading)
-            encoder = TextEncoder(model, self.tokenizer, self.reading)
+            encoder = TextEncoder(self._read(), self.tokenizer, self.reading)
             self._encoder = encoder.to(self.device).requires_grad_(False)
         return self._encoder
 
     def _place(self, whole: str) -> Path:
         """Where a text, its template included, has its features below the cache."""
-        import transformers
-
-        versions = [torch.__version__, transformers.__version__, self.device.type]
+        versions = [torch.__version__, version("transformers"), self.device.type]
         about = json.dumps([self.sha256, told(self.reading), versions])
         return Path(_hash(about), f"{_hash(whole)}.safetensors")
 

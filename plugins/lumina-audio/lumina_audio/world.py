@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumina_audio import grammar, nearest, oracle
+from lumina_audio import grammar, nearest
 from lumina_audio.samples import Sound, mono, sound_of
 from lumina_audio.scene import MAX_EVENTS, REPEATED, Event, ways
 from lumina_core import LuminaError
@@ -153,6 +153,8 @@ class AudioWorld(CaptionWorld):
 
     def judge(self, media: Sound, caption: str, options: Canvas) -> dict[str, bool]:
         """The verdict of the oracle on a sound, its channels averaged, at the rate of options."""
+        from lumina_audio import oracle
+
         return oracle.judge(mono(media), options.sample_rate, grammar.parse(caption))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
-from lumina_audio.mel import MIN_AMPLITUDE, log_mel
+from lumina_audio.mel import MIN_AMPLITUDE, log_mel, mel_filters
 from lumina_audio.options import FrontEnd
 
 RELEASED = FrontEnd(16_000, 1024, 256, 80, 0.0, 8000.0, "slaney")
@@ -24,10 +24,8 @@ def noise(*shape, seed=0):
     return 0.3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def reference(samples, front_end):
-    missing = front_end.n_fft - front_end.hop_length
-    padded = np.pad(samples.double().numpy(), (missing // 2, missing - missing // 2))
-    filters = mel_filter_bank(
+def reference_filters(front_end):
+    return mel_filter_bank(
         num_frequency_bins=front_end.n_fft // 2 + 1,
         num_mel_filters=front_end.num_mels,
         min_frequency=front_end.fmin,
@@ -36,6 +34,11 @@ def reference(samples, front_end):
         norm="slaney",
         mel_scale=front_end.mel_scale,
     )
+
+
+def reference(samples, front_end):
+    missing = front_end.n_fft - front_end.hop_length
+    padded = np.pad(samples.double().numpy(), (missing // 2, missing - missing // 2))
     found = spectrogram(
         padded,
         window_function(front_end.n_fft, "hann"),
@@ -43,12 +46,18 @@ def reference(samples, front_end):
         hop_length=front_end.hop_length,
         power=1.0,
         center=False,
-        mel_filters=filters,
+        mel_filters=reference_filters(front_end),
         mel_floor=1e-5,
         log_mel="log",
         dtype=np.float64,
     )
     return torch.from_numpy(found.T).float()
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_filters_are_those_of_transformers_to_the_bit(name):
+    wanted = torch.from_numpy(reference_filters(FRONT_ENDS[name])).float()
+    assert torch.equal(mel_filters(FRONT_ENDS[name]), wanted)
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)

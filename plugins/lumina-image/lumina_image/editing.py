@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool
-from scipy import ndimage
 from torch import Tensor
 
 from lumina_core import LuminaError
@@ -101,6 +100,8 @@ def _filled(picture: Picture, given: Bool[Tensor, "height width"]) -> Picture:
     """Every pixel that is not given takes the colour of the nearest one that is."""
     if given.all() or not given.any():
         return picture
+    from scipy import ndimage
+
     nearest = ndimage.distance_transform_edt(
         ~given.numpy(), return_distances=False, return_indices=True
     )

@@ -19,7 +19,7 @@ from lumina_core.media.worlds.captions import pick
 from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.media.worlds.words import FREE_BACKGROUNDS, free_colours
 
-from . import grammar, nearest, oracle
+from . import grammar, nearest
 from .scenes import MAX_RELATED, Scene, Thing
 
 TASK_WEIGHTS = {
@@ -104,6 +104,8 @@ class ImageWorld(CaptionWorld):
         self, media: UInt8[Tensor, "3 height width"], caption: str, options: object
     ) -> dict[str, bool]:
         """The verdict of the oracle; a picture says all itself."""
+        from . import oracle
+
         return oracle.judge(media, caption)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from lumina_core.media.worlds.caption_worlds import UNSEEN_WORDINGS, CaptionWorld
 from lumina_core.media.worlds.captions import pick
-from lumina_multiview import grammar, nearest, oracle
+from lumina_multiview import grammar, nearest
 from lumina_multiview.picture_reading import Pictures
 from lumina_multiview.renderer import draw_view
 
@@ -111,4 +111,6 @@ class MultiviewWorld(CaptionWorld):
 
     def judge(self, media: Pictures, caption: str, options: Cameras) -> dict[str, bool]:
         """The verdict of the oracle on views from these cameras."""
+        from lumina_multiview import oracle
+
         return oracle.judge(media, caption, options.angles, options.elevations)

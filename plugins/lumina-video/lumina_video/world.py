@@ -17,7 +17,7 @@ from lumina_core.media.worlds.caption_worlds import UNSEEN_WORDINGS, CaptionWorl
 from lumina_core.media.worlds.captions import pick
 from lumina_core.media.worlds.drawing import BACKGROUND_PALETTE, PALETTE, paint, rgb
 from lumina_core.media.worlds.words import FREE_BACKGROUNDS, free_colours
-from lumina_video import grammar, nearest, oracle
+from lumina_video import grammar, nearest
 from lumina_video.motions import DIRECTIONS, TURN
 from lumina_video.paths import poses_of
 from lumina_video.scenes import HELD_OUT_MOTIONS, Scene, Thing, turning_of
@@ -119,6 +119,8 @@ class VideoWorld(CaptionWorld):
         self, media: UInt8[Tensor, "frame 3 height width"], caption: str, options: object
     ) -> dict[str, bool]:
         """The verdict of the oracle; a clip says all itself."""
+        from lumina_video import oracle
+
         return oracle.judge(media, caption)
 
 
