@@ -188,10 +188,18 @@ class World(ABC):
         """
         return frozenset()
 
+    def writes(self, text: str) -> bool:
+        """Whether captions may be worded as a text is, any text of a person.
+
+        A text encoder that learned captions has seen no other wording, even of words that it knows.
+        """
+        return True
+
     def plainest(self, text: str) -> str | None:
         """The caption that says the same as a text in the plainest words.
 
-        A text encoder that does not know a word of the text is asked for this caption instead.
+        A text encoder that does not know a word of the text, or its wording (`writes`), is asked
+        for this caption instead.
 
         Args:
             text: of a person, anything.

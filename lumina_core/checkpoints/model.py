@@ -117,11 +117,14 @@ class Model:
     def read_as(self, text: Text) -> Text:
         """What the text encoder is asked for a text.
 
-        A world reads words that stand in none of its captions. A text encoder that is trained on
-        the captions knows none of these, so it gets the plainest caption of the same meaning.
+        A world reads words and wordings that stand in none of its captions. A text encoder that is
+        trained on the captions knows none of these, so it gets the plainest caption of the same
+        meaning.
         """
         world = self.modality.world if self.is_of_world else None
-        if world is None or not isinstance(text, str) or not self.text_encoder.unknown_words(text):
+        if world is None or not isinstance(text, str):
+            return text
+        if world.writes(text) and not self.text_encoder.unknown_words(text):
             return text
         return world.plainest(text) or text
 

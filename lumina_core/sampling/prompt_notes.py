@@ -176,8 +176,8 @@ def _prompt_note(model: "Model", prompt: str) -> str | None:
     read = model.read_as(prompt)
     if read == prompt:
         return None
-    unknown = model.text_encoder.unknown_words(prompt)
-    return f"the checkpoint has never seen {shown_words(unknown)}; it reads {read!r} instead"
+    unknown = shown_words(model.text_encoder.unknown_words(prompt)) or "words in this order"
+    return f"the checkpoint has never seen {unknown}; it reads {read!r} instead"
 
 
 def _outside_note(model: "Model", prompt: str) -> str | None:

@@ -39,6 +39,7 @@ UNCHECKED = {
     "to": "nobody takes what it returns", "write": "it returns nothing; a file is there",
     "check_format": "it returns nothing", "has_preview_file": "true or false, as it is asked",
     "check_suffix": "it returns nothing", "noun": "stands in messages alone",
+    "writes": "true or false, as it is asked",
     "array": "for those who use it", "image": "for those who use it",
 }  # fmt: skip
 

@@ -200,3 +200,16 @@ def test_a_checkpoint_of_files_is_of_no_world_nor_what_begins_with_it(
 @pytest.mark.parametrize("data", [None, 1, [], {}, {"name": ["synthetic"]}, "synthetic"])
 def test_a_foreign_summary_of_a_training_is_no_world(data):
     assert "synthetic" not in data_seen({"training": {"data": data, "data_before": data}})[1:]
+
+
+def test_a_wording_that_no_caption_has_is_read_as_the_plainest_caption(tiny_model, monkeypatch):
+    model = replace(tiny_model, is_of_world=True)
+    monkeypatch.setattr(
+        model.modality.world, "writes", lambda text: text == PLAINEST, raising=False
+    )
+    asked = "large red circle"
+    assert model.read_as(asked) == PLAINEST
+    assert list(text_notes(model, asked, "")) == [
+        f"note: the checkpoint has never seen words in this order; it reads {PLAINEST!r} instead"
+    ]
+    assert model.read_as(PLAINEST) == PLAINEST

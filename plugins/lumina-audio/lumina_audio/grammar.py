@@ -201,6 +201,22 @@ WORDINGS = Wordings(
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
+    if scene := sentence_read(caption):
+        return scene
+    events = told_by(caption) or ()
+    if events and is_possible(events):
+        return Scene(_task_of(events), events)
+    raise LuminaError(
+        f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
+        "noise bursts, short or up to three long, tones and chords (with slow or fast tremolo), "
+        "rising and falling sweeps, low, middle or high, soft or loud, and two or three one after "
+        "another (of two, up to three beeps or bursts each, five sounds in all); write, say, "
+        "'two short high beeps, then a falling sweep'."
+    )
+
+
+def sentence_read(caption: str) -> Scene | None:
+    """The scene of a text that one of the sentences may be; None where it is none."""
     words = spoken(caption)
     unfilled = " ".join(word for word in words.split() if word not in FILLERS)
     for text in dict.fromkeys((words, unfilled)):
@@ -215,16 +231,7 @@ def parse(caption: str) -> Scene:
             marks = [reading.texts[slot.pop()] for slot in slots if slot]
             if events := _events_of([said[int(mark[1]) - 1] for mark in marks]):
                 return Scene(_task_of(events), events)
-    events = told_by(caption) or ()
-    if events and is_possible(events):
-        return Scene(_task_of(events), events)
-    raise LuminaError(
-        f"{caption!r} is no caption of the audio world, which knows one to four beeps and "
-        "noise bursts, short or up to three long, tones and chords (with slow or fast tremolo), "
-        "rising and falling sweeps, low, middle or high, soft or loud, and two or three one after "
-        "another (of two, up to three beeps or bursts each, five sounds in all); write, say, "
-        "'two short high beeps, then a falling sweep'."
-    )
+    return None
 
 
 def _events_of(texts: list[str]) -> tuple[Event, ...]:

@@ -66,10 +66,8 @@ class Scene:
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    for reading in SENTENCES.readings(wordings.plain(spoken(caption))):
-        scene = scene_of(reading)
-        if scene is not None:
-            return scene
+    if scene := sentence_read(caption):
+        return scene
     told = told_by(caption)
     if told is not None and (scene := _scene_told(told)):
         return scene
@@ -79,6 +77,12 @@ def parse(caption: str) -> Scene:
         f"{', '.join(COLOURS)}, in front and behind, at the top and at the bottom, or on the left "
         "and on the right; write, say, 'a cube, red in front and blue behind'."
     )
+
+
+def sentence_read(caption: str) -> Scene | None:
+    """The scene of a text that one of the sentences of captions may be; None where it is none."""
+    readings = SENTENCES.readings(wordings.plain(spoken(caption)))
+    return next((scene for reading in readings if (scene := scene_of(reading))), None)
 
 
 def caption_of(scene: Scene, generator: torch.Generator | None, unseen: bool = False) -> str:

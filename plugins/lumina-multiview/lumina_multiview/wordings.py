@@ -97,7 +97,6 @@ _IS = re.compile(r"\b(?:should|must|shall) be\b")
 _BIG = re.compile(
     r"\b(?:tiny little|little tiny|small little|(great|huge|giant) big|big (?:huge|giant))\b"
 )
-_TWO = re.compile(r"\b(?:(?:two|2|bi|dual) (?:tone|coloured|colour)|bicolou?r(?:ed)?) ")
 _LIKE = re.compile(
     r"\b(?:object|thing|shape|body|form)(?: that is)? "
     r"(?:shaped like|that looks like|in the (?:shape|form) of) (?:a|the) (?:letter )?"
@@ -115,8 +114,6 @@ def plain(text: str) -> str:
     text = _SHORT.sub(r"\1 is", _SOLID.sub("", _FILLER.sub("", text)))
     text = " ".join(_SPELT_ALIKE.get(word, word) for word in text.split())
     text = _IS.sub("is", _BIG.sub(lambda found: "big" if "big" in found[0] else "tiny", text))
-    if len({COLOUR_OF[word] for word in text.split() if word in COLOUR_OF}) > 1:
-        text = _TWO.sub("", text)
     return _LIKE.sub("", _THIS.sub("the", _ONE.sub("a", text)))
 
 

@@ -151,6 +151,13 @@ def test_a_caption_that_is_read_word_by_word_means_what_its_sentence_says():
     assert told > 400
 
 
+def test_a_text_that_is_read_word_by_word_is_worded_like_no_caption():
+    assert not WORLD.writes("object: cone; front: red; back: blue")
+    for seed in range(200):
+        split = WORLD.splits[seed % len(WORLD.splits)]
+        assert WORLD.writes(WORLD.caption(split, torch.Generator().manual_seed(seed)))
+
+
 def test_drawn_captions_and_the_vocabulary_are_what_they_were():
     drawn = sha256()
     for split in WORLD.splits:
