@@ -41,7 +41,8 @@ def test_a_demo_is_small_and_whole(name):
 def test_a_run_imports_nothing_slow_beside_torch(name, tmp_path):
     words = ["run", f"+modality={name}", "anything", "solver.num_steps=1", f"out={tmp_path}/"]
     source = (
-        f"import sys; from lumina_core.cli.main import main; code = main({words!r}); "
+        f"import gc, sys; from lumina_core.cli.main import main; code = main({words!r}); "
+        "assert gc.isenabled() and gc.get_freeze_count(); "
         f"sys.exit(code or [name for name in {SLOW!r} if name in sys.modules] or 0)"
     )
     done = subprocess.run(

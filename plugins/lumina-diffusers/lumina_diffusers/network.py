@@ -11,9 +11,7 @@ from dataclasses import dataclass, make_dataclass
 from inspect import signature
 from typing import Any, ClassVar
 
-import diffusers
 import torch
-from diffusers.utils import logging
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -117,6 +115,8 @@ class DiffusersNetwork(PackagedNetwork):
     @classmethod
     def part_class(cls, folder: str) -> Any:
         """The class of what a folder holds; no config names one."""
+        import diffusers
+
         return getattr(diffusers, cls.class_name)
 
     @classmethod
@@ -305,6 +305,8 @@ def config_of(about: Mapping[str, Any], class_name: str) -> dict[str, Any]:
     Raises:
         LuminaError: a value is none that its class takes.
     """
+    import diffusers
+
     return _checked(about["configs"][TRANSFORMER], getattr(diffusers, class_name))
 
 
@@ -337,6 +339,8 @@ class _Unallocated(TorchFunctionMode):
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what diffusers logs about configs, which read_network refuses or not."""
+    from diffusers.utils import logging
+
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

@@ -11,7 +11,6 @@ Source: diffusers 0.42, transformer_stable_audio3.py and pipeline_stable_audio_3
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import diffusers
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -38,6 +37,8 @@ class StableAudio3Network(DiffusersNetwork):
     @classmethod
     def part_class(cls, folder: str) -> Any:
         """As in DiffusersNetwork."""
+        import diffusers
+
         is_duration = folder == DURATION
         return diffusers.StableAudio3DurationEmbedder if is_duration else super().part_class(folder)
 
