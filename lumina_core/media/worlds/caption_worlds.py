@@ -34,6 +34,9 @@ class Grammar(Protocol):
             LuminaError: the caption is no caption of this world.
         """
 
+    def sentence_read(self, caption: str) -> Any | None:
+        """The same of a text that one of the world's sentences may be; None where none may."""
+
     def caption_of(self, scene: Any, generator: Generator | None, unseen: bool = False) -> str:
         """A scene in words, lower case; without a generator the first of each choice of words.
 
@@ -130,6 +133,10 @@ class CaptionWorld(World):
     def vocabulary(self) -> frozenset[str]:
         """Every word of the captions of training, as the grammar tells them."""
         return self.grammar.vocabulary()
+
+    def writes(self, text: str) -> bool:
+        """Whether a sentence of the world may be the text; others are read word by word."""
+        return self.grammar.sentence_read(text) is not None
 
     def plainest(self, text: str) -> str | None:
         """The caption of the same scene in the first of each choice of words."""

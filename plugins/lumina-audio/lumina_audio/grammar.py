@@ -42,6 +42,7 @@ __all__ = [
     "is_drawn",
     "is_held_out",
     "parse",
+    "sentence_read",
     "vocabulary",
 ]
 
@@ -216,7 +217,7 @@ def parse(caption: str) -> Scene:
 
 
 def sentence_read(caption: str) -> Scene | None:
-    """The scene of a text that one of the sentences may be; None where it is none."""
+    """As in `Grammar`."""
     words = spoken(caption)
     unfilled = " ".join(word for word in words.split() if word not in FILLERS)
     for text in dict.fromkeys((words, unfilled)):

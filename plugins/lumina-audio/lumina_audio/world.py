@@ -125,10 +125,6 @@ class AudioWorld(CaptionWorld):
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
-    def writes(self, text: str) -> bool:
-        """Whether a sentence of captions may be the text; others are read word by word."""
-        return grammar.sentence_read(text) is not None
-
     def draw(self, caption: str, options: Canvas, generator: torch.Generator) -> Sound:
         """Make the sound that the caption names, and choose at random what it leaves open.
 

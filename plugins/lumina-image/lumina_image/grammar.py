@@ -94,6 +94,7 @@ __all__ = [
     "parse",
     "sample_any",
     "scene_of",
+    "sentence_read",
     "vocabulary",
 ]  # what stands in scenes.py and in the shared words belongs to the grammar, too
 
@@ -109,7 +110,7 @@ _NUMBER = re.compile("(?:there|here) (is|are)")
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    scene = _sentence_of(spoken(caption))
+    scene = sentence_read(caption)
     if scene is None or not is_drawn(scene):
         scene = read(caption) or scene
     if scene:
@@ -121,8 +122,9 @@ def parse(caption: str) -> Scene:
     )
 
 
-def _sentence_of(words: str) -> Scene | None:
-    """The scene of one of the sentences of the world."""
+def sentence_read(caption: str) -> Scene | None:
+    """As in `Grammar`."""
+    words = spoken(caption)
     opening = OPENING.match(words)[0]  # type: ignore[index]
     for start in dict.fromkeys((opening, "")):
         text, middle = _without_endings(words[len(start) :])

@@ -80,7 +80,7 @@ def parse(caption: str) -> Scene:
 
 
 def sentence_read(caption: str) -> Scene | None:
-    """The scene of a text that one of the sentences of captions may be; None where it is none."""
+    """As in `Grammar`."""
     readings = SENTENCES.readings(wordings.plain(spoken(caption)))
     return next((scene for reading in readings if (scene := scene_of(reading))), None)
 

@@ -96,10 +96,6 @@ class MultiviewWorld(CaptionWorld):
     grammar, words = grammar, nearest
     split_variants, weights = _VARIANTS, TASK_WEIGHTS
 
-    def writes(self, text: str) -> bool:
-        """Whether a sentence of captions may be the text; others are read word by word."""
-        return grammar.sentence_read(text) is not None
-
     def draw(self, caption: str, options: Cameras, generator: torch.Generator) -> Pictures:
         """Draw what the caption says from where the options say."""
         asked = grammar.parse(caption)

@@ -67,6 +67,7 @@ __all__ = [
     "is_held_out",
     "parse",
     "sample_any",
+    "sentence_read",
     "vocabulary",
 ]
 """What `Grammar` asks for."""
@@ -81,10 +82,10 @@ PLAIN = 0.5  # of the captions have the plainest wording of all
 
 def parse(caption: str) -> Scene:
     """As in `Grammar`."""
-    scene = _read(spoken(caption))
+    scene = sentence_read(caption)
     if scene is None or not is_drawn(scene):
         plain = read(caption)
-        scene = (plain and _read(plain)) or scene
+        scene = (plain and sentence_read(plain)) or scene
     if scene:
         return scene
     raise LuminaError(
@@ -95,8 +96,9 @@ def parse(caption: str) -> Scene:
     )
 
 
-def _read(spoken_words: str) -> Scene | None:
-    words, background = split_background(without_fillers(spoken_words))
+def sentence_read(caption: str) -> Scene | None:
+    """As in `Grammar`."""
+    words, background = split_background(without_fillers(spoken(caption)))
     scenes = (_scene_of(reading, background) for reading in WORDINGS.readings(words))
     return next(filter(None, scenes), None)
 
