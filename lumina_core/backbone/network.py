@@ -63,6 +63,18 @@ class Network(nn.Module, ABC):
         """Samples end to end, as this network takes them; see `sequence.pack`."""
         return pack(samples, separators=self.separators)
 
+    def worded(self, text: Any, options: Any) -> Any:
+        """What the text encoder is asked for a text; most networks want the text itself.
+
+        Args:
+            text: a prompt, or a Negative of `text.settings`.
+            options: of the sample's modality.
+
+        Raises:
+            LuminaError: it wants no such text.
+        """
+        return text
+
     @abstractmethod
     def prepare(
         self,

@@ -12,12 +12,7 @@ from typing import BinaryIO, NamedTuple
 import torch
 from torch import Tensor
 
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "BF16": torch.bfloat16,
-    "F16": torch.float16,
-}
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 """By their names in safetensors, the types of weights that are read and written; in its order."""
 _ALIGNMENT = 8  # bytes to which the header is filled up, as the library does
 

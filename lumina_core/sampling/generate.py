@@ -133,12 +133,7 @@ class Generated:
         check_target(path, self.decoder, overwrite=overwrite)
         with new_output(path, overwrite=overwrite) as temporary:
             write_sealed(
-                self.decoder,
-                self.media,
-                temporary,
-                self.request,
-                self.options,
-                self.media_sha256,
+                self.decoder, self.media, temporary, self.request, self.options, self.media_sha256
             )
         return path
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from lumina_core.backbone.network import Network
 from lumina_core.backbone.regions import Regions
 from lumina_core.backbone.settings import CROSS
 from lumina_core.checkpoints.model import Model
@@ -54,16 +55,19 @@ def parts_of(prompt: str, regions: tuple[int, int] | None) -> list[str]:
     return [prompt] if regions is None else [part.strip() for part in prompt.split(PARTING)]
 
 
-def asked_of(request: Request) -> Asked:
+def asked_of(request: Request, network: Network) -> Asked:
     """What the velocity with the prompt needs."""
     parts = parts_of(request.prompt, request.regions)
+    parts = [network.worded(part, request.options) for part in parts]
     return Asked([*parts], request.regions or _WHOLE, " ".join(parts))
 
 
-def asked_without(request: Request) -> Asked:
+def asked_without(request: Request, network: Network) -> Asked:
     """What the velocity without the prompt needs."""
     text = Negative(request.negative_prompt, request.prompt)
-    return Asked([text], _WHOLE, text if request.regions is None else asked_of(request).pooled)
+    text = network.worded(text, request.options)
+    is_whole = request.regions is None
+    return Asked([text], _WHOLE, text if is_whole else asked_of(request, network).pooled)
 
 
 def check_regions(model: Model, config: "RunConfig") -> None:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lumina_core.backbone.network import Network
 from lumina_core.checkpoints.model import Model
 from lumina_core.errors import LuminaError
 from lumina_core.flow.settings import ADAPTIVE, GuidanceConfig
@@ -79,17 +80,17 @@ def in_turn(
         if isinstance(encoder, FrozenTextEncoder) and number == num_encoded:
             texts: list[Text] = []
             while num_encoded < len(groups) and len(texts) < NUM_TEXTS_AHEAD:
-                texts += _texts(groups[num_encoded], guidance)
+                texts += _texts(groups[num_encoded], guidance, model.backbone)
                 num_encoded += 1
             encoder.encode_ahead(list(map(model.read_as, texts)), cache=model.text_cache)
         yield group
 
 
-def _texts(requests: Sequence[Request], guidance: GuidanceConfig) -> list[Text]:
+def _texts(requests: Sequence[Request], guidance: GuidanceConfig, network: Network) -> list[Text]:
     """Every text that the backbone will need."""
-    asked = [asked_of(request) for request in requests]
+    asked = [asked_of(request, network) for request in requests]
     if guidance.is_on:
-        asked += [asked_without(request) for request in requests]
+        asked += [asked_without(request, network) for request in requests]
     return [text for each in asked for text in each.needed]
 
 
@@ -205,10 +206,7 @@ def _small_options(model: Model, request: Request, sampling: Sampling) -> Any:
 
 
 def _begun_small(
-    model: Model,
-    requests: Sequence[Request],
-    sampling: Sampling,
-    on_step: OnStep | None,
+    model: Model, requests: Sequence[Request], sampling: Sampling, on_step: OnStep | None
 ) -> tuple[list[Request], int]:
     """The requests with what they start from, and the evaluations that this cost each."""
     coarse = sampling.coarse

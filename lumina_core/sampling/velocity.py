@@ -131,12 +131,15 @@ class GuidedVelocity:
             )
             return batch, context
 
-        self.batch, self._context = prepared(samples, [asked_of(each) for each in requests])
+        self.batch, self._context = prepared(
+            samples, [asked_of(each, self._backbone) for each in requests]
+        )
         if sampling.guidance.is_on and sampling.guidance.in_turn:
-            without = [asked_without(request) for request in requests]
+            without = [asked_without(each, self._backbone) for each in requests]
             self._without, self._without_context = prepared(samples, without)
         elif sampling.guidance.is_on:
-            pairs = [asked for r in requests for asked in (asked_of(r), asked_without(r))]
+            both = asked_of, asked_without
+            pairs = [texts(each, self._backbone) for each in requests for texts in both]
             twice = [item for item in samples for _ in range(2)]
             self._double, self._double_context = prepared(twice, pairs)
             self._first, self._second, self._both = _pair_indices(self.batch)

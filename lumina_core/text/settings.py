@@ -32,9 +32,7 @@ class Reading(Settings, block="text_encoder"):
 
     max_tokens: int = setting(32, "longer texts are cut", at_least=1, at_most=MAX_TOKENS)
     hidden_state: int = setting(
-        -1,
-        "whose output is used: -1 the last layer and its norm, -2 the layer before",
-        at_most=-1,
+        -1, "whose output is used: -1 the last layer and its norm, -2 the layer before", at_most=-1
     )
     add_eos: bool = setting(False, "put the end mark after a text where the tokenizer does not")
     padded: bool = setting(False, "fill texts with pad tokens to max_tokens; these count as text")

@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from lumina_core.sampling.velocity import GuidedVelocity, first_tokens
 from lumina_core.text.frozen import FrozenTextEncoder
 from lumina_core.text.settings import Negative
 
+NETWORK = SimpleNamespace(worded=lambda text, options: text)
 FOUR = "a red ring | a blue star|a green cross |a grey circle"
 WORDS = ["modality=image", "modality.height=32", "modality.width=48", "solver.num_steps=2"]
 
@@ -47,14 +49,14 @@ def request(prompt=FOUR, cells=(2, 2), negative="a star"):
 
 
 def test_the_parts_of_a_prompt_are_parted_by_bars():
-    asked = asked_of(request())
+    asked = asked_of(request(), NETWORK)
     assert asked.texts == ["a red ring", "a blue star", "a green cross", "a grey circle"]
     assert asked.pooled == "a red ring a blue star a green cross a grey circle"
-    assert asked_without(request()) == ([Negative("a star", FOUR)], (1, 1), asked.pooled)
+    assert asked_without(request(), NETWORK) == ([Negative("a star", FOUR)], (1, 1), asked.pooled)
     plain = request("a ring | a star", None)
-    assert asked_of(plain) == (["a ring | a star"], (1, 1), "a ring | a star")
-    assert asked_of(plain).is_plain and asked_without(plain).is_plain
-    assert asked_without(plain).texts == [Negative("a star", "a ring | a star")]
+    assert asked_of(plain, NETWORK) == (["a ring | a star"], (1, 1), "a ring | a star")
+    assert asked_of(plain, NETWORK).is_plain and asked_without(plain, NETWORK).is_plain
+    assert asked_without(plain, NETWORK).texts == [Negative("a star", "a ring | a star")]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_the_parts_of_a_prompt_are_parted_by_bars():
 def test_each_cell_has_its_own_part(model, cells, wanted):
     (batch,) = [model.backbone.pack([first_tokens(model, request())])]
     num_parts = cells[0] * cells[1]
-    asked = [asked_of(request("|".join("abcdef"[:num_parts]), cells))]
+    asked = [asked_of(request("|".join("abcdef"[:num_parts]), cells), model.backbone)]
     found = regions.regions_of(model, batch, asked)
     of_patch = found.text_of[batch.content_index].tolist()
     rows = wanted.split()

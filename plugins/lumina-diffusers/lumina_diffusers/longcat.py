@@ -12,19 +12,18 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from einops import rearrange
-from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from lumina_core import LuminaError
 from lumina_core.flow.scheduler import solver_of_scheduler
-from lumina_diffusers.network import DiffusersNetwork, Group, config_of
+from lumina_diffusers.network import Group, config_of
+from lumina_diffusers.sounds import SoundNetwork
 
 INVERTED = "invert_sigmas"
 EPS = 1e-6  # of the norms of the two layers
 
 
-class LongCatNetwork(DiffusersNetwork):
+class LongCatNetwork(SoundNetwork):
     """LongCat-AudioDiT; its features of a token are those of the first layer, then of the last."""
 
     class_name = "LongCatAudioDiTTransformer"
@@ -32,6 +31,7 @@ class LongCatNetwork(DiffusersNetwork):
     batches_texts = False  # convolutions over a text would see what fills it
     scale = 1.0
     sign = 1.0
+    title = "LongCat-AudioDiT"
     roles: ClassVar[Mapping[str, str]] = {
         "text": r"\.cross_attn\.|\.text_",
         "attention": r"\.self_attn\.",
@@ -68,20 +68,15 @@ class LongCatNetwork(DiffusersNetwork):
 
     def inputs(self, group: Group) -> dict[str, Any]:
         """As in DiffusersNetwork."""
-        dtype, texts = self.transformer.dtype, torch.stack(list(group.texts))
+        cells, texts = self.columns(group), torch.stack(list(group.texts))
         first, last = (
             layer_norm(half.float(), half.shape[-1:], eps=EPS) for half in texts.chunk(2, dim=-1)
         )
-        cells = rearrange(group.latent, "b c 1 1 w -> b w c").to(dtype)
         return {
             "hidden_states": cells,
-            "timestep": 1 - self.shared_sigma(group, "LongCat-AudioDiT"),
-            "encoder_hidden_states": (last + first).to(dtype),
+            "timestep": 1 - self.shared_sigma(group),
+            "encoder_hidden_states": (last + first).to(cells.dtype),
             "encoder_attention_mask": torch.ones_like(texts[..., 0], dtype=torch.bool),
             "attention_mask": torch.ones_like(cells[..., 0], dtype=torch.bool),
             "latent_cond": torch.zeros_like(cells),
         }
-
-    def output(self, made: Tensor, group: Group) -> Tensor:
-        """As in DiffusersNetwork."""
-        return rearrange(made, "b w c -> b c 1 1 w")

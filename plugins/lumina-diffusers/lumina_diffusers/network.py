@@ -69,6 +69,8 @@ class DiffusersNetwork(PackagedNetwork):
     pipelines: ClassVar[tuple[str, ...]] = ()
     """Of diffusers, that sample as is done here; others make something else of the same network.
     Empty: all do."""
+    classes: ClassVar[Mapping[str, str]] = {}
+    """In diffusers, by the folders that a model must have beside `transformer`."""
     text_key: ClassVar[str | None] = None
     """Of the config: the width of the features of texts; None: of any width."""
     max_text: ClassVar[int]
@@ -117,7 +119,7 @@ class DiffusersNetwork(PackagedNetwork):
         """The class of what a folder holds; no config names one."""
         import diffusers
 
-        return getattr(diffusers, cls.class_name)
+        return getattr(diffusers, cls.classes.get(folder, cls.class_name))
 
     @classmethod
     def made(cls, about: Mapping[str, Any], tokenizer: Any) -> "DiffusersNetwork":
@@ -142,6 +144,8 @@ class DiffusersNetwork(PackagedNetwork):
                 f"this model is for {printable(str(pipeline), MAX_NAME)}, which samples otherwise "
                 f"than is done here; use one for {' or '.join(cls.pipelines)}"
             )
+        for folder in cls.classes.keys() - about["configs"].keys():
+            raise LuminaError(f"{folder} is missing beside it; copy the whole folder again")
         return {}
 
     @classmethod
@@ -263,24 +267,6 @@ class DiffusersNetwork(PackagedNetwork):
         sigma = self.scale * (1 - group.time)
         is_shared = not per_patch and is_true((sigma == sigma[:, :1]).all(), planned=True)
         return sigma[:, 0] if is_shared else sigma
-
-    def shared_sigma(self, group: Group, name: str) -> Float[Tensor, "sample"]:
-        """The time of a transformer of sounds that takes one for each sample.
-
-        Args:
-            group: the samples.
-            name: of the model.
-
-        Raises:
-            LuminaError: a part of a sample is given.
-        """
-        sigma = self.sigma(group)
-        if sigma.ndim > 1:
-            raise LuminaError(
-                f"{name} takes one time for the whole sound, so no part of it can be given; leave "
-                "out condition.sound"
-            )
-        return sigma
 
 
 def padded(

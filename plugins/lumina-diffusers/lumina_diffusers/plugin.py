@@ -7,6 +7,7 @@ from lumina_core import hookimpl
 def lumina_networks() -> dict[str, str]:
     """The transformers of diffusers that are read, by the `_class_name` in their config.json."""
     return {
+        "AceStepTransformer1DModel": "lumina_diffusers.ace_step:AceStepNetwork",
         "LTXVideoTransformer3DModel": "lumina_diffusers.ltx:LTXNetwork",
         "LongCatAudioDiTTransformer": "lumina_diffusers.longcat:LongCatNetwork",
         "StableAudio3DiTModel": "lumina_diffusers.stable_audio_3:StableAudio3Network",

@@ -17,14 +17,15 @@ from torch.nn.functional import pad
 
 from lumina_core import LuminaError
 from lumina_core.flow.scheduler import solver_of_scheduler
-from lumina_diffusers.network import DiffusersNetwork, Group, config_of, padded
+from lumina_diffusers.network import Group, config_of, padded
+from lumina_diffusers.sounds import SoundNetwork
 
 DURATION = "duration_embedder"
 LONG_SECONDS = 32.0  # where the audio modality's feature of the duration is 1
 LOG_SNR = [-6.2, 2.0]  # of the pipeline, which no scheduler holds
 
 
-class StableAudio3Network(DiffusersNetwork):
+class StableAudio3Network(SoundNetwork):
     """Stable Audio 3, and what embeds the duration."""
 
     class_name = "StableAudio3DiTModel"
@@ -32,21 +33,13 @@ class StableAudio3Network(DiffusersNetwork):
     text_key = "cond_token_dim"
     max_text = 256
     scale = 1.0
-    folders: ClassVar[tuple[str, ...]] = (DURATION,)
-
-    @classmethod
-    def part_class(cls, folder: str) -> Any:
-        """As in DiffusersNetwork."""
-        import diffusers
-
-        is_duration = folder == DURATION
-        return diffusers.StableAudio3DurationEmbedder if is_duration else super().part_class(folder)
+    title = "Stable Audio 3"
+    classes: ClassVar[Mapping[str, str]] = {DURATION: "StableAudio3DurationEmbedder"}
+    folders = tuple(classes)
 
     @classmethod
     def options(cls, about: Mapping[str, Any]) -> dict[str, Any]:
         """As in PackagedNetwork."""
-        if DURATION not in about["configs"]:
-            raise LuminaError(f"{DURATION} is missing beside it; copy the whole folder again")
         found, config = super().options(about), config_of(about, cls.class_name)
         return {**found, "patch": [1, int(config["patch_size"])]}
 
@@ -68,7 +61,7 @@ class StableAudio3Network(DiffusersNetwork):
 
     def inputs(self, group: Group) -> dict[str, Any]:
         """As in DiffusersNetwork."""
-        dtype, time = self.transformer.dtype, self.shared_sigma(group, "Stable Audio 3")
+        dtype, time = self.transformer.dtype, self.shared_sigma(group)
         duration = self.duration_embedder(LONG_SECONDS * group.features[:, 0, 0]).to(dtype)
         text, valid = padded(group.texts, self.max_text, dtype)
         return {
