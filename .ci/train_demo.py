@@ -2,7 +2,8 @@
 
     python .ci/train_demo.py [NUM]
 
-LEGS has all of it. A leg takes less than 150 minutes of one CPU. One that is done is left out, one
+LEGS has all of it. A leg takes less than 150 minutes of two CPUs: an autoencoder is trained on one,
+the backbone by two processes that share each step. One that is done is left out, one
 that was stopped (Ctrl-C saves it) goes on where it was, so the same command leads to the end
 however often it is stopped. NUM is how many legs to do now; without it all that are left. The
 checkpoint is then in outputs/demo/checkpoint.
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 OUT = Path("outputs/demo")
+RANKS = 2
+TORCHRUN = ("-m", "torch.distributed.run", f"--nproc-per-node={RANKS}")
 TRAINED = "+modality=[image,video,multiview,audio]"
 
 
@@ -55,6 +58,12 @@ class Leg(NamedTuple):
         if (OUT / self.folder / "config.json").is_file():
             words = ["resume=true", out, f"max_steps={self.steps}"]
         return [name, *words]
+
+    @property
+    def program(self) -> list[str]:
+        """What runs the command."""
+        launched = () if self.is_autoencoder else TORCHRUN
+        return [sys.executable, *launched, "-m", "lumina_core"]
 
 
 BEGUN = Path(__file__).with_name("demo_in_training")
@@ -105,11 +114,12 @@ JOINT = (
     *("backbone.hidden_size=192", "backbone.rope_dims=[8,12,12,8,8]"),
     *("text_encoder.depth=3", "text_encoder.max_tokens=48"),
     *("mixing.image=0.3", "mixing.video=0.34", "mixing.multiview=0.13", "mixing.audio=0.23"),
-    *("position_jitter.image=0.3", "keep_last=1"),
-    *("data.image.pool_size=2048", "data.video.pool_size=1024"),
+    *("position_jitter.image=0.3", "keep_last=1", "parallel=ddp"),
+    "token_budget=5800",  # of both processes: half of it, each pays the same for less (log)
+    *("data.image.pool_size=3072", "data.video.pool_size=1536"),
     *("data.multiview.pool_size=512", "data.audio.pool_size=768"),
-    *("data.image.refresh_per_step=4", "data.video.refresh_per_step=3"),
-    *("data.multiview.refresh_per_step=1", "data.audio.refresh_per_step=2"),
+    *("data.image.refresh_per_step=3", "data.video.refresh_per_step=2"),
+    *("data.multiview.refresh_per_step=1", "data.audio.refresh_per_step=1"),
 )
 # more samples in each step: what captions mean is learned at small sizes, and sizes afterwards
 SMALL = ("data.image.max_tokens=64", "data.video.max_tokens=150", "data.multiview.max_tokens=160")
@@ -117,9 +127,9 @@ STEADY = (*JOINT, "optimizer.decay_share=0")
 GOES_ON = (f"init_from={BEGUN}",) if BEGUN.is_dir() else ()
 BACKBONE = (
     # the training decides how many steps of the backbone are needed, and its size
-    *(Leg("small", (*STEADY, *SMALL, *GOES_ON), steps) for steps in (4000, 8000)),
-    *(Leg("steady", (*STEADY, "init_from={out}/small"), steps) for steps in (4000, 8000)),
-    Leg("falling", (*JOINT, "init_from={out}/steady", "optimizer.decay_share=1"), 4000),
+    *(Leg("small", (*STEADY, *SMALL, *GOES_ON), steps) for steps in (3000, 6000)),
+    *(Leg("steady", (*STEADY, "init_from={out}/small"), steps) for steps in (3000, 6000)),
+    Leg("falling", (*JOINT, "init_from={out}/steady", "optimizer.decay_share=1"), 3000),
 )
 LEGS = (*(() if BEGUN.is_dir() else ENCODERS), *DECODERS, *BACKBONE)
 ADVICE: dict[str, dict[str, Any]] = {
@@ -133,7 +143,7 @@ def train(most: int | None = None) -> bool:
     """Do the legs that are left, at most so many of them; whether all are done."""
     left = [leg for leg in LEGS if not leg.is_done]
     for leg in left[:most]:
-        subprocess.run([sys.executable, "-m", "lumina_core", *leg.command], check=True)
+        subprocess.run([*leg.program, *leg.command], check=True)
         if not leg.is_done:
             sys.exit(f"{OUT / leg.folder} was stopped; give the same command to go on")
     return all(leg.is_done for leg in LEGS)

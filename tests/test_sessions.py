@@ -51,8 +51,13 @@ def recipe(tmp_path, monkeypatch):
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module.subprocess, "run", lambda words, check: leave(words[3:]))
+    monkeypatch.setattr(module.subprocess, "run", lambda words, check: leave(asked(words)))
     return module
+
+
+def asked(words):
+    """What a command says behind the name of the program."""
+    return words[words.index("lumina_core") + 1 :]
 
 
 def leave(words):
@@ -72,6 +77,7 @@ def test_every_leg_of_the_demo_begins_with_an_earlier_one_and_is_composed(recipe
     folders = set()
     for leg in recipe.LEGS:
         name, *words = leg.command
+        assert ("torch.distributed.run" in leg.program) == (name == "train")
         named = re.findall(r"=outputs/demo/(\S+)", " ".join(words))
         assert {*named} <= {*folders, leg.folder}
         folders.add(leg.folder)
@@ -86,12 +92,14 @@ def test_legs_of_the_demo_go_on_where_they_were_stopped(recipe, monkeypatch, cap
     assert [leg.is_done for leg in recipe.LEGS].count(True) == 1
     last = recipe.LEGS[-1]
     done = []
-    monkeypatch.setattr(recipe.subprocess, "run", lambda words, check: done.append(words[3:]))
+    monkeypatch.setattr(recipe.subprocess, "run", lambda words, check: done.append(asked(words)))
     with pytest.raises(SystemExit, match="was stopped; give the same command"):
         recipe.train()  # the second one ended without its result
     assert [words[0] for words in done] == ["train-vae"]
     monkeypatch.setattr(
-        recipe.subprocess, "run", lambda words, check: (done.append(words[3:]), leave(words[3:]))
+        recipe.subprocess,
+        "run",
+        lambda words, check: (done.append(asked(words)), leave(asked(words))),
     )
     assert recipe.train()
     trained = [words for words in done if words[0] == "train"]
