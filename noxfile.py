@@ -185,6 +185,13 @@ def _check_conf(session: nox.Session, clone: Path, wheel_file: Path) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what stands beside diffusers into outputs/benchmarks, or a benchmark by its name."""
+    session.install(*EVERYTHING, "matplotlib", env=CONSTRAINED)
+    session.run("python", "-m", "benchmarks", *(session.posargs or ["peers"]))
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Train the demo of all modalities into outputs/demo/checkpoint, `-- 1` its next leg alone."""
     session.install(*EVERYTHING, env=CONSTRAINED)
