@@ -113,7 +113,7 @@ _ORDER: Mapping[str, tuple[str, ...]] = {
         *("thirdly", "followed immediately by"),
     ),
     "last": (
-        *("finally", "lastly", "at last", "at the end", "in the end", "last", "ending with"),
+        *("finally", "lastly", "at last", "end", "at the end", "in the end", "last", "ending with"),
         *("ends with", "end with", "finish with", "finishing with", "finishes with", "ending in"),
         *("to finish", "ends in", "at the very end", "to end"),
     ),

@@ -16,7 +16,7 @@ Part = tuple[str, str | None]
 """A colour, and the side that has it; None is the rest, or a half whose place is not told."""
 
 _WHOLE = WholeTexts(MEANINGS, SILENT)
-_STRENGTHS = {"&": 1, ",": 2, ".": 3}
+_STRENGTHS = {"&": 1, ",": 2, "W": 2, ".": 3}
 """Of what parts two words. A colour and its side are parted by less than two such pairs."""
 MAX_TOLD = 6  # colours and sides: two colours, and both again with their sides
 _PART_WITH_SIZE = re.compile("(?:[AWT&,.]|^)ZC?S")
@@ -28,7 +28,7 @@ _DROPPED = (
     "(N)(?=[ATK]*[CEHPRS]|[AT]*Z?O)|(F)(?=[ATK]*[COZSo])",
     "(K)",
     "(?<=[SPHCR])(P+)|(P)(?=[AT]*S)",
-    "(E)|(A)|(T)|(W)",
+    "(E)|(A)|(T)|(?<!C)(W)",
 )
 """What says nothing more where it stands, one step after the other; each group of a match goes."""
 _HALVED = re.compile("H[,&]?C|CH|H[Oo]")

@@ -47,7 +47,7 @@ _SIZES_TOO = {
     ),
 }
 _SIDES_TOO = {
-    "front": ("in front", "fronted", "front facing"),
+    "front": ("in front", "up front", "fronted", "front facing"),
     "back": ("backside", "hind", "in back"),
     "top": ("up", "topped", "on top", "up top", "upside part", "upwards"),
     "bottom": ("down", "downwards", "down below", "undermost"),
@@ -109,12 +109,13 @@ _SILENT = (
     *("behold", "rotate", "rotating", "rotated", "spin", "spinning", "turning", "around"),
     *("turn around", "rotate it", "spin it", "turn it around", "turning around", "move around"),
     *("can see it", "i can see it", "look at", "a look at", "have a look at", "want to look at"),
-    *("comes in", "favourite", "favorite", "lovely", "beautiful", "cute", "cool", "pretty little"),
-    *("will do", "whichever colour", "whatever colour", "any colour", "any colour you like"),
-    *("in any colour", "in any colour you like", "of any colour", "i do not care which colour"),
-    *("surprise me with", "no matter which colour", "not a big one", "not a small one", "not big"),
-    *("not small", "neither big nor small", "of normal size", "normal sized", "medium sized"),
-    *("of medium size", "middle sized", "of average size", "of colour"),
+    *("comes in", "in two", "split in two", "cut in two", "in two halves", "this time", "cheers"),
+    *("favourite", "favorite", "lovely", "beautiful", "cute", "cool", "pretty little", "will do"),
+    *("whichever colour", "whatever colour", "any colour", "any colour you like", "in any colour"),
+    *("in any colour you like", "of any colour", "i do not care which colour", "surprise me with"),
+    *("no matter which colour", "not a big one", "not a small one", "not big", "not small"),
+    *("neither big nor small", "of normal size", "normal sized", "medium sized", "of medium size"),
+    *("middle sized", "of average size", "of colour"),
 )
 _FROM_EVERYWHERE = (
     f"{seen}{of}{all_} {sides}"
