@@ -146,6 +146,7 @@ def facts_of(words: Marked, clauses: Clauses) -> list[list[tuple[Any, ...]]] | N
     """
     facts = []
     for sentence in words.split("."):
+        sentence = sentence.rewritten("^,+|,+$|,(?=,)")
         parts = [_said(sentence, clauses)]
         if None in parts:
             parts = [_said(part, clauses) for part in sentence.split(",")]

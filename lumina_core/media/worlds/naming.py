@@ -133,15 +133,25 @@ _NOTHING = (
     "(would|could|can|may|might|will|shall|should|want|love|let|order|ask for|ask|request|wish)",
     "(thinking|dreaming) (of|about)",
     "(imagining|visualizing|thinking|looking for|picturing|this|it s about|about|here s what)",
+    "(over |right |) (here|there)",
+    "(what|contain|contains|include|includes|dream|favourite|favorite|own|show what|see what)",
     "without (anything|anyone|anything else|any other thing|other things|others|more)",
 )
-_PICTURES = "(picture|photo|photograph|image|drawing|painting|illustration|sketch|graphic|pic)"
+_PICTURES = (
+    "(picture|photo|photograph|image|drawing|painting|illustration|sketch|graphic|pic|flag|sign"
+    "|logo|card|design|cover)"
+)
 _FILMS = (
     "(video|clip|animation|movie|film|gif|short|sequence|scene|poster|composition|icon|artwork)"
 )
+_SMALL = "(small |little |tiny |big |large |short |brief |)"
 _OF_PICTURES = (
-    f"{_PICTURES}( of| with| showing| that shows| which shows| that has| where| in which| shows|)",
-    f"{_FILMS}( of| with| showing| that shows| which shows| that has| where| in which| shows|)",
+    *(
+        f"{_SMALL}{kind}( of| with| showing| that shows| which shows| that has| where| shows|)"
+        for kind in (_PICTURES, _FILMS)
+    ),
+    f"{_SMALL}{_PICTURES} in which",
+    f"{_SMALL}{_FILMS} in which",
     f"{_PICTURES} (featuring|containing|that contains|contains|has|depicting|in which there is)",
     f"{_FILMS} (featuring|containing|that contains|contains|has|depicting|in which there is)",
     f"(in|on|inside|within|of) (the|this|my|a) {_PICTURES}",
@@ -186,6 +196,8 @@ PHRASES: dict[str, tuple[Word, ...]] = {
     **said("E", "everything( else|)", "(all|anything) else", "the (rest|remainder)"),
     **said("E", "the (whole|entire) (picture|thing|image|frame|screen|scene|video)"),
     **said("X", "(except|apart from|but for|except for|save for|aside from|other than)"),
+    **said("e", "(look|looks|looking) like"),
+    **said("Q", "(object|thing|shape) (b|c)", value=1),
     **said("R", "respectively", "in (that|this) order"),
     **said("Q", "(thing|object|shape|figure|item|element|subject|form|foreground|fg)", value=1),
     **said(
@@ -211,6 +223,7 @@ for _mark, _shapes, _more in (
         PHRASES |= said(_mark, *_several, _more.get(_shape, _several[0]), value=_shape)
 for _size, _text in SIZES_READ.items():
     PHRASES |= said("s", f"{_text}( sized| size| scale|)", f"in {_text} size", value=_size)
+PHRASES |= said("x", "plus")
 SPELT = tuple(
     words
     for words, meant in PHRASES.items()

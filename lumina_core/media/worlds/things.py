@@ -42,8 +42,8 @@ class Named:
     size: str | None = None
     shape: str | None = None
     count: int | None = None
-    is_known: bool = False
-    """Whether it is "the" thing."""
+    known_since: str = ""
+    """Marks of which one stands between it and the thing that it is again, as in "the star"."""
     is_subject: bool = False
     """Whether its adjectives are told of it, as in "the star is blue"."""
     state: Any = None
@@ -88,18 +88,24 @@ def without_background(words: Marked) -> tuple[Marked, str | None] | None:
     return words, next(iter(said), None) or None
 
 
+def with_plus(words: Marked) -> Marked:
+    """Words with "&" or "N" for "plus", which may be a word between things, or a cross."""
+    words = words.rewritten("(?:(?<=[NPQ])|(?<=[btiojN][cs]))x", lambda _: [("&", None)])
+    return words.rewritten("x", lambda _: [("N", "cross")])
+
+
 def with_things(words: Marked) -> Marked:
     """Words with a "T" and a `Named` for those that name a thing, and "A" for other adjectives."""
     words = words.rewritten("(?:^|(?<=[.,:&]))a?p?b(?=a?[n1]?[csM]*[NPQ])")  # "it is a red circle"
     words = words.rewritten("a(?=[ab&,.:])|(?<=[cs])i(?=$|[,.:&tb])")  # "red in colour"
     words = words.rewritten("a?n(?:Qb?[:,]|:)", lambda part: [("H", *part.of("n"))])
-    words = words.rewritten(r"Q[n1]?:").rewritten(":", lambda _: [(",", None)])
+    words = words.rewritten(r"Q[an1]?:|e(?=[,.]*$)").rewritten(":", lambda _: [(",", None)])
     words = words.rewritten(r",?i?a?c(?:[,&]+c)+R|,?i(?:c[,&]+)+c(?=$|\.)", _in_turn)
     if "Ba" in words.marks:  # "both a star and a ring, in red"
         words = words.rewritten(r",?i?a?[cs]+(?=$|\.)", lambda part: [("B", _adjectives_of(part))])
     words = words.rewritten(_ONE_NOUN, _several_of_one_noun)
     words = words.rewritten(_THING, _thing)
-    words = words.rewritten(r"a([cs]+)1", _one)
+    words = words.rewritten(r"a[cs]+1|a1(?=d?b)", _one)
     words = words.rewritten(_PARTED, _parted)
     words = words.rewritten("(T)(d?)b(T)", _equal)
     words = words.rewritten("nm", lambda part: [("A", [("n", *part.of("n"))])])
@@ -140,11 +146,17 @@ def _thing(part: Part) -> list[Word] | None:
         or (not is_single and (1 in counts or ("a" in articles and not counts)))
     ):
         return None
+    is_subject = "b" in part.match["behind"] and "t" not in part.match["behind"]
+    known_since = ""
+    if noun == "Q" or "the" in articles or (is_subject and not articles and not counts):
+        known_since = ",.r"
+    elif not articles and not counts and not part.match["before"]:
+        known_since = ".r"
     named = Named(
         shape=value if noun != "Q" else None,
         count=counts[0] if counts else 1 if is_single else None,
-        is_known=noun == "Q" or "the" in articles or (not articles and "b" in part.match["behind"]),
-        is_subject="b" in part.match["behind"],
+        known_since=known_since,
+        is_subject=is_subject,
         state=next(iter(part.said("state")), None),
     ).with_adjectives(_adjectives_of(part))
     return None if named is None else [("T", named)]
@@ -152,7 +164,8 @@ def _thing(part: Part) -> list[Word] | None:
 
 def _one(part: Part) -> list[Word] | None:
     """As in "a blue one"."""
-    named = Named(count=1, is_known="the" in part.of("a")).with_adjectives(_adjectives_of(part))
+    known_since = ",.r" if "the" in part.of("a") else ""
+    named = Named(count=1, known_since=known_since).with_adjectives(_adjectives_of(part))
     return None if named is None else [("T", named)]
 
 
@@ -217,14 +230,14 @@ class _Story:
         self.words: list[Word] = []
         self.num_said: int | None = None
         """As in "three things: ..."."""
-        self._num_known = 0  # of the things, those of sentences before
+        self._num_known = dict.fromkeys(",.", 0)  # of the things, those before the last such mark
         self._is_of_all = False  # what is said of one: "both a star and a ring, in red"
 
     def hears(self, mark: str, value: Any, following: str) -> bool:
         """Take a word; False where it is open what that says."""
         before = self.words[-1][0] if self.words else "."
         if mark == "T":
-            return self._hears_thing(value)
+            return self._hears_thing(value, before)
         if mark == "p":
             return not self.things or self._hears_pronoun(is_plural=bool(value))
         if mark == "B" and value is None:
@@ -241,18 +254,23 @@ class _Story:
             self.num_said = value
             return True
         if mark in ",.":
-            self._num_known = len(self.things)
+            self._num_known[","] = len(self.things)
+        if mark == ".":
+            self._num_known["."] = len(self.things)
         self.words.append((mark, value))
         return True
 
-    def _hears_thing(self, named: Named) -> bool:
-        number = _number_of(named, self.things[: self._num_known])
+    def _hears_thing(self, named: Named, before: str) -> bool:
+        known = [self._num_known.get(mark, 0) for mark in named.known_since]
+        if before == "r" and "r" in named.known_since:
+            known.append(len(self.things))
+        number = _number_of(named, self.things[: max(known, default=0)])
         if number is not None:
             self.words.append(("p", number))
             return self._changes(number, self.things[number].merged(named))
         if named.is_subject and named.shape in [thing.shape for thing in self.things]:
             return False
-        if named.shape is None and self.things and not named.is_known:  # "a blue one"
+        if named.shape is None and self.things and not named.known_since:  # "a blue one"
             named = replace(named, shape=self.things[-1].shape)
         self.words.append(("T", len(self.things)))
         self.things.append(named)
@@ -270,6 +288,10 @@ class _Story:
         numbers: Sequence[int] = range(len(self.things))
         if not of_all and before in "Tp":
             numbers = [self.words[-1][1]]
+        if before == "p":
+            self.words.pop()  # "and it is red" is said
+            if self.words[-1:] == [("&", None)]:
+                self.words.pop()
         is_clear = of_all or len(numbers) == 1
         return is_clear and all(
             [self._changes(number, self.things[number].with_adjectives(said)) for number in numbers]
@@ -295,7 +317,7 @@ class _Story:
 
 def _number_of(named: Named, things: Sequence[Named]) -> int | None:
     """The thing that "the circle" is, if there is one."""
-    if not named.is_known or named.shape is None:
+    if named.shape is None:
         return None
     same = [
         number

@@ -7,7 +7,7 @@ from functools import cache
 
 from lumina_core.media.worlds.marks import Part, Phrases, Word, facts_of, read_marks
 from lumina_core.media.worlds.naming import PHRASES, SPELT, said
-from lumina_core.media.worlds.things import Named, told, with_things, without_background
+from lumina_core.media.worlds.things import Named, told, with_plus, with_things, without_background
 
 from .scenes import MAX_COUNT, MAX_RELATED, MAX_THINGS, Scene, Thing, scene_of
 from .wordings import RELATION_WORDS
@@ -111,12 +111,14 @@ def _phrases() -> Phrases:
 
 _AND = "[,&t]*"
 _CLAUSES = (
-    (rf"{_AND}[Tp](?:{_AND}[Tp])*",),
+    ("[,&]*T(?:[,&]*T)*",),
+    ("[,&]*p(?:[,&]+p)*|,*",),
     (",*",),
     (rf"{_AND}([Tp])[,t]*b?(r)([Tp])", "relation 123"),
     (rf"{_AND}(r)([Tp])[,&]*b?([Tp])", "relation 312"),
     (rf"{_AND}([Tp])[,&tb]+(r)(p)[,&]*b?(T)", "relation 423", "same 13"),
     (rf"{_AND}([Tp]){_AND}(T)[,t&]*b?(r)(p)", "relation 234", "same 14"),
+    (rf"{_AND}(T),*(r)t(T)", "relation 321"),
     (rf"{_AND}([dr])([Tp])[,&]*(r)(p)b?(T)", "side 21", "relation 534"),
     (rf"{_AND}(p)&(T)[,t]*b?([dr])", "relation 231"),
     (rf"{_AND}(T){_AND}(T)b?q", "beside 12"),
@@ -137,11 +139,11 @@ _CLAUSES = (
 def read(text: str) -> Scene | None:
     """The scene of a text in words of a person; None where a word is unknown or a meaning open."""
     words = read_marks(text, _phrases(), SPELT)
-    split = words and without_background(words)
+    split = words and without_background(with_plus(words))
     if not split:
         return None
     words, background = split
-    story = told(with_things(words.rewritten("(d)(Q)", _noun_first)))
+    story = told(with_things(words.rewritten("(d)([Q1])", _noun_first)))
     if story is None or not 1 <= len(story.things) <= MAX_THINGS:
         return None
     facts = facts_of(story.words.rewritten("C"), _CLAUSES)

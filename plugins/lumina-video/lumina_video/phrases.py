@@ -13,7 +13,20 @@ _VERBS = (
     *("wander", "shift", "walk", "come", "rush", "speed", "race", "swim", "creep", "crawl"),
     *("shoot", "drive", "march", "stroll", "sail", "cruise", "dash", "push", "drag", "pull"),
     *("send", "bring", "carry", "proceed", "advance", "progress", "journey", "slip", "zoom"),
-    *("step", "stride", "hurry", "sneak", "scoot", "sweep", "migrate", "shove", "steer", "leave"),
+    *(
+        "step",
+        "stride",
+        "enter",
+        "arrive",
+        "hurry",
+        "sneak",
+        "scoot",
+        "sweep",
+        "migrate",
+        "shove",
+        "steer",
+        "leave",
+    ),
     *("make its way", "find its way", "make a movement", "make movement", "exit", "wind"),
 )
 _DIRECTED = {
@@ -43,6 +56,7 @@ _GROWING = {
             "reduce in size",
             "shrink in size",
             "scale down",
+            "lose size",
             "lessen",
             "shrink down",
         ),
@@ -137,7 +151,7 @@ _STILL = (
 PLAIN = {motion: words[0] for motion, words in DOING.items()}
 """The plainest words of each motion, which the mark "M" means."""
 _SAID = {
-    "m": (_any(*_VERBS),),
+    "m": (_any(*_VERBS), "(cross|crosses|crossing) the (screen|picture|frame|image|scene)"),
     "z": (
         f"{_any(*_TURNING)}( its colour| its color| the colour| the color| colour| color|)",
         "(colour|color) (change|changes|changing|switches|turns|transition)",

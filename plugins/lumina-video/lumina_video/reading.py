@@ -4,10 +4,12 @@ It reads a text only if it understands every word, and if nothing is open. It gi
 sentence for it, which grammar.py reads. The words stand in phrases.py.
 """
 
+from dataclasses import replace
+
 from lumina_core.media.worlds.captions import join, with_article
 from lumina_core.media.worlds.marks import Marked, Part, Word, facts_of, read_marks
 from lumina_core.media.worlds.naming import SPELT
-from lumina_core.media.worlds.things import Named, told, with_things, without_background
+from lumina_core.media.worlds.things import Named, told, with_plus, with_things, without_background
 from lumina_core.media.worlds.words import PLURALS
 from lumina_video.motions import GROWTHS
 from lumina_video.phrases import PLAIN, phrases
@@ -18,14 +20,15 @@ def with_events(words: Marked) -> Marked:
     words = words.rewritten("[zm]?[:b]{0,2}Fa?(c)[2>]a?(c)(?![cs]*[NPQ])", _turn)
     words = words.rewritten("(?<![cs])[zm]?:?(c)[2>](c)(?=$|[,.:NPQZ])", _turn)
     words = words.rewritten("bf?(c)[,&]*Zf?p?b?(c)(?=$|[,.])", _turn)
+    words = words.rewritten(r"\.(?=U)", lambda _: [(",", None)])
     words = words.rewritten("f").rewritten("zo", lambda _: [("z", None)])
     words = words.rewritten("(?<=m)p(?=w)|(?<=z)p(?=2?c)")  # "move it left"
     words = words.rewritten("(?<=Z)p?b(c)(?![cs]*[NPQ])", _turn)  # "later it is red"
     words = words.rewritten("z(a?1?[cs]*[NP])2?(c)(?![cs]*[NPQ])", _turned)
     words = words.rewritten("[zl]:?2?a?(c)(?![cs]*[NPQ])", _turn)
-    words = words.rewritten("[lz](s)(?:&s)*(?![cs]*[NPQ])|M(?:[&2]?s)+(?![cs]*[NPQ])", _growth)
+    words = words.rewritten("[lz](s)(?:&s)*(?![cs]*[NPQ])|M(?:[&2]?a?s)+(?![cs]*[NPQ])", _growth)
     words = (
-        words.rewritten("m2?(w+)|(w+)m", _move).rewritten("M2?(w+)", _move).rewritten("w", _move)
+        words.rewritten("m[:2]?(w+)|(w+)m", _move).rewritten("M2?(w+)", _move).rewritten("w", _move)
     )
     words = words.rewritten("(?<=M)p(?=$|[,.])|j(?=M)")  # "then shrink it"
     return words.rewritten(">", lambda _: [("Z", None)]).rewritten("2(?!a?[cs])")
@@ -64,7 +67,9 @@ _CLAUSES = (
     (rf"{_AND}Z?{_AND}(M)", "next 1"),
     (rf"{_AND}Z{_AND}(p){_AND}(M)", "then 12"),
     (rf"{_BY}(?:Z{_AND})?(M),?", "do 12"),
-    (rf"{_AND}(M),?([Tp])z?,*", "do 21"),
+    (rf"{_BY}Z{_IT}(M),?", "do 13", "same 12"),
+    (rf"{_AND}(M),?([Tp])z?", "do 21"),
+    (rf"{_BY}(M)[,&Y]*U{_AND}(M)", "do 12", "other 13"),
     (rf"{_AND}(M){_THEN}(M),?([Tp])", "do 41", "then 43", "same 42"),
     (rf"W{_AND}(M)", "all 1"),
     (rf"{_BY}(?:Z{_AND})?(M){_THEN}(M)", "do 12", "then 14", "same 13"),
@@ -94,7 +99,7 @@ _CLAUSES = (
 def read(text: str) -> str | None:
     """The plainest words for a text of a person; None where one is unknown or a meaning open."""
     words = read_marks(text, phrases(), SPELT)
-    split = words and without_background(with_events(words))
+    split = words and without_background(with_events(with_plus(words)))
     if not split:
         return None
     words, background = split
@@ -156,6 +161,7 @@ def _sentence(things: list[Named], facts: list[list[tuple]]) -> str | None:
         return _passed(named, done, passing)
     if len(things) == 1:
         if other:
+            named = [_named(replace(things[0], count=2), done[0])]
             return f"{named[0]} one {done[0][0]} and the other {other[0]}"
         return f"{named[0]} {' and then '.join(done[0])}"
     is_short = len(things) == 2 and max(map(len, done)) == 1

@@ -38,6 +38,7 @@ TYPED = {
         "background: navy; object: white star; motion: left": (
             "a white star moving to the left on a navy background"
         ),
+        "move: left; object: red star": "a red star moving to the left",
         "color change: blue to yellow, shape: ring": "a ring turning from blue to yellow",
         "two things: a red triangle going left and a blue cross going right": (
             "a red triangle moving to the left and a blue cross moving to the right"
@@ -54,6 +55,8 @@ TYPED = {
         "keep the blue circle still": "a blue circle standing still",
     },
     "verbs": {
+        "the cross shrinks down to a small size": "a cross shrinking",
+        "a yellow star crosses the screen from right to left": "a yellow star moving to the left",
         "a star that dwindles": "a star shrinking",
         "the square becomes larger and larger": "a square growing",
         "red square morphs into blue": "a square turning from red to blue",
@@ -98,6 +101,9 @@ TYPED = {
             "a small grey square moving up and a large red square moving down"
         ),
         "a growing square and a rising ball": "a square growing and a circle moving up",
+        "one triangle goes up; the other one goes down": (
+            "two triangles one moving up and the other moving down"
+        ),
         "two rings: one goes up, one goes down": (
             "two rings one moving up and the other moving down"
         ),
