@@ -1,4 +1,4 @@
-"""Reads the encoders of `tiny.py` without transformers, which is slow to import.
+"""Reads the encoders of `text/tiny.py` without transformers, which is slow to import.
 
 That is a small `LlamaModel` in float32, and a tokenizer of whole words. Tokens and features are
 those of the library, to the bit; tests compare them. Whatever is not exactly that is left to the
