@@ -21,7 +21,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from lumina_core.autoencoder.plain import read_plain
+from lumina_core.autoencoder.plain import PlainAutoencoder, is_plain, read_plain
 from lumina_core.autoencoder.tiles import decode_in_tiles, has_tiles
 from lumina_core.errors import LuminaError, nearest, reason_of
 from lumina_core.files.reading import read_json
@@ -162,6 +162,10 @@ class FramewiseAutoencoder(Autoencoder):
     def read(self) -> Any:
         """As in Autoencoder; the plainest one without diffusers."""
         return read_plain(self.folder, self.config) or super().read()
+
+    def built(self) -> Any:
+        """As in Autoencoder; the plainest one without diffusers."""
+        return PlainAutoencoder(self.config) if is_plain(self.config) else super().built()
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         mean, std = self.statistics()

@@ -113,6 +113,14 @@ def _named(**parts: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(**parts))
 
 
+def is_plain(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json without faults describes the plainest autoencoder."""
+    num_levels = len(config["block_out_channels"])
+    blocks = config.get("down_block_types"), config.get("up_block_types")
+    is_usual = blocks == ([DOWN] * num_levels, [UP] * num_levels) and config.get("act_fn") == "silu"
+    return is_usual and all(config.get(key) is False for key in WITHOUT)
+
+
 def read_plain(folder: Path, config: Mapping[str, Any]) -> PlainAutoencoder | None:
     """The autoencoder of a folder in float32; None where it is not the plainest, or not whole.
 
@@ -120,10 +128,7 @@ def read_plain(folder: Path, config: Mapping[str, Any]) -> PlainAutoencoder | No
         folder: with its weights.
         config: of its config.json, without faults.
     """
-    num_levels = len(config["block_out_channels"])
-    blocks = config.get("down_block_types"), config.get("up_block_types")
-    is_plain = blocks == ([DOWN] * num_levels, [UP] * num_levels) and config.get("act_fn") == "silu"
-    if not is_plain or any(config.get(key) is not False for key in WITHOUT):
+    if not is_plain(config):
         return None
     try:
         path = folder / "diffusion_pytorch_model.safetensors"

@@ -27,8 +27,10 @@ from lumina_core.plugins import host
 from lumina_core.plugins.parts import make_modality
 from lumina_core.runtime import DTYPES
 from lumina_core.text.folder import open_folder, width_of, without_weights
+from lumina_core.text.frozen import FrozenTextEncoder
 from lumina_core.text.settings import Reading, TextEncoderConfig
 from lumina_core.text.tiny import shape_of
+from lumina_core.text.tiny_reader import open_tiny
 
 NUM_WORDS = 64  # of a vocabulary that is not known yet; those of the worlds have 40 to 60
 
@@ -139,6 +141,18 @@ def text_part(folder: Path, reading: Reading) -> tuple[Part, int]:
     return _text_part(without_weights(folder, config, reading), reading), width
 
 
+def frozen_text_part(encoder: FrozenTextEncoder) -> Part:
+    """The text encoder of a checkpoint, which a run opens without transformers if it is tiny.
+
+    Raises:
+        LuminaError: as text_part.
+    """
+    opened = open_tiny(encoder.folder, encoder.reading)
+    if opened is None:
+        return text_part(encoder.folder, encoder.reading)[0]
+    return _text_part(opened.read().to("meta"), encoder.reading)
+
+
 def described_text(tower: TextTower) -> Part:
     """A text encoder that is not here."""
     num_bytes = tower.num_parameters * DTYPES[tower.dtype].itemsize
@@ -151,12 +165,13 @@ def new_text_part(config: TextEncoderConfig) -> Part:
     from transformers import LlamaModel
 
     with torch.device("meta"):
-        return _text_part(LlamaModel(shape_of(config, NUM_WORDS)), config.reading)
+        model = LlamaModel(shape_of(config, NUM_WORDS))
+    model.config.use_cache = False
+    return _text_part(model, config.reading)
 
 
 def _text_part(model: Any, reading: Reading) -> Part:
     all_layers = reading.hidden_state != -1
-    model.config.use_cache = False
 
     def read(count: int) -> Tensor:
         ids = torch.zeros(count, reading.max_tokens, dtype=torch.long)

@@ -28,6 +28,7 @@ from lumina_core.training.plan_network import Planned
 from lumina_core.training.plan_parts import (
     Part,
     described_text,
+    frozen_text_part,
     modality_of,
     new_text_part,
     text_part,
@@ -140,7 +141,7 @@ def _encoder_of_source(source: Source, dtype: str) -> tuple[Part, int]:
     except LuminaError as error:
         about = source.manifest["text_encoder"]
         return Part(note=f"the text encoder is not counted: {error}"), about["max_tokens"]
-    return text_part(encoder.folder, encoder.reading)[0], encoder.max_tokens
+    return frozen_text_part(encoder), encoder.max_tokens
 
 
 @contextmanager
