@@ -8,13 +8,11 @@ time, over what a product of two square matrices of the dtype reaches in the sam
 the weights of both are bfloat16.
 """
 
-from collections.abc import Iterator
 from statistics import median
 
 import torch
 from peers import (
     DIFFUSERS,
-    DTYPES,
     NUM_TEXT_TOKENS,
     SQUARE_FLOPS,
     Case,
@@ -24,6 +22,7 @@ from peers import (
     peak_call,
     ratio,
     show,
+    sized_cases,
     start,
     theirs_of,
     timed,
@@ -31,8 +30,6 @@ from peers import (
 
 from lumina_core.backbone.cost import Sizes, flops
 from lumina_core.backbone.transformer import Backbone
-
-CASES = [(32, 2), (64, 1)]  # cells of a side, and samples
 
 
 @torch.no_grad()
@@ -71,14 +68,6 @@ def share_of_peak(network: Backbone, inputs: Inputs, times: dict[str, list[float
     return operations / SQUARE_FLOPS * ratio(times["peak"], times["ours"])
 
 
-def cases(families: list[str], rounds: int) -> Iterator[Case]:
-    """Each, as it is measured."""
-    for family in families:
-        for dtype in DTYPES:
-            for side, count in CASES:
-                yield measure(family, dtype, side, count, rounds)
-
-
 if __name__ == "__main__":
     named, words = start()
-    show(cases(named or list(DIFFUSERS), int(words.get("rounds", 9))), words)
+    show(sized_cases(measure, named or list(DIFFUSERS), int(words.get("rounds", 9))), words)

@@ -7,7 +7,7 @@ ratios of each round. Differences below 4 % are noise.
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,6 +24,7 @@ from lumina_core.sequence import TokenSample, unpack
 HIDDEN, DEPTH, HEADS, TEXT_DIM, CHANNELS = 512, 8, 8, 512, 4
 NUM_TEXT_TOKENS, ROPE_DIMS = 128, (16, 24, 24)
 DTYPES = (torch.float32, torch.bfloat16)
+CASES = [(32, 2), (64, 1)]  # cells of a side, and samples
 SQUARE = 1536  # rows of the matrices that tell the peak
 DIFFUSERS: dict[str, dict[str, Any]] = {
     "next_dit": {
@@ -169,6 +170,16 @@ def timed(calls: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
     """The median over the rounds of theirs over ours."""
     return median(a / b for a, b in zip(theirs, ours, strict=True))
+
+
+def sized_cases(
+    measure: Callable[..., Case], families: Sequence[str], rounds: int
+) -> Iterator[Case]:
+    """The figures of each family in each dtype at each size, as they are measured."""
+    for family in families:
+        for dtype in DTYPES:
+            for side, count in CASES:
+                yield measure(family, dtype, side, count, rounds)
 
 
 def words_of(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -7,26 +7,24 @@ Both have the fused AdamW; `ratio_usual` has torch's usual one on their side. In
 as torch.autocast does, with weights in float32. A ratio is theirs over ours.
 """
 
-from collections.abc import Iterator
 from statistics import median
 
 import torch
 from peers import (
     DIFFUSERS,
-    DTYPES,
     Call,
     Case,
     Inputs,
     ours_of,
     ratio,
     show,
+    sized_cases,
     start,
     theirs_of,
     timed,
 )
 from torch import nn
 
-CASES = [(32, 2), (64, 1)]  # cells of a side, and samples
 RATE = 1e-4
 
 
@@ -72,14 +70,6 @@ def measure(family: str, dtype: torch.dtype, side: int, count: int, rounds: int)
     }
 
 
-def cases(families: list[str], rounds: int) -> Iterator[Case]:
-    """Each, as it is measured."""
-    for family in families:
-        for dtype in DTYPES:
-            for side, count in CASES:
-                yield measure(family, dtype, side, count, rounds)
-
-
 if __name__ == "__main__":
     named, words = start()
-    show(cases(named or list(DIFFUSERS), int(words.get("rounds", 5))), words)
+    show(sized_cases(measure, named or list(DIFFUSERS), int(words.get("rounds", 5))), words)

@@ -5,6 +5,7 @@ a client sends becomes one.
 """
 
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def compute(
         say(Over())
 
 
-class RemoteSlot:
+class RemoteSlot(ABC):
     """A slot whose jobs are computed elsewhere.
 
     Args:
@@ -82,21 +83,21 @@ class RemoteSlot:
     def __init__(self, front: ThreadSlot) -> None:
         self.size = front.size
 
+    @abstractmethod
     def send(self, task: Task) -> Messages:
         """Send a job; gives what comes back, up to Over.
 
         Raises:
             LostError: at once or later: what computes it is gone.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """Ask to leave the rest of the job.
 
         Raises:
             LostError: what computes it is gone.
         """
-        raise NotImplementedError
 
     def run(self, task: Task, tell: Tell) -> Iterator[Made]:
         """As in Slot; Cancelled comes once the job has stopped."""
