@@ -1,6 +1,8 @@
 """Every file that is written tells whether it is still whole, whatever its kind."""
 
+import ctypes
 import json
+import platform
 import zlib
 from pathlib import Path
 
@@ -315,3 +317,17 @@ def test_evaluation_seals_the_files_that_it_keeps(at_checkpoint, work):
     assert request_inside(path, {"image": modality_of("image").decoder})["media_sha256"]
     path.write_bytes(path.read_bytes() + b"more")
     assert state_of(path) == CHANGED
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="fills memory as glibc can")
+@pytest.mark.parametrize("name", ["video", "multiview"])
+def test_bytes_of_mp4_do_not_depend_on_what_lay_in_memory(tmp_path, name):
+    libc, fill = ctypes.CDLL(None), -6  # M_PERTURB
+    try:
+        written = []
+        for byte in range(1, 256, 30):
+            assert libc.mallopt(fill, byte)
+            written.append(write(name, tmp_path / f"{byte}.mp4").read_bytes())
+    finally:
+        libc.mallopt(fill, 0)
+    assert len(set(written)) == 1

@@ -22,6 +22,11 @@ from lumina_core.media.containers import COMMENT_MARK
 from lumina_core.media.pictures import as_image, exif_with, text_chunk
 
 QUALITY = "12"  # x264's crf: 0 loses nothing, 18 is said to look like it
+X264 = {
+    **{"crf": QUALITY, "preset": "medium", "threads": "1"},
+    # without it x264's planning ahead reads memory that nothing wrote, for frames below 64 pixels
+    "x264-params": "cpu-independent=1",
+}
 MAX_DENOMINATOR = 1001  # of a rate: 30000/1001 is what 29.97 stands for
 BT709 = 1  # FFmpeg's number of the colour matrix, primaries and transfer that we write
 LIMITED = 1  # FFmpeg's number of the range of brightness of ordinary video
@@ -98,7 +103,7 @@ def _save_mp4(media: Clip, file: BinaryIO, fps: float, comment: str) -> None:
         stream = out.add_stream("libx264", rate=Fraction(fps).limit_denominator(MAX_DENOMINATOR))
         stream.height, stream.width = media.shape[2:]
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": QUALITY, "preset": "medium", "threads": "1"}
+        stream.options = X264
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
