@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -159,22 +159,34 @@ def loss_of(
     return velocity_loss(predicted, target, noisy.element_counts, weight=None).mean()
 
 
-@torch.no_grad()
-def num_right(networks: nn.ModuleDict, modality: Modality) -> int:
-    """How many of NUM_PROMPTS pictures the oracle finds right; prompts and noise never change."""
+Sampler = Callable[[nn.ModuleDict, Any, list[str], Tensor], Tensor]
+"""(networks, packed batch, captions, noise) -> samples, end to end."""
+
+
+def guided_steps(networks: nn.ModuleDict, batch: Any, captions: list[str], x: Tensor) -> Tensor:
+    """NUM_STEPS of Euler's method with guidance."""
     backbone: Any = networks["backbone"]
-    encoder: Any = networks["text_encoder"]
-    held = [drawn(modality, HELD_SEED + number) for number in range(NUM_PROMPTS)]
-    batch = backbone.pack([sample.tokens for sample in held])
-    x = torch.randn(batch.state.numel(), generator=seeded(HELD_SEED))
     contexts = []
-    for texts in ([sample.caption for sample in held], [""] * len(held)):
-        features, lengths = encoder(texts)
+    for texts in (captions, [""] * len(captions)):
+        features, lengths = networks["text_encoder"](texts)
         contexts.append(backbone.prepare(batch, features, lengths))
     for step in range(NUM_STEPS):
-        t = batch.segment_time(torch.full((len(held),), step / NUM_STEPS))
+        t = batch.segment_time(torch.full((len(captions),), step / NUM_STEPS))
         told, untold = (backbone(batch.with_state(x), t, context) for context in contexts)
         x = x + (untold + GUIDANCE * (told - untold)) / NUM_STEPS
+    return x
+
+
+@torch.no_grad()
+def judged(
+    networks: nn.ModuleDict, modality: Modality, count: int, sampler: Sampler = guided_steps
+) -> int:
+    """How many pictures the oracle finds right; prompts and noise never change."""
+    backbone: Any = networks["backbone"]
+    held = [drawn(modality, HELD_SEED + number) for number in range(count)]
+    batch = backbone.pack([sample.tokens for sample in held])
+    x = torch.randn(batch.state.numel(), generator=seeded(HELD_SEED))
+    x = sampler(networks, batch, [sample.caption for sample in held], x)
     right = 0
     for sample, tokens in zip(held, x.split(batch.element_counts.tolist()), strict=True):
         grid = sample.tokens.grid
@@ -223,7 +235,7 @@ def run(
             update_average(average, networks, step, settings.ema_decay)
             step += 1
         spent += time.process_time() - started
-        right = num_right(average, modality)
+        right = judged(average, modality, NUM_PROMPTS)
         hits = hits + 1 if right >= WANTED * NUM_PROMPTS else 0
         found = {
             "name": name,
