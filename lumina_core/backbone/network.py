@@ -131,6 +131,8 @@ class PackagedNetwork(Network):
     """Folders beside `transformer` whose weights belong to it, too, where they are there."""
     ignored: ClassVar[tuple[str, ...]] = ()
     """Regular expressions for stored names that it never reads."""
+    untrained: ClassVar[str | None] = None
+    """Why nothing of it is trained, as the middle of a message; None: adapters are."""
 
     @property
     def described(self) -> dict[str, Any]:

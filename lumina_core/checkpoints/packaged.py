@@ -19,7 +19,7 @@ from lumina_core.checkpoints.named import NamedModel, TextTower, lack_of_package
 from lumina_core.checkpoints.source import Parts, Source, parts_of
 from lumina_core.checkpoints.stored import Stored, open_weights
 from lumina_core.checkpoints.weights import fill
-from lumina_core.errors import MAX_NAME, LuminaError, printable, reason_of
+from lumina_core.errors import MAX_NAME, MAX_REASON, LuminaError, printable, reason_of
 from lumina_core.files.weights import built_within
 from lumina_core.modality import Tokenizer
 from lumina_core.plugins import host
@@ -64,6 +64,25 @@ def checked_class(plugin: Plugin, path: str) -> type[PackagedNetwork]:
     if not issubclass(made, PackagedNetwork):
         raise LuminaError(f"{plugin.title} is broken: {path} is no PackagedNetwork.")
     return made
+
+
+def check_trained(named: str, kind: str) -> None:
+    """Refuse to train a model whose network learns nothing here.
+
+    Args:
+        named: how the user names it.
+        kind: of its network.
+
+    Raises:
+        LuminaError: it learns nothing; or as `network_class`.
+    """
+    network = network_class(kind, {})
+    if network is not None and network.untrained is not None:
+        raise LuminaError(
+            f"init_from={printable(named, MAX_REASON)} has the network {network.__name__}, which "
+            f"is not trained: {network.untrained}. Begin with another model; `lumina models` lists "
+            "them"
+        )
 
 
 def packaged_source(

@@ -7,6 +7,7 @@ from typing import Any
 
 from lumina_core.checkpoints.formats import find_source
 from lumina_core.checkpoints.manifest import KIND
+from lumina_core.checkpoints.named import named_model
 from lumina_core.checkpoints.newest import DEMO
 from lumina_core.checkpoints.source import demo_source, fixed_options
 from lumina_core.config.compose import composed, each_of
@@ -48,8 +49,28 @@ def modalities_named(values: Mapping[str, str]) -> list[str]:
     named = values.get("init_from")
     if named in (None, "", "null", DEMO):
         return []
+    _check_trained(str(named))
     source = find_source(str(named), download=values.get("download") == "true")
     return list(source.manifest["modalities"])
+
+
+def _check_trained(named: str, kind: str | None = None) -> None:
+    """Refuse a model of a package that learns nothing, by its name before it is fetched.
+
+    Args:
+        named: by `init_from`.
+        kind: of its network; None: its name says it, if anything does.
+
+    Raises:
+        LuminaError: it learns nothing, or its description cannot be used.
+    """
+    if kind is None and not Path(named).expanduser().exists():
+        model = named_model(named)
+        kind = model.family if model is not None and model.package is not None else None
+    if kind is not None:
+        from lumina_core.checkpoints.packaged import check_trained  # brings torch
+
+        check_trained(named, kind)
 
 
 def compose_train(overrides: list[str]) -> TrainConfig:
@@ -195,6 +216,7 @@ def _put_released(layers: Layers) -> None:
     named, trained = words.values.get("init_from"), words.modalities or [name]
     if named in (None, "", "null"):
         return
+    _check_trained(str(named))
     try:
         if named == DEMO:
             source = demo_source(trained, "give init_from=FOLDER")
@@ -204,6 +226,8 @@ def _put_released(layers: Layers) -> None:
         return
     manifest = source.manifest
     is_packaged = KIND in manifest["backbone"]
+    if is_packaged:
+        _check_trained(str(named), manifest["backbone"][KIND])
     if is_packaged and not is_adapted:
         shown = printable(str(named), MAX_REASON)
         raise LuminaError(

@@ -43,6 +43,7 @@ class AceStepNetwork(SoundNetwork):
     batches_texts = False  # no mask of a condition
     scale = 1.0
     title = "ACE-Step"
+    untrained = "captions are not put into the form that it reads"
     classes: ClassVar[Mapping[str, str]] = {CONDITION: "AceStepConditionEncoder"}
     folders = tuple(classes)
 

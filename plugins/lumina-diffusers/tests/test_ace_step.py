@@ -144,3 +144,28 @@ def test_what_is_not_read_is_refused_in_one_line(folder, tmp_path, file, values,
 def test_a_prompt_that_breaks_its_form_is_refused(both, prompt):
     with pytest.raises(LuminaError, match="the prompt is too long for its form, or holds <"):
         latent_of(asked(both[0], f"prompt={prompt}"))
+
+
+@pytest.mark.parametrize("adapter", ["lora", "none"])
+@pytest.mark.parametrize("modality", ["+modality=audio", "max_steps=1"])
+def test_training_is_refused_before_anything_is_read(
+    folder, tmp_path, capsys, monkeypatch, adapter, modality
+):
+    monkeypatch.setattr("lumina_core.training.command.start", None)
+    words = [modality, f"init_from={folder}", f"adapter={adapter}", f"out={tmp_path / 'out'}"]
+    assert main(["train", *words]) == 2
+    said = capsys.readouterr().err
+    assert f"init_from={folder} has the network AceStepNetwork, which is not trained:" in said
+    assert "Begin with another model" in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("modality", ["+modality=audio", "max_steps=1"])
+def test_training_of_the_named_model_is_refused_before_it_is_fetched(capsys, monkeypatch, modality):
+    monkeypatch.setattr("lumina_core.fetching.fetch", None)
+    words = [modality, "init_from=ace_step_15_xl_turbo", "adapter=lora", "download=true"]
+    assert main(["train", *words]) == 2
+    said = capsys.readouterr().err
+    assert "init_from=ace_step_15_xl_turbo has the network AceStepNetwork" in said
+    assert said.count("\n") == 1
