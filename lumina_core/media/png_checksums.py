@@ -45,7 +45,7 @@ def check_png(path: Path, name: str = "it") -> None:
         if file.read(len(SIGNATURE)) != SIGNATURE:
             return
         try:
-            for chunk in _chunks(file):
+            for chunk in chunks(file):
                 file.seek(chunk.start + 4)
                 if _checksum(file, chunk) != file.read(4):
                     kind = chunk.name.decode("ascii", "replace")
@@ -67,15 +67,19 @@ def with_checksum(data: bytes, place: int) -> bytes:
     if not data.startswith(SIGNATURE):
         return data
     file = BytesIO(data)
-    chunk = next((each for each in _chunks(file) if place < each.end), None)
+    chunk = next((each for each in chunks(file) if place < each.end), None)
     if chunk is None:
         raise ValueError("there is no chunk")
     file.seek(chunk.start + 4)
     return data[: chunk.end - 4] + _checksum(file, chunk) + data[chunk.end :]
 
 
-def _chunks(file: BinaryIO) -> Iterator[Chunk]:
-    """The chunks up to the last."""
+def chunks(file: BinaryIO) -> Iterator[Chunk]:
+    """The chunks of a PNG up to the last.
+
+    Raises:
+        ValueError: one goes beyond the end of the file, or the last is missing.
+    """
     size = file.seek(0, os.SEEK_END)
     start = len(SIGNATURE)
     name = b""

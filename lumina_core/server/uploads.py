@@ -15,6 +15,7 @@ from starlette.datastructures import UploadFile
 
 from lumina_core.errors import MAX_NAME, printable
 from lumina_core.media.clips.extent import extent_of
+from lumina_core.media.clips.parts import CrowdedError
 from lumina_core.server.refusals import RefusedError
 
 MAX_PIXELS = 1 << 24  # of a picture or a frame: 50 MB as RGB
@@ -66,6 +67,8 @@ def too_large(path: Path) -> str | None:
         width, height, frames, seconds = extent_of(path, MAX_FRAMES)
     except Image.DecompressionBombError:
         return f"is a picture of too many pixels; at most {MAX_PIXELS} are read"
+    except CrowdedError:
+        return "has far more parts than its size explains; save it anew"
     except Exception:  # a sound, or broken: its modality's reader opens it next, and says so
         return None
     if width * height > MAX_PIXELS:

@@ -13,13 +13,13 @@ from lumina_core.server import bodies, uploads
 ASKED = {"prompt": "a star", "height": 32, "width": 32, "num_steps": 1}
 
 
+def chunk(name, data):
+    check = zlib.crc32(name + data).to_bytes(4, "big")
+    return len(data).to_bytes(4, "big") + name + data + check
+
+
 def png_of(width, height):
     """A PNG of one bit a pixel, small on the disk however large it is."""
-
-    def chunk(name, data):
-        check = zlib.crc32(name + data).to_bytes(4, "big")
-        return len(data).to_bytes(4, "big") + name + data + check
-
     head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((1, 0, 0, 0, 0))
     rows = zlib.compress(bytes(1 + -(-width // 8)) * height, 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
@@ -90,6 +90,30 @@ def test_frames_before_a_damage_count(tmp_path, monkeypatch):
     assert uploads.too_large(path) == "has more than 11 frames; cut it"
     monkeypatch.setattr(uploads, "MAX_FRAMES", 100)
     assert uploads.too_large(path) is None
+
+
+SIDE = b"\4\0"
+GIF = b"GIF89a" + SIDE * 2 + bytes(3), b"," + bytes(4) + SIDE * 2 + b"\0\2\1D\0;"
+JPEG = b"\xff\xd8", b"\xff\xda"
+PNG = png_of(4, 4)[:33], png_of(4, 4)[33:]
+CROWDS = {
+    "empty blocks": (GIF, b"\0", 110_000),
+    "extensions": (GIF, b"!\xf9\0", 110_000),
+    "comments": (GIF, b"!\xfe\1a\0", 60_000),
+    "segments": (JPEG, b"\xff\xe1\0\2", 21_000),
+    "filling": (JPEG, b"\xff", 21_000),
+    "marks alone": (JPEG, b"\xff\xf0\xff\0", 21_000),
+    "chunks": (PNG, chunk(b"teXt", b""), 21_000),
+}
+
+
+@pytest.mark.parametrize("kind", CROWDS)
+def test_a_picture_of_countless_parts_is_refused_before_pillow_sees_it(tmp_path, monkeypatch, kind):
+    (head, picture), part, count = CROWDS[kind]
+    path = tmp_path / "x"
+    path.write_bytes(head + part * count + picture)
+    monkeypatch.setattr(Image, "open", None)  # whoever opens it fails
+    assert uploads.too_large(path) == "has far more parts than its size explains; save it anew"
 
 
 @pytest.mark.parametrize("name", ["x.exe", "x.png.sh", "../../x.txt", "x.glb"])

@@ -3,14 +3,12 @@
 What a head says of frames need not be so: those of a film and of a GIF are counted.
 """
 
-from collections.abc import Iterable
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lumina_core.files.reading import open_regular
-from lumina_core.media.clips.gif_blocks import gif_images
+from lumina_core.media.clips.gif_blocks import gif_blocks
+from lumina_core.media.clips.parts import check_parts, num_until
 from lumina_core.media.clips.reading import MOVING, container_of, open_film, told_end, video_stream
 from lumina_core.media.pictures import opened
 
@@ -36,7 +34,8 @@ def extent_of(path: Path, max_frames: int) -> Extent:
         max_frames: behind which no more are counted.
 
     Raises:
-        Image.DecompressionBombError: a picture of far too many pixels.
+        CrowdedError: a picture of far too many parts.
+        Image.DecompressionBombError: one of far too many pixels.
         Exception: it is neither, or damaged.
     """
     with open_regular(path) as file:
@@ -46,8 +45,9 @@ def extent_of(path: Path, max_frames: int) -> Extent:
                 stream = video_stream(container)
                 seconds = told_end(container, stream) or 0
                 packets = (packet for packet in container.demux(stream) if packet.size)
-                count = _num(packets, max_frames)
+                count = num_until(max_frames, packets)
                 return Extent(stream.width, stream.height, count, seconds)
+        check_parts(file)
     with opened(path, PICTURES, "no picture") as picture:
         width, height = picture.size
         if picture.format != "GIF":
@@ -55,13 +55,5 @@ def extent_of(path: Path, max_frames: int) -> Extent:
             frames = getattr(picture, "n_frames", 1) if is_moving else 1
             return Extent(width, height, frames, 0)
     with open_regular(path) as file:
-        return Extent(width, height, _num(gif_images(file), max_frames), 0)
-
-
-def _num(items: Iterable[Any], most: int) -> int:
-    """How many there are: at most one more than `most`, and none behind a damage."""
-    count = 0
-    with suppress(Exception):
-        for _ in islice(items, most + 1):
-            count += 1
-    return count
+        frames = num_until(max_frames, filter(None, gif_blocks(file)))
+        return Extent(width, height, frames, 0)

@@ -6,8 +6,8 @@ from typing import BinaryIO
 HEADER, IMAGE, EXTENSION, END = 13, b"\x2c", b"\x21", b"\x3b"
 
 
-def gif_images(file: BinaryIO) -> Iterator[None]:
-    """Once for each frame, behind it; nothing is decoded.
+def gif_blocks(file: BinaryIO) -> Iterator[bool]:
+    """For each block, and each part of one, whether a frame is whole behind it; decodes nothing.
 
     Args:
         file: at its start.
@@ -27,8 +27,8 @@ def gif_images(file: BinaryIO) -> Iterator[None]:
             raise ValueError("it is cut off or damaged after its last whole frame")
         while block != b"\0" and (size := file.read(1)) not in (b"", b"\0"):
             file.seek(size[0], 1)
-        if block == IMAGE:
-            yield
+            yield False
+        yield block == IMAGE
 
 
 def _skip_palette(file: BinaryIO, flags: int) -> None:

@@ -21,7 +21,7 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from lumina_core.files.reading import open_regular
-from lumina_core.media.clips.gif_blocks import gif_images
+from lumina_core.media.clips.gif_blocks import gif_blocks
 from lumina_core.media.clips.orientation import orientation_of, oriented
 from lumina_core.media.clips.writing import MILLISECONDS
 from lumina_core.media.pictures import as_rgb, comment_in, opened
@@ -288,10 +288,10 @@ def _check_gif_end(path: Path) -> None:
     """Refuse a GIF that breaks off between two frames, which Pillow takes for its end.
 
     Raises:
-        ValueError: as `gif_images`.
+        ValueError: as `gif_blocks`.
     """
     with open_regular(path) as file:
-        for _ in gif_images(file):
+        for _ in gif_blocks(file):
             pass
 
 
