@@ -61,6 +61,11 @@ def place(
                 f"condition.gap={list(wanted.gap)} begins behind the end of {wanted.sound}, which "
                 f"has {there / rate:g} s"
             )
+        if end > length:
+            raise LuminaError(
+                f"condition.gap={list(wanted.gap)} ends behind the {options.seconds:g} s of the "
+                "sound to make; end it there, or set a larger modality.seconds"
+            )
         known[start:end] = False
     sound = torch.zeros(options.shape, dtype=found.dtype)
     sound[..., known] = found[..., :length][..., known[:there]]

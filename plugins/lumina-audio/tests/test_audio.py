@@ -229,6 +229,10 @@ def test_a_given_sound_changes_what_follows(make, tmp_path):
         (["condition.sound=short.wav", "condition.seconds=0"], "condition.seconds is 0.0; set"),
         (["condition.sound=short.wav", "condition.gap=[0.3,0.2]"], "beginning before the end"),
         (["condition.sound=short.wav", "condition.gap=[0.3,0.4]"], "behind the end of short.wav"),
+        (
+            ["condition.sound=half.wav", "condition.gap=[0.2,99]"],
+            "behind the 0.5 s of the",
+        ),
         (["condition.seconds=1"], "give it: condition.sound=FILE"),
         (["condition.sound=short.wav", "condition.gap=[0,0.1]", "condition.seconds=0.1"], "both"),
         (["out=a.mp3"], "a.mp3"),
