@@ -124,7 +124,8 @@ def when_interrupted(say: Callable[[], str]) -> Iterator[None]:
         raise
 
 
-_LIKENESS = 0.6  # difflib's own bound for a close match
+_LIKENESS = 0.7  # of difflib: below it keys of few letters are like each other by chance
+_LIKENESS_OF_PARTS = 0.6  # where one is a part of the other, as step is of num_steps
 _MAX_LISTED = 16  # keys in a message
 
 
@@ -135,7 +136,7 @@ def closest(name: str, names: list[str]) -> str | None:
         name: what the user wrote.
         names: every valid dotted key.
     """
-    from difflib import get_close_matches  # costs 5 ms, needed only when something is wrong
+    from difflib import get_close_matches
 
     block, dot, last = name.lower().rpartition(".")
     alike = [full for full in names if full.rpartition(".")[2] == last and full != name]
@@ -150,8 +151,12 @@ def closest(name: str, names: list[str]) -> str | None:
         (last, by_last),
     )
     for wanted, known in searches:
-        if similar := get_close_matches(wanted, known, n=1, cutoff=_LIKENESS):
-            return known[similar[0]]
+        parts = [key for key in known if wanted in key or key in wanted]
+        if found := (
+            get_close_matches(wanted, known, n=1, cutoff=_LIKENESS)
+            or get_close_matches(wanted, parts, n=1, cutoff=_LIKENESS_OF_PARTS)
+        ):
+            return known[found[0]]
     return None
 
 

@@ -27,7 +27,7 @@ from lumina_core.errors import LuminaError, printable, why
 from lumina_core.files.hashes import known_sha256
 from lumina_core.files.reading import parse_json, read_json
 
-CONFIG = "adapter_config.json"
+CONFIG, SAFE = "adapter_config.json", ".safetensors"
 FILES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")
 """What peft and diffusers write into a folder."""
 STYLES = ("peft", "diffusers", "comfyui")
@@ -145,11 +145,12 @@ def _file_of(path: Path) -> Path:
         raise LuminaError(f"{path} holds no {' and no '.join(FILES)}; name a file")
     if path.suffix in PICKLES:
         raise LuminaError(
-            f"{path} may execute what it holds when it is read; adapters are read from "
-            ".safetensors alone"
+            f"{path} may execute what it holds when it is read; adapters are read from {SAFE} alone"
         )
     if not path.exists():
         raise LuminaError(f"there is no adapter {path}; name a file or folder")
+    if path.suffix != SAFE:
+        raise LuminaError(f"{path} is no adapter; name a {SAFE} file, or a folder that holds one")
     return path
 
 

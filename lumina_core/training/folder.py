@@ -50,8 +50,10 @@ def check_out(out: Path, config: TrainConfig) -> None:
 
     Raises:
         LuminaError: `out` holds files and is neither resumed nor overwritten, or is to be
-            overwritten and holds what this run reads or settings of others, or is a link.
+            overwritten and holds what this run reads or settings of others, or is a link; or it
+            lies among the checkpoints of another run.
     """
+    _refuse_checkpoints_of_others(out)
     if config.overwrite:
         _refuse_own_inputs(out, config)
         _refuse_links(out)
@@ -72,6 +74,18 @@ def _is_of_use(path: Path) -> bool:
     is_list = path.name.endswith(QUARANTINE)
     is_left_over = is_list or path.name == LOCK or DELETABLE.fullmatch(path.name)
     return not (is_left_over or path.is_dir())
+
+
+def _refuse_checkpoints_of_others(out: Path) -> None:
+    """There nobody looks for a run, and `overwrite` of the other run may delete it."""
+    full = out.resolve()
+    for folder in (full, *full.parents):
+        run = folder.parent
+        if folder.name == CHECKPOINTS and (finished(folder) or _is_of_training(run / SETTINGS)):
+            raise LuminaError(
+                f"out={out} lies among the checkpoints of the training in {run}; name a folder "
+                "outside of it"
+            )
 
 
 def _refuse_own_inputs(out: Path, config: TrainConfig) -> None:
@@ -98,17 +112,20 @@ def _refuse_own_inputs(out: Path, config: TrainConfig) -> None:
 def _refuse_settings_of_others(out: Path) -> None:
     """Other programs call a file config.json, too, such as that of a model."""
     path = out / SETTINGS
-    if not path.exists() or finished_checkpoints(out):
-        return
-    try:
-        found = read_json(path)
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict) or "modality" not in found:
+    if path.exists() and not finished_checkpoints(out) and not _is_of_training(path):
         raise LuminaError(
             f"{path} is of no training, and overwrite=true would delete it; move it to another "
             "place, or choose another out"
         )
+
+
+def _is_of_training(path: Path) -> bool:
+    """Whether a file holds the settings of a training."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "modality" in found
 
 
 def _refuse_links(out: Path) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from small_adapters import adapt, with_adapter, write_comfyui, write_kohya, write_peft
 from small_families import SMALL, TOLERANCE, answers, distance, read_small, small, velocities
@@ -332,6 +333,12 @@ def peft_folder(folder, **settings):
     return folder
 
 
+def picture(folder):
+    path = folder / "a.png"
+    Image.new("RGB", (4, 4)).save(path)
+    return path
+
+
 def pickled(folder):
     path = folder / "lora.pt"
     torch.save({"a": torch.zeros(1)}, path)
@@ -369,6 +376,7 @@ def bytes_of_json(folder):
 WRONG = {
     "no file": (lambda folder: folder / "none.safetensors", "there is no adapter"),
     "no adapter in a folder": (lambda folder: folder, "holds no adapter_model.safetensors"),
+    "a picture": (picture, "is no adapter; name a .safetensors file"),
     "a pickle": (pickled, "may execute what it holds"),
     "a pickle of another name": (pickled_under_another_name, "cannot be read"),
     "truncated": (lora(truncated), "cannot be read"),

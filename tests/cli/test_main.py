@@ -96,6 +96,9 @@ def test_the_plus_of_modality_may_be_left_out(toy, commands, word):
         (["x", "solvr.num_steps=3"], "Did you mean 'solver.num_steps'?"),
         (["x", "solver.num_stepz=3"], "Did you mean 'solver.num_steps'?"),
         (["x", "max_steps=3"], "Did you mean 'solver.num_steps'?"),
+        (["x", "sizee=3"], "Did you mean 'modality.sizes'?"),
+        (["x", "step=3"], "Did you mean 'solver.num_steps'?"),
+        (["x", "start=3"], "unknown key 'start' in 'start=3'. A prompt"),
         (["x", "+nope=3"], "unknown key 'nope'"),
         (["modality.sizes[0]=3"], "sets part of a list. Write all of it: modality.sizes=[a,b]"),
         (["x", "--steps=3"], "unknown option '--steps=3'"),
@@ -405,6 +408,25 @@ def test_light_commands_import_nothing_heavy_and_are_cheap(toy, words):
     bare = min(cpu_seconds("-c", "pass") for _ in range(3))
     cost = min(cpu_seconds("-m", "lumina_core", *words) for _ in range(3))
     assert cost - bare < CPU_BUDGET_SECONDS * LOAD_FACTOR
+
+
+INTERRUPTED = """
+import runpy, signal, sys
+
+class AtImport:
+    def find_spec(name, *_):
+        if name == "lumina_core.cli.main":
+            signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+sys.meta_path.insert(0, AtImport)
+runpy.run_module("lumina_core", run_name="__main__")
+"""
+
+
+def test_an_interruption_before_the_command_line_is_there_ends_without_a_word():
+    done = _python("-c", INTERRUPTED)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_loading_a_plugin_imports_nothing_heavy(toy):

@@ -138,6 +138,20 @@ def test_what_a_run_was_writing_when_it_was_killed_is_no_training(tiny_training,
         check_out(tmp_path / "out", config)
 
 
+@pytest.mark.parametrize("place", ["checkpoints", "checkpoints/mine", "checkpoints/a/b"])
+def test_a_run_does_not_begin_among_the_checkpoints_of_another(
+    tiny_training, tmp_path, refusal, place
+):
+    run, words = tmp_path / "run", tiny_training(tmp_path / "run" / place)
+    check_out(run / place, compose_train(words))  # no run is there yet
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.json").write_text('{"modality": "image"}')
+    said = refusal("train", *words, "overwrite=true")
+    assert f"lies among the checkpoints of the training in {run}; name" in said
+    (run / "config.json").write_text('{"model_type": "llama"}')  # of somebody else
+    check_out(run / place, compose_train(words))
+
+
 def test_a_lock_leaves_no_folder_that_it_made_and_keeps_what_came_into_one(tmp_path):
     with locks.sole_process(tmp_path / "a" / "b" / "lock", "out=a"):
         (tmp_path / "a" / "mine").write_text("mine")
