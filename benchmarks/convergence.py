@@ -106,9 +106,9 @@ class Compared(Backbone):
         return x if self.has_rope else x + self.absolute[batch.sequence_index]
 
 
-def made_modality() -> Modality:
+def made_modality(side: int = SIDE) -> Modality:
     """The image modality at the size of the comparison, with the demo's autoencoder."""
-    options = replace(compose_options("image"), height=SIDE, width=SIDE)
+    options = replace(compose_options("image"), height=side, width=side)
     return make_modality("image", options, find_vae("image", options.vae, download=False))
 
 
@@ -179,11 +179,13 @@ def guided_steps(networks: nn.ModuleDict, batch: Any, captions: list[str], x: Te
 
 @torch.no_grad()
 def judged(
-    networks: nn.ModuleDict, modality: Modality, count: int, sampler: Sampler = guided_steps
+    networks: nn.ModuleDict,
+    modality: Modality,
+    held: list[CaptionedSample],
+    sampler: Sampler = guided_steps,
 ) -> int:
-    """How many pictures the oracle finds right; prompts and noise never change."""
+    """For how many held-out captions the oracle finds the picture right; noise never changes."""
     backbone: Any = networks["backbone"]
-    held = [drawn(modality, HELD_SEED + number) for number in range(count)]
     batch = backbone.pack([sample.tokens for sample in held])
     x = torch.randn(batch.state.numel(), generator=seeded(HELD_SEED))
     x = sampler(networks, batch, [sample.caption for sample in held], x)
@@ -221,6 +223,7 @@ def run(
         distribution="logit_normal" if variant.logit_normal else "uniform",
         **({"mean": -0.7} if variant.logit_normal else {}),
     )
+    held = [drawn(modality, HELD_SEED + number) for number in range(NUM_PROMPTS)]
     spent, step, hits = 0.0, 0, 0
     while True:
         started = time.process_time()
@@ -235,7 +238,7 @@ def run(
             update_average(average, networks, step, settings.ema_decay)
             step += 1
         spent += time.process_time() - started
-        right = judged(average, modality, NUM_PROMPTS)
+        right = judged(average, modality, held)
         hits = hits + 1 if right >= WANTED * NUM_PROMPTS else 0
         found = {
             "name": name,

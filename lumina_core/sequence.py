@@ -230,6 +230,10 @@ class TokenBatch:
         """The time of each segment: its sample's, or 1 where its patches are given."""
         return time[self.segment_sample].masked_fill(self.segment_known, 1.0)
 
+    def element_time(self, time: Float[Tensor, "sample"]) -> Float[Tensor, "element"]:
+        """The time of each element: its sample's, or 1 where it is given."""
+        return time.repeat_interleave(self.element_counts).masked_fill(~self.unknown, 1.0)
+
     def with_state(self, state: Float[Tensor, "element"]) -> "TokenBatch":
         """The same batch holding another state of the same shape."""
         if state.shape != self.state.shape:

@@ -22,8 +22,9 @@ from lumina_core.flow.objective import sample_time, velocity_loss
 from lumina_core.flow.path import interpolate, velocity
 from lumina_core.flow.settings import TimeConfig
 from lumina_core.sequence import TokenSample, sent
-from lumina_core.text.encoder import TextEncoder
+from lumina_core.text.encoder import Features, TextEncoder
 from lumina_core.text.settings import Negative, Text
+from lumina_core.training.few_steps import Teacher
 from lumina_core.training.known import draw_known
 from lumina_core.training.networks import Networks, networks_of
 
@@ -98,7 +99,10 @@ def text_of(caption: str) -> Text:
 
 
 def drawn_loss(
-    model: Model, drawn: Drawn, networks: Networks | None = None
+    model: Model,
+    drawn: Drawn,
+    networks: Networks | None = None,
+    teacher: Teacher | None = None,
 ) -> Float[Tensor, "sample"]:
     """Mean squared error of the velocity of what is not given, one number per sample.
 
@@ -108,17 +112,26 @@ def drawn_loss(
         model: says how samples are laid out and read.
         drawn: samples, times and noise.
         networks: what computes; None: those of the model.
+        teacher: whose velocity is learned; None: that of the data.
     """
     networks = networks_of(model) if networks is None else networks
     device, t = model.device, drawn.t
     tokens = [sample.tokens for sample in drawn.samples]
     batch = model.backbone.pack(tokens)
-    t_element = t.repeat_interleave(batch.element_counts).masked_fill(~batch.unknown, 1.0)
-    noisy = batch.with_state(interpolate(drawn.x_0, batch.state, t_element)).to(device)
     texts = [text_of(sample.caption) for sample in drawn.samples]
-    read = texts if isinstance(model.text_encoder, TextEncoder) else model.text_reader(texts)
-    predicted = networks(noisy, sent(batch.segment_time(t), device), read)
-    target = sent(velocity(drawn.x_0, batch.state), device)
+
+    def read(texts: Sequence[Text]) -> Sequence[Text] | Features:
+        is_trained = isinstance(model.text_encoder, TextEncoder)
+        return texts if is_trained else model.text_reader(texts)
+
+    if teacher is not None:
+        nothing = [text_of("")] * len(texts)
+        noisy, target = teacher.lesson(batch, drawn.x_0, t, read(texts), read(nothing))
+    else:
+        x_t = interpolate(drawn.x_0, batch.state, batch.element_time(t))
+        noisy = batch.with_state(x_t).to(device)
+        target = sent(velocity(drawn.x_0, batch.state), device)
+    predicted = networks(noisy, sent(batch.segment_time(t), device), read(texts))
     counts, unknown = sent(batch.element_counts, device), sent(batch.unknown, device)
     return velocity_loss(predicted, target, counts, weight=unknown)
 

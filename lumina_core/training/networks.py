@@ -47,15 +47,21 @@ class Networks(nn.ModuleDict):
             texts: one per sample; of a frozen encoder its features.
         """
         backbone = cast(Network, self["backbone"])
+        context = self.prepare(noisy, texts, keeps_text=False)
+        velocity = cast(Tensor, backbone(noisy, segment_time, context))
+        return velocity + self._unused(noisy) if isinstance(backbone, Backbone) else velocity
+
+    def prepare(
+        self, batch: TokenBatch, texts: Sequence[Text] | Features, *, keeps_text: bool
+    ) -> Any:
+        """What the backbone makes of texts; arguments as in `forward` and `Network.prepare`."""
+        backbone = cast(Network, self["backbone"])
         is_read = "text_encoder" not in self
         features, lengths = cast(Features, texts if is_read else self["text_encoder"](texts))
         context = backbone.prepare(
-            noisy, features, lengths, attention=self.attention, keeps_text=False
+            batch, features, lengths, attention=self.attention, keeps_text=keeps_text
         )
-        if self.sequence_group is not None:
-            context = shared_out(context, self.sequence_group)
-        velocity = cast(Tensor, backbone(noisy, segment_time, context))
-        return velocity + self._unused(noisy) if isinstance(backbone, Backbone) else velocity
+        return context if self.sequence_group is None else shared_out(context, self.sequence_group)
 
     def _unused(self, noisy: TokenBatch) -> Tensor:
         """Zero, by way of the projections of modalities that a batch lacks.

@@ -229,12 +229,15 @@ def plan_training(config: TrainPlan) -> Plan:
         text_states = NUM_STATES * text.num_bytes if learns else text.num_bytes
         texts = reading.flops if learns else batch * reading.flops
         again = sum(n for part, n in counted.evaluation.items() if part != "tokens") if twice else 0
-        step = config.gradient_accumulation * (batch * (counted.training + again) + texts)
+        is_taught = config.objective.name == training_settings.FEW_STEPS
+        asked = 2 * config.objective.teacher_steps * is_taught  # with the text and without
+        lessons = asked * sum(counted.evaluation.values())
+        step = config.gradient_accumulation * (batch * (counted.training + again + lessons) + texts)
         kept = states["weights"] + states["moments"] + states["average"] + text_states
         num_encoded = batch if config.data.is_stream else config.data.pool_size
         latents = num_encoded * item.tokens.numel() * FLOAT32_BYTES
         muon = muon_bytes(backbone) if config.optimizer.name == "muon" else 0
-        held = ("program", "weights", "moments", "average", "text encoder", "latents")
+        held = ("program", "weights", "moments", "average", "text encoder", "teacher", "latents")
         vae_held = (*held, "autoencoder")
         return Plan(
             command="train",
@@ -254,6 +257,7 @@ def plan_training(config: TrainPlan) -> Plan:
                 "activations": round(spread * max(0, found - whole["gradients"])),
                 "text encoder": text_states,
                 "its activations": reading.num_bytes,
+                "teacher": is_taught * (states["weights"] + text.num_bytes),
                 "latents": latents,
                 "autoencoder": vae.num_bytes,
                 "activations of decoding": vae.use().num_bytes,

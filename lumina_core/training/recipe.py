@@ -37,7 +37,7 @@ def recipe(config: TrainConfig, mixture: Mixture) -> dict[str, Any]:
     by_key = {key: {name: each[key] for name, each in own.items()} for key in first}
     return {
         **{key: getattr(config, key) for key in numbers},
-        **{key: asdict(getattr(config, key)) for key in ("optimizer", "adapter")},
+        **{key: asdict(getattr(config, key)) for key in ("optimizer", "adapter", "objective")},
         "freeze": list(config.freeze),
         **({**by_key, "mixing": mixture.shares} if others else first),
     }

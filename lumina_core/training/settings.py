@@ -89,6 +89,26 @@ class AdapterConfig(Settings, block="adapter"):
         return self.name != NO_ADAPTER
 
 
+FLOW, FEW_STEPS = OBJECTIVES = ("flow", "few_steps")
+_OF_DATA = {"name": (FLOW,)}
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig(Settings, block="objective"):
+    """What the velocity of the network is to be."""
+
+    name: str = setting(
+        FLOW,
+        "flow: the velocity of the data; few_steps: the guided velocity of init_from, straightened "
+        "between few times",
+        choices=OBJECTIVES,
+    )
+    num_steps: int = setting(4, "steps that samples will take", at_least=1, idle=_OF_DATA)
+    teacher_steps: int = setting(
+        3, "steps of init_from in place of each of them", at_least=1, idle=_OF_DATA
+    )
+
+
 MAX_JITTER = 2.0  # seven times larger or smaller: positions of another picture
 
 
@@ -279,6 +299,7 @@ class TrainConfig(Training):
         file=True,
     )
     adapter: AdapterConfig = block(AdapterConfig, NO_ADAPTER)
+    objective: ObjectiveConfig = block(ObjectiveConfig, FLOW)
     freeze: tuple[str, ...] = setting(
         (),
         f"roles of weights that stay as init_from has them: {', '.join((*ROLES, TEXT_ENCODER))}",
@@ -322,6 +343,12 @@ class TrainConfig(Training):
         if self.init_from is None and (self.adapter.is_used or self.freeze):
             what = "freeze keeps" if self.freeze else f"adapter={self.adapter.name} changes"
             raise LuminaError(f"{what} weights that are trained already; give init_from=CHECKPOINT")
+        if self.objective.name == FEW_STEPS and (self.init_from is None or self.adapter.is_used):
+            wanted = "leave adapter out" if self.adapter.is_used else "give init_from=CHECKPOINT"
+            raise LuminaError(
+                f"objective={FEW_STEPS} teaches all weights of a trained model to take fewer "
+                f"steps; {wanted}"
+            )
         if self.init_from is None and self.start_data is not None:
             raise LuminaError("start_data is what init_from was trained on; give init_from, too")
         if self.adapter.is_used and len(self.members) > 1:

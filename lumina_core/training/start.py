@@ -24,6 +24,7 @@ from lumina_core.modality import feature_dims
 from lumina_core.parallel import ranks
 from lumina_core.parallel.sharded import whole
 from lumina_core.runtime import resolve_device, resolve_dtype
+from lumina_core.sampling.compose import compose_sampling
 from lumina_core.text.encoder import TextEncoder
 from lumina_core.training import state as training_state
 from lumina_core.training.adapter import (
@@ -37,6 +38,7 @@ from lumina_core.training.adapter import (
 )
 from lumina_core.training.cached import use_features
 from lumina_core.training.compiling import compile_layers
+from lumina_core.training.few_steps import Teacher, check_guidance, taught_sampling
 from lumina_core.training.init_from import init_source, start_from
 from lumina_core.training.meter import Meter
 from lumina_core.training.networks import Networks
@@ -45,7 +47,7 @@ from lumina_core.training.pool import build_mixture
 from lumina_core.training.recipe import check_resumed, recipe
 from lumina_core.training.resume import newest_checkpoint
 from lumina_core.training.saving import new_group
-from lumina_core.training.settings import BLOCKS
+from lumina_core.training.settings import BLOCKS, FEW_STEPS
 from lumina_core.training.tally import Measured
 from lumina_core.training.text_encoder import text_encoder_of, word_notes
 
@@ -90,6 +92,8 @@ class Run:
     """What the user should know about the words of the data."""
     mesh: "Mesh | None" = None
     """Of the ranks; None where one process has all and computes in float32."""
+    teacher: Teacher | None = None
+    """Of `objective=few_steps`."""
     plain: nn.ModuleDict | None = None
     """Networks without the weights of the backbone, for the whole average where that is cut."""
 
@@ -109,6 +113,8 @@ def start(config: "TrainConfig") -> Run:
     """
     with ranks.agreed():
         run = _fresh(config)
+        if config.objective.name == FEW_STEPS:
+            _put_teacher(run, config)
     if ranks.num_ranks() > 1 or (config.dtype != "float32" and not config.adapter.is_used):
         _cut(run, config)
     dtype = resolve_dtype(config.dtype)
@@ -212,6 +218,28 @@ def _fresh(config: "TrainConfig") -> Run:
         base=base,
         notes=notes,
     )
+
+
+def _put_teacher(run: Run, config: "TrainConfig") -> None:
+    """Let the networks that the run began with teach it, while all are whole."""
+    networks, before = copy.deepcopy(run.networks), run.sampling
+    if newest_checkpoint(config) is not None:
+        begun = replace(config, resume=False)
+        encoder = text_encoder_of(begun, run.mixture, run.model.device)
+        backbone = cast(Network, networks["backbone"])
+        models = [replace(model, backbone=backbone) for model in run.models.values()]
+        source = init_source(str(config.init_from), list(run.models), download=config.download)
+        before = start_from(source, models)
+        trained = encoder if isinstance(encoder, TextEncoder) else None
+        networks = Networks(backbone, trained, config.attention)
+    guidance = {name: compose_sampling(name, before.get(name)).guidance for name in run.models}
+    check_guidance(guidance, config.objective)
+    networks.requires_grad_(False).eval()
+    run.teacher = Teacher(networks, guidance, config.objective, config.dtype)
+    run.sampling = {
+        name: taught_sampling(config.objective, guidance[name], before.get(name, {}))
+        for name in run.models
+    }
 
 
 def _cut(run: Run, config: "TrainConfig") -> None:

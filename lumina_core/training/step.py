@@ -60,7 +60,7 @@ def training_step(run: Run, config: TrainConfig) -> dict[str, Any]:
             continue
         drawn = drawn_batch(batch, config, run.step)
         with nullcontext() if is_cast else autocast(run.model.device, config.dtype):
-            losses = drawn_loss(run.model, drawn, run.networks)
+            losses = drawn_loss(run.model, drawn, run.networks, run.teacher)
         (losses.sum() / num_samples).backward()
         lengths = [pick.num_positions for pick, _ in batch]
         tally.add([pick.modality for pick, _ in batch], lengths, drawn.t, losses.detach())

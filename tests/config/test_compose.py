@@ -209,7 +209,7 @@ def test_every_choice_of_every_group_composes(toy):
     for command, compose, words in ((INFER, compose_run, RUN), (TRAIN, compose_train, RUN[:1])):
         for group, block in command.groups.items():
             for choice in choices_of(group, block):
-                begun = ["init_from=demo"] if group == "adapter" else []
+                begun = ["init_from=demo"] if group in ("adapter", "objective") else []
                 compose([*words, *begun, f"{group}={choice}"])
 
 

@@ -85,6 +85,7 @@ ACTS = {  # all that `train` and `run` read and a plugin may not decide
             "num_threads",
             "activation_checkpointing",
             "adapter",
+            "objective",
             "compile",
             "freeze",
             "parallel",

@@ -266,3 +266,14 @@ def test_an_adapter_has_states_of_its_own_weights_alone():
     assert planned.parts["average"] == planned.parts["gradients"]
     assert planned.parts["weights"] == plain.parts["weights"]
     assert planned.parts["activations"] == plain.parts["activations"]
+
+
+def test_a_teacher_is_held_and_asked_with_the_text_and_without():
+    words = ("train", "+modality=image", "init_from=demo")
+    plain = plan_of(*words)
+    planned = plan_of(*words, "objective=few_steps", "objective.teacher_steps=5")
+    evaluation = sum(plain.evaluation.values())
+    assert planned.step - plain.step == 2 * 5 * plain.batch * evaluation
+    teacher = planned.parts["weights"] + planned.parts["text encoder"] / 4
+    assert planned.parts["teacher"] == teacher
+    assert all("teacher" in stage for stage in planned.stages.values())

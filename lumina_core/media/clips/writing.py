@@ -22,7 +22,7 @@ from lumina_core.media.containers import COMMENT_MARK
 from lumina_core.media.pictures import as_image, exif_with, text_chunk
 
 QUALITY = "12"  # x264's crf: 0 loses nothing, 18 is said to look like it
-X264 = {
+X264: dict[str, object] = {
     **{"crf": QUALITY, "preset": "medium", "threads": "1"},
     # without it x264's planning ahead reads memory that nothing wrote, for frames below 64 pixels
     "x264-params": "cpu-independent=1",
