@@ -12,6 +12,7 @@ first 20 latents, where z_fine has 4 times the steps of `exact`.
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import sqrt
 from statistics import mean, median, stdev
@@ -31,40 +32,50 @@ from lumina_core.terminal import progress, show_json
 FINER, NUM_FINE = 4, 20  # times the steps, and of how many samples distances are measured
 
 
-def measure(config: EvaluateConfig) -> dict[str, dict[str, float]]:
-    """The figures of each speed."""
+def compared(
+    config: EvaluateConfig, ways: Sequence[str], speed_of: Callable[[str], str]
+) -> dict[str, dict[str, float]]:
+    """The figures of ways to sample.
+
+    Args:
+        config: model, prompts and sampling.
+        ways: by name; the first is `exact`.
+        speed_of: called before each sample; lets it be made in a way, and gives the `speed`.
+    """
     old = read_json(FOLDER / f"{config.modality}.json")
     model, sampling = load_model(config), sampling_of(config)
     cases = [case for split in old["splits"] for case in old_cases(old, split, config)]
     cases = cases[: config.num_prompts]
     solver = sampling.solver
     finer = replace(sampling, solver=replace(solver, num_steps=FINER * solver.num_steps))
-    right: dict[str, list[bool]] = {speed: [] for speed in SPEEDS}
-    seconds: dict[str, list[float]] = {speed: [] for speed in SPEEDS}
-    distance: dict[str, list[float]] = {speed: [] for speed in SPEEDS}
+    right: dict[str, list[bool]] = {way: [] for way in ways}
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    distance: dict[str, list[float]] = {way: [] for way in ways}
     world, decode = model.modality.world, model.modality.decode
     for number in progress(range(len(cases)), config.modality):
         case = cases[number]
+        speed_of(EXACT)
         fine = sample_latents(model, [case.request], finer) if number < NUM_FINE else []
-        for speed in SPEEDS:
+        for way in ways:
+            sampled = replace(sampling, speed=speed_of(way))
             started = time.thread_time()
-            (latent,) = sample_latents(model, [case.request], replace(sampling, speed=speed))
-            seconds[speed].append(time.thread_time() - started)
+            (latent,) = sample_latents(model, [case.request], sampled)
+            seconds[way].append(time.thread_time() - started)
             verdict = world.judge(
                 decode(latent, case.request.options), case.request.prompt, case.request.options
             )
-            right[speed].append(all(verdict.values()))
-            distance[speed] += [float((latent - z).norm() / z.norm()) for z in fine]
+            right[way].append(all(verdict.values()))
+            distance[way] += [float((latent - z).norm() / z.norm()) for z in fine]
     return {
-        speed: {
-            "right": 100 * mean(right[speed]),
-            **_difference(right[speed], right[EXACT]),
+        way: {
+            "right": 100 * mean(right[way]),
+            **_difference(right[way], right[EXACT]),
             "time": median(
-                one / exact for one, exact in zip(seconds[speed], seconds[EXACT], strict=True)
+                one / exact for one, exact in zip(seconds[way], seconds[EXACT], strict=True)
             ),
-            "distance": mean(distance[speed]),
+            "distance": mean(distance[way]),
         }
-        for speed in SPEEDS
+        for way in ways
     }
 
 
@@ -77,6 +88,7 @@ def _difference(right: list[bool], exact: list[bool]) -> dict[str, float]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     try:
-        show_json(measure(compose_evaluate(["num_prompts=200", *sys.argv[1:]])))
+        config = compose_evaluate(["num_prompts=200", *sys.argv[1:]])
+        show_json(compared(config, list(SPEEDS), str))
     except LuminaError as error:
         sys.exit(f"error: {error}")
