@@ -1,30 +1,42 @@
-"""Time and memory of a large picture with released shapes, and the share of the matmul peak.
+"""What a GPU does with released shapes: time, memory and the share of the matmul peak, in one call.
 
-    python benchmarks/gpu.py [SHAPE ...] [pixels=1024] [steps=10] [offload=blocks] [quantise=int8]
-        [attention=auto] [device=cuda] [dtype=bfloat16] [size=released] [out=gpu.json]
-    python benchmarks/gpu.py train [steps=10] [vae=demo] [device=cuda] [dtype=bfloat16] ...
+    python benchmarks/gpu.py [CASE ...] [minutes=9] [pixels=1024] [steps=10] [offload=blocks]
+        [quantise=int8] [attention=auto] [device=cuda] [dtype=bfloat16] [size=released] [vae=demo]
+        [out=gpu.json]
+
+| case | what it measures |
+|---|---|
+| backends | each attention backend on one packing: forward, backward, and that they agree |
+| flag_dit_600m, flag_dit_5b, z_image_6b, flag_dit_7b | guided evaluations of a shape |
+| train, compiled | steps of training by the command itself, 600M, without and with `compile=true` |
+| beside | a guided picture of each released family beside its pipeline of diffusers |
+| long | blocks of the 7B shape on 512K positions |
+
+Without a name all are measured in this order. A case begins only while `minutes` are not over, and
+each is written to `out` as it ends, so that a run that is cut leaves what it has.
 
 Weights are random: what a step costs does not depend on them. A sample is guided, so each step
 evaluates the network for two texts at once. The peak is what square matrix products reach on the
 same machine a moment before; operations are counted by torch on the network itself. Text encoder
-and autoencoder are no part of this: they never lie on a GPU beside the blocks. `size=tiny` keeps
-the structure of each shape and shrinks its widths, for a machine without a GPU.
+and autoencoder are no part of the shapes: they never lie on a GPU beside the blocks. `size=tiny`
+keeps the structure of each and shrinks its widths, for a machine without a GPU.
 
-`train` takes steps of training by the command itself: one rank, whose weights are gathered and
-whose gradients are summed by NCCL as those of many are; the 600M backbone on pictures of the world.
-
-Prints one line per shape and writes JSON if `out` is given.
+`train` is one rank, whose weights are gathered and whose gradients are summed by NCCL as those of
+many are, on pictures of the world.
 """
 
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import gpu_cases
 import torch
+from gpu_cases import LONG_BLOCKS, NUM_TEXT_TOKENS, evaluation, seconds_of, synchronise
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -33,28 +45,30 @@ from lumina_core.backbone.transformer import Backbone
 from lumina_core.checkpoints.placement import Placement
 from lumina_core.parallel import ranks
 from lumina_core.runtime import DTYPES, resolve_device, seeded
-from lumina_core.sequence import Grid, TokenSample
+from lumina_core.sequence import Grid, TokenBatch, TokenSample
 from lumina_core.training.command import train_alone
 from lumina_core.training.compose import compose_train
 from lumina_core.training.folder import METRICS
 
 STRIDE, PATCH = 8, 2  # of the autoencoders and of the patches of all these models
-NUM_TEXT_TOKENS = 128  # of a prompt of about 90 words
 SHAPES = {
+    "flag_dit_600m": ("600m", 4),
     "flag_dit_5b": ("5b", 4),
     "z_image_6b": ("z_image", 16),
     "flag_dit_7b": ("7b", 4),
 }
-"""The group of settings and the channels of the latent; by parameters: 5.0, 6.15 and 8.4 billion,
-of which the last is released as 7B without its text layers."""
+"""The group of settings and the channels of the latent; by parameters: 0.8, 5.0, 6.15 and 8.4
+billion, of which the last is released as 7B without its text layers."""
 TINY = {"hidden_size": 64, "depth": 2, "num_heads": 4, "text_dim": 32, "conditioning_size": 32}
 TINY_OF_Z_IMAGE = {"ffn_size": 96, "time_size": 64, "rope_dims": (4, 4, 8)}
 SQUARE, SQUARES = 8192, 20  # rows of the matrices whose product is timed, and how often
 DEFAULTS = {
     "pixels": "1024", "steps": "10", "offload": "none", "quantise": "none", "attention": "auto",
     "device": "auto", "dtype": "bfloat16", "size": "released", "vae": "demo", "out": "",
+    "minutes": "9",
 }  # fmt: skip
-TRAIN = "train"
+TRAIN, COMPILED, BACKENDS, BESIDE, LONG = "train", "compiled", "backends", "beside", "long"
+CASES = (BACKENDS, *list(SHAPES)[:2], TRAIN, BESIDE, LONG, COMPILED, *list(SHAPES)[2:])
 SMALL = ["text_encoder.hidden_size=32", "text_encoder.depth=1", "data.pool_size=64"]
 
 
@@ -107,12 +121,6 @@ def backbone_of(config: BackboneConfig, dtype: torch.dtype) -> Backbone:
     return backbone.eval()
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait until a device has done everything."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def gib(device: torch.device, *, peak: bool) -> float:
     """Memory of tensors on a GPU, in GiB."""
     if device.type != "cuda":
@@ -157,27 +165,16 @@ def measure(shape: str, settings: dict[str, str]) -> Measured:
     grid = Grid(1, side, side, (1.0, 1.0, 1.0))
     tokens = torch.randn(side * side, config.token_dims["image"], generator=seeded(1)).to(device)
     batch = backbone.pack([TokenSample("image", grid, tokens)] * 2)
-    text = torch.randn(2 * NUM_TEXT_TOKENS, config.text_dim, generator=seeded(2)).to(device)
-    times = batch.segment_time(torch.full((2,), 0.5, device=device))
-    lengths = (NUM_TEXT_TOKENS, NUM_TEXT_TOKENS)
-    context = backbone.prepare(batch, text, lengths, attention="sdpa")  # which torch can count
-    with FlopCounterMode(display=False) as counter:
-        backbone(batch, times, context)
-    context = backbone.prepare(batch, text, lengths, attention=settings["attention"])
-    backbone(batch, times, context)
-    synchronise(device)
+    tflop = tflop_of(backbone, batch, device)
+    evaluate = evaluation(backbone, batch, device, settings["attention"])
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    started = time.perf_counter()
-    for _ in range(int(settings["steps"])):
-        backbone(batch, times, context)
-    synchronise(device)
-    seconds = (time.perf_counter() - started) / int(settings["steps"])
-    tflop = counter.get_total_flops() / 1e12
+    seconds = seconds_of(evaluate, device, int(settings["steps"]))
+    text = NUM_TEXT_TOKENS if config.text == "joint" else 0
     return Measured(
         shape,
         parameters,
-        context.run.lengths[0],
+        batch.lengths[0] + text,
         rounded(place_seconds),
         rounded(seconds),
         weights,
@@ -186,6 +183,14 @@ def measure(shape: str, settings: dict[str, str]) -> Measured:
         rounded(peak),
         rounded(tflop / seconds / peak),
     )
+
+
+def tflop_of(backbone: Backbone, batch: TokenBatch, device: torch.device) -> float:
+    """Operations of an evaluation, counted by torch."""
+    evaluate = evaluation(backbone, batch, device, "sdpa")  # which torch can count
+    with FlopCounterMode(display=False) as counter:
+        evaluate()
+    return counter.get_total_flops() / 1e12
 
 
 @dataclass(frozen=True)
@@ -204,7 +209,7 @@ class Trained:
     """Of the GPU's memory; 0 on a CPU."""
 
 
-def measure_training(settings: dict[str, str]) -> Trained:
+def measure_training(settings: dict[str, str], *, is_compiled: bool = False) -> Trained:
     """Train a few steps by the command and read its log."""
     device, steps = resolve_device(settings["device"]), int(settings["steps"])
     backbone = ["backbone=600m"]
@@ -215,6 +220,7 @@ def measure_training(settings: dict[str, str]) -> Trained:
         *("modality=image", f"modality.vae={settings['vae']}", f"device={settings['device']}"),
         *(f"dtype={settings['dtype']}", f"max_steps={steps}", "log_every=1", "overwrite=true"),
         *("save_every=0", "sample_every=0", f"attention={settings['attention']}", *SMALL),
+        *(f"compile={str(is_compiled).lower()}",),
         *backbone,
     ]
     with TemporaryDirectory() as folder, ranks.joined(alone=True):
@@ -226,7 +232,7 @@ def measure_training(settings: dict[str, str]) -> Trained:
     assert run.step == steps
     later = lines[1:] or lines
     return Trained(
-        TRAIN,
+        COMPILED if is_compiled else TRAIN,
         backend,
         lines[-1]["loss"],
         rounded(sum(line["seconds"] for line in later) / len(later)),
@@ -240,29 +246,46 @@ def is_tiny(settings: dict[str, str]) -> bool:
     return settings["size"] == "tiny"
 
 
+def lines_of(case: str, settings: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """The figures of a case, as they are measured."""
+    device, dtype = resolve_device(settings["device"]), DTYPES[settings["dtype"]]
+    size = {"is_tiny": is_tiny(settings)}
+    if case in SHAPES:
+        yield asdict(measure(case, settings))
+    elif case in (TRAIN, COMPILED):
+        yield asdict(measure_training(settings, is_compiled=case == COMPILED))
+    elif case == BACKENDS:
+        yield from gpu_cases.backends(device, dtype, **size)
+    elif case == BESIDE:
+        yield from gpu_cases.beside(settings, device, **size)
+    else:
+        config = replace(config_of(list(SHAPES)[-1], settings["size"]), depth=LONG_BLOCKS)
+        yield from gpu_cases.long(backbone_of(config, dtype).to(device), tflop_of, device, **size)
+
+
 def main() -> None:
-    """Measure each shape in turn."""
+    """Measure each case in turn, while there is time."""
     words = sys.argv[1:]
     settings = DEFAULTS | dict(word.split("=", 1) for word in words if "=" in word)
-    shapes = [word for word in words if "=" not in word] or list(SHAPES)
-    if unknown := [*(settings.keys() - DEFAULTS.keys()), *(set(shapes) - {*SHAPES, TRAIN})]:
-        known = ", ".join([*SHAPES, TRAIN])
-        sys.exit(f"{unknown[0]} is unknown; shapes: {known}; {', '.join(DEFAULTS)}")
-    found: list[Measured | Trained] = []
-    for shape in shapes:
-        is_trained = shape == TRAIN
-        found.append(measure_training(settings) if is_trained else measure(shape, settings))
-        print("  ".join(f"{key} {value}" for key, value in asdict(found[-1]).items()))
-    if settings["out"]:
-        device = resolve_device(settings["device"])
-        on_gpu = device.type == "cuda"
-        about = {
-            "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
-            "torch": torch.__version__,
-            "settings": settings,
-            "measured": [asdict(each) for each in found],
-        }
-        Path(settings["out"]).write_text(json.dumps(about, indent=2) + "\n")
+    cases = [word for word in words if "=" not in word] or list(CASES)
+    if unknown := [*(settings.keys() - DEFAULTS.keys()), *(set(cases) - set(CASES))]:
+        sys.exit(f"{unknown[0]} is unknown; cases: {', '.join(CASES)}; {', '.join(DEFAULTS)}")
+    device, started = resolve_device(settings["device"]), time.monotonic()
+    is_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if is_gpu else "cpu"
+    about = {"device": name, "torch": torch.__version__, "settings": settings}
+    found: list[dict[str, Any]] = []
+    for case in cases:
+        is_over = time.monotonic() - started > 60 * float(settings["minutes"])
+        left_out = [{"left_out": f"after {settings['minutes']} minutes"}]
+        for line in left_out if is_over else lines_of(case, settings):
+            found.append({"case": case, **line})
+            print("  ".join(f"{key} {value}" for key, value in found[-1].items()), flush=True)
+        if is_gpu:
+            torch.cuda.empty_cache()
+        if settings["out"]:
+            text = json.dumps({**about, "measured": found}, indent=2)
+            Path(settings["out"]).write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,25 @@ included. A ratio is theirs over ours; in bfloat16 network and text encoder are 
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from peers import DTYPES, TEXT_DIM, Case, distance, ratio, show, start, theirs_of, timed
+from peers import (
+    CHANNELS,
+    DTYPES,
+    TEXT_DIM,
+    Case,
+    clock_of,
+    distance,
+    ratio,
+    show,
+    start,
+    theirs_of,
+    timed,
+)
 
 SUPPORT = Path(__file__).resolve().parent.parent / "tests" / "support"
 FAMILIES = {"lumina_next": "next_dit", "lumina2": "lumina_image_2", "z_image": "z_image"}
@@ -24,46 +37,74 @@ PROMPT = "a photo of a cat on a chair, soft light, best quality"
 WORDS: dict[str, dict[str, Any]] = {
     "lumina2": {},
     "z_image": {},
-    # it scales attention to the text, too, and ends its steps elsewhere, unlike the release
-    "lumina_next": {
-        **{"clean_caption": False, "proportional_attn": False},
-        "sigmas": [1 - step / STEPS for step in range(STEPS)],
-    },
+    # it scales attention to the text, too, unlike the release
+    "lumina_next": {"clean_caption": False, "proportional_attn": False},
 }
 
 
-def written(name: str, folder: Path, dtype: torch.dtype) -> Any:
+RELEASED: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "lumina_next": ("cross_attention_dim", 2048, {}),
+    "lumina2": ("cap_feat_dim", 2304, {"axes_lens": (300, 512, 512)}),
+    "z_image": ("cap_feat_dim", 2560, {"axes_lens": [1024, 512, 512]}),
+}
+"""Of each released network the key and the width of its text, and what else its class does not
+have as its default; latents have the channels of the tiny autoencoder."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a comparison is, and where it runs."""
+
+    network: str = "wide"
+    """Of 512 channels; released: of the released shapes; tiny: that of the tests."""
+    cells: int = CELLS
+    steps: int = STEPS
+    device: str = "cpu"
+
+
+def written(name: str, folder: Path, dtype: torch.dtype, scale: Scale) -> Any:
     """The pipeline, and its folder full."""
     sys.path.insert(0, str(SUPPORT))
     from tiny_pipelines import PIPELINES, TEXT, randomise
 
-    tiny = PIPELINES[name](folder / "tiny")
-    wider = dict(TEXT, hidden_size=TEXT_DIM)
-    config = type(tiny.text_encoder.config)(**tiny.text_encoder.config.to_dict() | wider)
-    encoder = randomise(type(tiny.text_encoder)(config), seed=2).to(dtype)
-    network = theirs_of(FAMILIES[name]).to(dtype)
-    made = type(tiny)(**tiny.components | {"text_encoder": encoder, "transformer": network})
+    made = PIPELINES[name](folder / "tiny")
+    if scale.network != "tiny":
+        key, width, others = RELEASED[name]
+        width = TEXT_DIM if scale.network == "wide" else width
+        of_network = {key: width, "in_channels": CHANNELS, **others}
+        settings = None if scale.network == "wide" else of_network
+        wider = dict(TEXT, hidden_size=width)
+        config = type(made.text_encoder.config)(**made.text_encoder.config.to_dict() | wider)
+        encoder = randomise(type(made.text_encoder)(config), seed=2)
+        network = theirs_of(FAMILIES[name], settings, scale.device)
+        made = type(made)(**made.components | {"text_encoder": encoder, "transformer": network})
+    made.text_encoder.to(dtype)
+    made.transformer.to(dtype)
     made.set_progress_bar_config(disable=True)
     made.save_pretrained(folder / "wide")
-    return made
+    return made.to(scale.device)
+
+
+SMALL = Scale()
 
 
 @torch.no_grad()
-def measure(name: str, dtype: torch.dtype, rounds: int) -> Case:
+def measure(name: str, dtype: torch.dtype, rounds: int, scale: Scale = SMALL) -> Case:
     """The figures of a pipeline."""
     import lumina_core
     from lumina_core.flow.solver import integrate
 
     word = str(dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory() as folder:
-        pipeline = written(name, Path(folder), dtype)
-        side = 8 * CELLS
-        settings = {"solver.num_steps": STEPS, "guidance.scale": SCALE, "height": side}
-        settings |= {"width": side, "dtype": word}
+        pipeline = written(name, Path(folder), dtype, scale)
+        side = 8 * scale.cells
+        settings = {"solver.num_steps": scale.steps, "guidance.scale": SCALE, "height": side}
+        settings |= {"width": side, "dtype": word, "device": scale.device}
         if name == "lumina2":  # every step, as its pipeline does when it is not told
             settings["guidance.share_of_steps"] = 1.0
-        if name == "lumina_next":  # as its pipeline does beyond the 64 pixels of its training
-            settings |= {"rope_scaling.linear": side / 256, "proportional_attention": None}
+        if name == "lumina_next":  # as its pipeline does beyond the size of its training
+            trained = pipeline.default_image_size
+            settings |= {"rope_scaling.linear": side / trained, "proportional_attention": None}
         model = lumina_core.load(Path(folder) / "wide", **settings)
 
         def ours() -> list[torch.Tensor]:
@@ -73,7 +114,9 @@ def measure(name: str, dtype: torch.dtype, rounds: int) -> Case:
 
         velocity = model.velocity(PROMPT)
         noise = velocity.latents(velocity.x_0)[0][None, :, 0]
-        asked = {"num_inference_steps": STEPS, "guidance_scale": SCALE, **WORDS[name]}
+        asked = {"num_inference_steps": scale.steps, "guidance_scale": SCALE, **WORDS[name]}
+        if name == "lumina_next":  # it ends its steps elsewhere, unlike the release
+            asked["sigmas"] = [1 - step / scale.steps for step in range(scale.steps)]
 
         def theirs() -> Any:
             return pipeline(
@@ -84,7 +127,7 @@ def measure(name: str, dtype: torch.dtype, rounds: int) -> Case:
             ).images
 
         apart = distance(ours(), list(theirs()))
-        times = timed({"ours": ours, "theirs": theirs}, rounds)
+        times = timed({"ours": ours, "theirs": theirs}, rounds, clock_of(scale.device))
     return {
         "family": name,
         "dtype": word,

@@ -51,15 +51,27 @@ Case = dict[str, Any]
 
 
 @torch.no_grad()
-def theirs_of(family: str) -> nn.Module:
-    """Diffusers' class with random weights, none zero: fresh ones answer zero."""
+def theirs_of(
+    family: str, config: Mapping[str, Any] | None = None, device: str = "cpu"
+) -> nn.Module:
+    """Diffusers' class with random weights, none zero: fresh ones answer zero.
+
+    Args:
+        family: whose class.
+        config: its arguments; None: those of this comparison.
+        device: where its weights are drawn.
+    """
     import diffusers
 
-    generator = torch.Generator().manual_seed(0)
-    model: nn.Module = getattr(diffusers, FAMILIES[family].diffusers_class)(**DIFFUSERS[family])
+    generator = torch.Generator(device).manual_seed(0)
+    with torch.device(device):
+        model: nn.Module = getattr(diffusers, FAMILIES[family].diffusers_class)(
+            **(DIFFUSERS[family] if config is None else config)
+        )
     for name, weight in model.named_parameters():
         is_scale = "norm" in name and weight.ndim == 1 and name.endswith("weight")
-        weight.copy_(torch.randn(weight.shape, generator=generator) * 0.03 + is_scale)
+        drawn = torch.randn(weight.shape, generator=generator, device=device)
+        weight.copy_(drawn * 0.03 + is_scale)
     if family == "next_dit":  # the release has one tensor for both
         for block in model.layers:  # type: ignore[union-attr]
             block.attn2.to_q.load_state_dict(block.attn1.to_q.state_dict())
@@ -155,15 +167,29 @@ def distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
     return max((a.float() - b.float()).abs().max().item() for a, b in pairs)
 
 
-def timed(calls: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Seconds of CPU of each call in each round; a round before these is not counted."""
+def clock_of(device: str) -> Callable[[], float]:
+    """CPU time of this process, or the time that a GPU has done everything at."""
+    if device == "cpu":
+        return time.process_time
+
+    def wall() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return wall
+
+
+def timed(
+    calls: Mapping[str, Call], rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, list[float]]:
+    """Seconds of each call in each round; a round before these is not counted."""
     found: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name in list(calls)[:: -1 if number % 2 else 1]:
-            started = time.process_time()
+            started = clock()
             calls[name]()
             if number:
-                found[name].append(time.process_time() - started)
+                found[name].append(clock() - started)
     return found
 
 
