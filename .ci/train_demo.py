@@ -124,14 +124,15 @@ JOINT = (
 # more samples in each step: what captions mean is learned at small sizes, and sizes afterwards
 SMALL = ("data.image.max_tokens=64", "data.video.max_tokens=150", "data.multiview.max_tokens=160")
 STEADY = (*JOINT, "optimizer.decay_share=0")
-GOES_ON = (f"init_from={BEGUN}",) if BEGUN.is_dir() else ()
 BACKBONE = (
     # the training decides how many steps of the backbone are needed, and its size
-    *(Leg("small", (*STEADY, *SMALL, *GOES_ON), steps) for steps in (3000, 6000)),
+    *(Leg("small", (*STEADY, *SMALL), steps) for steps in (3000, 6000)),
     *(Leg("steady", (*STEADY, "init_from={out}/small"), steps) for steps in (3000, 6000)),
-    Leg("falling", (*JOINT, "init_from={out}/steady", "optimizer.decay_share=1"), 3000),
 )
-LEGS = (*(() if BEGUN.is_dir() else ENCODERS), *DECODERS, *BACKBONE)
+STEADY_END = BEGUN if BEGUN.is_dir() else "{out}/steady"
+FALLING = Leg("falling", (*JOINT, f"init_from={STEADY_END}", "optimizer.decay_share=1"), 4000)
+ANEW = (*ENCODERS, *DECODERS, *BACKBONE, FALLING)
+LEGS = (*DECODERS, FALLING) if BEGUN.is_dir() else ANEW
 ADVICE: dict[str, dict[str, Any]] = {
     "image": {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0},
     "audio": {"position_limit": 32.0},  # 4 s, the longest of training
