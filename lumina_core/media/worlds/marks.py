@@ -1,46 +1,17 @@
 """For plugins: the words of a text as marks, one letter each, so that rules are short patterns.
 
-A tolerant reader knows what each word of a text may do, and puts words together by rules, the
-smallest first: adjectives and a noun are a thing, two things and a preposition are a relation. It
-reads nothing where it does not know a word, for that word may say anything.
+phrases.py gives the marks of a text. A world knows what each may do, and puts words together by
+rules, the smallest first: adjectives and a noun are a thing, two things and a preposition are a
+relation.
 """
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lumina_core.media.worlds.lexicon import MAX_LENGTH, corrected
-
-LONGEST = 10  # words of a phrase
 Word = tuple[str, Any]
 """A mark, and what the word means."""
-Phrases = Mapping[str, Sequence[Word]]
-"""Words, as `tokens` gives them with one space between, and what they are read as."""
-
-_SPELT = (
-    (r"(?<=\d)\s*x\b|\bx\s*(?=\d\b)", " "),  # 2x
-    (r"\bw/", " with "),
-    (r"[-=]+>|→", " > "),
-    (r"(?<=\w)[-'’_](?=\w)", " "),
-    (r"[+&]", " and "),
-    (r"@", " on "),
-    (r"=", ":"),
-    (r"[;!?\n]|\.+|…", " . "),
-    (r"[,()\[\]/|–—-]", " , "),
-    (r"[:>]", r" \g<0> "),
-    (r"[\"'*#“”‘’`´]", " "),
-)
-"""What signs say, in order: a full stop ends a sentence, a comma ends less."""
-
-
-def tokens(text: str) -> list[str]:
-    """Words in lower case, and the signs ".", ",", ":" and ">" that are left of all others."""
-    text = unicodedata.normalize("NFC", text).lower()
-    for pattern, sign in _SPELT:
-        text = re.sub(pattern, sign, text)
-    return text.split()
 
 
 @dataclass(frozen=True)
@@ -62,20 +33,28 @@ class Marked:
         """
         words: list[Word] = []
         start = 0
-        for match in re.finditer(pattern, self.marks):
-            made = make(Part(match, self.values))
+        for part in self.parts(pattern):
+            made = make(part)
             if made is not None:
-                words += [*self._words(start, match.start()), *made]
-                start = match.end()
-        return marked([*words, *self._words(start, len(self.marks))])
+                words += [*self.words(start, part.match.start()), *made]
+                start = part.match.end()
+        return marked([*words, *self.words(start)])
+
+    def parts(self, pattern: str) -> Iterator["Part"]:
+        """The parts that agree with a regular expression of marks."""
+        return (Part(match, self.values) for match in re.finditer(pattern, self.marks))
+
+    def words(self, start: int = 0, end: int | None = None) -> list[Word]:
+        """The words from one place to another."""
+        return list(zip(self.marks[start:end], self.values[start:end], strict=True))
+
+    def of(self, marks: str) -> list[Any]:
+        """What the words of some marks mean."""
+        return [value for mark, value in self.words() if mark in marks]
 
     def split(self, mark: str) -> list["Marked"]:
         """The parts between a mark that are not empty."""
-        spans = [match.span() for match in re.finditer(f"[^{mark}]+", self.marks)]
-        return [marked(self._words(*span)) for span in spans]
-
-    def _words(self, start: int, end: int) -> list[Word]:
-        return list(zip(self.marks[start:end], self.values[start:end], strict=True))
+        return [marked(part.words()) for part in self.parts(f"[^{mark}]+")]
 
 
 @dataclass(frozen=True)
@@ -94,41 +73,14 @@ class Part:
         """The words of a group."""
         return list(zip(self.match[group] or "", self.said(group), strict=True))
 
-    def of(self, mark: str, group: int | str = 0) -> list[Any]:
-        """What those of a mark mean."""
-        return [value for found, value in self.words(group) if found in mark]
+    def of(self, marks: str, group: int | str = 0) -> list[Any]:
+        """What those of some marks mean."""
+        return marked(self.words(group)).of(marks)
 
 
 def marked(words: Sequence[Word]) -> Marked:
     """Words as their marks."""
     return Marked("".join(mark for mark, _ in words), tuple(value for _, value in words))
-
-
-def read_marks(text: str, phrases: Phrases, spelt: Sequence[str] = ()) -> Marked | None:
-    """The words of a text; of phrases the longest. None where a word is in no phrase.
-
-    None, too, for a text of more than MAX_LENGTH characters: its end may say anything.
-
-    Args:
-        text: of a person.
-        phrases: words and their marks.
-        spelt: words of these that may be misspelt.
-    """
-    if len(text) > MAX_LENGTH:
-        return None
-    words, start, found = tokens(text), 0, list[Word]()
-    while start < len(words):
-        for end in range(min(len(words), start + LONGEST), start, -1):
-            if (meant := phrases.get(" ".join(words[start:end]))) is not None:
-                found += meant
-                start = end
-                break
-        else:
-            known = corrected(words[start], spelt)
-            if known not in spelt:
-                return None
-            words[start] = known
-    return marked(found)
 
 
 Clauses = Sequence[tuple[str, *tuple[str, ...]]]

@@ -4,13 +4,9 @@ It holds words that are only read; things.py puts them together. What stands bet
 what they do, a world knows.
 """
 
-import re
-from collections.abc import Iterator
-from itertools import product
-from typing import Any
-
 from lumina_core.media.worlds.captions import NUMBERS, by_wording
 from lumina_core.media.worlds.marks import Word
+from lumina_core.media.worlds.phrases import said
 from lumina_core.media.worlds.words import (
     BACKGROUND_WORDS,
     COLOUR_OF,
@@ -18,23 +14,6 @@ from lumina_core.media.worlds.words import (
     PLURAL_WORDS,
     SHAPE_WORDS,
 )
-
-_CHOICE = re.compile(r"\(([^()]*)\)")
-
-
-def spelt_out(*texts: str) -> Iterator[str]:
-    """Each text with one of each of its choices: "(on|to) its left( side|)" is four."""
-    for text in texts:
-        parts = _CHOICE.split(text)
-        choices = [part.split("|") if index % 2 else [part] for index, part in enumerate(parts)]
-        yield from (" ".join("".join(chosen).split()) for chosen in product(*choices))
-
-
-def said(mark: str, *texts: str, value: Any = None) -> dict[str, tuple[Word, ...]]:
-    """Phrases of one meaning; without a mark they say nothing."""
-    words = ((mark, value),) if mark else ()
-    return dict.fromkeys(spelt_out(*texts), words)
-
 
 _COLOURS_READ = {
     "red": "(crimson|scarlet|ruby|cherry red|blood red|fire red|ruby red)",
@@ -71,15 +50,7 @@ SIZES_READ = {
 _DARK = ""
 """What a dark background is: one of those that a caption leaves free."""
 _NOTHING = (
-    "(please|thanks|thank you|many thanks|kindly|thx|pls|plz|cheers|sorry|hello|hi|hey|dear|yo)",
-    "(thank you|thanks) (very much|so much|in advance|a lot|kindly|a bunch|again)",
-    "dear (model|computer|ai|sir|madam|sir or madam|friend|machine|program|lumina|all|bot|robot)",
-    "(hello|hi|hey) (there|computer|model|ai|lumina|friend|everyone|you)",
-    "good (morning|evening|afternoon|day)",
-    "(with |)(best|kind|warm|) (regards|wishes|greetings)",
-    "(ok|okay|so|well|um|umm|hmm|hm|uh|oh|now|just|simply|only|maybe|perhaps|actually|basically)",
-    "(lol|haha|yes|yeah|right then|alright|again|this time|also|too|as well|today|first of all)",
-    "(very|really|quite|rather|pretty|fairly|somewhat|extremely|super|so|kind of|sort of|totally)",
+    "(maybe|perhaps|kind of|sort of|totally|again|first of all|and now)",
     "(simple|plain|nice|bright|solid|filled|coloured|colored|sized|medium|normal|regular|flat)",
     "(average|lone|lonely|lovely|cute|beautiful|perfect|clear|uniform|single|clean|basic|big old)",
     "(identical|equal|similar|matching|neat|funny|pure|entire|whole|completely|entirely|purely)",
@@ -89,52 +60,19 @@ _NOTHING = (
     "the (colour|color|size) of",
     "nothing (but|except|other than|more than|else than)",
     "(and |)(nothing else|nothing more|that s it|that is it|that s all|no more|nothing besides)",
-    "(please|pls|plz) and (thank you|thanks|thx)",
     "(in total|altogether|all in all|by itself|on its own|by themselves|all alone|alone)",
     "(can be|is|are|to be|be|being|) (seen|visible|shown|depicted|displayed|drawn|pictured)",
-    "for (me|us|you|my son|my daughter|my kid|my kids|my child|my homework|my project|my wall)",
     "in the foreground",
-    "if (you can|you could|possible|you please|you don t mind|it is possible|that s possible)",
-    "(you can|you could|you may) (make|draw|show|see)",
-    "(can|could|may|might|will|would|should) (i|we|you|u|it|there|that|this)( please| kindly|)",
-    "(i|we) (want|need|would like|d like|would love|d love|wish|like|love|see|imagine|think of)",
-    "(i|we) (want|need|would like|d like|would love|d love|wish) (you |)to (have|see|get|watch)",
-    "(i|we) (want|need|would like|d like|would love|d love|wish) you to",
-    "(i|we) (was hoping|am hoping|hope|m hoping|am looking|m looking|ask|am asking) for",
-    "(i|we) (should|would|d|will|ll) be (most |very |so |) (grateful|happy|glad|thankful) for",
-    "(i|we) (should|would|d|will|ll) be (delighted|pleased|thrilled) with",
-    "(i|we) wonder if( you could|)",
-    "(i|we) wonder whether( you could|)",
-    "(it would|it d|that would|would it|wouldn t it) be (nice|lovely|great|possible|cool|good)",
-    "(it would|it d|that would) be (wonderful|fantastic|perfect|awesome|amazing|ok|fine)",
-    "(is it|would it be) possible",
-    "(would|will|could|can) you (be so kind as to|be so good as to|mind|be able to)",
-    "(be so kind|be so good) (as |and |)(to|)",
-    "might i trouble you for",
-    "may i (ask for|ask|request|have)",
-    "(do|try to|try|go ahead and|and now|this time) ",
-    "(how|what) about",
-    "(let us|let s|let me|lemme)( have| see| get| make| draw| try|)",
-    "let there be",
-    "(there|here)( is| are| s|)",
-    "(i|you|we|one) (can |could |should |)(see|sees|find)",
-    "(it|this|that|that one|the result|the output) (should|must|shall|will|needs to) (show|have)",
-    "(it|this) (shows|contains|depicts)",
-    "this is",
-    "(these|those) are",
-    "(where is|where are|in which|showing|depicting|containing|featuring|consisting of|where)",
-    "(draw|paint|show|make|create|generate|give|render|sketch|produce|add|put|place|display|do)"
-    "( me| us| for me|)",
-    "(depict|design|set|position|get|gimme|illustrate|arrange|include|insert|use|want|need|gives)",
+    "(where is|where are|in which|depicting|containing|featuring|consisting of|where)",
+    "(add|put|place|do)( me| us| for me|)",
+    "(depict|design|set|position|illustrate|arrange|include|insert|use|gives)",
     "(prepare|provide|present|build|compose|picture|visualize|visualise|plot|drop in|imagine)",
-    "(to |)(see|have|get|draw|make|create|generate|place|render|watch|put|look at|fill|fill in)",
-    "(placing|drawing|making|showing|putting|having|seeing)",
-    "(i|you|u|we|me|us|my|your|m|d|ll|ve|am|to|say|called|namely|like|such as|for example|as)",
-    "(would|could|can|may|might|will|shall|should|want|love|let|order|ask for|ask|request|wish)",
+    "(to |)(place|put|fill|fill in)",
+    "(placing|putting|to|say|called|namely|like|such as|for example|can|order|ask for|ask|request)",
     "(thinking|dreaming) (of|about)",
-    "(imagining|visualizing|thinking|looking for|picturing|this|it s about|about|here s what)",
+    "(imagining|visualizing|thinking|picturing|this|it s about|about|here s what)",
     "(over |right |) (here|there)",
-    "(what|contain|contains|include|includes|dream|favourite|favorite|own|show what|see what)",
+    "(contain|contains|includes|dream|favourite|favorite|show what|see what)",
     "without (anything|anyone|anything else|any other thing|other things|others|more)",
 )
 _PICTURES = (
@@ -165,12 +103,13 @@ _BEHIND = (
 PHRASES: dict[str, tuple[Word, ...]] = {
     **said("", *_NOTHING, *_OF_PICTURES),
     **said(
-        ",", ",", "(like this|as follows|so that|such that|in front of which hangs|which reads)"
+        ",", "(,|/)", "(like this|as follows|so that|such that|in front of which hangs|which reads)"
     ),
     **said(":", ":"),
     **said(".", "."),
     **said("a", "(a|an|another|some|any|each|my|our|your)", value="a"),
     **said("a", "(the|this|these|those|said|its|their|such a)", value="the"),
+    **said("1", "(1x|x1|1 x|x 1)"),
     **said("1", "(one|1|a single|just one|exactly one|only one|one single|1 single|a lone)"),
     **said("1", "(one|1) (of them|of these|of those|of the two|in|of it)"),
     **said("1", "(the|) first( one|)"),
@@ -207,6 +146,7 @@ PHRASES: dict[str, tuple[Word, ...]] = {
 """What each word may do, but for the words of things themselves."""
 for _count, _word in enumerate(NUMBERS[1:], start=2):
     PHRASES |= said("n", f"(exactly |just |only |the |some |)({_word}|{_count})", value=_count)
+    PHRASES |= said("n", f"({_count}x|{_count} x|x{_count}|x {_count})", value=_count)
     PHRASES |= said("n", f"(a |the |) (group|set|row of|bunch) of {_word}", value=_count)
 PHRASES |= said("n", "(a |the |) (pair|couple|duo)( of|)", "a few of two", value=2)
 PHRASES |= said("n", "(a |the |) (trio|triple)( of|)", value=3)

@@ -1,11 +1,14 @@
 """The words of people for sounds that stand in no caption: loose_texts.py reads them one by one.
 
-Each means something of one of these kinds: noun and nouns name a kind of event, direction, pitch,
-length, level, tremble and speed say how it sounds, number and times how often, article, the and one
-stand for what is counted or was named, and the rest says what comes after what.
+Each has one of these marks, so that their order can be matched. A kind of event: N a noun, P a noun
+for several. How it sounds: d a direction, w a way of a sweep, p a pitch, l a length, v a level, t
+what trembles, s a speed, V the word volume. How often: n a number, x times, a an article, h the, o
+one, B all of them. What comes when: F first, Z then, L last, A after, J what follows, b before, r
+preceded by. What parts words: & and, W with, O on, and the signs . , : beside f for "of", and T for
+a title.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from lumina_audio import wordings
 from lumina_audio.wordings import (
@@ -21,8 +24,9 @@ from lumina_audio.wordings import (
     RARE_TAILS,
     TIMES,
 )
-from lumina_core.media.worlds.captions import NUMBERS, by_wording
-from lumina_core.media.worlds.lexicon import Meaning, meant_by
+from lumina_core.media.worlds.captions import NUMBERS
+from lumina_core.media.worlds.marks import Word
+from lumina_core.media.worlds.phrases import Reader, said, said_by
 
 _NOUNS_TOO = {
     "beep": ("beeping", "beep sound", "bleeping", "beep signal"),
@@ -104,44 +108,47 @@ _SPEEDS = {
     "slow": ("slow", "slowly", "at a slow rate", "slow rate"),
     "fast": ("fast", "quick", "quickly", "rapid", "rapidly", "at a fast rate", "swiftly"),
 }
-_ORDER: Mapping[str, tuple[str, ...]] = {
-    "then": (
+_OTHERS: Mapping[str, tuple[str, ...]] = {
+    "Z": (
         *("then", "followed by", "after that", "after this", "after it", "after which", "next"),
         *("afterwards", "afterward", "later", "and then", "later on", "subsequently", "thereafter"),
         *("followed then by", "second", "secondly", "before continuing with", "continuing with"),
         *("continue with", "then after that", "after is", "after comes", "after there is", "third"),
         *("thirdly", "followed immediately by"),
     ),
-    "last": (
+    "L": (
         *("finally", "lastly", "at last", "end", "at the end", "in the end", "last", "ending with"),
         *("ends with", "end with", "finish with", "finishing with", "finishes with", "ending in"),
         *("to finish", "ends in", "at the very end", "to end"),
     ),
-    "first": (
+    "F": (
         *("first", "at first", "firstly", "first of all", "at the beginning", "to begin", "begin"),
         *("begin with", "begins with", "beginning with", "start with", "starts with", "begins"),
         *("starting with", "start", "to start", "in the beginning", "start off with", "starts"),
     ),
-    "after": ("after", "right after", "just after", "coming after", "played after"),
-    "follows": ("follows", "following", "follow", "that follows"),
-    "before": ("before", "right before", "just before", "coming before", "prior to"),
-    "preceded": (
+    "A": ("after", "right after", "just after", "coming after", "played after"),
+    "J": ("follows", "following", "follow", "that follows"),
+    "b": ("before", "right before", "just before", "coming before", "prior to"),
+    "r": (
         *("preceded by", "but first", "before it", "before that", "before this"),
         *("but before that", "before which"),
     ),
-    "and": ("and", "plus"),
-    "with": ("with", "having"),
-    "on": ("on", "applied to"),
-    "of": ("of",),
-    "article": ("a", "an", "a single", "single", "just one", "only one", "a kind of"),
-    "the": ("the", "this", "that one"),
-    "one": ("one",),
-    "all": (
+    ",": (",", ">"),
+    ".": (".",),
+    ":": (":", "/"),
+    "&": ("and", "plus"),
+    "W": ("with", "having"),
+    "O": ("on", "applied to"),
+    "f": ("of",),
+    "a": ("a", "an", "a single", "single", "just one", "only one", "a kind of"),
+    "h": ("the", "this", "that one"),
+    "o": ("one",),
+    "B": (
         *("both", "all of them", "all", "each of them", "everything", "both of them", "each one"),
         *("all three", "all are", "they are all", "both are", "they are both"),
     ),
-    "volume": ("volume", "loudness"),
-    "title": ("alarm", "signal", "jingle", "sequence", "audio", "sound effect", "effect"),
+    "V": ("volume", "loudness"),
+    "T": ("alarm", "signal", "jingle", "sequence", "audio", "sound effect", "effect"),
 }
 _TIMES_TOO = {
     2: ("x2", "2x", "x 2", "2 x", "repeated once", "repeated two times", "two in a row"),
@@ -173,50 +180,28 @@ _SILENT = (
 )
 
 
-def _fields(several: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, Meaning]:
-    """The values of fields by the words for them."""
-    return {
-        words: (field, value)
-        for field, values in several.items()
-        for words, value in by_wording(values).items()
-        if field != "tremolo"
-    }
+FIELDS = {"pitch": "p", "length": "l", "level": "v"}
+"""Fields of an event and their marks."""
 
 
-def _counts(kind: str, several: Mapping[int, Iterable[str]]) -> dict[str, Meaning]:
-    return {words: (kind, str(count)) for count, words_ in several.items() for words in words_}
+def _phrases() -> dict[str, Sequence[Word]]:
+    found = said("", *FILLERS, *wordings.PAUSED, *_SILENT)
+    for mark, texts in _OTHERS.items():
+        found |= said(mark, *texts)
+    for table in (ADJECTIVES, RARE_ADJECTIVES, RARE_TAILS, _FIELDS_TOO):
+        for field, mark in FIELDS.items():
+            found |= said_by(mark, table[field])
+    found |= said_by("d", wordings.BEFORE_SWEEPS, wordings.ALONE, wordings.READ_BEHIND_SWEEPS)
+    found |= said_by("d", _DIRECTIONS_TOO) | said_by("w", _WAYS)
+    found |= said("t", *_TREMBLING, value=True) | said_by("s", _SPEEDS)
+    kinds = {kind: words for kind, words in NOUNS.items() if kind not in _DIRECTIONS_TOO}
+    found |= said_by("N", RARE_NOUNS, kinds, _NOUNS_TOO)
+    found |= said_by("N", {noun: (noun,) for noun in IMPLIED if noun[-1] != "s"})
+    found |= said("N", "humming", "humming tone", value="hum")
+    found |= said_by("P", PLURALS, RARE_PLURALS, _PLURALS_TOO)
+    found |= said_by("n", {count: (words,) for count, words in enumerate(NUMBERS, 1) if count > 1})
+    found |= said_by("n", {count: (str(count),) for count in range(1, len(NUMBERS) + 1)})
+    return found | said_by("n", RARE_NUMBERS, _NUMBERS_TOO) | said_by("x", TIMES, _TIMES_TOO)
 
 
-def _kinds(kind: str, *tables: Mapping[str, Iterable[str]]) -> dict[str, Meaning]:
-    """The values of a kind by the words of several tables, for nouns those without a direction."""
-    return {
-        words: (kind, value)
-        for table in tables
-        for words, value in by_wording(table).items()
-        if value not in _DIRECTIONS_TOO or kind == "direction"
-    }
-
-
-MEANINGS: dict[str, Meaning] = (
-    {words: (kind, "") for kind, several in _ORDER.items() for words in several}
-    | _fields(ADJECTIVES)
-    | _fields(RARE_ADJECTIVES)
-    | _fields(RARE_TAILS)
-    | _fields(_FIELDS_TOO)
-    | _kinds("direction", wordings.BEFORE_SWEEPS, wordings.ALONE, wordings.READ_BEHIND_SWEEPS)
-    | _kinds("direction", _DIRECTIONS_TOO)
-    | meant_by("way", (), by_wording(_WAYS))
-    | meant_by("tremble", (), dict.fromkeys(_TREMBLING, ""))
-    | meant_by("speed", (), by_wording(_SPEEDS))
-    | _kinds("noun", RARE_NOUNS, NOUNS, _NOUNS_TOO)
-    | meant_by("noun", (), {noun: noun for noun in IMPLIED if noun[-1] != "s"})
-    | meant_by("noun", (), dict.fromkeys(("humming", "humming tone"), "hum"))
-    | _kinds("nouns", PLURALS, RARE_PLURALS, _PLURALS_TOO)
-    | _counts("number", {count: (words,) for count, words in enumerate(NUMBERS, 1) if count > 1})
-    | _counts("number", {count: (str(count),) for count in range(1, len(NUMBERS) + 1)})
-    | _counts("number", RARE_NUMBERS)
-    | _counts("number", _NUMBERS_TOO)
-    | _counts("times", TIMES)
-    | _counts("times", _TIMES_TOO)
-)
-SILENT = (*FILLERS, *wordings.PAUSED, *_SILENT)
+READER = Reader(_phrases())

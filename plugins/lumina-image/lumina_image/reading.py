@@ -5,8 +5,9 @@ It reads a text only if it understands every word, and if nothing is open.
 
 from functools import cache
 
-from lumina_core.media.worlds.marks import Part, Phrases, Word, facts_of, read_marks
-from lumina_core.media.worlds.naming import PHRASES, SPELT, said
+from lumina_core.media.worlds.marks import Part, Word, facts_of
+from lumina_core.media.worlds.naming import PHRASES, SPELT
+from lumina_core.media.worlds.phrases import Reader, said
 from lumina_core.media.worlds.things import Named, told, with_plus, with_things, without_background
 
 from .scenes import MAX_COUNT, MAX_RELATED, MAX_THINGS, Scene, Thing, scene_of
@@ -93,7 +94,7 @@ _SAID = {
 
 
 @cache
-def _phrases() -> Phrases:
+def _reader() -> Reader:
     """What each word may do. Made when a text needs it."""
     found = dict(PHRASES)
     for mark, texts in _SAID.items():
@@ -106,7 +107,7 @@ def _phrases() -> Phrases:
         found |= dict.fromkeys(said("r", text), (("r", relation), ("p", None)))
     for relation in ("above", "below"):  # "a star above"
         found |= said("r", *RELATION_WORDS[relation], value=relation)
-    return found
+    return Reader(found, SPELT)
 
 
 _AND = "[,&t]*"
@@ -138,7 +139,7 @@ _CLAUSES = (
 
 def read(text: str) -> Scene | None:
     """The scene of a text in words of a person; None where a word is unknown or a meaning open."""
-    words = read_marks(text, _phrases(), SPELT)
+    words = _reader().read(text)
     split = words and without_background(with_plus(words))
     if not split:
         return None

@@ -5,17 +5,15 @@ Every word must be known, and what they say together must be one thing, or the t
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from lumina_core.media.worlds.lexicon import Meaning
-from lumina_core.media.worlds.whole_texts import MARK, WholeTexts
-from lumina_multiview.loose_words import MEANINGS, SILENT
+from lumina_core.media.worlds.marks import Marked, Part, Word
+from lumina_multiview.loose_words import READER
 
-Part = tuple[str, str | None]
+Coloured = tuple[str, str | None]
 """A colour, and the side that has it; None is the rest, or a half whose place is not told."""
 
-_WHOLE = WholeTexts(MEANINGS, SILENT)
 _STRENGTHS = {"&": 1, ",": 2, "W": 2, ".": 3}
 """Of what parts two words. A colour and its side are parted by less than two such pairs."""
 MAX_TOLD = 6  # colours and sides: two colours, and both again with their sides
@@ -23,14 +21,15 @@ _PART_WITH_SIZE = re.compile("(?:[AWT&,.]|^)ZC?S")
 """A side that is large or small, which no solid has: "with a small red top"."""
 _VAGUE = re.compile("W[AT]?C(?![SPHK])")
 _DROPPED = (
-    "(F)(?=H)|(?<=H)(F[AT]?)(?=Z?O)",
-    "(?<=S)(F[AT]*)(?=Z?[Oo])",
-    "(N)(?=[ATK]*[CEHPRS]|[AT]*Z?O)|(F)(?=[ATK]*[COZSo])",
-    "(K)",
-    "(?<=[SPHCR])(P+)|(P)(?=[AT]*S)",
-    "(E)|(A)|(T)|(?<!C)(W)",
+    "F(?=H)|(?<=H)F[AT]?(?=Z?O)",
+    "(?<=S)F[AT]*(?=Z?[Oo])",
+    "N(?=[ATK]*[CEHPRS]|[AT]*Z?O)|F(?=[ATK]*[COZSo])",
+    "K",
+    "(?<=[SPHCR])P+|P(?=[AT]*S)",
+    "E|A|T|(?<!C)W",
 )
-"""What says nothing more where it stands, one step after the other; each group of a match goes."""
+"""What says nothing more where it stands, one step after the other."""
+_HALVES = "(?<=S)H|H(?=[,&]?C)|(?<=C)H|H(?=[Oo])"
 _HALVED = re.compile("H[,&]?C|CH|H[Oo]")
 
 
@@ -40,65 +39,42 @@ class Told:
 
     shape: str
     size: str | None
-    parts: tuple[Part, ...]
+    parts: tuple[Coloured, ...]
     """None: any colour. One without a side: all of it. Two without sides: two halves somewhere."""
 
 
 def told_by(text: str) -> Told | None:
     """What a text says; None where a word is not known, or it may be meant in several ways."""
-    meanings = _WHOLE.meanings(text)
-    if meanings is None:
+    said = READER.read(text)
+    words = None if said is None else _one_solid(said)
+    if said is None or words is None:
         return None
-    words = [
-        (value, "") if kind == MARK else (kind, value)
-        for kind, value in meanings
-        if (kind, value) != (MARK, ":")
-    ]
-    letters = _letters(words)
-    sizes = [value for kind, value in words if kind == "Z"]
-    words = _one_solid(words)
-    if not words or len(sizes) > 1 or _PART_WITH_SIZE.search(letters):
+    sizes = words.of("Z")
+    if len(sizes) > 1 or _PART_WITH_SIZE.search(said.marks):
         return None
-    shape = next(value for kind, value in words if kind in "Oo")
+    (shape,) = {*words.of("Oo")}
     for pattern in _DROPPED:
-        words = _without(words, pattern)
-    is_halved = _HALVED.search(_letters(words)) is not None
-    words = _without(_without(words, "(?<=S)(H)|(H)(?=[,&]?C)|(?<=C)(H)|(H)(?=[Oo])"), "(Z)|(o)")
-    parts = _Row.of(words).parts(is_halved)
-    if parts is None or (len(parts) == 1 and _VAGUE.search(letters) and parts[0][1] is None):
+        words = words.rewritten(pattern)
+    is_halved = _HALVED.search(words.marks) is not None
+    parts = _Row.of(words.rewritten(_HALVES).rewritten("[Zo]")).parts(is_halved)
+    if parts is None or (len(parts) == 1 and _VAGUE.search(said.marks) and parts[0][1] is None):
         return None
     return Told(shape, sizes[0] if sizes else None, parts)
 
 
-def _letters(words: Sequence[Meaning]) -> str:
-    return "".join(kind for kind, _ in words)
+def _one_solid(words: Marked) -> Marked | None:
+    """The words, a solid that is named again or whose side is named as o; None where two are."""
 
+    def again(part: Part) -> list[Word]:
+        return [*part.words(1), ("o", *part.said(2))]
 
-def _without(words: Sequence[Meaning], pattern: str) -> list[Meaning]:
-    """The words but for those that a group of the pattern takes."""
-    gone = {
-        place
-        for match in re.finditer(pattern, _letters(words))
-        for group in range(1, len(match.groups()) + 1)
-        for place in range(*match.span(group))
-    }
-    return [word for place, word in enumerate(words) if place not in gone]
+    def if_again(part: Part) -> list[Word] | None:
+        is_again = re.search("[Oo]", part.match.string[: part.match.start()])
+        return again(part) if is_again else None
 
-
-def _one_solid(words: Sequence[Meaning]) -> list[Meaning]:
-    """The words, a solid that is named again or whose side is named as o; none where two are."""
-    found, before = [], ""
-    shapes = {value for kind, value in words if kind == "O"}
-    for kind, value in words:
-        if kind == "O":
-            is_side = re.search("[SH]F[AT]?Z?$", before) is not None
-            is_again = re.search("[Oo]", before) is not None
-            if is_again and not is_side and not re.search("TZ?$", before):
-                return []
-            kind = "o" if is_side or is_again else "O"
-        found.append((kind, value))
-        before += kind
-    return found if len(shapes) == 1 else []
+    words = words.rewritten("([SH]F[AT]?Z?)(O)", again).rewritten("(TZ?)(O)", if_again)
+    is_one = len({*words.of("Oo")}) == 1 and not re.search("[Oo].*O", words.marks)
+    return words if is_one else None
 
 
 @dataclass(frozen=True)
@@ -106,7 +82,7 @@ class _Row:
     """Colours, sides and words for the rest in a row, and what stands between them."""
 
     kinds: str
-    values: tuple[str, ...]
+    values: tuple[Any, ...]
     gaps: tuple[int, ...]
     """How strongly each is parted from the next."""
     solids: frozenset[int]
@@ -115,9 +91,9 @@ class _Row:
     """Behind which the solid stands at once."""
 
     @classmethod
-    def of(cls, words: Sequence[Meaning]) -> "_Row":
+    def of(cls, words: Marked) -> "_Row":
         kinds, values, gaps, solids, tight, gap = "", [], [], set(), set(), 0
-        for kind, value in words:
+        for kind, value in zip(words.marks, words.values, strict=True):
             if kind in _STRENGTHS:
                 gap = max(gap, _STRENGTHS[kind])
             elif kind == "O":
@@ -131,7 +107,7 @@ class _Row:
                 values.append(value)
         return cls(kinds, tuple(values), tuple(gaps), frozenset(solids), frozenset(tight))
 
-    def parts(self, is_halved: bool) -> tuple[Part, ...] | None:
+    def parts(self, is_halved: bool) -> tuple[Coloured, ...] | None:
         """Which colour has which side; None where that is not clear."""
         kinds, values, gaps = self.kinds, self.values, self.gaps
         if len(kinds) > MAX_TOLD:
@@ -157,12 +133,12 @@ class _Row:
             return self._with_base()
         return self._said_twice()
 
-    def _pair(self, place: int) -> Part:
+    def _pair(self, place: int) -> Coloured:
         """The colour and the side at a place and the next."""
         one, other = self.values[place : place + 2]
         return (one, other) if self.kinds[place] == "C" else (other, one)
 
-    def _with_base(self) -> tuple[Part, ...] | None:
+    def _with_base(self) -> tuple[Coloured, ...] | None:
         """A colour of the solid, and one of a side: which is which, the solid or a mark tells."""
         first, second = self.gaps
         is_first = self.kinds[1:] in ("CS", "SC") and (0 in self.tight or first > max(second, 1))
@@ -173,7 +149,7 @@ class _Row:
         is_apart = self.gaps[place] or place + 1 in self.solids
         return None if is_apart else (self._pair(place), (self.values[base], None))
 
-    def _with_rest(self, is_halved: bool) -> tuple[Part, ...] | None:
+    def _with_rest(self, is_halved: bool) -> tuple[Coloured, ...] | None:
         """Of one colour it is said that the rest has it."""
         place = self.kinds.index("R")
         for base in (place + 1, place - 1):
@@ -187,7 +163,7 @@ class _Row:
                 return tuple((self.values[n], None) for n in sorted((*others, base)))
         return None
 
-    def _said_twice(self) -> tuple[Part, ...] | None:
+    def _said_twice(self) -> tuple[Coloured, ...] | None:
         """One or both colours of the solid, and then the sides that have them."""
         num = 2 if self.kinds[:2] == "CC" and self.kinds[2:3] != "S" else 1
         if self.kinds[:num] != "C" * num or not (

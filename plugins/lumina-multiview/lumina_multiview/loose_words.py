@@ -3,13 +3,14 @@
 Each means something of one of these kinds, which are letters so that their order can be matched:
 O a solid, C a colour, S a side of the solid, Z a size, H a half, P a part, R the rest, E all of it,
 A an article, T a word for what was named, F of, N where or in what, W with, K the word colour, and
-the marks & , . that part.
+the signs & , . that part. A colon joins.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
-from lumina_core.media.worlds.captions import by_wording
-from lumina_core.media.worlds.lexicon import Meaning, meant_by
+from lumina_core.media.worlds.lexicon import spoken
+from lumina_core.media.worlds.marks import Word
+from lumina_core.media.worlds.phrases import Reader, said, said_by
 from lumina_multiview.wordings import COLOUR_WORDS, FILLERS, SHAPES, SIDE_WORDS, SIZES
 
 _SHAPES_TOO = {
@@ -72,7 +73,8 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
         *("all over", "everywhere", "all sides", "every side", "all faces", "every face", "whole"),
         *("entire", "all", "all around", "all round", "throughout", "entirely", "completely"),
         *("fully", "totally", "wholly", "everything", "whole thing", "pure", "purely", "bright"),
-        *("vivid", "uniform", "uniformly", "evenly"),
+        *("vivid", "uniform", "uniformly", "evenly", "single colour", "one colour", "monochrome"),
+        *("only one colour", "single coloured"),
     ),
     "A": ("a", "an", "one", "1", "some", "any", "another"),
     "T": ("the", "its", "this", "these", "my", "our", "his", "her"),
@@ -81,12 +83,12 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
     "W": ("with", "has", "having", "featuring", "shows"),
     "K": ("colour", "coloured", "colours", "colouring"),
     "&": ("and", "plus", "while", "whereas", "whilst"),
+    ",": (",", ">"),
     ".": (
-        *("but", "except", "except for", "except on", "apart from", "besides", "but for"),
+        *(".", "but", "except", "except for", "except on", "apart from", "besides", "but for"),
         *("however", "though", "although", "yet", "other than", "with the exception of"),
     ),
 }
-_ONE_COLOUR = ("single colour", "one colour", "only one colour", "single coloured", "monochrome")
 _TWO_COLOURS = (
     *("two coloured", "two colours", "2 colours", "two colour", "bicoloured", "bicolour"),
     *("dual colour", "two tone", "two toned", "bi colour", "half and half", "half half"),
@@ -118,29 +120,22 @@ _SILENT = (
     *("middle sized", "of average size", "of colour"),
 )
 _FROM_EVERYWHERE = (
-    f"{seen}{of}{all_} {sides}"
-    for seen in ("", "seen ", "viewed ", "shown ")
-    for of in ("from ",)
-    for all_ in ("all", "every", "all the", "different", "several", "many")
-    for sides in ("side", "sides", "angle", "angles", "direction", "directions", "around")
+    "(seen |viewed |shown |)from (all|every|all the|different|several|many) "
+    "(side|sides|angle|angles|direction|directions|around)"
 )
 
 
-def _kind(letter: str, words: Mapping[str, Iterable[str]]) -> dict[str, Meaning]:
-    return meant_by(letter, (), by_wording(words))
+def _phrases() -> dict[str, Sequence[Word]]:
+    found = said("", *FILLERS, *_SILENT, *_TWO_COLOURS, _FROM_EVERYWHERE, "(:|/)")
+    for mark, texts in _OTHERS.items():
+        found |= said(mark, *texts)
+    found |= said_by("O", {shape: map(spoken, texts) for shape, texts in SHAPES.items()})
+    found |= said_by("O", _SHAPES_TOO) | said_by("Z", SIZES, _SIZES_TOO)
+    found |= said_by("C", COLOUR_WORDS)
+    for words, side in SIDE_WORDS.items():
+        found |= said("S", words, value=side)
+    found |= said_by("S", _SIDES_TOO)
+    return found | {words.replace("colour", "color"): marks for words, marks in found.items()}
 
 
-_MEANINGS: dict[str, Meaning] = (
-    {words: (letter, "") for letter, several in _OTHERS.items() for words in several}
-    | _kind("O", SHAPES)
-    | _kind("O", _SHAPES_TOO)
-    | _kind("Z", SIZES)
-    | _kind("Z", _SIZES_TOO)
-    | _kind("C", COLOUR_WORDS)
-    | meant_by("S", (), SIDE_WORDS)
-    | _kind("S", _SIDES_TOO)
-    | dict.fromkeys(_ONE_COLOUR, ("E", ""))
-)
-_ALL_SILENT = (*FILLERS, *_SILENT, *_TWO_COLOURS, *_FROM_EVERYWHERE)
-MEANINGS = _MEANINGS | {words.replace("colour", "color"): _MEANINGS[words] for words in _MEANINGS}
-SILENT = (*_ALL_SILENT, *(words.replace("colour", "color") for words in _ALL_SILENT))
+READER = Reader(_phrases())

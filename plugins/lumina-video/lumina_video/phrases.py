@@ -4,8 +4,8 @@ import re
 from functools import cache
 
 from lumina_core.media.worlds.captions import join
-from lumina_core.media.worlds.marks import Phrases
-from lumina_core.media.worlds.naming import PHRASES, said
+from lumina_core.media.worlds.naming import PHRASES, SPELT
+from lumina_core.media.worlds.phrases import Reader, said
 from lumina_video.motions import DOING, MORE_OF, MOTION_OF, WAY_OF
 
 _VERBS = (
@@ -210,7 +210,7 @@ _SAID = {
 
 
 @cache
-def phrases() -> Phrases:
+def reader() -> Reader:
     """What each word may do. Made when a text needs it."""
     found = dict(PHRASES)
     for words, motion in MOTION_OF.items():
@@ -223,4 +223,4 @@ def phrases() -> Phrases:
     for several in (_DIRECTED, _GROWING):
         for motion, verbs in several.items():
             found |= said("M", _any(*verbs), value=PLAIN[motion])
-    return found | said("M", *_STILL, value=PLAIN["still"])
+    return Reader(found | said("M", *_STILL, value=PLAIN["still"]), SPELT)

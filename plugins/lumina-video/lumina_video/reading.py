@@ -7,12 +7,11 @@ sentence for it, which grammar.py reads. The words stand in phrases.py.
 from dataclasses import replace
 
 from lumina_core.media.worlds.captions import join, with_article
-from lumina_core.media.worlds.marks import Marked, Part, Word, facts_of, read_marks
-from lumina_core.media.worlds.naming import SPELT
+from lumina_core.media.worlds.marks import Marked, Part, Word, facts_of
 from lumina_core.media.worlds.things import Named, told, with_plus, with_things, without_background
 from lumina_core.media.worlds.words import PLURALS
 from lumina_video.motions import GROWTHS
-from lumina_video.phrases import PLAIN, phrases
+from lumina_video.phrases import PLAIN, reader
 
 
 def with_events(words: Marked) -> Marked:
@@ -98,7 +97,7 @@ _CLAUSES = (
 
 def read(text: str) -> str | None:
     """The plainest words for a text of a person; None where one is unknown or a meaning open."""
-    words = read_marks(text, phrases(), SPELT)
+    words = reader().read(text)
     split = words and without_background(with_events(with_plus(words)))
     if not split:
         return None
