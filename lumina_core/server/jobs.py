@@ -35,6 +35,7 @@ COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
 MAX_KEPT = 1000  # jobs that are over, whatever their size
 PNG_URL = "data:image/png;base64,"
 MEGABYTE = 10**6
+SECONDS_BETWEEN_EVENTS = 0.05  # of progress alone: nobody sees more of them, and each costs 0.3 ms
 SECONDS_TO_STOP = 60.0  # for the last step of a running job
 
 
@@ -249,7 +250,7 @@ class Line:
         self._tell(job)
 
     def _tell(self, job: Job) -> None:
-        if self._loop is not None and not self._loop.is_closed():
+        if job.listeners and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_wake, job)
 
     def _work(self, slot: Slot) -> None:
@@ -290,14 +291,18 @@ class Line:
 
     def _outcome(self, job: Job, slot: Slot) -> tuple[str, dict[str, str] | None]:
         """Compute a job, and say how it ended."""
+        told = 0.0
 
         def tell(progress: Progress) -> None:
+            nonlocal told
             if job.is_unwanted:
                 raise Cancelled
             job.share = progress.share
             if progress.preview is not None:
-                job.preview = PNG_URL + base64.b64encode(progress.preview).decode()
-            self._tell(job)
+                job.preview, told = PNG_URL + base64.b64encode(progress.preview).decode(), 0.0
+            if job.is_watched and time.monotonic() - told >= SECONDS_BETWEEN_EVENTS:
+                told = time.monotonic()
+                self._tell(job)
 
         task = Task(job.config, job.suffix, job.folder, job.is_watched)
         try:

@@ -6,6 +6,7 @@ are `Progress` and `Made`. So a slot may as well be another process, or another 
 
 import gc
 import io
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from lumina_core.sampling.settings import RunConfig
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-NUM_PREVIEWS = 4  # of a sample, the last of which is the sample itself
+NUM_PREVIEWS = 4  # of a sample at most, the last of which is the sample itself
+PREVIEWS_SHARE = 0.05  # of the time of a job, for those behind the first: decoding may cost a step
 PREVIEW_SIDE = 128  # pixels at most
 PICTURE = ".preview.png"  # ends the name of the picture of a file
 
@@ -37,7 +39,7 @@ class Task:
     folder: Path
     """For the files; exists, and nobody else writes there."""
     is_watched: bool = True
-    """Whether anybody may look at previews: they cost 9 % of a picture of 24 steps."""
+    """Whether anybody may look at previews."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class ThreadSlot:
         model, config = self._model(task.config), task.config
         notes = tuple(note.removeprefix("note: ") for note in request_notes(config, model))
         decoder = model.modality.decoder
-        num_done, share, num_shown = 0, 0.0, 0
+        num_done, share, num_passed = 0, 0.0, 0
+        begun, costs = time.monotonic(), list[float]()
 
         def on_step(step: int, total: int) -> None:
             nonlocal share
@@ -129,17 +132,23 @@ class ThreadSlot:
             tell(Progress((num_done + share) / config.num_samples))
 
         def watch(media: Callable[[], list[Media]]) -> None:
-            nonlocal num_shown
-            if NUM_PREVIEWS * share >= num_shown + 1:  # decoding may cost more than a step
-                num_shown += 1
-                picture = decoder.image(media()[0], config.options)
-                picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-                tell(Progress((num_done + share) / config.num_samples, png_of(picture)))
+            nonlocal num_passed
+            if NUM_PREVIEWS * share < num_passed + 1:
+                return
+            num_passed += 1
+            start = time.monotonic()
+            if costs and sum(costs) + costs[-1] > PREVIEWS_SHARE * (start - begun):
+                return
+            picture = decoder.image(media()[0], config.options)
+            picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+            shown = png_of(picture)
+            costs.append(time.monotonic() - start)
+            tell(Progress((num_done + share) / config.num_samples, shown))
 
         for item in generate_each(model, [config], on_step, watch if task.is_watched else None):
             name = f"{num_done}{task.suffix}"
             _save(item, task.folder / name)
-            num_done, share, num_shown = num_done + 1, 0.0, 0
+            num_done, share, num_passed = num_done + 1, 0.0, 0
             yield Made(name, item.seed, item.media_sha256, notes)
             tell(Progress(num_done / config.num_samples))
         if (key := _key(config)) in self._new:  # by now everything that it needs is there

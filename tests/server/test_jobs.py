@@ -15,7 +15,7 @@ from lumina_core.server.jobs import COMPLETED, Job, Line, _wake
 from lumina_core.server.refusals import RefusedError
 from lumina_core.server.service import Service
 from lumina_core.server.settings import ServeConfig
-from lumina_core.server.slots import Made
+from lumina_core.server.slots import Made, Progress
 
 REQUEST = {"prompt": "a star"}
 
@@ -106,6 +106,23 @@ def test_silence_of_a_job_is_told_to_who_waits(tmp_path):
 
     assert asyncio.run(seen()) == [job, None, None, job]
     assert not job.listeners
+
+
+def test_progress_is_told_a_few_times_a_second_and_to_none_who_cannot_look(tmp_path, monkeypatch):
+    class Slot:
+        def run(self, task, tell):
+            for step in range(200):
+                tell(Progress(step / 200, b"p" if step == 150 else None))
+            return iter(())
+
+    line, told = Line([], ServeConfig()), []
+    monkeypatch.setattr(line, "_tell", lambda job: told.append((job.share, job.preview is None)))
+    job = Job("a", "model", None, ".png", tmp_path, {})
+    assert line._outcome(job, Slot()) == ("completed", None)
+    assert told[0] == (0, True) and (0.75, False) in told and len(told) < 100
+    told.clear()
+    assert line._outcome(replace(job, is_watched=False), Slot()) == ("completed", None)
+    assert told == []
 
 
 def test_previews_are_made_where_somebody_may_look(waiting, slot, until):

@@ -191,9 +191,10 @@ def test_views_turn_in_three_dimensions_in_a_frame_of_another_origin(page):
     page.locator(FIRST + ".turntable").wait_for()
 
 
-def test_escape_cancels_the_running_job(page):
-    make(page, "video", "a red circle moving to the right", "progress", solver__num_steps=500)
+def test_a_running_job_shows_progress_and_a_preview_until_escape_cancels_it(page):
+    make(page, "image", "a red circle", "progress", solver__num_steps=500)
     page.locator(FIRST + ".state", has_text="%").wait_for()
+    page.locator(FIRST + "img.preview").wait_for()  # until it is seen
     page.keyboard.press("Escape")
     page.locator(FIRST + ".state", has_text="Cancelled").wait_for()
     assert page.locator(FIRST + ".media").locator("*").count() == 0

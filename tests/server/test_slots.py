@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ import torch
 import lumina_core
 from lumina_core.errors import LuminaError, is_full_disk
 from lumina_core.files.unfinished import unwritable
+from lumina_core.server import slots
 from lumina_core.server.app import build_app
 from lumina_core.server.catalogue import Served, composed
 from lumina_core.server.jobs import Job, Line
@@ -73,6 +75,28 @@ def test_two_slots_make_what_run_makes(client, tiny_checkpoint, until):
     assert found == [made.media_sha256 for made in model.generate("a star", seed=5, num_samples=4)]
 
 
+@pytest.mark.parametrize(("seconds", "num_previews"), [(0.1, 3), (0.15, 2), (5.0, 1)])
+def test_previews_take_a_small_share_of_the_time(
+    tiny_checkpoint, tmp_path, monkeypatch, seconds, num_previews
+):
+    now, told = [100.0], []
+    monkeypatch.setattr(slots, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def png_of(picture):
+        now[0] += seconds
+        return b"png"
+
+    def tell(progress):
+        now[0] += progress.preview is None  # a second of each step
+        told.append(progress)
+
+    monkeypatch.setattr(slots, "png_of", png_of)
+    words = {"modality.height": "32", "modality.width": "32", "solver.num_steps": "8"}
+    config = composed(Served("a", "image", str(tiny_checkpoint)), words, "a star")
+    list(ThreadSlot().run(Task(config, ".png", tmp_path), tell))
+    assert sum(progress.preview is not None for progress in told) == num_previews
+
+
 def test_a_slot_elsewhere_says_and_leaves_what_a_thread_does(client, until, tmp_path):
     first = post(client, {**SMALL, "num_steps": 8})
     until(lambda: job(client, first)["status"] == "completed")
@@ -82,10 +106,10 @@ def test_a_slot_elsewhere_says_and_leaves_what_a_thread_does(client, until, tmp_
         folder, told = tmp_path / str(number), []
         folder.mkdir()
         (made,) = slot.run(Task(config, ".png", folder), told.append)
-        told = [each for each in told if each.share]  # one that starts says 0 meanwhile
+        steps = [each for each in told if each.share and each.preview is None]  # 0 while it starts
+        first = next(each for each in told if each.preview)  # of further ones the time decides
         path = folder / made.name
-        found.append((made, told, path.read_bytes(), picture_of(path).read_bytes()))
-    assert any(progress.preview for progress in found[0][1])
+        found.append((made, steps, first, path.read_bytes(), picture_of(path).read_bytes()))
     assert found[0] == found[1]
     told, folder = [], tmp_path / "unwatched"
     folder.mkdir()
