@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
@@ -101,7 +102,9 @@ def quiet(library_logging: ModuleType) -> Iterator[None]:
     library_logging.set_verbosity_error()
     library_logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():  # of torch, at what these libraries still call
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         library_logging.set_verbosity(verbosity)
         if has_bars:

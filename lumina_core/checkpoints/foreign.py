@@ -150,7 +150,7 @@ def _of_class(config: Mapping[str, Any] | None) -> tuple[Family, str] | None:
 def _unknown(
     path: Path, config: Mapping[str, Any] | None, shapes: Mapping[str, Any]
 ) -> LuminaError:
-    known = ", ".join(FAMILIES)
+    known = ", ".join([*FAMILIES, *host.networks()])
     if config is not None:
         what = f"a {printable(str(config.get('_class_name')), MAX_NAME)} of diffusers"
     else:

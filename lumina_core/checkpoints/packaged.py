@@ -29,7 +29,7 @@ TRANSFORMER = "transformer"
 PIPELINE = "pipeline"  # beside the folders of networks: plain values of model_index.json
 WRONG_CONFIGS = (
     *(LookupError, TypeError, ValueError, ArithmeticError),
-    *(RuntimeError, AttributeError, AssertionError),
+    *(RuntimeError, AttributeError, AssertionError, NameError),
 )
 """What is raised where configs of others describe no network."""
 

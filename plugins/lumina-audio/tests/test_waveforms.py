@@ -119,6 +119,11 @@ def test_a_duration_is_rounded_up_and_trimmed(kind, folder, count, sample_format
     assert made.shape == media.shape and made.dtype == media.dtype
 
 
+def test_a_user_sees_no_warnings_of_libraries(folder, recwarn):
+    open_autoencoder(folder).model()
+    assert not recwarn.list
+
+
 def test_silence_is_a_sound(modality):
     media = torch.zeros(2, 800, dtype=torch.int16)
     latent = modality.vae.encode(media)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, make_dataclass
 from inspect import signature
+from math import isfinite
 from typing import Any, ClassVar
 
 import torch
@@ -305,8 +306,11 @@ def _checked(config: Mapping[str, Any], made_by: type) -> dict[str, Any]:
     kinds = [(each.name, each.annotation, None) for each in arguments]
     build(make_dataclass(made_by.__name__, kinds), given)
     for key, value in given.items():
-        if isinstance(value, int) and value > MAX_SIZE:
-            raise LuminaError(f"{key} is {shown(value)}; at most {MAX_SIZE} is read")
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and not 0 <= number <= MAX_SIZE:
+                raise LuminaError(f"{key} is {shown(value)}; 0 to {MAX_SIZE} is read")
+            if isinstance(number, float) and not isfinite(number):
+                raise LuminaError(f"{key} is {shown(value)}; a finite number is read")
     return {**usual, **config}
 
 

@@ -36,6 +36,14 @@ class StableAudio3Network(SoundNetwork):
     title = "Stable Audio 3"
     classes: ClassVar[Mapping[str, str]] = {DURATION: "StableAudio3DurationEmbedder"}
     folders = tuple(classes)
+    roles: ClassVar[Mapping[str, str]] = {  # to_local_embed is for given sounds, which have none
+        "text": r"\.cross_attn\.|\.to_cond_embed\.|\.prompt_padding_embedding$",
+        "attention": r"\.self_attn\.",
+        "feed_forward": r"\.ff\.",
+        "modulation": r"^duration_embedder\.|\.to_timestep|global_(cond_)?embed|_shift_gate$",
+        "projections": r"^transformer\.(proj_in|proj_out|preprocess_conv|postprocess_conv)\.",
+        "norms": r"_norm\.",
+    }
 
     @classmethod
     def options(cls, about: Mapping[str, Any]) -> dict[str, Any]:

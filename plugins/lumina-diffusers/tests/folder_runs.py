@@ -2,7 +2,6 @@
 
 import json
 
-import diffusers
 import torch
 
 from lumina_core.runtime import seeded
@@ -83,7 +82,7 @@ def assert_has_the_weights(network_class, about, count):
     reference = {}
     for folder, config in about["configs"].items():
         with torch.device("meta"):
-            made = getattr(diffusers, network_class.class_name)(**config)
+            made = network_class.part_class(folder)(**config)
         reference |= {f"{folder}.{k}": tuple(v.shape) for k, v in made.state_dict().items()}
     assert shapes == reference
     return shapes

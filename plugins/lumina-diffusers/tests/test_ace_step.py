@@ -12,6 +12,7 @@ from folder_runs import (
     SEED,
     asked_of,
     assert_each_as_alone,
+    assert_has_the_weights,
     assert_same_path,
     change,
     latent_of,
@@ -21,8 +22,10 @@ from folder_runs import (
 
 from lumina_core import LuminaError
 from lumina_core.checkpoints.formats import source_of
+from lumina_core.checkpoints.named import known_model
 from lumina_core.cli.main import main
 from lumina_core.sampling.generate import generate_each, load_model
+from lumina_diffusers.ace_step import AceStepNetwork
 from tiny_wan import NUM_STEPS, PROMPT
 
 PLAIN = "guidance.scale=1"
@@ -118,6 +121,16 @@ def test_the_named_model_describes_a_folder_without_a_name(folder):
     source = source_of(folder)
     assert source.model == "ace_step_15_xl_turbo"
     assert source.manifest["sampling"]["guidance"]["scale"] == 1
+
+
+def test_released_sizes_have_the_weights_of_diffusers():
+    model = known_model("ace_step_15_xl_turbo")
+    configs = {key: value for key, value in model.configs.items() if key != "vae"}
+    about = {"configs": configs, "pipeline": {}}
+    shapes = assert_has_the_weights(AceStepNetwork, about, model.num_parameters)
+    assert AceStepNetwork.token_dim(about) == 64
+    assert AceStepNetwork.options(about) == {"patch": [1, 1]}
+    assert shapes["transformer.layers.31.mlp.up_proj.weight"] == (9728, 2560)
 
 
 @pytest.mark.parametrize(
