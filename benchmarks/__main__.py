@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BESIDE_PEERS = ("forward", "step", "guided", "mixed", "growth")
-HELPERS = ("__main__", "gpu_cases", "peers", "plots")
+HELPERS = ("__main__", "distilling", "gpu_cases", "peers", "plots")
 
 
 def names() -> dict[str, str]:
