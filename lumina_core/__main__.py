@@ -6,12 +6,12 @@ Importing what reads a command takes 0.3 s, and Ctrl-C may come within.
 import sys
 
 
-def main() -> int:
-    """Run the command of this process; returns the exit code."""
+def main(argv: list[str] | None = None) -> int:
+    """Run one command, quiet after Ctrl-C from the first import on; see `cli.main.main`."""
     try:
         from lumina_core.cli.main import main as run_command
 
-        return run_command()
+        return run_command(argv)
     except KeyboardInterrupt:
         return 130
 
