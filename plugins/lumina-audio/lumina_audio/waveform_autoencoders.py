@@ -22,9 +22,11 @@ from torch import Tensor
 from lumina_audio.options import MONO, SAMPLE_RATES, STEREO
 from lumina_core.autoencoder.networks import (
     MAX_LEVELS,
+    MAX_NUMBER,
     Autoencoder,
     are_widths,
     is_count,
+    is_number,
     statistic_faults,
 )
 
@@ -184,6 +186,7 @@ class LongCatAutoencoder(OobleckAutoencoder):
         "encoder_latent_dim": 128,
         "downsampling_ratio": 2048,
         "sample_rate": 24_000,
+        "scale": 0.71,
         "scaling_factor": 1.0,
         "shift_factor": None,
     }
@@ -199,6 +202,8 @@ class LongCatAutoencoder(OobleckAutoencoder):
             yield "strides", "a list of even numbers"
         if config["downsampling_ratio"] != prod(ratios):
             yield "downsampling_ratio", f"{prod(ratios)}, the product of its strides"
+        if not is_number(config["scale"], 1 / MAX_NUMBER):
+            yield "scale", "a number above 0"
         if config["encoder_latent_dim"] != 2 * config["latent_dim"]:
             yield "encoder_latent_dim", f"twice the {config['latent_dim']} latent channels"
 
