@@ -53,6 +53,8 @@ def refuse_many(command: str) -> None:
         LuminaError: there are several ranks.
     """
     if num_ranks() > 1:
+        with suppress(RuntimeError):  # a thread of gloo that outlives the process would abort it
+            dist.destroy_process_group()
         kind = LuminaError if rank() == 0 else ToldError
         raise kind(
             f"{command} works in one process, and torchrun started {num_ranks()}; start it without "
@@ -119,6 +121,8 @@ def joined(*, alone: bool = False) -> Iterator[None]:
     except RuntimeError as error:
         if not any(text in str(error) for text in LOST):
             raise
+        with suppress(RuntimeError):  # a thread of gloo that outlives the process would abort it
+            dist.destroy_process_group()
         kind = LuminaError if rank() == 0 else ToldError
         raise kind(
             "rank 0 lost another rank of the run, which ended or was killed; what that one says is "

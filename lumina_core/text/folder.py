@@ -91,7 +91,6 @@ def open_folder(folder: Path, reading: "Reading") -> tuple[Any, Any]:
             "says, and weights of other widths; copy it again"
         )
     _check_reading(folder, reading, config, tokenizer)
-    _check_distances(folder, config.get_text_config())
     return config, tokenizer
 
 
@@ -208,6 +207,14 @@ def _check_reading(folder: Path, reading: "Reading", config: Any, tokenizer: Any
             f"text_encoder.max_tokens={reading.max_tokens} is more than the {longest} positions of "
             f"the encoder in {folder}; use at most {longest}"
         )
+    num_bins = getattr(config.get_text_config(), "relative_attention_num_buckets", 4)
+    reach = getattr(config.get_text_config(), "relative_attention_max_distance", num_bins)
+    if not 1 <= num_bins // 4 < reach:  # T5 would take a wrong logarithm
+        raise LuminaError(
+            f"the text encoder in {folder} has relative_attention_num_buckets={num_bins} and "
+            f"relative_attention_max_distance={reach}; the distance must exceed a quarter of the "
+            "buckets, at least 4 of them; copy its config.json again"
+        )
     depth = config.get_text_config().num_hidden_layers
     if reading.hidden_state < -depth - 1:
         raise LuminaError(
@@ -221,17 +228,3 @@ def _check_reading(folder: Path, reading: "Reading", config: Any, tokenizer: Any
                 f"text_encoder.{key}=true needs a {mark} token, which the tokenizer in {folder} "
                 f"does not have; use text_encoder.{key}=false"
             )
-
-
-def _check_distances(folder: Path, config: Any) -> None:
-    """Refuse bins of relative positions that T5 and its like take a wrong logarithm of."""
-    num_bins = getattr(config, "relative_attention_num_buckets", None)
-    if num_bins is None:
-        return
-    longest = config.relative_attention_max_distance
-    if num_bins < 4 or longest <= num_bins // 4:
-        raise LuminaError(
-            f"the text encoder in {folder} cannot be read: its config.json says "
-            f"relative_attention_num_buckets={num_bins} and relative_attention_max_distance="
-            f"{longest}; at least 4 are needed, and more than a quarter of that"
-        )
