@@ -98,6 +98,8 @@ MADE = {
     name: BEGUN / "vae" / modality if BEGUN.is_dir() else OUT / folder
     for name, modality, folder in (
         ("image", "image", "image-3"),
+        ("pictures", "image", "image-4"),
+        ("clips", "video", "clips-1"),
         ("views", "multiview", "views-2"),
         ("sound", "audio", "sound-4"),
     )
@@ -109,11 +111,11 @@ DECODERS = (
 )
 JOINT = (
     *("train", TRAINED, "dtype=bfloat16"),
-    *("modality.image.vae={out}/image-4", "modality.video.vae={out}/clips-1"),
+    *("modality.image.vae={pictures}", "modality.video.vae={clips}"),
     *("modality.multiview.vae={views}", "modality.audio.vae={sound}"),
     *("backbone.hidden_size=192", "backbone.rope_dims=[8,12,12,8,8]"),
     *("text_encoder.depth=3", "text_encoder.max_tokens=48"),
-    *("mixing.image=0.3", "mixing.video=0.34", "mixing.multiview=0.13", "mixing.audio=0.23"),
+    *("mixing.image=0.29", "mixing.video=0.32", "mixing.multiview=0.2", "mixing.audio=0.19"),
     *("position_jitter.image=0.3", "keep_last=1", "parallel=ddp"),
     "token_budget=5800",  # of both processes: half of it, each pays the same for less (log)
     *("data.image.pool_size=3072", "data.video.pool_size=1536"),
@@ -130,9 +132,9 @@ BACKBONE = (
     *(Leg("steady", (*STEADY, "init_from={out}/small"), steps) for steps in (3000, 6000)),
 )
 STEADY_END = BEGUN if BEGUN.is_dir() else "{out}/steady"
-FALLING = Leg("falling", (*JOINT, f"init_from={STEADY_END}", "optimizer.decay_share=1"), 4000)
+FALLING = Leg("falling", (*JOINT, f"init_from={STEADY_END}", "optimizer.decay_share=0.3"), 8000)
 ANEW = (*ENCODERS, *DECODERS, *BACKBONE, FALLING)
-LEGS = (*DECODERS, FALLING) if BEGUN.is_dir() else ANEW
+LEGS = (FALLING,) if BEGUN.is_dir() else ANEW
 ADVICE: dict[str, dict[str, Any]] = {
     "image": {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0},
     "audio": {"position_limit": 32.0},  # 4 s, the longest of training

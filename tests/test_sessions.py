@@ -50,6 +50,7 @@ def recipe(tmp_path, monkeypatch):
     spec = spec_from_file_location("train_demo", ROOT / ".ci" / "train_demo.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LEGS", module.ANEW)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module.subprocess, "run", lambda words, check: leave(asked(words)))
     return module
