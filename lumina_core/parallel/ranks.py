@@ -53,8 +53,6 @@ def refuse_many(command: str) -> None:
         LuminaError: there are several ranks.
     """
     if num_ranks() > 1:
-        with suppress(RuntimeError):  # a thread of gloo that outlives the process would abort it
-            dist.destroy_process_group()
         kind = LuminaError if rank() == 0 else ToldError
         raise kind(
             f"{command} works in one process, and torchrun started {num_ranks()}; start it without "

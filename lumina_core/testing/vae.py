@@ -24,7 +24,7 @@ from lumina_core.testing.verdicts import BrokenRuleError, NotApplicableError, de
 
 MAX_MEAN, STDS = 0.5, (0.5, 1.6)  # of a channel of the latents of the world
 MAX_OVERALL_MEAN, OVERALL_STDS = 0.25, (0.75, 1.3)  # of all channels together
-NUM_LATENTS = 64  # few media, each with a background of its own, are no fair share of them
+NUM_LATENTS = 24
 NUM_ROUND_TRIPS = 12
 MIN_RIGHT = 0.75  # of round trips that the oracle accepts
 WILD, MAX_FURTHER = (20, 400), 1.5  # latents many times too large, and what they may add
