@@ -36,6 +36,8 @@ CASES = [
     ("wan", VAE, "z_dim", 10**9),
     ("wan", TEXT, "d_model", 10**9),
     ("wan", TEXT, "relative_attention_max_distance", -1),
+    ("wan", TEXT, "relative_attention_num_buckets", ESCAPE),
+    ("wan", TEXT, "relative_attention_max_distance", []),
     ("longcat", TEXT, "relative_attention_max_distance", -1),
     ("wan", "model_index.json", "boundary_ratio", 10**400),
     ("ltx", TRANSFORMER, "activation_fn", ESCAPE),
