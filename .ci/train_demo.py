@@ -126,15 +126,15 @@ JOINT = (
 # more samples in each step: what captions mean is learned at small sizes, and sizes afterwards
 SMALL = ("data.image.max_tokens=64", "data.video.max_tokens=150", "data.multiview.max_tokens=160")
 STEADY = (*JOINT, "optimizer.decay_share=0")
-BACKBONE = (
-    # the training decides how many steps of the backbone are needed, and its size
-    *(Leg("small", (*STEADY, *SMALL), steps) for steps in (3000, 6000)),
-    *(Leg("steady", (*STEADY, "init_from={out}/small"), steps) for steps in (3000, 6000)),
+# the training decides how many steps of the backbone are needed, and its size
+AT_SMALL_SIZES = tuple(Leg("small", (*STEADY, *SMALL), steps) for steps in (3000, 6000))
+START = BEGUN if BEGUN.is_dir() else "{out}/small"
+AT_ALL_SIZES = (
+    *(Leg("steady", (*STEADY, f"init_from={START}"), steps) for steps in (3000, 6000)),
+    Leg("falling", (*JOINT, "init_from={out}/steady", "optimizer.decay_share=1"), 4000),
 )
-STEADY_END = BEGUN if BEGUN.is_dir() else "{out}/steady"
-FALLING = Leg("falling", (*JOINT, f"init_from={STEADY_END}", "optimizer.decay_share=0.3"), 8000)
-ANEW = (*ENCODERS, *DECODERS, *BACKBONE, FALLING)
-LEGS = (FALLING,) if BEGUN.is_dir() else ANEW
+ANEW = (*ENCODERS, *DECODERS, *AT_SMALL_SIZES, *AT_ALL_SIZES)
+LEGS = AT_ALL_SIZES if BEGUN.is_dir() else ANEW
 ADVICE: dict[str, dict[str, Any]] = {
     "image": {"coarse": {"above": 132, "strength": 0.5}, "longest_side": 24.0},
     "audio": {"position_limit": 32.0},  # 4 s, the longest of training
